@@ -1,0 +1,1 @@
+//! Composition root: builds the parts in order and drains them in order.

@@ -1,0 +1,1 @@
+//! What the user typed: a file per command.

@@ -1,0 +1,1 @@
+//! From words to values: every option once, its sources and its checks.

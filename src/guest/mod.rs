@@ -1,0 +1,1 @@
+//! Running components; knows no sockets.

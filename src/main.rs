@@ -1,0 +1,3 @@
+//! The `pounce` binary.
+
+fn main() {}

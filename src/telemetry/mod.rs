@@ -1,0 +1,1 @@
+//! Spans, and their way out; knows neither HTTP server nor wasm.
