@@ -13,5 +13,14 @@ mod support;
 
 /// A component answers HTTP: both ABIs, both protocols, streaming, trailers, HEAD, 100-continue.
 mod serve;
-/// The server span: names, parents, attributes of each profile, resource.
+
+/// Stopping: signals, the grace period, the last batch.
+mod drain;
+/// What a client gets when a guest fails, and what the span says.
+mod failures;
+/// Sizes, counts, times and memory: what a client gets beyond each limit.
+mod limits;
+/// What is refused before anything is served, with a message that says what to do.
+mod refusals;
+/// The server span: names, parents, attributes of each profile, sampling, resource, the guest's own attributes.
 mod tracing;

@@ -1,6 +1,6 @@
 //! HTTP/1.1, h2c and raw TCP clients. Each connection is the test's own: nothing is pooled or retried.
 
-use super::within;
+use super::{eventually, within};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version, header};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -9,8 +9,10 @@ use hyper::body::{Frame, Incoming};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::convert::Infallible;
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -119,32 +121,42 @@ impl Connection {
         }
     }
 
-    /// Sends a request and waits for the head of its response.
-    pub(crate) async fn try_send(
+    /// Sends a request; the future is the head of its response. On HTTP/2 several can be under way.
+    pub(crate) fn start(
         &mut self,
         mut request: Request<Body>,
-    ) -> hyper::Result<Response<Incoming>> {
-        let path = request
-            .uri()
-            .path_and_query()
-            .map_or("/", |path| path.as_str())
-            .to_owned();
-        match &mut self.sender {
+    ) -> impl Future<Output = hyper::Result<Response<Incoming>>> + Send + 'static {
+        let response: Pin<Box<dyn Future<Output = _> + Send>> = match &mut self.sender {
             Sender::H1(sender) => {
                 let host = self.addr.to_string().parse().expect("an authority");
                 request.headers_mut().entry(header::HOST).or_insert(host);
-                sender.ready().await?;
-                within("the response head", sender.send_request(request)).await
+                Box::pin(sender.send_request(request))
             }
             Sender::H2(sender) => {
+                let path = request
+                    .uri()
+                    .path_and_query()
+                    .map_or("/", |path| path.as_str());
                 *request.uri_mut() = format!("http://{}{path}", self.addr)
                     .parse()
                     .expect("a URI");
                 *request.version_mut() = Version::HTTP_2;
-                sender.ready().await?;
-                within("the response head", sender.send_request(request)).await
+                Box::pin(sender.send_request(request))
             }
+        };
+        async { within("the response head", response).await }
+    }
+
+    /// Sends a request and waits for the head of its response.
+    pub(crate) async fn try_send(
+        &mut self,
+        request: Request<Body>,
+    ) -> hyper::Result<Response<Incoming>> {
+        match &mut self.sender {
+            Sender::H1(sender) => within("the earlier response to end", sender.ready()).await?,
+            Sender::H2(sender) => within("the connection to be ready", sender.ready()).await?,
         }
+        self.start(request).await
     }
 
     /// The same where a response head must come.
@@ -235,6 +247,25 @@ impl Answer {
 /// One request on a connection of its own.
 pub(crate) async fn fetch(addr: SocketAddr, protocol: Protocol, request: Request<Body>) -> Answer {
     Connection::open(addr, protocol).await.fetch(request).await
+}
+
+/// A `GET` whose response head has come, so that it is in flight until its body is read or its connection dropped.
+/// Tries again while it is shed: the place of an earlier request may not be free yet.
+pub(crate) async fn hold(
+    addr: SocketAddr,
+    protocol: Protocol,
+    path: &str,
+) -> (Connection, Response<Incoming>) {
+    let mut held = None;
+    eventually("a request to be let in", async || {
+        let mut connection = Connection::open(addr, protocol).await;
+        let response = connection.send(get(path)).await;
+        let shed = response.status() == StatusCode::SERVICE_UNAVAILABLE;
+        held = Some((connection, response));
+        !shed
+    })
+    .await;
+    held.expect("let in")
 }
 
 /// One HTTP/1.1 `GET` on a connection of its own.

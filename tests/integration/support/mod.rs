@@ -32,6 +32,16 @@ pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T 
     }
 }
 
+/// Waits until `condition` holds, looking again every 20 ms: for what announces itself in no other way.
+pub(crate) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let wait = async {
+        while !condition().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    within(what, wait).await;
+}
+
 /// Runs `async fn name(Abi)` as the tests `name::wasi_0_2` and `name::wasi_0_3`.
 macro_rules! for_both_abis {
     ($($name:ident),* $(,)?) => { $(

@@ -9,6 +9,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// `pounce serve`, nothing inherited from the environment of the test run that it could read as a setting.
@@ -169,6 +170,11 @@ impl Pounce {
         self.wait().await
     }
 
+    /// What it has written to stdout so far.
+    pub(crate) fn stdout(&self) -> String {
+        self.process.stdout.borrow().whole.clone()
+    }
+
     /// What it has written to stderr so far.
     pub(crate) fn stderr(&self) -> String {
         self.process.stderr.borrow().whole.clone()
@@ -208,6 +214,23 @@ impl Pounce {
         kib * 1024
     }
 
+    /// Processor time that it has used.
+    pub(crate) fn processor_time(&self) -> Duration {
+        let stat = self.proc("stat");
+        let fields = stat
+            .rsplit(')')
+            .next()
+            .expect("the name in parentheses")
+            .split_whitespace();
+        let ticks: u64 = fields
+            .skip(11)
+            .take(2)
+            .map(|ticks| ticks.parse::<u64>().expect("a number"))
+            .sum();
+        // The kernel reports in hundredths whatever its own tick is.
+        Duration::from_millis(ticks * 10)
+    }
+
     /// Names of its threads.
     pub(crate) fn threads(&self) -> Vec<String> {
         let tasks =
@@ -244,16 +267,63 @@ pub(crate) struct Exit {
 }
 
 impl Exit {
-    /// Fails unless it ended with `code` and said each of `parts` on stderr.
+    /// Fails unless it ended with `code` and said each of `parts` on stderr, in any case; `a|b` is either.
     pub(crate) fn expect(&self, code: i32, parts: &[&str]) {
         let mut wrong = String::new();
         if self.code != Some(code) {
             writeln!(wrong, "exit status should be {code}").unwrap();
         }
-        for part in parts.iter().filter(|part| !self.stderr.contains(**part)) {
+        let said = self.stderr.to_lowercase();
+        let is_said = |part: &str| {
+            part.split('|')
+                .any(|part| said.contains(&part.to_lowercase()))
+        };
+        for part in parts.iter().filter(|part| !is_said(part)) {
             writeln!(wrong, "stderr should contain {part:?}").unwrap();
         }
         assert!(wrong.is_empty(), "{wrong}{self}");
+    }
+}
+
+/// What became of the spans, as the last words of the log tell it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Totals {
+    /// Spans that ended.
+    pub(crate) ended: usize,
+    /// Taken by the endpoint.
+    pub(crate) exported: usize,
+    /// Refused by the endpoint within an accepted export.
+    pub(crate) rejected: usize,
+    /// Never arrived, for all reasons.
+    pub(crate) dropped: usize,
+}
+
+impl Exit {
+    /// Reads `10 spans ended, 7 exported, 1 rejected …, 2 dropped …` from stderr.
+    pub(crate) fn totals(&self) -> Totals {
+        let line = self
+            .stderr
+            .lines()
+            .rfind(|line| line.contains("spans ended"));
+        let line = line.unwrap_or_else(|| panic!("no totals of spans at exit\n{self}"));
+        let sum = |word: &str| {
+            let counts = line.match_indices(word).map(|(at, _)| {
+                let digits = line[..at].trim_end();
+                let from = digits
+                    .rfind(|c: char| !c.is_ascii_digit())
+                    .map_or(0, |at| at + 1);
+                digits[from..]
+                    .parse::<usize>()
+                    .unwrap_or_else(|_| panic!("a count before {word:?} in {line}"))
+            });
+            counts.sum()
+        };
+        Totals {
+            ended: sum("spans ended"),
+            exported: sum("exported"),
+            rejected: sum("rejected"),
+            dropped: sum("dropped"),
+        }
     }
 }
 
