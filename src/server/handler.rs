@@ -1,0 +1,54 @@
+//! The request path, on one screen.
+
+use std::sync::Arc;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+
+use super::admission::Admission;
+use super::drain::{Drain, Phase};
+use super::forward;
+use super::idle::Activity;
+use super::response::{self, Body, Exchange};
+use crate::guest::{Failure, Guests};
+use crate::telemetry::{Peer, Telemetry};
+
+/// Serves the requests of all connections.
+pub(crate) struct Handler {
+    pub(crate) guests: Guests,
+    pub(crate) telemetry: Telemetry,
+    pub(crate) admission: Admission,
+    pub(crate) drain: Drain,
+    /// Bytes of a request body (`http.max-request-body`).
+    pub(crate) max_body: Option<u64>,
+}
+
+impl Handler {
+    /// Serves one request: the whole path, in order.
+    pub(crate) async fn handle(
+        &self,
+        peer: &Peer,
+        activity: &Arc<Activity>,
+        request: Request<Incoming>,
+    ) -> Response<Body> {
+        let (head, body) = request.into_parts();
+        let span = self.telemetry.server_span(peer, &head, None);
+        let exchange = Exchange::begin(span.clone(), &head, activity.begin(), self.drain.clone());
+
+        let answer = async {
+            // Sheds load before any work is done for the request.
+            let permit = self.admission.admit()?;
+            let (request, too_large) = forward::prepare(peer, head, body, self.max_body)?;
+            let answer = self.guests.invoke(request, span, permit).await;
+            // Whatever the guest makes of the broken body, the client is told what was wrong with it.
+            if too_large.is_set() { Err(Failure::body_too_large(self.max_body.unwrap_or(u64::MAX))) } else { answer }
+        }
+        .await;
+
+        let mut response = response::finish(answer, exchange);
+        if self.drain.phase() != Phase::Serving {
+            response::say_goodbye(&mut response);
+        }
+        response
+    }
+}
