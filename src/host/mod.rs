@@ -1,1 +1,3 @@
 //! What a guest may import: one file per WIT interface.
+
+pub(crate) mod outbound;
