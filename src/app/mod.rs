@@ -2,7 +2,6 @@
 
 mod lifecycle;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -48,14 +47,15 @@ impl App {
             .clone()
             .context("no component to serve: name one, as in `pounce serve app.wasm`")
             .map_err(StartError::Mistake)?;
-        let name = component_name(&path);
+        let name = config.component_name().unwrap_or_default();
 
         // Bound first: a busy port is found before a minute of compiling, and early clients wait instead of failing.
         let mut listeners = Vec::new();
         for addr in &config.http.listen {
             listeners.push(Listener::bind(addr).await.map_err(StartError::Unavailable)?);
         }
-        let guests = Guests::load(&path, &name, &config).await.map_err(StartError::Mistake)?;
+        let own = listeners.iter().filter_map(Listener::tcp_addr).collect();
+        let guests = Guests::load(&path, &name, &config, own).await.map_err(StartError::Mistake)?;
         let telemetry = Telemetry::start(&config.otel, &name).map_err(StartError::Unavailable)?;
 
         let in_flight = config.http.max_in_flight.min(guests.slots());
@@ -77,9 +77,4 @@ impl App {
     pub fn urls(&self) -> Vec<String> {
         self.listeners.iter().map(Listener::url).collect()
     }
-}
-
-/// `service.name` where none is set: the file's name without its ending.
-fn component_name(path: &Path) -> String {
-    path.file_stem().map_or_else(|| "component".to_owned(), |stem| stem.to_string_lossy().into_owned())
 }

@@ -9,6 +9,8 @@ mod instance;
 mod v02;
 mod v03;
 
+use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,13 +47,18 @@ pub(crate) struct Guests {
 }
 
 impl Guests {
-    /// Loads the component that `config` names.
+    /// Loads the component at `path`, called `name`; `own` is where this server listens.
     ///
     /// # Errors
     /// Every reason for which it cannot be served.
-    pub(crate) async fn load(path: &std::path::Path, name: &str, config: &config::Config) -> anyhow::Result<Self> {
+    pub(crate) async fn load(
+        path: &Path,
+        name: &str,
+        config: &config::Config,
+        own: Vec<SocketAddr>,
+    ) -> anyhow::Result<Self> {
         let guest = &config.guest;
-        let capabilities = Capabilities::new(name, guest)?;
+        let capabilities = Capabilities::new(name, guest, own)?;
         let component = component::load(path, config.http.max_in_flight, guest.max_memory.0)?;
         let mold = Mold {
             engine: component.slots.engine,

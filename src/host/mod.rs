@@ -10,11 +10,12 @@ mod state;
 mod stdio;
 mod telemetry;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use wasmtime::component::Linker;
-use wasmtime_wasi::{DirPerms, FilePerms, WasiCtxBuilder};
+use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
 pub(crate) use failure::{Blame, Failure};
 pub(crate) use limits::{Limits, MemoryBudget, Refused};
@@ -43,12 +44,8 @@ pub(crate) struct Dir(config::DirMount);
 
 impl Dir {
     fn preopen(&self, wasi: &mut WasiCtxBuilder) -> wasmtime::Result<()> {
-        let (dirs, files) = if self.0.read_write {
-            (DirPerms::all(), FilePerms::all())
-        } else {
-            (DirPerms::READ, FilePerms::READ)
-        };
-        wasi.preopened_dir(&self.0.host, &self.0.guest, dirs, files)?;
+        let perms = if self.0.read_write { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
+        wasi.preopened_dir(&self.0.host, &self.0.guest, perms)?;
         Ok(())
     }
 }
@@ -58,17 +55,17 @@ pub(crate) struct Capabilities {
     pub(crate) env: Vec<(String, String)>,
     pub(crate) args: Vec<String>,
     pub(crate) dirs: Vec<Dir>,
-    pub(crate) client: Arc<outbound::Client>,
+    pub(crate) client: outbound::Client,
     pub(crate) log: Arc<GuestLog>,
     pub(crate) ignored: Arc<Ignored>,
 }
 
 impl Capabilities {
-    /// Resolves the settings of a component.
+    /// Resolves the settings of a component; `own` is where this server listens.
     ///
     /// # Errors
     /// A directory that cannot be opened, or system roots that cannot be read.
-    pub(crate) fn new(component: &str, guest: &config::Guest) -> anyhow::Result<Self> {
+    pub(crate) fn new(component: &str, guest: &config::Guest, own: Vec<SocketAddr>) -> anyhow::Result<Self> {
         for dir in &guest.dir {
             std::fs::read_dir(&dir.host)
                 .with_context(|| format!("guest.dir `{}` cannot be opened", dir.host.display()))?;
@@ -77,7 +74,7 @@ impl Capabilities {
             env: guest.env.iter().map(|env| (env.key.clone(), env.value.clone())).collect(),
             args: guest.args.clone(),
             dirs: guest.dir.iter().cloned().map(Dir).collect(),
-            client: Arc::new(outbound::Client::new(&guest.allow_outbound)),
+            client: outbound::Client::new(outbound::Setup { own, ..outbound::Setup::new(component, &guest.allow_outbound) }),
             log: Arc::new(GuestLog::new(component)),
             ignored: Arc::default(),
         })

@@ -22,13 +22,13 @@ use crate::telemetry::propagation;
 
 /// The hooks of one store.
 pub(crate) struct Outgoing {
-    client: Arc<Client>,
+    client: Client,
     /// The caller, from the shadowed import to the hook.
     caller: Option<Arc<RequestScope>>,
 }
 
 impl Outgoing {
-    pub(crate) fn new(client: Arc<Client>) -> Self {
+    pub(crate) fn new(client: Client) -> Self {
         Self { client, caller: None }
     }
 }

@@ -25,13 +25,13 @@ pub(crate) struct Ignored {
 }
 
 /// A handle on a span: the server span of a request, or a child span, which is not recorded yet.
-pub(crate) struct GuestSpan {
+pub struct GuestSpan {
     scope: Option<Arc<RequestScope>>,
     child: bool,
 }
 
 /// What `span.enter` gives.
-pub(crate) struct GuestScope;
+pub struct GuestScope;
 
 /// Names the host's data to the linker.
 pub(crate) struct Telemetry;

@@ -75,9 +75,11 @@ impl Protocol {
                     }
                     return;
                 }
-                // Dropping the connection resets what is still open on it.
-                _ = phase.wait_for(|phase| *phase >= Phase::Cut) , if told => return,
-                _ = phase.wait_for(|phase| should_tell(*phase, &activity)), if !told => {
+                _ = phase.wait_for(|phase| if told { *phase >= Phase::Cut } else { should_tell(*phase, &activity) }) => {
+                    if told {
+                        // Dropping the connection resets what is still open on it.
+                        return;
+                    }
                     told = true;
                     connection.as_mut().graceful_shutdown();
                 }

@@ -43,6 +43,14 @@ impl Listener {
         }
     }
 
+    /// The TCP address.
+    pub(crate) fn tcp_addr(&self) -> Option<SocketAddr> {
+        match &self.0 {
+            Bound::Tcp(_, local) => Some(*local),
+            Bound::Unix(..) => None,
+        }
+    }
+
     /// What a client connects to.
     pub(crate) fn url(&self) -> String {
         match &self.0 {

@@ -10,7 +10,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
-use crate::config::{self, LogFormat};
+use crate::config::{self, LogFormat, LogLevel};
 
 /// Lines that wait for stderr before further ones are dropped.
 const MAX_LINES: usize = 16 * 1024;
@@ -33,7 +33,7 @@ impl Log {
             .thread_name("log")
             .finish(std::io::stderr());
         let dropped = writer.error_counter();
-        let level = LevelFilter::from(log.level);
+        let level = filter(log.level);
         // Libraries report to us; what they think of each connection is noise below a warning. wasmtime's bindings
         // would open a span for each host call.
         let filter = Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("pounce", level).with_target("guest", level);
@@ -51,5 +51,15 @@ impl Log {
     /// Lines lost since the start.
     pub(crate) fn dropped(&self) -> usize {
         self.dropped.dropped_lines()
+    }
+}
+
+fn filter(level: LogLevel) -> LevelFilter {
+    match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
     }
 }
