@@ -2,8 +2,11 @@
 
 mod app;
 mod cli;
-mod config;
+pub mod config;
 mod guest;
 mod host;
 mod server;
 mod telemetry;
+
+pub use cli::run;
+pub use config::Config;
