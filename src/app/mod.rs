@@ -42,6 +42,7 @@ impl App {
     /// # Errors
     /// [`StartError`], which says what is wrong and what to do about it.
     pub async fn build(config: Config) -> Result<Self, StartError> {
+        config.check().map_err(|mistakes| StartError::Mistake(mistakes.into()))?;
         let path = config
             .component
             .clone()

@@ -70,11 +70,13 @@ impl Capabilities {
             std::fs::read_dir(&dir.host)
                 .with_context(|| format!("guest.dir `{}` cannot be opened", dir.host.display()))?;
         }
+        let mut setup = outbound::Setup::new(component, &guest.allow_outbound);
+        setup.own = own;
         Ok(Self {
             env: guest.env.iter().map(|env| (env.key.clone(), env.value.clone())).collect(),
             args: guest.args.clone(),
             dirs: guest.dir.iter().cloned().map(Dir).collect(),
-            client: outbound::Client::new(outbound::Setup { own, ..outbound::Setup::new(component, &guest.allow_outbound) }),
+            client: outbound::Client::new(setup),
             log: Arc::new(GuestLog::new(component)),
             ignored: Arc::default(),
         })
