@@ -2,27 +2,27 @@
 //! and a body with an end.
 
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderName, Method, Request, Uri, request};
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 
 use crate::guest::{Failure, RequestBodyError};
 use crate::telemetry::Peer;
 
-/// Prepares a request for a guest. `max_body` is in bytes.
+/// Prepares a request for a guest. `max_body` is in bytes; `too_large` is set once the body exceeds it.
 pub(crate) fn prepare(
     peer: &Peer,
     mut head: request::Parts,
     body: Incoming,
     max_body: Option<u64>,
-) -> Result<(Request<LimitedBody>, TooLarge), Failure> {
+    too_large: TooLarge,
+) -> Result<Request<LimitedBody>, Failure> {
     if head.method == Method::CONNECT {
         return Err(Failure::not_implemented("CONNECT cannot be expressed in wasi:http"));
     }
@@ -34,9 +34,8 @@ pub(crate) fn prepare(
     }
     head.uri = absolute(peer, &head)?;
     drop_connection_headers(&mut head);
-    let too_large = TooLarge::default();
-    let body = LimitedBody { inner: body, left: max_body, max: max_body.unwrap_or(u64::MAX), too_large: too_large.clone() };
-    Ok((Request::from_parts(head, body), too_large))
+    let body = LimitedBody { inner: body, left: max_body, max: max_body.unwrap_or(u64::MAX), too_large };
+    Ok(Request::from_parts(head, body))
 }
 
 /// Scheme and authority, which wasi:http tells the guest, from where this version of HTTP has them.
@@ -99,13 +98,15 @@ fn drop_connection_headers(head: &mut request::Parts) {
     }
 }
 
-/// Whether a request's body turned out to be larger than the limit.
+/// Whether a request's body turned out to be larger than the limit: what a guest makes of the broken body is then not
+/// what went wrong.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct TooLarge(Arc<AtomicBool>);
+pub(crate) struct TooLarge(Arc<OnceLock<u64>>);
 
 impl TooLarge {
-    pub(crate) fn is_set(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+    /// The failure that it is, if it is.
+    pub(crate) fn failure(&self) -> Option<Failure> {
+        self.0.get().copied().map(Failure::body_too_large)
     }
 }
 
@@ -135,7 +136,7 @@ impl http_body::Body for LimitedBody {
             match left.checked_sub(data.len() as u64) {
                 Some(rest) => *left = rest,
                 None => {
-                    self.too_large.0.store(true, Ordering::Release);
+                    _ = self.too_large.0.set(self.max);
                     return Poll::Ready(Some(Err(RequestBodyError::TooLarge(self.max))));
                 }
             }

@@ -10,7 +10,7 @@ use super::drain::{Drain, Phase};
 use super::forward;
 use super::idle::Activity;
 use super::response::{self, Body, Exchange};
-use crate::guest::{Failure, Guests};
+use crate::guest::Guests;
 use crate::telemetry::{Peer, Telemetry};
 
 /// Serves the requests of all connections.
@@ -38,10 +38,8 @@ impl Handler {
         let answer = async {
             // Sheds load before any work is done for the request.
             let permit = self.admission.admit()?;
-            let (request, too_large) = forward::prepare(peer, head, body, self.max_body)?;
-            let answer = self.guests.invoke(request, span, permit).await;
-            // Whatever the guest makes of the broken body, the client is told what was wrong with it.
-            if too_large.is_set() { Err(Failure::body_too_large(self.max_body.unwrap_or(u64::MAX))) } else { answer }
+            let request = forward::prepare(peer, head, body, self.max_body, exchange.too_large())?;
+            self.guests.invoke(request, span, permit).await
         }
         .await;
 

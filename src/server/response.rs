@@ -9,6 +9,7 @@ use http::{HeaderValue, Method, Response, StatusCode, Version, request};
 use http_body::{Body as _, Frame, SizeHint};
 
 use super::drain::{Drain, OpenRequest, Phase};
+use super::forward::TooLarge;
 use super::idle::Busy;
 use crate::guest::{self, Blame, Failure};
 use crate::telemetry::ServerSpan;
@@ -23,6 +24,7 @@ pub(crate) struct Exchange {
     is_head: bool,
     sent: u64,
     ended: bool,
+    too_large: TooLarge,
     drain: Drain,
     _open: OpenRequest,
     _busy: Busy,
@@ -36,10 +38,16 @@ impl Exchange {
             is_head: head.method == Method::HEAD,
             sent: 0,
             ended: false,
+            too_large: TooLarge::default(),
             _open: drain.open(),
             drain,
             _busy: busy,
         }
+    }
+
+    /// To be set when the request's body exceeds its limit.
+    pub(crate) fn too_large(&self) -> TooLarge {
+        self.too_large.clone()
     }
 
     fn fail(&self, failure: &Failure) {
@@ -84,11 +92,15 @@ pub(crate) struct Body {
     promised: Option<u64>,
     /// The response has no body whatever the guest wrote (HEAD, 204, 304): hyper never asks for it.
     bodiless: bool,
+    /// The guest failed; hyper is told at its next visit.
+    broken: Option<Failure>,
     exchange: Exchange,
 }
 
 /// Makes the response, and leaves the rest of the request to its body.
 pub(crate) fn finish(answer: Result<Response<guest::Body>, Failure>, exchange: Exchange) -> Response<Body> {
+    // Whatever the guest made of a body that broke off, the client is told what was wrong with it.
+    let answer = exchange.too_large.failure().map_or(answer, Err);
     let answer = answer.and_then(|response| match response.status() {
         // 101 would make hyper hand over the connection, and other 1xx are no answers.
         status if status.is_informational() => Err(Failure::error_code(
@@ -105,7 +117,7 @@ pub(crate) fn finish(answer: Result<Response<guest::Body>, Failure>, exchange: E
                 response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
             let bodiless = exchange.is_head
                 || matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-            response.map(|body| Body { content: Content::Guest(body), promised, bodiless, exchange })
+            response.map(|body| Body { content: Content::Guest(body), promised, bodiless, broken: None, exchange })
         }
         Err(failure) => refuse(&failure, exchange),
     }
@@ -120,7 +132,7 @@ fn refuse(failure: &Failure, exchange: Exchange) -> Response<Body> {
     let length = text.len();
     let bodiless = exchange.is_head;
     let content = Content::Ours(Some(text));
-    let mut response = Response::new(Body { content, promised: Some(length as u64), bodiless, exchange });
+    let mut response = Response::new(Body { content, promised: Some(length as u64), bodiless, broken: None, exchange });
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
@@ -171,6 +183,9 @@ impl http_body::Body for Body {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         let this = &mut *self;
+        if let Some(failure) = this.broken.take() {
+            return Poll::Ready(Some(Err(BrokenOff(failure.message))));
+        }
         let frame = match &mut this.content {
             Content::Ours(text) => text.take().map(|text| Ok(Frame::data(text))),
             Content::Guest(body) => ready!(Pin::new(body).poll_frame(cx)),
@@ -191,9 +206,14 @@ impl http_body::Body for Body {
                 Poll::Ready(Some(Ok(frame)))
             }
             Some(Err(failure)) => {
+                let failure = this.exchange.too_large.failure().unwrap_or(failure);
                 this.exchange.fail(&failure);
                 this.exchange.end();
-                Poll::Ready(Some(Err(BrokenOff(failure.message))))
+                // hyper drops what it has not flushed yet when a body fails: a pause lets the client have the head and
+                // all that the guest did write.
+                this.broken = Some(failure);
+                cx.waker().wake_by_ref();
+                Poll::Pending
             }
         }
     }
