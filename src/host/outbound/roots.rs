@@ -83,3 +83,16 @@ async fn load() -> Result<Arc<RootCertStore>, NoRoots> {
     }
     Ok(Arc::new(store))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_systems_are_found_or_the_message_says_what_to_install() {
+        match Roots::system().client_config().await {
+            Ok(config) => assert_eq!(config.alpn_protocols, [&b"h2"[..], b"http/1.1"]),
+            Err(error) => assert!(error.to_string().contains("ca-certificates")),
+        }
+    }
+}

@@ -79,7 +79,7 @@ async fn a_request_that_was_sent_is_not_sent_again() {
 #[tokio::test]
 async fn requests_beyond_the_limit_wait_and_then_fail() {
     let server = Server::hello().await;
-    let short = Duration::from_millis(200);
+    let short = Duration::from_millis(500);
     let limits = Limits {
         in_flight: 1,
         connect: Bounded {

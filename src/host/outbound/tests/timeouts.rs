@@ -18,7 +18,7 @@ use super::super::resolve::Resolver;
 use super::super::{Client, Limits, Setup};
 use super::support::*;
 
-const SHORT: Duration = Duration::from_millis(200);
+const SHORT: Duration = Duration::from_millis(500);
 const LONG: Duration = Duration::from_secs(20);
 
 /// As the host: all times short.
