@@ -29,25 +29,19 @@ pub(super) fn layer(matches: &ArgMatches) -> Layer {
 
 fn argument(option: &Declared) -> Arg {
     let paragraphs = option.paragraphs();
-    let short = format!(
-        "{} [default: {}]",
-        paragraphs[0].trim_end_matches('.'),
-        option.default
-    );
-    let repeat = if option.list {
-        " Repeat the flag for more."
-    } else {
-        ""
-    };
-    let variables = [
-        &[option.variable()][..],
-        &option
-            .standard
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>(),
-    ]
-    .concat();
+    let mut short = paragraphs[0].trim_end_matches('.').to_owned();
+    if option.default != "none" {
+        short = format!("{short} [default: {}]", option.default);
+    }
+    let mut long = paragraphs.join("\n\n");
+    if option.list {
+        long.push_str(" Repeat the flag for more.");
+    }
+    let own = option.variable();
+    let variables: Vec<&str> = [own.as_str()]
+        .into_iter()
+        .chain(option.standard.iter().copied())
+        .collect();
     let names = format!(
         "[default: {}]\n[env: {}]\n[file: {}]",
         option.default,
@@ -59,7 +53,7 @@ fn argument(option: &Declared) -> Arg {
         .value_name(option.value_name)
         .help_heading(option.heading)
         .help(short)
-        .long_help(format!("{}{repeat}\n\n{names}", paragraphs.join("\n\n")))
+        .long_help(format!("{long}\n\n{names}"))
         .action(if option.list {
             ArgAction::Append
         } else {

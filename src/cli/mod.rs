@@ -15,11 +15,12 @@ const MISTAKE: u8 = 2;
 /// Runs the `pounce` binary: reads the command line, and does what it says.
 #[must_use]
 pub fn run() -> ExitCode {
-    let typed = usage::read(&command(), std::env::args_os().collect());
-    match typed.matches.subcommand() {
-        Some(("serve", matches)) => serve::run(matches, typed.mistakes),
-        // Help, version, or a mistake that leaves no command.
-        _ => output::usage(&typed.mistakes),
+    match usage::read(&command(), std::env::args_os().collect()) {
+        Ok(typed) => match typed.matches.subcommand() {
+            Some(("serve", matches)) => serve::run(matches, typed.unknown),
+            other => unreachable!("clap knows no command {other:?} that is not matched here"),
+        },
+        Err((end, unknown)) => output::usage(&end, &unknown),
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::io::Write;
 use std::process::ExitCode;
 
-use crate::config::Mistakes;
+use crate::config::Mistake;
 
 /// Says on standard output that a listener is ready: `listening on http://127.0.0.1:8080`.
 pub(super) fn ready(line: impl Display) {
@@ -20,20 +20,17 @@ pub(super) fn error(error: impl Display) {
     let _unread = writeln!(std::io::stderr().lock(), "error: {error}");
 }
 
-/// Says on standard error everything that is wrong with the configuration.
-pub(super) fn mistakes(mistakes: &Mistakes) {
-    mistakes.iter().for_each(error);
+/// Says on standard error everything that is wrong with what was typed and configured.
+pub(super) fn mistakes<'m>(mistakes: impl IntoIterator<Item = &'m Mistake>) {
+    mistakes.into_iter().for_each(error);
 }
 
-/// Prints help, version or what is wrong with the command line; the exit status that goes with it.
-pub(super) fn usage(errors: &[clap::Error]) -> ExitCode {
-    for error in errors {
-        let _unread = error.print();
+/// Prints help or version, or what is wrong with the command line; the exit status that goes with it.
+pub(super) fn usage(end: &clap::Error, unknown: &[Mistake]) -> ExitCode {
+    // Help that was asked for beats what is wrong beside it.
+    if end.use_stderr() {
+        mistakes(unknown);
     }
-    let status = errors
-        .iter()
-        .map(clap::Error::exit_code)
-        .max()
-        .unwrap_or_default();
-    ExitCode::from(u8::try_from(status).unwrap_or(super::MISTAKE))
+    let _unread = end.print();
+    ExitCode::from(u8::try_from(end.exit_code()).unwrap_or(super::MISTAKE))
 }

@@ -8,7 +8,7 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 
 use super::{MISTAKE, flags, output};
 use crate::app::{App, Outcome, StartError};
-use crate::config::{self, Config, Sources, Vars};
+use crate::config::{self, Config, Mistake, Sources, Vars};
 use crate::telemetry::logs::Log;
 
 const AFTER_HELP: &str = "\
@@ -70,22 +70,22 @@ pub(super) fn command() -> Command {
 }
 
 /// Serves what was typed; `unknown` is what of the command line was not understood.
-pub(super) fn run(matches: &ArgMatches, unknown: Vec<clap::Error>) -> ExitCode {
+pub(super) fn run(matches: &ArgMatches, unknown: Vec<Mistake>) -> ExitCode {
     let sources = Sources {
         flags: flags::layer(matches),
         component: matches.get_one::<PathBuf>("component").cloned(),
         file: matches.get_one::<PathBuf>("config").cloned(),
-        // With an unknown flag, its value may be what was read as the component, or the other way.
+        // With an unknown flag, what was meant as the component may have been taken for its value.
         needs_component: unknown.is_empty(),
         vars: Vars::of_process(),
     };
-    let loaded = config::load(sources);
-    let usage = output::usage(&unknown);
-    match loaded {
-        Ok(_) if !unknown.is_empty() => usage,
-        Ok(loaded) => serve(loaded.config),
-        Err(mistakes) => {
-            output::mistakes(&mistakes);
+    match config::load(sources) {
+        Ok(loaded) if unknown.is_empty() => serve(loaded.config),
+        loaded => {
+            output::mistakes(&unknown);
+            if let Err(mistakes) = loaded {
+                output::mistakes(mistakes.iter());
+            }
             ExitCode::from(MISTAKE)
         }
     }
@@ -157,13 +157,21 @@ mod tests {
         ))
     }
 
+    /// As committed: without the blanks that clap leaves on empty lines.
+    fn text(help: &impl ToString) -> String {
+        help.to_string()
+            .lines()
+            .map(|line| format!("{}\n", line.trim_end()))
+            .collect()
+    }
+
     #[test]
     fn the_long_help_is_the_committed_one() {
         let help = super::command()
             .bin_name("pounce serve")
             .term_width(100)
             .render_long_help();
-        blessed::matches(&folder().join("serve-help.txt"), &help.to_string());
+        blessed::matches(&folder().join("serve-help.txt"), &text(&help));
     }
 
     #[test]
@@ -172,6 +180,6 @@ mod tests {
             .bin_name("pounce serve")
             .term_width(100)
             .render_help();
-        blessed::matches(&folder().join("serve-help-short.txt"), &help.to_string());
+        blessed::matches(&folder().join("serve-help-short.txt"), &text(&help));
     }
 }

@@ -24,22 +24,19 @@ pub(crate) fn file() -> String {
     for option in options::all() {
         if option.section != section {
             section = option.section;
-            text.push_str(&format!("\n[{section}]\n"));
+            text.push_str(&format!("\n[{section}]"));
         }
+        text.push('\n');
         for paragraph in option.paragraphs() {
             for line in wrap(&paragraph, 96) {
                 text.push_str(&format!("# {line}\n"));
             }
         }
-        let note = if option.default == option.example {
-            String::new()
-        } else {
-            format!("# Default: {}.\n", option.default)
-        };
-        text.push_str(&format!("{note}# {}\n\n", option.assignment()));
+        if option.default != option.example {
+            text.push_str(&format!("# Default: {}.\n", option.default));
+        }
+        text.push_str(&format!("# {}\n", option.assignment()));
     }
-    text.truncate(text.trim_end().len());
-    text.push('\n');
     text
 }
 

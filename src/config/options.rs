@@ -67,7 +67,7 @@ options! {
         max_total_memory: ByteSize, "SIZE" =
             (memory::share_for_guests, "80 % of the cgroup's or the machine's", "2GiB");
 
-        /// Which requests share an instance: request (none) or instance (many).
+        /// Whether requests share an instance: request (they don't) or instance (they do).
         ///
         /// With request, each request gets a fresh instance and can't see or harm another. With
         /// instance, requests share its memory and its traps, and start faster.

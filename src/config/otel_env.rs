@@ -314,14 +314,28 @@ pub(crate) fn warn_of_the_rest(otel: &Otel, vars: &Vars, warnings: &mut Vec<Stri
             format!("{variable}: `{text}` is not supported yet; spans are sent as http/protobuf"),
         );
     }
-    if otel.exporter == Exporter::Otlp
-        && otel.endpoint.is_none()
-        && vars.set("OTEL_TRACES_EXPORTER").is_some()
-    {
+    let asked = vars
+        .set("OTEL_TRACES_EXPORTER")
+        .is_some_and(|text| text.trim().eq_ignore_ascii_case("otlp"));
+    if asked && !otel.is_on() {
         let hint = "set OTEL_EXPORTER_OTLP_ENDPOINT, such as http://localhost:4318";
         warn(
             warnings,
-            format!("the exporter is otlp, but there is no endpoint: telemetry is off ({hint})"),
+            format!(
+                "OTEL_TRACES_EXPORTER is otlp, but there is no endpoint: telemetry is off ({hint})"
+            ),
+        );
+    }
+    if otel.is_on()
+        && otel
+            .endpoint
+            .as_ref()
+            .is_some_and(|endpoint| endpoint.url.port_u16() == Some(4317))
+    {
+        let hint = "http/protobuf, which Pounce sends, is usually taken at 4318";
+        warn(
+            warnings,
+            format!("port 4317 of the OTLP endpoint is usually that of gRPC ({hint})"),
         );
     }
 }

@@ -111,7 +111,8 @@ impl FromStr for DirMount {
         let (guest, read_write) = guest
             .strip_suffix(":rw")
             .map_or((guest, false), |guest| (guest, true));
-        if host.is_empty() || guest.is_empty() {
+        // `a:::rw` is `a::` and `:rw`, with nothing between.
+        if host.is_empty() || host.ends_with(':') || guest.is_empty() {
             return Err(Invalid::new("has an empty side", DIR_HINT));
         }
         if guest.contains(':') {
