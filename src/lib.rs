@@ -8,5 +8,6 @@ mod host;
 mod server;
 mod telemetry;
 
+pub use app::{App, Outcome, StartError};
 pub use cli::run;
 pub use config::Config;

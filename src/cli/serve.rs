@@ -2,11 +2,14 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 
 use super::{MISTAKE, flags, output};
+use crate::app::{App, Outcome, StartError};
 use crate::config::{self, Config, Mistake, Sources, Vars};
+use crate::telemetry::logs::Log;
 
 const AFTER_HELP: &str = "\
 Values:
@@ -88,13 +91,57 @@ pub(super) fn run(matches: &ArgMatches, unknown: Vec<Mistake>) -> ExitCode {
     }
 }
 
-/// The one place that meets the composition root: `App::build(config)` and `App::run` go here.
 fn serve(config: Config) -> ExitCode {
-    output::error(format_args!(
-        "serving is not built yet (component {:?})",
-        config.component
-    ));
-    ExitCode::FAILURE
+    // Kept to the very end: what was logged last is written when it goes.
+    let log = match Log::start(&config.log) {
+        Ok(log) => log,
+        Err(error) => {
+            output::error(error);
+            return ExitCode::FAILURE;
+        }
+    };
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("pounce").build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output::error(format_args!("cannot start the threads that serve: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let status = runtime.block_on(build_and_run(config));
+    // Guests that still compute give way at the next tick; nobody waits for what they would say.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    let lost = log.dropped();
+    if lost > 0 {
+        output::error(format_args!("{lost} lines of the log were lost: standard error was not read fast enough"));
+    }
+    status
+}
+
+async fn build_and_run(config: Config) -> ExitCode {
+    let app = match App::build(config).await {
+        Ok(app) => app,
+        Err(error) => {
+            output::error(&error);
+            return match error {
+                StartError::Mistake(_) => ExitCode::from(MISTAKE),
+                StartError::Unavailable(_) => ExitCode::FAILURE,
+            };
+        }
+    };
+    for url in app.urls() {
+        output::ready(&format!("listening on {url}"));
+    }
+    match app.run().await {
+        Ok(Outcome::Drained) => ExitCode::SUCCESS,
+        Ok(Outcome::Cut(_)) => ExitCode::FAILURE,
+        Err(error) => {
+            output::error(format_args!("cannot wait for signals: {error}"));
+            ExitCode::FAILURE
+        }
+    }
 }
 
 #[cfg(test)]
