@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::{Request, Response, StatusCode, Version, header};
+use http::{HeaderMap, Request, Response, StatusCode, Version, header};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::capture_connection;
@@ -127,7 +127,9 @@ fn pool(connector: Connector, limits: &Limits) -> legacy::Client<Connector, Uplo
         // is a chance to fail.
         .retry_canceled_requests(true)
         .http1_max_buf_size(limits.header_size as usize)
-        .http2_max_header_list_size(limits.header_size)
+        // Beyond this h2 resets the stream, which looks like any protocol error; `send`
+        // gives what is less far over the limit its own code, as in HTTP/1.
+        .http2_max_header_list_size(limits.header_size.saturating_mul(2))
         // A dead HTTP/2 connection would otherwise fail all requests to its host.
         .http2_keep_alive_interval(std::time::Duration::from_secs(20))
         .http2_keep_alive_timeout(std::time::Duration::from_secs(10));
@@ -172,8 +174,22 @@ impl Inner {
             // Nobody asked, and no guest could use the connection.
             return Err(Error::HttpUpgradeFailed);
         }
+        // hyper bounds what it buffers, which can be twice what is asked of it.
+        let size = header_size(response.headers());
+        if size > self.limits.header_size {
+            return Err(Error::HttpResponseHeaderSectionSize(Some(size)));
+        }
         Ok(response.map(|body| Download::new(body, permit, timeouts.between_bytes).boxed_unsync()))
     }
+}
+
+/// As HTTP/2 counts it, less its surcharge for each field.
+fn header_size(headers: &HeaderMap) -> u32 {
+    let bytes: usize = headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum();
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 /// Waits for the response head, first for a connection, then for the peer.

@@ -256,3 +256,6 @@ fn refused(target: &Target<'_>, reason: Reason) -> ConnectError {
         reason,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,9 +22,10 @@ mod resolve;
 mod roots;
 mod stream;
 mod target;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use client::{Client, Setup};
 pub(crate) use error::error_type;
-pub(crate) use limits::{Bounded, Limits};
-pub(crate) use policy::{Allowance, Policy, Reason, Refused};
+pub(crate) use limits::Limits;
 pub(crate) use roots::Roots;

@@ -43,10 +43,16 @@ impl Resolver {
                 .map_err(io::Error::other)?
             }
             #[cfg(test)]
-            Self::Scripted(answer) => Ok(answer(host)?
-                .into_iter()
-                .map(|ip| SocketAddr::new(ip, port))
-                .collect()),
+            Self::Scripted(answer) => {
+                let (answer, host) = (Arc::clone(answer), host.to_owned());
+                let addresses = tokio::task::spawn_blocking(move || answer(&host))
+                    .await
+                    .map_err(io::Error::other)??;
+                Ok(addresses
+                    .into_iter()
+                    .map(|ip| SocketAddr::new(ip, port))
+                    .collect())
+            }
         }
     }
 }

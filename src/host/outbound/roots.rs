@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 
 /// Shared by all clients of the process; cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Roots(Arc<OnceCell<Arc<RootCertStore>>>);
+pub(crate) struct Roots(Arc<OnceCell<Result<Arc<RootCertStore>, NoRoots>>>);
 
 /// No authority is trusted, so no certificate can be checked.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -29,13 +29,20 @@ impl Roots {
     /// These and no others.
     #[cfg(test)]
     pub(super) fn only(store: RootCertStore) -> Self {
-        Self(Arc::new(OnceCell::new_with(Some(Arc::new(store)))))
+        Self(Arc::new(OnceCell::new_with(Some(Ok(Arc::new(store))))))
+    }
+
+    /// As on a machine without certificates.
+    #[cfg(test)]
+    pub(super) fn missing() -> Self {
+        let none = NoRoots("none installed".to_owned());
+        Self(Arc::new(OnceCell::new_with(Some(Err(none)))))
     }
 
     /// TLS settings for one client. The authorities are shared; the sessions to
     /// resume are not, they would tell one component what another one called.
     pub(super) async fn client_config(&self) -> Result<Arc<ClientConfig>, NoRoots> {
-        let store = Arc::clone(self.0.get_or_try_init(load).await?);
+        let store = self.0.get_or_init(load_and_tell).await.clone()?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -45,6 +52,13 @@ impl Roots {
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Arc::new(config))
     }
+}
+
+/// Once per process, whatever comes of it: a guest that retries must not fill the log.
+async fn load_and_tell() -> Result<Arc<RootCertStore>, NoRoots> {
+    load()
+        .await
+        .inspect_err(|error| tracing::error!("outgoing https requests will fail: {error}"))
 }
 
 async fn load() -> Result<Arc<RootCertStore>, NoRoots> {
@@ -68,4 +82,17 @@ async fn load() -> Result<Arc<RootCertStore>, NoRoots> {
         }));
     }
     Ok(Arc::new(store))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_systems_are_found_or_the_message_says_what_to_install() {
+        match Roots::system().client_config().await {
+            Ok(config) => assert_eq!(config.alpn_protocols, [&b"h2"[..], b"http/1.1"]),
+            Err(error) => assert!(error.to_string().contains("ca-certificates")),
+        }
+    }
 }
