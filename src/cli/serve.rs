@@ -8,7 +8,7 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 
 use super::{MISTAKE, flags, output};
 use crate::app::{App, Outcome, StartError};
-use crate::config::{self, Config, Mistake, Sources, Vars};
+use crate::config::{self, Config, Loaded, Mistake, Sources, Vars};
 use crate::telemetry::logs::Log;
 
 const AFTER_HELP: &str = "\
@@ -80,7 +80,7 @@ pub(super) fn run(matches: &ArgMatches, unknown: Vec<Mistake>) -> ExitCode {
         vars: Vars::of_process(),
     };
     match config::load(sources) {
-        Ok(loaded) if unknown.is_empty() => serve(loaded.config),
+        Ok(loaded) if unknown.is_empty() => serve(loaded),
         loaded => {
             output::mistakes(&unknown);
             if let Err(mistakes) = loaded {
@@ -91,7 +91,7 @@ pub(super) fn run(matches: &ArgMatches, unknown: Vec<Mistake>) -> ExitCode {
     }
 }
 
-fn serve(config: Config) -> ExitCode {
+fn serve(Loaded { config, in_force }: Loaded) -> ExitCode {
     // Kept to the very end: what was logged last is written when it goes.
     let log = match Log::start(&config.log) {
         Ok(log) => log,
@@ -102,6 +102,9 @@ fn serve(config: Config) -> ExitCode {
     };
     for warning in &config.warnings {
         tracing::warn!("{warning}");
+    }
+    for setting in &in_force {
+        tracing::debug!("setting {setting}");
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("pounce").build() {
         Ok(runtime) => runtime,
@@ -132,7 +135,7 @@ async fn build_and_run(config: Config) -> ExitCode {
         }
     };
     for url in app.urls() {
-        output::ready(&format!("listening on {url}"));
+        output::ready(format_args!("listening on {url}"));
     }
     match app.run().await {
         Ok(Outcome::Drained) => ExitCode::SUCCESS,

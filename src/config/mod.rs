@@ -23,10 +23,6 @@ pub(crate) mod blessed;
 #[cfg(test)]
 mod example;
 #[cfg(test)]
-mod file_tests;
-#[cfg(test)]
-mod otel_env_tests;
-#[cfg(test)]
 mod tests;
 
 use std::path::{Path, PathBuf};

@@ -80,9 +80,9 @@ options! {
         /// Requests served at once by one instance of a wasi:http 0.3 component.
         concurrency: usize, "N" = "16";
 
-        /// Host the guest may call: [scheme://]host[:port].
+        /// Host the guest may call: `[scheme://]host[:port]`.
         ///
-        /// For example https://api.example.com, *.example.com:443 or http://127.0.0.1:*. A * alone
+        /// For example `https://api.example.com`, `*.example.com:443` or `http://127.0.0.1:*`. A `*` alone
         /// stands for any public host; loopback, private, link-local and metadata addresses are
         /// allowed only when named.
         allow_outbound: Vec<OutboundRule>, "HOST" = (Vec::new, "none", "https://api.example.com");

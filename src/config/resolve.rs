@@ -59,6 +59,18 @@ pub(crate) struct InForce {
     pub(crate) source: Source,
 }
 
+impl fmt::Display for InForce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} = {} ({})",
+            self.option.key(),
+            self.value,
+            self.source
+        )
+    }
+}
+
 /// Takes each option from the highest source that has it, and collects every mistake on the way.
 pub(crate) struct Resolver<'a> {
     flags: Layer,

@@ -50,7 +50,10 @@ pub(crate) fn read_duration(text: &str) -> Result<Duration, Invalid> {
 /// Writes a length of time as [`read_duration`] reads it (whole milliseconds).
 pub(crate) fn show_duration(duration: Duration) -> String {
     let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    match UNITS.iter().find(|(_, factor)| ms != 0 && ms.is_multiple_of(*factor)) {
+    match UNITS
+        .iter()
+        .find(|(_, factor)| ms != 0 && ms.is_multiple_of(*factor))
+    {
         Some((unit, factor)) => format!("{}{unit}", ms / factor),
         None => "0s".to_owned(),
     }

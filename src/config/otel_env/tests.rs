@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::*;
+use crate::config::*;
 
 fn load(vars: &[(&'static str, &'static str)]) -> Result<Config, Mistakes> {
     let sources = Sources {
         vars: vars.iter().copied().collect(),
         ..Sources::default()
     };
-    super::load(sources).map(|loaded| loaded.config)
+    crate::config::load(sources).map(|loaded| loaded.config)
 }
 
 /// What is in force without a warning.

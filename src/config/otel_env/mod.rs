@@ -3,20 +3,19 @@
 //! Empty is unset, words are read in any case. A malformed endpoint or sampler argument is a mistake
 //! (it would cost money or data); anything else malformed is warned about and ignored.
 
-use std::time::Duration;
+mod numbers;
+mod resource;
+#[cfg(test)]
+mod tests;
 
-use percent_encoding::percent_decode_str;
+pub(crate) use numbers::{batch, export_timeout};
+pub(crate) use resource::{SERVICE_NAME, resource_attributes, service_name};
 
-use super::declared::{Flawed, Standard};
-use super::otel::{Batch, Otel};
-use super::suggest::nearest;
-use super::value::{Endpoint, Exporter, Header, Sampler, Semconv, Timeout, Value};
-use super::vars::Vars;
-
-/// The resource attribute that has an option of its own.
-pub(crate) const SERVICE_NAME: &str = "service.name";
-
-const RESOURCE_ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
+use crate::config::declared::{Flawed, Standard};
+use crate::config::otel::Otel;
+use crate::config::suggest::nearest;
+use crate::config::value::{Endpoint, Exporter, Header, Sampler, Semconv, Value};
+use crate::config::vars::Vars;
 
 /// Adds a warning once: several options may read the same variable.
 fn warn(warnings: &mut Vec<String>, warning: String) {
@@ -83,19 +82,6 @@ pub(crate) fn exporter(vars: &Vars, warnings: &mut Vec<String>) -> Standard<Expo
         }
     }
     Ok(chosen.map(|exporter| (exporter, EXPORTER)))
-}
-
-/// The variable of this meaning, then the resource attribute.
-pub(crate) fn service_name(vars: &Vars, warnings: &mut Vec<String>) -> Standard<Option<String>> {
-    const VARIABLE: &str = "OTEL_SERVICE_NAME";
-    if let Some(name) = vars.set(VARIABLE) {
-        return Ok(Some((Some(name.to_owned()), VARIABLE)));
-    }
-    let attributes = resource_attributes(vars, warnings);
-    let name = attributes
-        .into_iter()
-        .find(|(key, value)| key == SERVICE_NAME && !value.is_empty());
-    Ok(name.map(|(_, name)| (Some(name), RESOURCE_ATTRIBUTES)))
 }
 
 /// The headers for traces, or else those for all signals; a malformed one is left out.
@@ -184,113 +170,6 @@ pub(crate) fn semconv(vars: &Vars, _: &mut Vec<String>) -> Standard<Semconv> {
         .map(|profile| (profile, VARIABLE)))
 }
 
-/// `key=value,…`, percent-decoded; on any error the whole value is discarded.
-pub(crate) fn resource_attributes(
-    vars: &Vars,
-    warnings: &mut Vec<String>,
-) -> Vec<(String, String)> {
-    let Some(text) = vars.set(RESOURCE_ATTRIBUTES) else {
-        return Vec::new();
-    };
-    let mut attributes: Vec<(String, String)> = Vec::new();
-    for entry in text
-        .split(',')
-        .map(str::trim)
-        .filter(|entry| !entry.is_empty())
-    {
-        let read = || {
-            let (key, value) = entry.split_once('=').ok_or("has no `=`")?;
-            let (key, value) = (decode(key.trim())?, decode(value.trim())?);
-            if key.is_empty() {
-                Err("has no key")
-            } else {
-                Ok((key, value))
-            }
-        };
-        match read() {
-            Ok((key, value)) => {
-                attributes.retain(|(known, _)| *known != key);
-                attributes.push((key, value));
-            }
-            Err(what) => {
-                let hint = "write key=value,key=value with other characters percent-encoded";
-                warn(
-                    warnings,
-                    format!(
-                        "{RESOURCE_ATTRIBUTES}: `{entry}` {what}; the whole value is ignored ({hint})"
-                    ),
-                );
-                return Vec::new();
-            }
-        }
-    }
-    attributes
-}
-
-fn decode(text: &str) -> Result<String, &'static str> {
-    let mut rest = text;
-    while let Some(percent) = rest.find('%') {
-        rest = &rest[percent + 1..];
-        if !rest
-            .as_bytes()
-            .get(..2)
-            .is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit))
-        {
-            return Err("has a % without two hexadecimal digits");
-        }
-    }
-    let decoded = percent_decode_str(text).decode_utf8();
-    decoded
-        .map(|text| text.into_owned())
-        .map_err(|_| "is not UTF-8 once decoded")
-}
-
-/// Time one attempt to export may take; 0 is no limit.
-pub(crate) fn export_timeout(vars: &Vars, warnings: &mut Vec<String>) -> Timeout {
-    let variables = [
-        "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT",
-        "OTEL_EXPORTER_OTLP_TIMEOUT",
-    ];
-    timeout(vars, warnings, variables, Duration::from_secs(10))
-}
-
-/// The batch processor's variables.
-pub(crate) fn batch(vars: &Vars, warnings: &mut Vec<String>) -> Batch {
-    let default = Batch::default();
-    let mut count = |variable, default| match number(vars, warnings, [variable]) {
-        Some((variable, 0)) => {
-            warn(
-                warnings,
-                format!("{variable}: 0 would drop every span, and is ignored"),
-            );
-            default
-        }
-        Some((_, number)) => usize::try_from(number).unwrap_or(usize::MAX),
-        None => default,
-    };
-    let max_queue_size = count("OTEL_BSP_MAX_QUEUE_SIZE", default.max_queue_size);
-    let batch_size = count(
-        "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
-        default.max_export_batch_size,
-    );
-    let delay = number(vars, warnings, ["OTEL_BSP_SCHEDULE_DELAY"]);
-    Batch {
-        // Zero means "at once", which would be a busy loop.
-        schedule_delay: delay.map_or(default.schedule_delay, |(_, ms)| {
-            Duration::from_millis(ms.max(1))
-        }),
-        max_queue_size,
-        // The specification: must not be more than the queue holds.
-        max_export_batch_size: batch_size.min(max_queue_size),
-        export_timeout: timeout(
-            vars,
-            warnings,
-            ["OTEL_BSP_EXPORT_TIMEOUT"],
-            Duration::from_secs(30),
-        ),
-    }
-}
-
 /// Warns of what is set and has no effect here.
 pub(crate) fn warn_of_the_rest(otel: &Otel, vars: &Vars, warnings: &mut Vec<String>) {
     if vars.set("OTEL_CONFIG_FILE").is_some() {
@@ -347,35 +226,4 @@ fn first_set<'v, const N: usize>(
     variables
         .into_iter()
         .find_map(|variable| vars.set(variable).map(|text| (variable, text)))
-}
-
-/// The first variable of these that is set; a malformed one is warned about and ignored.
-fn number<const N: usize>(
-    vars: &Vars,
-    warnings: &mut Vec<String>,
-    variables: [&'static str; N],
-) -> Option<(&'static str, u64)> {
-    // A year in milliseconds: more can't be meant, and must not overflow a clock.
-    const LARGEST: u64 = 365 * 24 * 3_600_000;
-    let (variable, text) = first_set(vars, variables)?;
-    match text.trim().parse::<u64>() {
-        Ok(number) if number <= LARGEST => Some((variable, number)),
-        _ => {
-            warn(
-                warnings,
-                format!("{variable}: `{text}` is not a whole number in range, and is ignored"),
-            );
-            None
-        }
-    }
-}
-
-fn timeout<const N: usize>(
-    vars: &Vars,
-    warnings: &mut Vec<String>,
-    variables: [&'static str; N],
-    default: Duration,
-) -> Timeout {
-    let ms = number(vars, warnings, variables).map(|(_, ms)| Duration::from_millis(ms));
-    Timeout(Some(ms.unwrap_or(default)).filter(|time| !time.is_zero()))
 }

@@ -1,11 +1,18 @@
 //! `pounce.toml`: what it says, with the line and column of everything.
 
+mod component;
+#[cfg(test)]
+mod tests;
+mod values;
+
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+
+pub(crate) use component::Component;
+use values::{kind, texts};
 
 use super::mistake::Mistake;
 use super::options;
@@ -18,14 +25,6 @@ pub(crate) struct Said {
     pub(crate) options: Layer,
     pub(crate) component: Option<Component>,
     pub(crate) mistakes: Vec<Mistake>,
-}
-
-/// A `[[component]]`.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Component {
-    pub(crate) name: Option<String>,
-    /// As written; relative to the file's folder.
-    pub(crate) source: PathBuf,
 }
 
 /// Sections and tables of the design that are not built yet.
@@ -198,85 +197,6 @@ impl Reader<'_> {
             }
         }
     }
-
-    fn components(&mut self, value: &Spanned<DeValue<'_>>) {
-        let tables: Option<Vec<_>> = value
-            .get_ref()
-            .as_array()
-            .map(|array| array.iter().collect());
-        let tables = tables.filter(|tables| tables.iter().all(|table| table.get_ref().is_table()));
-        let Some(tables) = tables else {
-            self.mistake(
-                value.span(),
-                "`component` is a list of tables",
-                "write [[component]], with two brackets",
-            );
-            return;
-        };
-        if let Some(second) = tables.get(1) {
-            let hint = "keep one [[component]], and serve the others with a pounce of their own";
-            self.mistake(
-                second.span(),
-                "more than one component is not yet supported",
-                hint,
-            );
-        }
-        if let Some((first, table)) = tables
-            .first()
-            .and_then(|first| Some((first, first.get_ref().as_table()?)))
-        {
-            self.component(first.span(), table);
-        }
-    }
-
-    fn component(&mut self, at: Range<usize>, table: &DeTable<'_>) {
-        let (mut name, mut source) = (None, None);
-        let mut has_source = false;
-        for (key, value) in table {
-            let key_name = key.get_ref().as_ref();
-            has_source |= key_name == "source";
-            match (key_name, value.get_ref().as_str()) {
-                ("name" | "source", None | Some("")) => {
-                    let what = format!("`component.{key_name}` must be a text that is not empty");
-                    self.mistake(
-                        value.span(),
-                        what,
-                        format!("write for example {key_name} = \"hello\""),
-                    );
-                }
-                ("name", Some(text)) => name = Some(text.to_owned()),
-                ("source", Some(text)) => source = Some(PathBuf::from(text)),
-                _ => match self
-                    .home_of(key_name)
-                    .filter(|home| matches!(*home, "guest" | "otel"))
-                {
-                    Some(home) => {
-                        let what =
-                            format!("`{key_name}` for a single component is not yet supported");
-                        self.mistake(key.span(), what, format!("write it under [{home}]"));
-                    }
-                    None => {
-                        let hint =
-                            suggestion(key_name, ["name", "source"], |near| format!("`{near}`"));
-                        self.mistake(
-                            key.span(),
-                            format!("unknown key `component.{key_name}`"),
-                            hint,
-                        );
-                    }
-                },
-            }
-        }
-        match source {
-            Some(source) => self.said.component = Some(Component { name, source }),
-            None if has_source => {}
-            None => self.mistake(
-                at,
-                "the component has no source",
-                "add the path of its file: source = \"app.wasm\"",
-            ),
-        }
-    }
 }
 
 fn suggestion<'k>(
@@ -290,44 +210,5 @@ fn suggestion<'k>(
             "take it out; known are {}",
             known.into_iter().map(show).collect::<Vec<_>>().join(", ")
         ),
-    }
-}
-
-/// A value as the texts it would be typed as; else what was expected.
-fn texts(value: &DeValue<'_>, list: bool) -> Result<Vec<String>, &'static str> {
-    match value {
-        DeValue::Array(items) if list => items
-            .iter()
-            .map(|item| text(item.get_ref()).ok_or("a list of texts"))
-            .collect(),
-        value => match text(value) {
-            Some(text) => Ok(vec![text]),
-            None if list => Err("a list of texts"),
-            None => Err("a text or a number"),
-        },
-    }
-}
-
-fn text(value: &DeValue<'_>) -> Option<String> {
-    match value {
-        DeValue::String(text) => Some(text.clone().into_owned()),
-        DeValue::Integer(number) => Some(
-            match i128::from_str_radix(number.as_str(), number.radix()) {
-                Ok(number) => number.to_string(),
-                Err(_) => number.as_str().to_owned(),
-            },
-        ),
-        DeValue::Float(number) => Some(number.as_str().to_owned()),
-        DeValue::Boolean(value) => Some(value.to_string()),
-        DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => None,
-    }
-}
-
-fn kind(value: &DeValue<'_>) -> &'static str {
-    match value {
-        DeValue::Array(_) => "a list",
-        DeValue::Table(_) => "a table",
-        DeValue::Datetime(_) => "a date",
-        _ => "a value",
     }
 }

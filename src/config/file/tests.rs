@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::file::{Component, parse};
-use super::resolve::Layer;
+use super::{Component, parse};
+use crate::config::Layer;
 
 fn told(text: &str) -> Vec<String> {
     let said = parse(text, Path::new("p.toml"));
