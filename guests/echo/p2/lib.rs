@@ -7,15 +7,17 @@ use wasip2::http::types::{Fields, IncomingBody, IncomingRequest, ResponseOutpara
 use wasip2::io::streams::StreamError;
 
 const READ: u64 = 64 * 1024;
+/// HTTP/1.1 sends only the trailers that `trailer` announces.
+const ECHOED: [&str; 2] = ["content-type", "trailer"];
 
 struct Echo;
 
 impl wasip2::exports::http::incoming_handler::Guest for Echo {
     fn handle(request: IncomingRequest, out: ResponseOutparam) {
         let fields = Fields::new();
-        let content_type = request.headers().get("content-type");
-        if !content_type.is_empty() {
-            let _ = fields.set("content-type", &content_type);
+        for name in ECHOED {
+            // Setting nothing is as good as not setting.
+            let _ = fields.set(name, &request.headers().get(name));
         }
         let body = request.consume().expect("the body is taken once");
         let input = body.stream().expect("the stream is taken once");

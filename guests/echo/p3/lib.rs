@@ -8,15 +8,17 @@ use wasip3::http::types::{ErrorCode, Fields, Request, Response};
 use wasip3::wit_bindgen::StreamResult;
 
 const READ: usize = 64 * 1024;
+/// HTTP/1.1 sends only the trailers that `trailer` announces.
+const ECHOED: [&str; 2] = ["content-type", "trailer"];
 
 struct Echo;
 
 impl wasip3::exports::http::handler::Guest for Echo {
     async fn handle(request: Request) -> Result<Response, ErrorCode> {
         let fields = Fields::new();
-        let content_type = request.get_headers().get("content-type");
-        if !content_type.is_empty() {
-            let _ = fields.set("content-type", &content_type);
+        for name in ECHOED {
+            // Setting nothing is as good as not setting.
+            let _ = fields.set(name, &request.get_headers().get(name));
         }
         let through = p3::target(&request).get("through").is_some();
         let (mut input, end) = p3::body(request);

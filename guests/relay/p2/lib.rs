@@ -28,7 +28,9 @@ impl wasip2::exports::http::incoming_handler::Guest for Relay {
 
 /// Makes a call and reads its response to the end.
 fn send(call: &calls::Call) -> Result<u16, ErrorCode> {
-    let request = OutgoingRequest::new(p2::content_type("application/json"));
+    let fields = p2::content_type("application/json");
+    let _ = fields.set("content-length", &[call.body.len().to_string().into_bytes()]);
+    let request = OutgoingRequest::new(fields);
     let invalid = |()| ErrorCode::HttpRequestUriInvalid;
     request.set_method(&Method::Post).map_err(invalid)?;
     request.set_scheme(Some(if call.https { &Scheme::Https } else { &Scheme::Http })).map_err(invalid)?;

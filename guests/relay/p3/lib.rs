@@ -31,8 +31,9 @@ impl wasip3::exports::http::handler::Guest for Relay {
 async fn send(call: calls::Call) -> Result<u16, ErrorCode> {
     let (mut body, contents) = wit_stream::new();
     let (_, trailers) = wit_future::new(|| Ok(None));
-    let (request, _transmitted) =
-        Request::new(p3::content_type("application/json"), Some(contents), trailers, None);
+    let fields = p3::content_type("application/json");
+    let _ = fields.set("content-length", &[call.body.len().to_string().into_bytes()]);
+    let (request, _transmitted) = Request::new(fields, Some(contents), trailers, None);
     let invalid = |()| ErrorCode::HttpRequestUriInvalid;
     request.set_method(&Method::Post).map_err(invalid)?;
     request.set_scheme(Some(if call.https { &Scheme::Https } else { &Scheme::Http })).map_err(invalid)?;
