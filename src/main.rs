@@ -1,3 +1,7 @@
 //! The `pounce` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    pounce::run()
+}

@@ -1,1 +1,81 @@
-//! Composition root: builds the parts in order and drains them in order.
+//! Composition root: builds the parts in dependency order, and stops them in the opposite one.
+
+mod lifecycle;
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+
+use crate::config::Config;
+use crate::guest::Guests;
+use crate::server::{Admission, Drain, Handler, Listener, Server};
+use crate::telemetry::Telemetry;
+
+pub use lifecycle::Outcome;
+
+/// A server that is bound, loaded and ready to serve.
+pub struct App {
+    listeners: Vec<Listener>,
+    server: Arc<Server>,
+    handler: Arc<Handler>,
+    telemetry: Telemetry,
+    grace_period: std::time::Duration,
+}
+
+/// Why an [`App`] could not be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The configuration or the component is at fault: changing one of them helps (exit status 2).
+    #[error("{0:#}")]
+    Mistake(anyhow::Error),
+    /// The machine is: a busy port, no address space (exit status 1).
+    #[error("{0:#}")]
+    Unavailable(anyhow::Error),
+}
+
+impl App {
+    /// Binds the listeners, starts telemetry, and loads the component.
+    ///
+    /// Must be called within a multi-threaded tokio runtime.
+    ///
+    /// # Errors
+    /// [`StartError`], which says what is wrong and what to do about it.
+    pub async fn build(config: Config) -> Result<Self, StartError> {
+        config.check().map_err(|mistakes| StartError::Mistake(mistakes.into()))?;
+        let path = config
+            .component
+            .clone()
+            .context("no component to serve: name one, as in `pounce serve app.wasm`")
+            .map_err(StartError::Mistake)?;
+        let name = config.component_name().unwrap_or_default();
+
+        // Bound first: a busy port is found before a minute of compiling, and early clients wait instead of failing.
+        let mut listeners = Vec::new();
+        for addr in &config.http.listen {
+            listeners.push(Listener::bind(addr).await.map_err(StartError::Unavailable)?);
+        }
+        let own = listeners.iter().filter_map(Listener::tcp_addr).collect();
+        let guests = Guests::load(&path, &name, &config, own).await.map_err(StartError::Mistake)?;
+        let telemetry = Telemetry::start(&config.otel, &name).map_err(StartError::Unavailable)?;
+
+        let in_flight = config.http.max_in_flight.min(guests.slots());
+        tracing::info!(component = name, "{}", guests.describe());
+        let handler = Arc::new(Handler {
+            guests,
+            telemetry: telemetry.clone(),
+            admission: Admission::new(in_flight),
+            drain: Drain::new(),
+            max_body: config.http.max_request_body.0,
+        });
+        let server = Arc::new(Server::new(&config.http, handler.clone()));
+        Ok(Self { listeners, server, handler, telemetry, grace_period: config.http.grace_period })
+    }
+
+    /// Where clients connect to, one per listener, in the order of `http.listen`: `http://127.0.0.1:8080` or
+    /// `unix:/run/pounce.sock`.
+    #[must_use]
+    pub fn urls(&self) -> Vec<String> {
+        self.listeners.iter().map(Listener::url).collect()
+    }
+}

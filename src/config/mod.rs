@@ -1,1 +1,209 @@
 //! From words to values: every option once, its sources and its checks.
+//!
+//! An option is declared in `options.rs`. Each source (flags, environment, `pounce.toml`) only says
+//! texts; `resolve.rs` picks the highest source of each option and reads it, and every mistake of
+//! every source is told at once.
+
+mod check;
+mod declared;
+mod file;
+mod macros;
+mod memory;
+mod mistake;
+mod options;
+mod otel;
+mod otel_env;
+mod resolve;
+mod suggest;
+mod value;
+mod vars;
+
+#[cfg(test)]
+pub(crate) mod blessed;
+#[cfg(test)]
+mod example;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+pub(crate) use declared::Declared;
+pub use mistake::{Mistake, Mistakes};
+pub(crate) use options::all as all_options;
+pub use options::{Guest, Http, Log};
+pub use otel::{Batch, Otel};
+pub(crate) use resolve::{Given, InForce, Layer, Source};
+pub use value::{
+    ByteLimit, ByteSize, DirMount, Endpoint, EnvVar, Exporter, HostPattern, Invalid, Isolation,
+    ListenAddr, LogFormat, LogLevel, OutboundRule, PortPattern, Sampler, Semconv, Timeout,
+};
+pub(crate) use vars::Vars;
+
+/// Settings of a server, complete and checked when the server is built.
+///
+/// Fields are the keys of `pounce.toml` in their sections. Begin with the defaults or a file, and
+/// set what differs:
+///
+/// ```
+/// let mut config = pounce::Config::new("app.wasm");
+/// config.http.listen = vec!["127.0.0.1:0".parse()?];
+/// config.guest.max_memory = "64MiB".parse()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Config {
+    /// The component's file.
+    pub component: Option<PathBuf>,
+    /// The component's name; the file's name without its ending when absent.
+    pub component_name: Option<String>,
+    /// `[http]`
+    pub http: Http,
+    /// `[guest]`
+    pub guest: Guest,
+    /// `[otel]`
+    pub otel: Otel,
+    /// `[log]`
+    pub log: Log,
+    /// What looked wrong in the environment and was ignored; logged when the server starts.
+    pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// The defaults, for the component at `path`. The environment is not asked.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            component: Some(path.into()),
+            ..Self::default()
+        }
+    }
+
+    /// The settings of a `pounce.toml`, over the defaults.
+    ///
+    /// The environment is asked only for what the file names (`guest.env`), not for options.
+    ///
+    /// # Errors
+    /// All mistakes of the file, each with line and column.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Mistakes> {
+        let sources = Sources {
+            file: Some(path.as_ref().to_owned()),
+            vars: Vars::of_process().without_options(),
+            ..Sources::default()
+        };
+        load(sources).map(|loaded| loaded.config)
+    }
+
+    /// What the component is called in traces and logs.
+    #[must_use]
+    pub fn component_name(&self) -> Option<String> {
+        let stem = || {
+            self.component
+                .as_ref()?
+                .file_stem()
+                .map(|stem| stem.to_string_lossy().into_owned())
+        };
+        self.component_name.clone().or_else(stem)
+    }
+
+    /// Whether the settings can work; those of [`load`] do, those set from code may not.
+    pub(crate) fn check(&self) -> Result<(), Mistakes> {
+        let told = check::check(self)
+            .into_iter()
+            .map(|wrong| Mistake::new(wrong.key, wrong.what, wrong.hint));
+        match told.collect::<Vec<_>>() {
+            mistakes if mistakes.is_empty() => Ok(()),
+            mistakes => Err(Mistakes(mistakes)),
+        }
+    }
+}
+
+/// Where settings come from.
+#[derive(Debug, Default)]
+pub(crate) struct Sources {
+    /// What was typed, by key.
+    pub(crate) flags: Layer,
+    /// The component that was typed.
+    pub(crate) component: Option<PathBuf>,
+    /// The file that was typed; else `POUNCE_CONFIG` names one.
+    pub(crate) file: Option<PathBuf>,
+    /// Whether it is a mistake if nobody names a component.
+    pub(crate) needs_component: bool,
+    pub(crate) vars: Vars,
+}
+
+/// Settings, and who set each.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) config: Config,
+    pub(crate) in_force: Vec<InForce>,
+}
+
+/// Resolves every option; all mistakes of all sources at once.
+pub(crate) fn load(sources: Sources) -> Result<Loaded, Mistakes> {
+    let Sources {
+        flags,
+        component,
+        file,
+        needs_component,
+        vars,
+    } = sources;
+    let file = file.or_else(|| vars.set("POUNCE_CONFIG").map(PathBuf::from));
+    let said = file.as_deref().map(file::read).unwrap_or_default();
+
+    // What a broken file would have said is not missed.
+    let file_is_sound = said.mistakes.is_empty();
+
+    let mut resolver = resolve::Resolver::new(flags, &vars, said.options);
+    resolver.mistakes = said.mistakes;
+    resolver.warn_of_typos();
+    let mut config = Config {
+        component,
+        component_name: None,
+        http: Http::resolve(&mut resolver),
+        guest: Guest::resolve(&mut resolver),
+        otel: Otel::resolve(&mut resolver, &vars),
+        log: Log::resolve(&mut resolver),
+        warnings: Vec::new(),
+    };
+    // A component that was typed replaces the file's, name and all.
+    if let (None, Some(component)) = (&config.component, said.component) {
+        let folder = file
+            .as_deref()
+            .and_then(Path::parent)
+            .unwrap_or(Path::new(""));
+        config.component = Some(folder.join(component.source));
+        config.component_name = component.name;
+    }
+    let resolve::Resolver {
+        in_force,
+        mut mistakes,
+        warnings,
+        ..
+    } = resolver;
+    config.warnings = warnings;
+
+    for wrong in check::check(&config) {
+        let set_by = in_force
+            .iter()
+            .find(|one| one.option.key() == wrong.key)
+            .map(|one| match &one.source {
+                source @ Source::File { .. } => format!("{source}: {}", wrong.key),
+                source => source.to_string(),
+            });
+        mistakes.push(Mistake::new(
+            set_by.unwrap_or_default(),
+            wrong.what,
+            wrong.hint,
+        ));
+    }
+    if needs_component && config.component.is_none() && file_is_sound {
+        let hint = "name its file: pounce serve app.wasm (or in a [[component]] of --config FILE)";
+        mistakes.push(Mistake::new("", "there is no component to serve", hint));
+    }
+    if mistakes.is_empty() {
+        Ok(Loaded { config, in_force })
+    } else {
+        Err(Mistakes(mistakes))
+    }
+}

@@ -1,1 +1,238 @@
-//! Running components; knows no sockets.
+//! Running components; knows no sockets. [`Guests::invoke`] is all that the server sees.
+
+mod body;
+mod component;
+mod engine;
+mod error;
+mod inspect;
+mod instance;
+mod v02;
+mod v03;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
+
+pub(crate) use body::{Body, RequestBodyError};
+pub(crate) use crate::host::{Blame, Failure, RequestScope};
+
+use self::component::Pre;
+use self::instance::Mold;
+use crate::config::{self, Isolation};
+use crate::host::{Capabilities, GuestLog, Ignored, IncomingContext, MemoryBudget};
+use crate::telemetry::ServerSpan;
+
+/// How long an instance without requests is kept.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(1);
+
+enum Pool {
+    V02(Arc<v02::Pool>),
+    V03(v03::Pool),
+}
+
+/// The guests of a component.
+pub(crate) struct Guests {
+    pool: Pool,
+    slots: usize,
+    version: inspect::Version,
+    isolation: Isolation,
+    propagates: bool,
+    /// From request to response head (`http.request-timeout`).
+    timeout: Option<Duration>,
+}
+
+impl Guests {
+    /// Loads the component at `path`, called `name`; `own` is where this server listens.
+    ///
+    /// # Errors
+    /// Every reason for which it cannot be served.
+    pub(crate) async fn load(
+        path: &Path,
+        name: &str,
+        config: &config::Config,
+        own: Vec<SocketAddr>,
+    ) -> anyhow::Result<Self> {
+        let guest = &config.guest;
+        let capabilities = Capabilities::new(name, guest, own)?;
+        let component = component::load(path, config.http.max_in_flight, guest.max_memory.0)?;
+        let mold = Mold {
+            engine: component.slots.engine,
+            capabilities,
+            budget: Arc::new(MemoryBudget::new(guest.max_total_memory.0)),
+            max_memory: guest.max_memory.0,
+        };
+        let timeout = config.http.request_timeout.0;
+        let (pool, version, isolation) = match component.pre {
+            Pre::V02(pre) => {
+                let isolation = guest.isolation.unwrap_or(Isolation::Request);
+                let reuse = if isolation == Isolation::Instance { guest.reuse } else { 1 };
+                let pool = Arc::new(v02::Pool::new(mold, pre, reuse, timeout));
+                if reuse > 1 {
+                    expire_idle(&pool);
+                }
+                (Pool::V02(pool), inspect::Version::V02, isolation)
+            }
+            Pre::V03(pre) => {
+                let wanted = guest.isolation.unwrap_or(Isolation::Instance);
+                let isolation = if component.composed { Isolation::Request } else { wanted };
+                if component.composed && guest.isolation == Some(Isolation::Instance) {
+                    tracing::warn!(
+                        component = name,
+                        "several components are composed in it, so each request gets an instance of its own: in a \
+                         shared one a subtask could not be told to belong to a request"
+                    );
+                }
+                let sharing = match isolation {
+                    Isolation::Request => v03::Sharing::NONE,
+                    Isolation::Instance => v03::Sharing { reuse: guest.reuse.max(1), concurrency: guest.concurrency.max(1) },
+                };
+                (Pool::V03(v03::Pool::new(mold, pre, sharing, timeout)), inspect::Version::V03, isolation)
+            }
+        };
+        let guests =
+            Self { pool, slots: component.slots.count, version, isolation, propagates: component.propagates, timeout };
+        guests.probe().await.with_context(|| format!("component `{}` cannot be served", path.display()))?;
+        Ok(guests)
+    }
+
+    async fn probe(&self) -> anyhow::Result<()> {
+        let probe = async {
+            match &self.pool {
+                Pool::V02(pool) => pool.probe().await,
+                Pool::V03(pool) => pool.probe().await,
+            }
+        };
+        let limit = Duration::from_secs(30);
+        let failure = match tokio::time::timeout(limit, probe).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(failure)) => failure,
+            Err(_) => anyhow::bail!("its start functions did not end within {limit:?}"),
+        };
+        let trace = failure.exception.and_then(|exception| exception.stacktrace);
+        let trace = trace.map(|trace| format!("\n{trace}")).unwrap_or_default();
+        anyhow::bail!("no instance of it can be made: {}{trace}", failure.message)
+    }
+
+    /// Requests that there is room for at once.
+    pub(crate) fn slots(&self) -> usize {
+        self.slots
+    }
+
+    /// One line for the log: version and isolation.
+    pub(crate) fn describe(&self) -> String {
+        let isolation = match self.isolation {
+            Isolation::Request => "a fresh instance for each request",
+            Isolation::Instance => "instances reused",
+        };
+        format!("wasi:http {}, {isolation}", self.version)
+    }
+
+    /// Counts of what guests lost, for the line at exit.
+    pub(crate) fn losses(&self) -> (&GuestLog, &Ignored) {
+        let capabilities = &self.mold().capabilities;
+        (&capabilities.log, &capabilities.ignored)
+    }
+
+    fn mold(&self) -> &Mold {
+        match &self.pool {
+            Pool::V02(pool) => pool.mold(),
+            Pool::V03(pool) => pool.mold(),
+        }
+    }
+
+    /// Has a guest answer one request. Resolves with the response head; dropping the future stops the guest, and
+    /// dropping the body before its end does too.
+    ///
+    /// The request's URI must be absolute: scheme and authority are what the guest is told they are.
+    pub(crate) async fn invoke<B>(
+        &self,
+        request: http::Request<B>,
+        span: ServerSpan,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<http::Response<Body>, Failure>
+    where
+        B: http_body::Body<Data = Bytes, Error = RequestBodyError> + Send + 'static,
+    {
+        let budget = &self.mold().budget;
+        if budget.used() >= budget.limit() {
+            return Err(Failure::overloaded("all guests together reached guest.max-total-memory"));
+        }
+        let incoming = self.incoming(&request, &span);
+        let scope = Arc::new(RequestScope::new(span, incoming, Some(permit)));
+        let guard = CancelOnDrop(Some(scope.clone()));
+        let request = request.map(body::inbound);
+        let call = async {
+            match &self.pool {
+                Pool::V02(pool) => pool.call(request, scope.clone()).await,
+                Pool::V03(pool) => pool.call(request, scope.clone()).await,
+            }
+        };
+        let answer = match self.timeout {
+            Some(limit) => {
+                tokio::time::timeout(limit, call).await.unwrap_or_else(|_| Err(Failure::timeout(limit)))
+            }
+            None => call.await,
+        };
+        guard.disarm();
+        match answer {
+            Ok(response) => Ok(response.map(|body| Body::new(body, scope))),
+            Err(failure) => {
+                scope.fail(failure.clone());
+                scope.cancel();
+                scope.close();
+                Err(failure)
+            }
+        }
+    }
+
+    fn incoming<B>(&self, request: &http::Request<B>, span: &ServerSpan) -> IncomingContext {
+        if !self.propagates || span.is_on() {
+            return IncomingContext::default();
+        }
+        let header = |name| request.headers().get(name).cloned();
+        IncomingContext { traceparent: header("traceparent"), tracestate: header("tracestate") }
+    }
+}
+
+/// Stops the guest of a request whose caller went away before the response head.
+struct CancelOnDrop(Option<Arc<RequestScope>>);
+
+impl CancelOnDrop {
+    fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        if let Some(scope) = self.0.take() {
+            scope.fail(Failure::client_disconnected());
+            scope.cancel();
+            scope.close();
+        }
+    }
+}
+
+/// Drops idle instances for as long as the pool lives.
+fn expire_idle(pool: &Arc<v02::Pool>) {
+    let pool = Arc::downgrade(pool);
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(IDLE_TIMEOUT).await;
+            let Some(pool) = pool.upgrade() else { return };
+            pool.expire_idle();
+        }
+    });
+}
+
+/// Puts a failure that happens after the response head into the log; before it, the server's answer does.
+fn report(scope: &RequestScope, failure: &Failure) {
+    if scope.is_closed() {
+        tracing::warn!(error = failure.message, "guest failed after its response was over");
+    }
+}

@@ -1,1 +1,117 @@
-//! What a guest may import: one file per WIT interface.
+//! What a guest may import: one file per WIT interface, and the store data that they share.
+
+mod bindings;
+mod failure;
+mod limits;
+mod outbound;
+mod outgoing;
+mod scope;
+mod state;
+mod stdio;
+mod telemetry;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use wasmtime::component::Linker;
+use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
+
+pub(crate) use failure::{Blame, Failure};
+pub(crate) use limits::{Limits, MemoryBudget, Refused};
+pub(crate) use outbound::error_type;
+pub(crate) use scope::{IncomingContext, RequestScope};
+pub(crate) use state::{HostState, current_request};
+pub(crate) use stdio::GuestLog;
+pub(crate) use telemetry::Ignored;
+
+use crate::config;
+
+/// Resources and handles that one store may hold at a time.
+pub(crate) const MAX_HANDLES: usize = 10_000;
+/// Bytes that one call may copy from guest to host memory.
+pub(crate) const MAX_HOSTCALL_BYTES: usize = 4 * 1024 * 1024;
+/// Elements of one table; JavaScript and Go components need several times what Rust does.
+pub(crate) const MAX_TABLE_ELEMENTS: usize = 100_000;
+/// Bytes of one `fields` resource, bookkeeping included.
+const MAX_FIELDS_SIZE: usize = 128 * 1024;
+/// Random bytes of one call: they are made on the thread that serves, without a chance to interrupt.
+const MAX_RANDOM: u64 = 64 * 1024;
+
+/// A directory that guests see.
+#[derive(Debug)]
+pub(crate) struct Dir(config::DirMount);
+
+impl Dir {
+    fn preopen(&self, wasi: &mut WasiCtxBuilder) -> wasmtime::Result<()> {
+        let perms = if self.0.read_write { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
+        wasi.preopened_dir(&self.0.host, &self.0.guest, perms)?;
+        Ok(())
+    }
+}
+
+/// What the guests of one component may use; shared by all stores of it.
+pub(crate) struct Capabilities {
+    pub(crate) env: Vec<(String, String)>,
+    pub(crate) args: Vec<String>,
+    pub(crate) dirs: Vec<Dir>,
+    pub(crate) client: outbound::Client,
+    pub(crate) log: Arc<GuestLog>,
+    pub(crate) ignored: Arc<Ignored>,
+}
+
+impl Capabilities {
+    /// Resolves the settings of a component; `own` is where this server listens.
+    ///
+    /// # Errors
+    /// A directory that cannot be opened, or system roots that cannot be read.
+    pub(crate) fn new(component: &str, guest: &config::Guest, own: Vec<SocketAddr>) -> anyhow::Result<Self> {
+        for dir in &guest.dir {
+            std::fs::read_dir(&dir.host)
+                .with_context(|| format!("guest.dir `{}` cannot be opened", dir.host.display()))?;
+        }
+        let mut setup = outbound::Setup::new(component, &guest.allow_outbound);
+        setup.own = own;
+        Ok(Self {
+            env: guest.env.iter().map(|env| (env.key.clone(), env.value.clone())).collect(),
+            args: guest.args.clone(),
+            dirs: guest.dir.iter().cloned().map(Dir).collect(),
+            client: outbound::Client::new(setup),
+            log: Arc::new(GuestLog::new(component)),
+            ignored: Arc::default(),
+        })
+    }
+}
+
+/// An interface that the host has: its package and name, and the versions that it serves.
+pub(crate) struct Interface {
+    /// `wasi:http/`, or a whole name.
+    pub(crate) prefix: &'static str,
+    /// Newest version of the 0.2 line and of the 0.3 line, where it has them.
+    pub(crate) versions: &'static [&'static str],
+}
+
+/// All that [`link`] links, for messages about what it does not.
+pub(crate) const INTERFACES: &[Interface] = &[
+    Interface { prefix: "wasi:cli/", versions: &["0.2", "0.3"] },
+    Interface { prefix: "wasi:clocks/", versions: &["0.2", "0.3"] },
+    Interface { prefix: "wasi:filesystem/", versions: &["0.2", "0.3"] },
+    Interface { prefix: "wasi:http/", versions: &["0.2", "0.3"] },
+    Interface { prefix: "wasi:io/", versions: &["0.2"] },
+    Interface { prefix: "wasi:random/", versions: &["0.2", "0.3"] },
+    Interface { prefix: "wasi:sockets/", versions: &["0.2", "0.3"] },
+    Interface { prefix: "pounce:telemetry/", versions: &["0.1"] },
+];
+
+/// Links every interface. 0.3 guests get the 0.2 ones too: Rust's std still imports them.
+pub(crate) fn link(linker: &mut Linker<HostState>, concurrent: bool) -> wasmtime::Result<()> {
+    wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
+    outgoing::link_02(linker)?;
+    if concurrent {
+        wasmtime_wasi::p3::add_to_linker(linker)?;
+        wasmtime_wasi_http::p3::add_to_linker(linker)?;
+        outgoing::link_03(linker)?;
+    }
+    telemetry::link(linker)
+}

@@ -1,1 +1,15 @@
-//! Sockets and HTTP; knows no wasmtime.
+//! Sockets and HTTP; knows no wasmtime. A connection comes in at `listener`, a request goes through `handler`.
+
+mod admission;
+mod connection;
+mod drain;
+mod forward;
+mod handler;
+mod idle;
+mod listener;
+mod response;
+
+pub(crate) use admission::Admission;
+pub(crate) use drain::{Drain, Phase};
+pub(crate) use handler::Handler;
+pub(crate) use listener::{Listener, Server};

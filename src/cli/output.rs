@@ -1,0 +1,36 @@
+//! Everything that the program prints. Standard output gets ready lines (and help) only.
+//!
+//! A reader that went away is no error: nothing here fails or panics when a line can't be written.
+
+use std::fmt::Display;
+use std::io::Write;
+use std::process::ExitCode;
+
+use crate::config::Mistake;
+
+/// Says on standard output that a listener is ready: `listening on http://127.0.0.1:8080`.
+pub(super) fn ready(line: impl Display) {
+    let mut stdout = std::io::stdout().lock();
+    // Flushed, as whoever waits for the line reads it through a pipe.
+    let _unread = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+}
+
+/// Says on standard error what went wrong.
+pub(super) fn error(error: impl Display) {
+    let _unread = writeln!(std::io::stderr().lock(), "error: {error}");
+}
+
+/// Says on standard error everything that is wrong with what was typed and configured.
+pub(super) fn mistakes<'m>(mistakes: impl IntoIterator<Item = &'m Mistake>) {
+    mistakes.into_iter().for_each(error);
+}
+
+/// Prints help or version, or what is wrong with the command line; the exit status that goes with it.
+pub(super) fn usage(end: &clap::Error, unknown: &[Mistake]) -> ExitCode {
+    // Help that was asked for beats what is wrong beside it.
+    if end.use_stderr() {
+        mistakes(unknown);
+    }
+    let _unread = end.print();
+    ExitCode::from(u8::try_from(end.exit_code()).unwrap_or(super::MISTAKE))
+}

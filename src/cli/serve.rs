@@ -1,0 +1,188 @@
+//! `pounce serve`: loads the settings, builds the server and runs it until it is told to stop.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Arg, ArgMatches, Command, value_parser};
+
+use super::{MISTAKE, flags, output};
+use crate::app::{App, Outcome, StartError};
+use crate::config::{self, Config, Loaded, Mistake, Sources, Vars};
+use crate::telemetry::logs::Log;
+
+const AFTER_HELP: &str = "\
+Values:
+  TIME   a whole number with its unit: 500ms, 30s, 2m, 1h
+  SIZE   a number of bytes, or one with KiB, MiB, GiB, KB, MB, GB: 64MiB
+  In a variable, entries of a list are separated by commas; `\\,` is a comma within an entry.
+
+Where a value comes from:
+  A flag beats a POUNCE_* variable, that beats a standard OTEL_* variable, that beats the file,
+  that beats the default. An empty variable counts as unset. Of the standard variables,
+  OTEL_RESOURCE_ATTRIBUTES, OTEL_EXPORTER_OTLP_TIMEOUT (also ..._TRACES_TIMEOUT) and OTEL_BSP_*
+  are read, too.
+
+Output:
+  One line on standard output when a listener is ready (listening on http://127.0.0.1:8080);
+  everything else goes to standard error. SIGTERM or Ctrl-C drains and stops.
+
+Exit status:
+  0  stopped, and every request was finished
+  1  could not serve (such as a port in use), or cut requests at the end of the grace period
+  2  a mistake in the command line, the configuration or the component
+
+Examples:
+  Serve a component on port 8080:
+    pounce serve app.wasm
+
+  Send a trace of every request to a collector:
+    pounce serve app.wasm --otel-endpoint http://localhost:4318
+
+  See the traces on the terminal, and let the guest call one host:
+    pounce serve app.wasm --otel-exporter console --allow-outbound https://api.example.com
+
+  Take everything from a file, but another address:
+    pounce serve --config pounce.toml --listen 0.0.0.0:80";
+
+pub(super) fn command() -> Command {
+    let component = Arg::new("component")
+        .value_name("COMPONENT")
+        .help("Component to serve: a .wasm or .wat file")
+        .long_help("Component to serve: a .wasm or .wat file that exports wasi:http 0.2 or 0.3.\n\nMay be left out where --config names it.")
+        .value_parser(value_parser!(PathBuf));
+    let file = Arg::new("config")
+        .long("config")
+        .value_name("FILE")
+        .help("File of settings, such as pounce.toml")
+        .long_help("File of settings, such as pounce.toml. Paths in it are relative to it.\n\n[env: POUNCE_CONFIG]")
+        .value_parser(value_parser!(PathBuf));
+    let command = Command::new("serve")
+        .about("Serves a component over HTTP")
+        .long_about("Serves a wasi:http component over HTTP, and sends a trace of every request if telemetry is on.")
+        .max_term_width(100)
+        .args_override_self(true)
+        .arg(component)
+        .arg(file)
+        .after_help("Each option can also be set by a variable or in a file: see --help.")
+        .after_long_help(AFTER_HELP);
+    flags::add(command)
+}
+
+/// Serves what was typed; `unknown` is what of the command line was not understood.
+pub(super) fn run(matches: &ArgMatches, unknown: Vec<Mistake>) -> ExitCode {
+    let sources = Sources {
+        flags: flags::layer(matches),
+        component: matches.get_one::<PathBuf>("component").cloned(),
+        file: matches.get_one::<PathBuf>("config").cloned(),
+        // With an unknown flag, what was meant as the component may have been taken for its value.
+        needs_component: unknown.is_empty(),
+        vars: Vars::of_process(),
+    };
+    match config::load(sources) {
+        Ok(loaded) if unknown.is_empty() => serve(loaded),
+        loaded => {
+            output::mistakes(&unknown);
+            if let Err(mistakes) = loaded {
+                output::mistakes(mistakes.iter());
+            }
+            ExitCode::from(MISTAKE)
+        }
+    }
+}
+
+fn serve(Loaded { config, in_force }: Loaded) -> ExitCode {
+    // Kept to the very end: what was logged last is written when it goes.
+    let log = match Log::start(&config.log) {
+        Ok(log) => log,
+        Err(error) => {
+            output::error(error);
+            return ExitCode::FAILURE;
+        }
+    };
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    for setting in &in_force {
+        tracing::debug!("setting {setting}");
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("pounce").build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output::error(format_args!("cannot start the threads that serve: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let status = runtime.block_on(build_and_run(config));
+    // Guests that still compute give way at the next tick; nobody waits for what they would say.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    let lost = log.dropped();
+    if lost > 0 {
+        output::error(format_args!("{lost} lines of the log were lost: standard error was not read fast enough"));
+    }
+    status
+}
+
+async fn build_and_run(config: Config) -> ExitCode {
+    let app = match App::build(config).await {
+        Ok(app) => app,
+        Err(error) => {
+            output::error(&error);
+            return match error {
+                StartError::Mistake(_) => ExitCode::from(MISTAKE),
+                StartError::Unavailable(_) => ExitCode::FAILURE,
+            };
+        }
+    };
+    for url in app.urls() {
+        output::ready(format_args!("listening on {url}"));
+    }
+    match app.run().await {
+        Ok(Outcome::Drained) => ExitCode::SUCCESS,
+        Ok(Outcome::Cut(_)) => ExitCode::FAILURE,
+        Err(error) => {
+            output::error(format_args!("cannot wait for signals: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::config::blessed;
+
+    fn folder() -> &'static Path {
+        Path::new(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/integration/snapshots"
+        ))
+    }
+
+    /// As committed: without the blanks that clap leaves on empty lines.
+    fn text(help: &impl ToString) -> String {
+        help.to_string()
+            .lines()
+            .map(|line| format!("{}\n", line.trim_end()))
+            .collect()
+    }
+
+    #[test]
+    fn the_long_help_is_the_committed_one() {
+        let help = super::command()
+            .bin_name("pounce serve")
+            .term_width(100)
+            .render_long_help();
+        blessed::matches(&folder().join("serve-help.txt"), &text(&help));
+    }
+
+    #[test]
+    fn the_short_help_is_the_committed_one() {
+        let help = super::command()
+            .bin_name("pounce serve")
+            .term_width(100)
+            .render_help();
+        blessed::matches(&folder().join("serve-help-short.txt"), &text(&help));
+    }
+}

@@ -1,0 +1,148 @@
+//! Reads the command line, past the first mistake: clap alone would tell one at a time.
+
+use std::ffi::OsString;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{ArgMatches, Command, Error};
+
+use crate::config::{Mistake, all_options};
+
+/// What was typed, without the flags that are unknown.
+#[derive(Debug)]
+pub(super) struct Typed {
+    pub(super) matches: ArgMatches,
+    pub(super) unknown: Vec<Mistake>,
+}
+
+/// Reads `args`, leaving out each flag that is unknown and reading again.
+///
+/// The error is help or version, which were asked for, or what leaves nothing to go on with;
+/// with it comes what was found before.
+pub(super) fn read(
+    command: &Command,
+    mut args: Vec<OsString>,
+) -> Result<Typed, (Error, Vec<Mistake>)> {
+    let mut unknown = Vec::new();
+    loop {
+        let error = match command.clone().try_get_matches_from(&args) {
+            Ok(matches) => return Ok(Typed { matches, unknown }),
+            Err(error) => error,
+        };
+        match leave_out(&mut args, &error) {
+            Some(mistake) => unknown.push(mistake),
+            None => return Err((error, unknown)),
+        }
+    }
+}
+
+/// Takes the unknown argument that `error` is about, and its value, out of `args`.
+fn leave_out(args: &mut Vec<OsString>, error: &Error) -> Option<Mistake> {
+    let (ErrorKind::UnknownArgument, Some(ContextValue::String(unknown))) =
+        (error.kind(), error.get(ContextKind::InvalidArg))
+    else {
+        return None;
+    };
+    let is_it = |arg: &OsString| {
+        arg.to_str()
+            .is_some_and(|arg| arg == unknown || arg.split('=').next() == Some(unknown.as_str()))
+    };
+    let at = args.iter().position(is_it)?;
+    let typed = args.remove(at);
+    let Some(name) = unknown.strip_prefix("--") else {
+        return Some(Mistake::new(
+            unknown,
+            "is one argument too many",
+            "take it out, or put quotes around a value",
+        ));
+    };
+    // Every option takes a value, so the next word was meant as one, unless it looks like another thing.
+    let looks_like_value = |arg: &OsString| {
+        let arg = arg.to_string_lossy();
+        !arg.starts_with('-')
+            && ![".wasm", ".wat", ".cwasm"]
+                .iter()
+                .any(|end| arg.ends_with(end))
+    };
+    if !typed.to_string_lossy().contains('=') && args.get(at).is_some_and(looks_like_value) {
+        args.remove(at);
+    }
+    let tip = match meant(name, error) {
+        Some(flag) => format!("did you mean {flag}?"),
+        None => "see all flags with pounce serve --help".to_owned(),
+    };
+    Some(Mistake::new(unknown, "unknown flag", tip))
+}
+
+/// The flag that was meant: the option's key in another form, or else the nearest.
+fn meant(name: &str, error: &Error) -> Option<String> {
+    let name = name.replace(['_', '.'], "-");
+    let same = |option: &&crate::config::Declared| {
+        name == option.flag() || name == option.name() || name == option.key().replace('.', "-")
+    };
+    match (
+        all_options().find(same),
+        error.get(ContextKind::SuggestedArg),
+    ) {
+        (Some(option), _) => Some(format!("--{}", option.flag())),
+        (None, Some(ContextValue::String(near))) => Some(near.clone()),
+        (None, _) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<Typed, (Error, Vec<Mistake>)> {
+        super::read(
+            &crate::cli::command(),
+            line.split(' ').map(OsString::from).collect(),
+        )
+    }
+
+    #[test]
+    fn every_unknown_flag_is_told_with_a_suggestion() {
+        let typed = read(
+            "pounce serve --lissten :0 app.wasm --reusee=3 --max-memory 1GB --endpoint x --xyzzy",
+        )
+        .unwrap();
+        let tips: Vec<&str> = typed
+            .unknown
+            .iter()
+            .map(|mistake| mistake.hint.as_str())
+            .collect();
+        let expected = [
+            "did you mean --listen?",
+            "did you mean --reuse?",
+            "did you mean --otel-endpoint?",
+            "see all flags with pounce serve --help",
+        ];
+        assert_eq!(tips, expected);
+        let (_, serve) = typed.matches.subcommand().unwrap();
+        assert!(serve.contains_id("guest.max-memory") && serve.contains_id("component"));
+    }
+
+    #[test]
+    fn one_component_too_many_is_told() {
+        let typed = read("pounce serve a.wasm b.wasm").unwrap();
+        assert_eq!(
+            typed.unknown[0].to_string().lines().next(),
+            Some("b.wasm: is one argument too many")
+        );
+    }
+
+    #[test]
+    fn help_is_no_mistake() {
+        let (help, _) = read("pounce serve --lissten 1 --help").unwrap_err();
+        assert!(!help.use_stderr());
+    }
+
+    #[test]
+    fn the_last_of_a_flag_counts_and_lists_add_up() {
+        let typed = read("pounce serve --reuse 1 --reuse 2 --args --verbose --args b").unwrap();
+        let layer = crate::cli::flags::layer(typed.matches.subcommand().unwrap().1);
+        assert_eq!(layer["guest.reuse"].texts, ["2"]);
+        assert_eq!(layer["guest.args"].texts, ["--verbose", "b"]);
+        assert_eq!(layer.len(), 2);
+    }
+}

@@ -1,0 +1,92 @@
+//! Settings that are values, but can't work.
+
+use super::Config;
+use super::value::ByteSize;
+
+/// What is wrong with the setting of one key.
+pub(crate) struct Wrong {
+    pub(crate) key: &'static str,
+    pub(crate) what: String,
+    pub(crate) hint: String,
+}
+
+/// Far more than a machine holds, and few enough for a semaphore.
+const MOST: usize = 10_000_000;
+
+/// hyper's read buffer can't be smaller.
+const SMALLEST_HEADER: ByteSize = ByteSize(8 << 10);
+const LARGEST_HEADER: ByteSize = ByteSize(16 << 20);
+
+/// One page of linear memory.
+const PAGE: ByteSize = ByteSize(64 << 10);
+
+/// Everything in `config` that can't work.
+pub(crate) fn check(config: &Config) -> Vec<Wrong> {
+    let mut wrong = Vec::new();
+    let mut must = |holds: bool, key, what: String, hint: String| {
+        if !holds {
+            wrong.push(Wrong { key, what, hint });
+        }
+    };
+    let (http, guest) = (&config.http, &config.guest);
+
+    let no_address = "there is no address to listen on".to_owned();
+    must(
+        !http.listen.is_empty(),
+        "http.listen",
+        no_address,
+        "name one, such as 127.0.0.1:8080".to_owned(),
+    );
+
+    let counts = [
+        ("http.max-connections", http.max_connections),
+        ("http.max-in-flight", http.max_in_flight),
+        ("guest.reuse", guest.reuse),
+        ("guest.concurrency", guest.concurrency),
+    ];
+    for (key, count) in counts {
+        let hint = format!("set it to a number from 1 to {MOST}");
+        must(
+            (1..=MOST).contains(&count),
+            key,
+            format!("{count} is out of range"),
+            hint,
+        );
+    }
+
+    let sizes = [
+        (
+            "http.max-header-size",
+            http.max_header_size,
+            SMALLEST_HEADER,
+            LARGEST_HEADER,
+        ),
+        (
+            "guest.max-memory",
+            guest.max_memory,
+            PAGE,
+            ByteSize(u64::MAX),
+        ),
+        (
+            "guest.max-total-memory",
+            guest.max_total_memory,
+            PAGE,
+            ByteSize(u64::MAX),
+        ),
+    ];
+    for (key, size, least, most) in sizes {
+        must(
+            size >= least,
+            key,
+            format!("{size} is too small"),
+            format!("set it to {least} or more"),
+        );
+        must(
+            size <= most,
+            key,
+            format!("{size} is too large"),
+            format!("set it to {most} or less"),
+        );
+    }
+    wrong
+}

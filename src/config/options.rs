@@ -1,0 +1,234 @@
+//! Every option, by section: the only list of options in the repository.
+//!
+//! The first paragraph of an entry is its short help. Adding an option is adding an entry here and
+//! using the field: flag, variable, key, help, example file and `pounce check` follow.
+
+use std::time::Duration;
+
+use super::declared::Declared;
+use super::macros::options;
+use super::value::*;
+use super::{memory, otel_env};
+
+options! {
+    /// How requests reach the server, and how many at once.
+    pub struct Http: "http", "HTTP", false {
+        /// Address to listen on: HOST:PORT or unix:PATH.
+        ///
+        /// Port 0 picks a free port; an IPv6 address stands in brackets.
+        listen: Vec<ListenAddr>, "ADDR" = "127.0.0.1:8080";
+
+        /// Connections held open at once; further ones wait in the backlog.
+        max_connections: usize, "N" = "10000";
+
+        /// Requests served at once; further ones are shed.
+        ///
+        /// A shed request gets 503 with Retry-After, before any work is done for it.
+        max_in_flight: usize, "N" = "1024";
+
+        /// Time a client has to send a request head.
+        ///
+        /// Counted from the head's first byte. 0 or none for no limit.
+        header_timeout: Timeout, "TIME" = "10s";
+
+        /// Time a connection may stay open without a request.
+        ///
+        /// 0 or none for no limit.
+        idle_timeout: Timeout, "TIME" = "60s";
+
+        /// Time a guest has to begin its response.
+        ///
+        /// Counted from the request head to the response head. Then the guest is interrupted, and the
+        /// client gets 504. 0 or none for no limit.
+        request_timeout: Timeout, "TIME" = "30s";
+
+        /// Largest request head; larger ones get 431.
+        max_header_size: ByteSize, "SIZE" = "32KiB";
+
+        /// Largest request body; larger ones get 413.
+        ///
+        /// 0 or none for no limit.
+        max_request_body: ByteLimit, "SIZE" = "64MiB";
+
+        /// Time requests in flight have to finish when the server stops.
+        ///
+        /// SIGTERM or Ctrl-C begins it; a second signal ends it. 0 cuts requests at once.
+        grace_period: Duration, "TIME" = "30s";
+    }
+}
+
+options! {
+    /// What a guest may use, and how its instances are shared.
+    pub struct Guest: "guest", "Guest", false {
+        /// Linear memory one instance may use; growing further is refused.
+        max_memory: ByteSize, "SIZE" = "128MiB";
+
+        /// Memory all instances together may use; beyond it requests are shed.
+        max_total_memory: ByteSize, "SIZE" =
+            (memory::share_for_guests, "80 % of the cgroup's or the machine's", "2GiB");
+
+        /// Whether requests share an instance: request (they don't) or instance (they do).
+        ///
+        /// With request, each request gets a fresh instance and can't see or harm another. With
+        /// instance, requests share its memory and its traps, and start faster.
+        isolation: Option<Isolation>, "MODE" =
+            (no_value, "request for wasi:http 0.2 components, instance for 0.3", "request");
+
+        /// Requests an instance serves before it is replaced, with --isolation instance.
+        reuse: usize, "N" = "128";
+
+        /// Requests served at once by one instance of a wasi:http 0.3 component.
+        concurrency: usize, "N" = "16";
+
+        /// Host the guest may call: `[scheme://]host[:port]`.
+        ///
+        /// For example `https://api.example.com`, `*.example.com:443` or `http://127.0.0.1:*`. A `*` alone
+        /// stands for any public host; loopback, private, link-local and metadata addresses are
+        /// allowed only when named.
+        allow_outbound: Vec<OutboundRule>, "HOST" = (Vec::new, "none", "https://api.example.com");
+
+        /// Environment variable of the guest: KEY=VALUE, KEY or KEY=@FILE.
+        ///
+        /// KEY takes the value from Pounce's own environment, KEY=@FILE from a file, without the
+        /// last line end (KEY=@@… for a value that starts with @). Values are never printed.
+        env: Vec<EnvVar>, "KEY=VALUE" = (Vec::new, "none", "GREETING=hello");
+
+        /// Argument of the guest.
+        args: Vec<String>, "ARG" = (Vec::new, "none", "--verbose");
+
+        /// Directory the guest may use: HOST::GUEST or HOST::GUEST:rw.
+        ///
+        /// HOST is a directory here, GUEST the path the guest sees. Read-only unless :rw is added.
+        dir: Vec<DirMount>, "HOST::GUEST" = (Vec::new, "none", "./assets::/assets");
+    }
+}
+
+options! {
+    /// The options of `[otel]`; [`Otel`](super::Otel) adds what only standard variables set.
+    pub(crate) struct OtelOptions: "otel", "Telemetry", true {
+        /// OTLP endpoint; setting it turns telemetry on.
+        ///
+        /// /v1/traces is appended to its path unless it ends in it. Sent as OTLP http/protobuf.
+        endpoint: Option<Endpoint>, "URL" = (no_value, "none", "http://localhost:4318")
+            or otel_env::endpoint["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
+
+        /// Where spans go: otlp, console (a tree per request on stderr) or none.
+        ///
+        /// console turns telemetry on without an endpoint; none turns it off.
+        exporter: Exporter, "EXPORTER" = "otlp"
+            or otel_env::exporter["OTEL_TRACES_EXPORTER", "OTEL_SDK_DISABLED"];
+
+        /// Name of the service in traces.
+        service_name: Option<String>, "NAME" = (no_value, "the component's name", "shop")
+            or otel_env::service_name["OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES"];
+
+        /// Header sent to the endpoint: NAME=VALUE, several with commas between.
+        ///
+        /// Percent-encode a comma in a value (%2C). Values are never printed.
+        headers: Vec<Header>, "NAME=VALUE" = (Vec::new, "none", "x-scope=shop")
+            or otel_env::headers["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"];
+
+        /// Share of traces that is kept, from 0 to 1.
+        ///
+        /// Where the caller of a request has decided, its decision stands.
+        sample: Sampler, "RATIO" = "1.0"
+            or otel_env::sampler["OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"];
+
+        /// Semantic conventions of spans: compat, http/dup or http.
+        ///
+        /// http is the stable form; http/dup adds the legacy attributes; compat has the legacy span
+        /// names, too.
+        semconv: Semconv, "PROFILE" = "compat"
+            or otel_env::semconv["OTEL_SEMCONV_STABILITY_OPT_IN"];
+    }
+}
+
+options! {
+    /// What Pounce writes on standard error.
+    pub struct Log: "log", "Log", true {
+        /// Form of log lines: text or json.
+        format: Option<LogFormat>, "FORMAT" = (no_value, "text on a terminal, else json", "json");
+
+        /// Least severe log lines written: error, warn, info, debug or trace.
+        level: LogLevel, "LEVEL" = "info";
+    }
+}
+
+fn no_value<T>() -> Option<T> {
+    None
+}
+
+/// Every option, in the order of help and documentation.
+pub(crate) fn all() -> impl Iterator<Item = &'static Declared> {
+    [
+        Http::OPTIONS,
+        Guest::OPTIONS,
+        OtelOptions::OPTIONS,
+        Log::OPTIONS,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn flag_variable_and_key_are_the_same_word() {
+        for option in all() {
+            let (flag, key) = (option.flag(), option.key());
+            let bare = matches!(option.section, "http" | "guest");
+            assert_eq!(
+                flag,
+                if bare {
+                    option.name()
+                } else {
+                    key.replace('.', "-")
+                }
+            );
+            assert_eq!(
+                option.variable(),
+                format!("POUNCE_{}", flag.replace('-', "_").to_uppercase())
+            );
+            assert_eq!(option.name(), option.field.replace('_', "-"));
+            assert!(key.ends_with(&option.name()));
+        }
+    }
+
+    #[test]
+    fn every_option_has_names_of_its_own() {
+        let flags: BTreeSet<_> = all().map(Declared::flag).collect();
+        assert_eq!(flags.len(), all().count());
+        assert!(!flags.contains("config") && !flags.contains("help"));
+    }
+
+    #[test]
+    fn every_option_is_documented_in_a_short_sentence() {
+        for option in all() {
+            let short = &option.paragraphs()[0];
+            assert!(
+                short.ends_with('.') && short.len() <= 90,
+                "{}: {short}",
+                option.key()
+            );
+            assert!(
+                !option.default.is_empty() && !option.example.is_empty(),
+                "{}",
+                option.key()
+            );
+        }
+    }
+
+    #[test]
+    fn every_default_reads() {
+        let http = Http::default();
+        assert_eq!(http.listen, ["127.0.0.1:8080".parse().unwrap()]);
+        assert_eq!(http.grace_period, Duration::from_secs(30));
+        assert_eq!(Guest::default().isolation, None);
+        assert_eq!(OtelOptions::default().exporter, Exporter::Otlp);
+        assert_eq!(Log::default().level, LogLevel::Info);
+    }
+}

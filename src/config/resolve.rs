@@ -1,0 +1,235 @@
+//! Flag over environment over file over default, option by option, with the source of each value.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::declared::{Declared, Default, ReadStandard};
+use super::mistake::Mistake;
+use super::options;
+use super::suggest::nearest;
+use super::value::{Place, Setting};
+use super::vars::Vars;
+
+/// Who set a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// The flag of this name, without dashes.
+    Flag(String),
+    /// This environment variable.
+    Variable(String),
+    /// This line and column of a file.
+    File {
+        path: Arc<Path>,
+        line: usize,
+        column: usize,
+    },
+    /// Nobody.
+    Default,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag(name) => write!(f, "--{name}"),
+            Self::Variable(name) => f.write_str(name),
+            Self::File { path, line, column } => write!(f, "{}:{line}:{column}", path.display()),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// What one source says of one option.
+#[derive(Debug, Clone)]
+pub(crate) struct Given {
+    pub(crate) texts: Vec<String>,
+    pub(crate) source: Source,
+}
+
+/// What one source says of all options, by key.
+pub(crate) type Layer = BTreeMap<String, Given>;
+
+/// A value in force, as `pounce check` shows it.
+#[derive(Debug)]
+pub(crate) struct InForce {
+    pub(crate) option: &'static Declared,
+    /// With secrets left out.
+    pub(crate) value: String,
+    pub(crate) source: Source,
+}
+
+impl fmt::Display for InForce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} = {} ({})",
+            self.option.key(),
+            self.value,
+            self.source
+        )
+    }
+}
+
+/// Takes each option from the highest source that has it, and collects every mistake on the way.
+pub(crate) struct Resolver<'a> {
+    flags: Layer,
+    vars: &'a Vars,
+    file: Layer,
+    pub(crate) in_force: Vec<InForce>,
+    pub(crate) mistakes: Vec<Mistake>,
+    pub(crate) warnings: Vec<String>,
+}
+
+impl<'a> Resolver<'a> {
+    pub(crate) fn new(flags: Layer, vars: &'a Vars, file: Layer) -> Self {
+        Self {
+            flags,
+            vars,
+            file,
+            in_force: Vec::new(),
+            mistakes: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// The setting of one option.
+    ///
+    /// Flags, our own variables and the file are all judged, also where a higher source wins: each
+    /// was written for us. Standard variables are judged only where they count: they were written
+    /// for every program on the machine.
+    pub(crate) fn take<T: Setting>(
+        &mut self,
+        option: &'static Declared,
+        default: Default<T>,
+        standard: Option<ReadStandard<T>>,
+    ) -> T {
+        let key = option.key();
+        let flag = self.flags.remove(&key);
+        let variable = self.variable(option);
+        let file = self.file.remove(&key);
+        let flag = flag.and_then(|given| self.read(option, given));
+        let variable = variable.and_then(|given| self.read(option, given));
+        let ours = flag.or(variable);
+        let standard = if ours.is_some() {
+            None
+        } else {
+            standard.and_then(|read| self.standard(option, read))
+        };
+        let file = file.and_then(|given| self.read(option, given));
+        let (value, source) = ours
+            .or(standard)
+            .or(file)
+            .unwrap_or_else(|| (default.value(), Source::Default));
+        self.in_force.push(InForce {
+            option,
+            value: value.show_all(),
+            source: source.clone(),
+        });
+        value
+    }
+
+    fn variable(&mut self, option: &Declared) -> Option<Given> {
+        let name = option.variable();
+        if self.vars.is_garbled(&name) {
+            self.mistakes.push(Mistake::new(
+                &name,
+                "the value is not UTF-8",
+                "set it to plain text, or unset it",
+            ));
+        }
+        let text = self.vars.set(&name)?;
+        let texts = if option.list {
+            split_list(text)
+        } else {
+            vec![text.to_owned()]
+        };
+        Some(Given {
+            texts,
+            source: Source::Variable(name),
+        })
+    }
+
+    fn standard<T: Setting>(
+        &mut self,
+        option: &Declared,
+        read: ReadStandard<T>,
+    ) -> Option<(T, Source)> {
+        match read(self.vars, &mut self.warnings) {
+            Ok(found) => {
+                found.map(|(value, variable)| (value, Source::Variable(variable.to_owned())))
+            }
+            Err(flawed) => {
+                let what = format!("{} {}", flawed.quoted, flawed.flaw.what);
+                let hint = format!("{} (it sets {})", flawed.flaw.hint, option.key());
+                self.mistakes
+                    .push(Mistake::new(flawed.variable, what, hint));
+                None
+            }
+        }
+    }
+
+    fn read<T: Setting>(&mut self, option: &Declared, given: Given) -> Option<(T, Source)> {
+        let base = match &given.source {
+            Source::File { path, .. } => path.parent().unwrap_or(Path::new("")),
+            _ => Path::new(""),
+        };
+        let place = Place {
+            base,
+            vars: self.vars,
+        };
+        match T::read_all(&given.texts, &place) {
+            Ok(value) => Some((value, given.source)),
+            Err(flaws) => {
+                let place = match &given.source {
+                    Source::File { .. } => format!("{}: {}", given.source, option.key()),
+                    source => source.to_string(),
+                };
+                let mistake = |(quoted, flaw): (String, super::value::Invalid)| {
+                    Mistake::new(&place, format!("{quoted} {}", flaw.what), flaw.hint)
+                };
+                self.mistakes.extend(flaws.into_iter().map(mistake));
+                None
+            }
+        }
+    }
+
+    /// Warns of `POUNCE_*` variables that are nearly those of options.
+    ///
+    /// Not an error, and only for near ones: an orchestrator sets variables such as
+    /// `POUNCE_SERVICE_HOST` for a service that is called pounce.
+    pub(crate) fn warn_of_typos(&mut self) {
+        let known: Vec<String> = options::all().map(Declared::variable).collect();
+        for name in self.vars.names().filter(|name| name.starts_with("POUNCE_")) {
+            if name == "POUNCE_CONFIG" || known.iter().any(|known| known == name) {
+                continue;
+            }
+            // Compared without the prefix, which would make everything look near.
+            let words = known.iter().map(|known| &known["POUNCE_".len()..]);
+            if let Some(near) = nearest(&name["POUNCE_".len()..], words) {
+                self.warnings
+                    .push(format!("{name} sets nothing: did you mean POUNCE_{near}?"));
+            }
+        }
+    }
+}
+
+/// Splits the value of a list's variable at commas; `\,` is a comma within an entry.
+fn split_list(text: &str) -> Vec<String> {
+    let mut entries = vec![String::new()];
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' if chars.next_if_eq(&',').is_some() => {
+                entries.last_mut().expect("never empty").push(',')
+            }
+            ',' => entries.push(String::new()),
+            c => entries.last_mut().expect("never empty").push(c),
+        }
+    }
+    entries
+        .into_iter()
+        .map(|entry| entry.trim().to_owned())
+        .filter(|entry| !entry.is_empty())
+        .collect()
+}

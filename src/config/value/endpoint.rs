@@ -1,0 +1,199 @@
+//! Where telemetry is sent.
+
+use std::fmt;
+use std::str::FromStr;
+
+use http::Uri;
+
+use super::{Invalid, Place, Value};
+
+/// The URL spans are posted to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// `http` or `https`, a host, and the whole path.
+    pub url: Uri,
+}
+
+/// Where OTLP receivers take traces, below the endpoint that serves all signals.
+const TRACES: &str = "/v1/traces";
+
+const HINT: &str = "write http://HOST:PORT or https://HOST, such as http://localhost:4318";
+
+impl Endpoint {
+    /// Reads the URL of the traces endpoint itself: nothing is appended to it.
+    pub(crate) fn of_traces(text: &str) -> Result<Self, Invalid> {
+        let url: Uri = text
+            .trim()
+            .parse()
+            .map_err(|error| Invalid::new(format!("is not a URL: {error}"), HINT))?;
+        match url.scheme_str() {
+            Some("http" | "https") => {}
+            Some(_) => return Err(Invalid::new("has another scheme than http or https", HINT)),
+            None => {
+                let hint = format!(
+                    "put http:// or https:// in front: {HINT}",
+                    HINT = HINT.trim_start_matches("write ")
+                );
+                return Err(Invalid::new("has no scheme", hint));
+            }
+        }
+        let authority = url
+            .authority()
+            .ok_or_else(|| Invalid::new("names no host", HINT))?;
+        if authority.as_str().contains('@') {
+            let hint = "leave them out and send them as a header: otel.headers, or OTEL_EXPORTER_OTLP_HEADERS";
+            return Err(Invalid::new("has a user name or password", hint));
+        }
+        if authority.host().is_empty() {
+            return Err(Invalid::new("names no host", HINT));
+        }
+        let after_host = &authority.as_str()[authority.host().len()..];
+        if !after_host.is_empty() && authority.port_u16().is_none_or(|port| port == 0) {
+            return Err(Invalid::new(
+                "has no valid port",
+                "write a port from 1 to 65535 after the colon",
+            ));
+        }
+        // The URL type drops fragments; one here is a URL copied from a browser's address bar.
+        if text.contains('#') {
+            return Err(Invalid::new(
+                "has a fragment",
+                "leave out the # and what follows",
+            ));
+        }
+        Ok(Self { url })
+    }
+}
+
+impl FromStr for Endpoint {
+    type Err = Invalid;
+
+    /// Reads the URL of an endpoint for all signals: `/v1/traces` is appended unless it is there.
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let given = Self::of_traces(text)?.url;
+        let path = given.path().trim_end_matches('/');
+        if path.ends_with(TRACES) {
+            return Ok(Self { url: given });
+        }
+        let query = given
+            .query()
+            .map(|query| format!("?{query}"))
+            .unwrap_or_default();
+        let mut parts = given.clone().into_parts();
+        let whole = format!("{path}{TRACES}{query}");
+        parts.path_and_query = Some(
+            whole
+                .parse()
+                .map_err(|_| Invalid::new("is not a URL", HINT))?,
+        );
+        Uri::from_parts(parts)
+            .map(|url| Self { url })
+            .map_err(|_| Invalid::new("is not a URL", HINT))
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.url.fmt(f)
+    }
+}
+
+impl Value for Endpoint {
+    fn read(text: &str, _: &Place<'_>) -> Result<Self, Invalid> {
+        text.parse()
+    }
+
+    /// Passwords stand before an `@`, keys of some vendors in the query.
+    fn quote(text: &str) -> String {
+        let (scheme, rest) = text
+            .split_once("://")
+            .map_or(("", text), |(scheme, rest)| (scheme, rest));
+        let (user, rest) = rest
+            .rsplit_once('@')
+            .map_or(("", rest), |(_, rest)| ("…@", rest));
+        let (rest, query) = rest
+            .split_once('?')
+            .map_or((rest, ""), |(rest, _)| (rest, "?…"));
+        let separator = if scheme.is_empty() { "" } else { "://" };
+        format!("`{scheme}{separator}{user}{rest}{query}`")
+    }
+
+    fn show(&self) -> String {
+        Self::quote(&self.to_string()).trim_matches('`').to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> String {
+        text.parse::<Endpoint>().unwrap().to_string()
+    }
+
+    #[test]
+    fn the_traces_path_is_appended_once() {
+        assert_eq!(
+            url("http://localhost:4318"),
+            "http://localhost:4318/v1/traces"
+        );
+        assert_eq!(
+            url("http://localhost:4318/"),
+            "http://localhost:4318/v1/traces"
+        );
+        assert_eq!(
+            url("https://x.example/otlp/"),
+            "https://x.example/otlp/v1/traces"
+        );
+        assert_eq!(
+            url("https://x.example/v1/traces"),
+            "https://x.example/v1/traces"
+        );
+        assert_eq!(
+            url("https://x.example/v1/traces/"),
+            "https://x.example/v1/traces/"
+        );
+        assert_eq!(
+            url("https://x.example/a?key=1"),
+            "https://x.example/a/v1/traces?key=1"
+        );
+        assert_eq!(url("http://[::1]:4318"), "http://[::1]:4318/v1/traces");
+        assert_eq!(
+            Endpoint::of_traces("http://x/otlp").unwrap().to_string(),
+            "http://x/otlp"
+        );
+    }
+
+    #[test]
+    fn what_is_no_endpoint_is_refused_with_a_reason() {
+        let what = |text: &str| text.parse::<Endpoint>().unwrap_err().what;
+        assert!(what("localhost:4318").contains("no scheme"));
+        assert!(what("/v1/traces").contains("no scheme"));
+        assert!(what("grpc://x:4317").contains("scheme"));
+        assert!(what("http://user:pw@x").contains("user name"));
+        assert!(what("http://x:99999").contains("port"));
+        assert!(what("http://x:").contains("port"));
+        assert!(what("http://x/#a").contains("fragment"));
+        for text in [
+            "",
+            " ",
+            "http://",
+            "http:///x",
+            "http://a b",
+            "http://:4318",
+            "://",
+            "http//x",
+        ] {
+            assert!(text.parse::<Endpoint>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn passwords_and_queries_are_not_repeated() {
+        assert_eq!(
+            Endpoint::quote("http://user:pw@x/y?key=1"),
+            "`http://…@x/y?…`"
+        );
+        assert_eq!(Endpoint::quote("localhost:4318"), "`localhost:4318`");
+    }
+}

@@ -1,0 +1,75 @@
+//! Headers sent to the OTLP endpoint, written as `OTEL_EXPORTER_OTLP_HEADERS` has them.
+
+use http::{HeaderName, HeaderValue};
+use percent_encoding::percent_decode_str;
+
+use super::{Invalid, Place, Value};
+
+/// The headers of one text: `NAME=VALUE[,NAME=VALUE…]`, values percent-encoded where needed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Header(pub(crate) Vec<(HeaderName, HeaderValue)>);
+
+const HINT: &str = "write NAME=VALUE, several with commas between, and %2C for a comma in a value";
+
+impl Header {
+    /// Reads one `NAME=VALUE`; the value is marked sensitive, so that no `Debug` prints it.
+    pub(crate) fn read_pair(pair: &str) -> Result<(HeaderName, HeaderValue), Invalid> {
+        let (name, value) = pair
+            .split_once('=')
+            .ok_or_else(|| Invalid::new("has a header without `=`", HINT))?;
+        let name = HeaderName::try_from(name.trim())
+            .map_err(|_| Invalid::new("has a header name that HTTP does not allow", HINT))?;
+        let value: Vec<u8> = percent_decode_str(value.trim()).collect();
+        let mut value = HeaderValue::try_from(value).map_err(|_| {
+            Invalid::new(
+                format!("has a value for `{name}` that HTTP does not allow"),
+                "take out control characters",
+            )
+        })?;
+        value.set_sensitive(true);
+        Ok((name, value))
+    }
+}
+
+impl Value for Header {
+    fn read(text: &str, _: &Place<'_>) -> Result<Self, Invalid> {
+        let pairs = text.split(',').filter(|pair| !pair.trim().is_empty());
+        let headers = pairs.map(Self::read_pair).collect::<Result<Vec<_>, _>>()?;
+        if headers.is_empty() {
+            return Err(Invalid::new("has no header", HINT));
+        }
+        Ok(Self(headers))
+    }
+
+    fn quote(_: &str) -> String {
+        "the value (not shown, it may be secret)".to_owned()
+    }
+
+    fn show(&self) -> String {
+        let names = self.0.iter().map(|(name, _)| format!("{name}=…"));
+        names.collect::<Vec<_>>().join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_are_split_at_commas_and_decoded() {
+        let (name, value) = Header::read_pair(" Authorization = Bearer%20a%2Cb= ").unwrap();
+        assert_eq!(
+            (name.as_str(), value.as_bytes()),
+            ("authorization", &b"Bearer a,b="[..])
+        );
+        assert!(value.is_sensitive());
+    }
+
+    #[test]
+    fn what_is_no_header_is_refused_without_its_value() {
+        for pair in ["", "secret", "=secret", "a b=secret", "a=%0Asecret"] {
+            let flaw = Header::read_pair(pair).unwrap_err();
+            assert!(!flaw.to_string().contains("secret"), "{pair}");
+        }
+    }
+}

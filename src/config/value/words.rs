@@ -1,0 +1,138 @@
+//! Settings that are one word out of a few.
+
+use super::Invalid;
+use crate::config::suggest::nearest;
+
+/// Declares an enum whose variants are words: read case-insensitively, written in lower case.
+macro_rules! words {
+    (
+        $(#[$meta:meta])*
+        $name:ident: $kind:literal {
+            $( $(#[$variant_meta:meta])* $variant:ident = $word:literal, )+
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $name {
+            $( $(#[$variant_meta])* $variant, )+
+        }
+
+        impl $name {
+            /// Every word that is accepted, in the order of the documentation.
+            pub const WORDS: &'static [&'static str] = &[$($word),+];
+
+            /// The word, as it is written in `pounce.toml`.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $( Self::$variant => $word, )+ }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = Invalid;
+
+            fn from_str(text: &str) -> Result<Self, Invalid> {
+                let word = text.trim().to_ascii_lowercase();
+                $( if word == $word { return Ok(Self::$variant); } )+
+                Err(unknown(&word, $kind, Self::WORDS))
+            }
+        }
+    };
+}
+
+fn unknown(word: &str, kind: &str, words: &[&str]) -> Invalid {
+    let hint = match nearest(word, words.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("write one of: {}", words.join(", ")),
+    };
+    Invalid::new(format!("is not {kind}"), hint)
+}
+
+words! {
+    /// Which requests may share a guest instance (`guest.isolation`).
+    Isolation: "an isolation" {
+        /// A fresh instance for every request.
+        Request = "request",
+        /// An instance serves many requests before it is replaced.
+        Instance = "instance",
+    }
+}
+
+words! {
+    /// Where spans go (`otel.exporter`).
+    Exporter: "an exporter" {
+        /// To `otel.endpoint`, as OTLP.
+        Otlp = "otlp",
+        /// To standard error, as a tree per request.
+        Console = "console",
+        /// Nowhere: telemetry is off.
+        None = "none",
+    }
+}
+
+words! {
+    /// Which HTTP semantic conventions spans follow (`otel.semconv`).
+    Semconv: "a profile of the semantic conventions" {
+        /// Stable and legacy attributes, and the legacy span names.
+        Compat = "compat",
+        /// Stable and legacy attributes, stable span names.
+        HttpDup = "http/dup",
+        /// Stable attributes and span names only.
+        Http = "http",
+    }
+}
+
+words! {
+    /// How log lines are written (`log.format`).
+    LogFormat: "a log format" {
+        /// Lines for people.
+        Text = "text",
+        /// One JSON object a line.
+        Json = "json",
+    }
+}
+
+words! {
+    /// The least severe log lines that are written (`log.level`).
+    LogLevel: "a log level" {
+        /// Only what went wrong for good.
+        Error = "error",
+        /// And what looks wrong.
+        Warn = "warn",
+        /// And what an operator wants to know.
+        Info = "info",
+        /// And what a developer of a guest wants to know.
+        Debug = "debug",
+        /// And what a developer of Pounce wants to know.
+        Trace = "trace",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_read_in_any_case() {
+        assert_eq!("HTTP/Dup".parse(), Ok(Semconv::HttpDup));
+        assert_eq!(" console ".parse(), Ok(Exporter::Console));
+    }
+
+    #[test]
+    fn a_typo_gets_a_suggestion_and_anything_else_the_list() {
+        assert_eq!(
+            "instnce".parse::<Isolation>().unwrap_err().hint,
+            "did you mean `instance`?"
+        );
+        assert_eq!(
+            "xml".parse::<LogFormat>().unwrap_err().hint,
+            "write one of: text, json"
+        );
+    }
+}

@@ -1,0 +1,67 @@
+//! The environment, read once: the only place that asks the process for variables.
+
+use std::collections::BTreeMap;
+
+/// Environment variables by name.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Vars {
+    valid: BTreeMap<String, String>,
+    /// Names of variables whose value is not UTF-8.
+    garbled: Vec<String>,
+}
+
+impl Vars {
+    /// The variables of this process.
+    pub(crate) fn of_process() -> Self {
+        let mut vars = Self::default();
+        for (name, value) in std::env::vars_os() {
+            // A name that is not UTF-8 can't be asked for.
+            let Ok(name) = name.into_string() else {
+                continue;
+            };
+            match value.into_string() {
+                Ok(value) => drop(vars.valid.insert(name, value)),
+                Err(_) => vars.garbled.push(name),
+            }
+        }
+        vars
+    }
+
+    /// These variables without those that set options (`POUNCE_*` and `OTEL_*`).
+    pub(crate) fn without_options(mut self) -> Self {
+        let sets_option = |name: &str| name.starts_with("POUNCE_") || name.starts_with("OTEL_");
+        self.valid.retain(|name, _| !sets_option(name));
+        self.garbled.retain(|name| !sets_option(name));
+        self
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.valid.get(name).map(String::as_str)
+    }
+
+    /// The value, unless it is empty: for options, empty means unset.
+    pub(crate) fn set(&self, name: &str) -> Option<&str> {
+        self.get(name).filter(|value| !value.trim().is_empty())
+    }
+
+    pub(crate) fn is_garbled(&self, name: &str) -> bool {
+        self.garbled.iter().any(|garbled| garbled == name)
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.valid.keys().map(String::as_str)
+    }
+}
+
+impl<'a> FromIterator<(&'a str, &'a str)> for Vars {
+    fn from_iter<I: IntoIterator<Item = (&'a str, &'a str)>>(pairs: I) -> Self {
+        let valid = pairs
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        Self {
+            valid,
+            garbled: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! From a file to a linked pre-instance. What is wrong with a component is said here, all at once, with what to do.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow, bail};
+use wasmtime::component::{Component as WasmComponent, Linker};
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
+use wasmtime_wasi_http::p3::bindings::ServicePre;
+
+use super::engine::{self, Slots};
+use super::inspect::{self, Inspection, Version};
+use crate::host::{self, HostState, INTERFACES};
+
+/// The pre-instance of either version: compiled and linked, not yet running.
+pub(crate) enum Pre {
+    V02(ProxyPre<HostState>),
+    V03(ServicePre<HostState>),
+}
+
+/// A component that can be served.
+pub(crate) struct Component {
+    pub(crate) slots: Slots,
+    pub(crate) pre: Pre,
+    pub(crate) composed: bool,
+    /// Imports `pounce:telemetry/propagation`: wants the trace headers even while telemetry is off.
+    pub(crate) propagates: bool,
+}
+
+/// Reads, checks, compiles and links the component at `path`, with `slots` instances at most.
+///
+/// # Errors
+/// Every reason for which it cannot be served, each with what to do about it.
+pub(crate) fn load(path: &Path, slots: usize, max_memory: u64) -> anyhow::Result<Component> {
+    let name = || format!("component `{}` cannot be served", path.display());
+    let wasm = read(path).with_context(name)?;
+    let inspection = inspect::inspect(&wasm).with_context(name)?;
+    check_imports(&inspection).with_context(name)?;
+    let slots = engine::build(&inspection, slots, max_memory)?;
+    let (pre, composed, propagates) = link(&slots, &wasm, &inspection).with_context(name)?;
+    Ok(Component { slots, pre, composed, propagates })
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let metadata = std::fs::metadata(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => anyhow!("there is no such file{}", nearby(path)),
+        _ => anyhow!("it cannot be read: {error}"),
+    })?;
+    if metadata.is_dir() {
+        bail!("this is a directory; name the component file in it{}", nearby(&path.join("*")));
+    }
+    let bytes = std::fs::read(path).map_err(|error| anyhow!("it cannot be read: {error}"))?;
+    if bytes.starts_with(b"\0asm") {
+        return Ok(bytes);
+    }
+    if bytes.is_empty() {
+        bail!("the file is empty");
+    }
+    // Text, of which anything could claim to be: only what looks like it is parsed, for a better message.
+    let text = std::str::from_utf8(&bytes).ok().filter(|text| {
+        path.extension().is_some_and(|extension| extension == "wat") || text.trim_start().starts_with('(')
+    });
+    match text {
+        Some(text) => wat::parse_str(text).map_err(|error| anyhow!("the WebAssembly text has a mistake: {error}")),
+        None => bail!(
+            "this is not WebAssembly: it starts with {}, where a component starts with `\\0asm` and text with `(`",
+            bytes.iter().take(4).map(|byte| byte.escape_ascii().to_string()).collect::<String>()
+        ),
+    }
+}
+
+/// Components beside a path that has none, as a hint.
+fn nearby(path: &Path) -> String {
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut found: Vec<PathBuf> = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "wasm" || extension == "wat"))
+        .collect();
+    found.sort();
+    match found.as_slice() {
+        [] => String::new(),
+        found => {
+            let names: Vec<_> = found.iter().take(5).map(|path| format!("`{}`", path.display())).collect();
+            format!("; there is {}", names.join(", "))
+        }
+    }
+}
+
+/// Names every import that no interface of ours satisfies.
+fn check_imports(inspection: &Inspection) -> anyhow::Result<()> {
+    let missing: Vec<String> = inspection.imports.iter().filter_map(|import| complaint(import)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let plural = if missing.len() == 1 { "an interface" } else { "interfaces" };
+    bail!("it imports {plural} that are not there:\n  - {}", missing.join("\n  - "));
+}
+
+/// What is wrong with an import, if anything.
+fn complaint(import: &str) -> Option<String> {
+    let (name, version) = import.split_once('@').unwrap_or((import, ""));
+    let Some(interface) = INTERFACES.iter().find(|interface| name.starts_with(interface.prefix)) else {
+        let advice = match name.split_once('/').map_or(name, |(package, _)| package) {
+            package @ ("wasi:keyvalue" | "wasi:config" | "wasi:blobstore" | "wasi:messaging" | "wasi:logging") => {
+                format!("{package} is not hosted; reach such a service over wasi:http (`--allow-outbound`), settings through the environment (`--env`)")
+            }
+            "wasi:otel" => "wasi:otel is not hosted yet; `pounce:telemetry` is".to_owned(),
+            _ => "not hosted; compose the component with one that exports it (`wac plug`), or build it without".to_owned(),
+        };
+        return Some(format!("`{import}`: {advice}"));
+    };
+    let has = interface.versions.join(" and ");
+    if version.contains('-') {
+        return Some(format!("`{import}`: a release candidate; rebuild it for a release ({has} are hosted)"));
+    }
+    let line_of = |version: &str| version.split('.').take(2).collect::<Vec<_>>().join(".");
+    let fits = interface.versions.contains(&line_of(version).as_str());
+    (!fits).then(|| format!("`{import}`: {has} of it is hosted; rebuild it for that version"))
+}
+
+fn link(slots: &Slots, wasm: &[u8], inspection: &Inspection) -> anyhow::Result<(Pre, bool, bool)> {
+    let component = WasmComponent::new(&slots.engine, wasm)
+        .map_err(anyhow::Error::from)
+        .context("it does not compile")?;
+    let mut linker = Linker::new(&slots.engine);
+    host::link(&mut linker, inspection.version == Version::V03).map_err(anyhow::Error::from)?;
+    let pre = linker
+        .instantiate_pre(&component)
+        .map_err(anyhow::Error::from)
+        .context("an import has another type than the interface hosted under its name; rebuild it against that")?;
+    let handler = "its handler does not have the type that wasi:http gives it";
+    let pre = match inspection.version {
+        Version::V02 => Pre::V02(ProxyPre::new(pre).map_err(anyhow::Error::from).context(handler)?),
+        Version::V03 => Pre::V03(ServicePre::new(pre).map_err(anyhow::Error::from).context(handler)?),
+    };
+    let propagates = inspection.imports.iter().any(|import| import.starts_with("pounce:telemetry/"));
+    Ok((pre, inspection.composed, propagates))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::complaint;
+
+    #[test]
+    fn hosted_imports_of_any_patch_version_pass() {
+        for import in ["wasi:http/types@0.2.0", "wasi:http/types@0.3.2", "wasi:io/streams@0.2.99", "pounce:telemetry/tracing@0.1.0"] {
+            assert_eq!(complaint(import), None);
+        }
+    }
+
+    #[test]
+    fn each_kind_of_missing_import_gets_its_own_advice() {
+        assert!(complaint("wasi:http/types@0.3.0-rc-2026-01-06").unwrap().contains("release candidate"));
+        assert!(complaint("wasi:io/streams@0.3.0").unwrap().contains("0.2"));
+        assert!(complaint("wasi:keyvalue/store@0.2.0-draft").unwrap().contains("--allow-outbound"));
+        assert!(complaint("acme:db/query").unwrap().contains("compose"));
+    }
+}

@@ -1,0 +1,135 @@
+//! wasmtime as we run it: one engine for the component's version of wasi:http, with as many slots as the address space
+//! gives, and the clock that interrupts guests.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
+
+use super::inspect::{Inspection, Version};
+use crate::host::MAX_TABLE_ELEMENTS;
+
+/// How often a guest that computes without pause gives way; also how late it is interrupted.
+const TICK: Duration = Duration::from_millis(10);
+/// Slots below which pooling is not worth its rules.
+const MIN_SLOTS: u32 = 32;
+/// Bytes of a slot that are cleared by hand instead of being given back to the kernel: page faults cost more than
+/// clearing up to about here.
+const KEEP_RESIDENT: usize = 64 * 1024;
+
+/// An engine and the instances it has room for.
+pub(crate) struct Slots {
+    pub(crate) engine: Engine,
+    /// Instances at once; no more requests may be in flight.
+    pub(crate) count: usize,
+}
+
+/// Makes the engine for a component, with `wanted` slots or as many of them as can be had.
+///
+/// # Errors
+/// No engine at all: not even an on-demand one.
+pub(crate) fn build(inspection: &Inspection, wanted: usize, max_memory: u64) -> anyhow::Result<Slots> {
+    let mut slots = u32::try_from(wanted).unwrap_or(u32::MAX).clamp(1, 16_384);
+    let mut refusal = None;
+    loop {
+        match Engine::new(&pooling(inspection, slots, max_memory)) {
+            Ok(engine) => {
+                if let Some(error) = refusal {
+                    tracing::warn!(
+                        wanted,
+                        slots,
+                        "address space for fewer instances than http.max-in-flight asks for: {error:#}"
+                    );
+                }
+                tick(&engine)?;
+                return Ok(Slots { engine, count: slots as usize });
+            }
+            Err(error) if slots > MIN_SLOTS => {
+                refusal = Some(error);
+                slots = (slots / 2).max(MIN_SLOTS);
+            }
+            Err(error) => {
+                tracing::warn!("no pooling allocator, instances are made on demand, which is slower: {error:#}");
+                let engine = Engine::new(&on_demand(inspection)).map_err(anyhow::Error::from)?;
+                tick(&engine)?;
+                // Small reservations: this many still fit where the pool did not.
+                return Ok(Slots { engine, count: wanted.min(MIN_SLOTS as usize) });
+            }
+        }
+    }
+}
+
+fn common(inspection: &Inspection) -> Config {
+    let mut config = Config::new();
+    let concurrent = inspection.version == Version::V03;
+    config
+        // 0.2 needs none of it, and without it an instance and each host call cost less.
+        .concurrency_support(concurrent)
+        .wasm_component_model_async(concurrent)
+        .epoch_interruption(true)
+        .cranelift_opt_level(OptLevel::Speed)
+        .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(32))
+        // Off by name: otherwise a hint to set an environment variable ends up in spans.
+        .wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Enable)
+        .generate_address_map(true)
+        .native_unwind_info(false)
+        .wasm_memory64(false)
+        .macos_use_mach_ports(false);
+    config
+}
+
+fn pooling(inspection: &Inspection, slots: u32, max_memory: u64) -> Config {
+    // An instance takes a slot per core instance, of which wit-component makes more than there are modules.
+    let per_instance = |found: u32, least: u32| slots.saturating_mul(found.max(least));
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(slots)
+        .total_core_instances(per_instance(inspection.modules.saturating_mul(2), 8))
+        .total_memories(per_instance(inspection.memories, 1))
+        .total_tables(per_instance(inspection.tables, 2))
+        // Each blocked call of a 0.3 guest has a stack of its own, but no more calls than requests are blocked on us
+        // for long; one spare for each.
+        .total_stacks(slots.saturating_mul(2))
+        .max_memories_per_component(inspection.memories.max(1))
+        .max_tables_per_component(inspection.tables.max(2))
+        .max_core_instances_per_component(inspection.modules.saturating_mul(2).max(8))
+        .max_memory_size(usize::try_from(max_memory).unwrap_or(usize::MAX).clamp(64 * 1024, 4 << 30))
+        .table_elements(MAX_TABLE_ELEMENTS)
+        // Large JavaScript and Python components need more than the default of 1 MiB.
+        .max_component_instance_size(16 << 20)
+        .max_core_instance_size(16 << 20)
+        .max_unused_warm_slots(slots)
+        .decommit_batch_size(16)
+        .linear_memory_keep_resident(KEEP_RESIDENT)
+        .async_stack_keep_resident(KEEP_RESIDENT)
+        // Can leave a page of one instance to the next in 48.0.8 (wasmtime #14357).
+        .pagemap_scan(Enabled::No);
+    let mut config = common(inspection);
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    config
+}
+
+fn on_demand(inspection: &Inspection) -> Config {
+    let mut config = common(inspection);
+    config
+        .allocation_strategy(InstanceAllocationStrategy::OnDemand)
+        .memory_reservation(0)
+        .memory_guard_size(0)
+        .memory_reservation_for_growth(16 << 20);
+    config
+}
+
+/// Starts the thread that moves the engine's epoch on; it ends with the engine.
+fn tick(engine: &Engine) -> anyhow::Result<()> {
+    let engine = engine.weak();
+    std::thread::Builder::new()
+        .name("epoch".into())
+        .spawn(move || {
+            while let Some(engine) = engine.upgrade() {
+                engine.increment_epoch();
+                drop(engine);
+                std::thread::sleep(TICK);
+            }
+        })
+        .context("cannot start the thread that interrupts guests")?;
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! From what wasmtime reports to what the client, the span and the operator are told.
+
+use std::fmt::Write as _;
+
+use http::StatusCode;
+use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
+use wasmtime_wasi::I32Exit;
+use wasmtime_wasi_http::Error as HttpError;
+
+use crate::host::{self, Failure, Limits, Refused};
+
+/// Bytes of a stack trace that go on a span; further frames are left out.
+const MAX_STACKTRACE: usize = 8 * 1024;
+
+/// Classifies the error that ended a guest's work in a store with these limits.
+pub(super) fn classify(error: &wasmtime::Error, limits: &Limits) -> Failure {
+    if let Some(failure) = no_room(error, limits) {
+        return failure;
+    }
+    if let Some(I32Exit(code)) = error.downcast_ref::<I32Exit>() {
+        return match code {
+            0 => Failure::no_response("the guest exited before it answered"),
+            code => Failure::trap("exit", format!("the guest exited with status {code}"), None),
+        };
+    }
+    let backtrace = error.downcast_ref::<WasmBacktrace>().map(stacktrace);
+    let trap = error.downcast_ref::<Trap>().copied();
+    if let Some(refused) = limits.refused() {
+        let message = match refused {
+            Refused::Instance => format!("the guest needs more than {} bytes of memory (guest.max-memory)", limits.max()),
+            Refused::Total => "all guests together reached guest.max-total-memory".to_owned(),
+        };
+        return Failure::out_of_memory(message, backtrace);
+    }
+    match trap {
+        Some(trap) => Failure::trap(kind(trap), trap.to_string(), backtrace),
+        // An error of a host function: what it says is for the guest's author.
+        None => Failure::trap("host_error", error.root_cause().to_string(), backtrace),
+    }
+}
+
+/// The failure to make an instance in a store with these limits.
+pub(super) fn classify_instantiation(error: &wasmtime::Error, limits: Option<&Limits>) -> Failure {
+    if error.downcast_ref::<PoolConcurrencyLimitError>().is_some() {
+        return Failure::overloaded("every instance slot is taken");
+    }
+    match limits {
+        Some(limits) if limits.refused() == Some(Refused::Total) => {
+            Failure::overloaded("all guests together reached guest.max-total-memory")
+        }
+        Some(limits) => classify(error, limits),
+        None => Failure::internal(format!("no instance: {:#}", error)),
+    }
+}
+
+fn no_room(error: &wasmtime::Error, _limits: &Limits) -> Option<Failure> {
+    error
+        .downcast_ref::<PoolConcurrencyLimitError>()
+        .map(|_| Failure::overloaded("every instance slot is taken"))
+}
+
+/// The name of a trap in `error.type` and `exception.type`.
+fn kind(trap: Trap) -> &'static str {
+    match trap {
+        Trap::StackOverflow => "stack_overflow",
+        Trap::MemoryOutOfBounds => "out_of_bounds",
+        Trap::TableOutOfBounds => "table_out_of_bounds",
+        Trap::IndirectCallToNull => "indirect_call_to_null",
+        Trap::BadSignature => "bad_signature",
+        Trap::IntegerOverflow => "integer_overflow",
+        Trap::IntegerDivisionByZero => "integer_divide_by_zero",
+        Trap::BadConversionToInteger => "bad_conversion_to_integer",
+        Trap::UnreachableCodeReached => "unreachable",
+        Trap::HeapMisaligned => "unaligned_atomic",
+        Trap::NullReference => "null_reference",
+        Trap::AllocationTooLarge => "allocation_too_large",
+        Trap::Interrupt => "interrupt",
+        // The component model's own rules: a re-entered instance, a misused handle.
+        _ => "component_model",
+    }
+}
+
+/// A wasm backtrace, innermost frame first, names demangled, with file and line where the component has DWARF.
+fn stacktrace(backtrace: &WasmBacktrace) -> String {
+    let mut out = String::new();
+    for (number, frame) in backtrace.frames().iter().enumerate() {
+        let before = out.len();
+        let symbols = frame.symbols();
+        let outer = frame.func_name().map(|name| format!("{:#}", rustc_demangle::demangle(name)));
+        let outer = outer.unwrap_or_else(|| format!("<wasm function {}>", frame.func_index()));
+        // Inlined functions come first; the frame's own one is the last symbol.
+        let innermost = symbols.first().and_then(|symbol| symbol.name());
+        let name = innermost.map_or(outer, |name| format!("{:#}", rustc_demangle::demangle(name)));
+        // Writing to a String cannot fail.
+        _ = write!(out, "{number:>3}: {name}");
+        if let Some(offset) = frame.module_offset() {
+            _ = write!(out, " @ {offset:#x}");
+        }
+        out.push('\n');
+        if let Some((file, line)) = symbols.first().and_then(|symbol| Some((symbol.file()?, symbol.line()?))) {
+            _ = writeln!(out, "       at {file}:{line}");
+        }
+        if out.len() > MAX_STACKTRACE {
+            out.truncate(before);
+            break;
+        }
+    }
+    out.truncate(out.trim_end().len());
+    out
+}
+
+/// A guest that answers with a wasi:http error code: DESIGN §2.2 gives 502 and 504 where the code says so.
+pub(super) fn error_code(error: &HttpError) -> Failure {
+    let name = host::error_type(error);
+    let status = match error {
+        HttpError::DnsTimeout
+        | HttpError::ConnectionTimeout
+        | HttpError::ConnectionReadTimeout
+        | HttpError::ConnectionWriteTimeout
+        | HttpError::HttpResponseTimeout => StatusCode::GATEWAY_TIMEOUT,
+        HttpError::DnsError { .. }
+        | HttpError::DestinationNotFound
+        | HttpError::DestinationUnavailable
+        | HttpError::DestinationIpUnroutable
+        | HttpError::ConnectionRefused
+        | HttpError::ConnectionTerminated
+        | HttpError::TlsProtocolError
+        | HttpError::TlsCertificateError
+        | HttpError::TlsAlertReceived { .. }
+        | HttpError::HttpResponseIncomplete
+        | HttpError::HttpProtocolError
+        | HttpError::HttpUpgradeFailed => StatusCode::BAD_GATEWAY,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    Failure::error_code(status, name, format!("the guest answered with the error code {name}: {error}"))
+}

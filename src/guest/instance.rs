@@ -1,0 +1,51 @@
+//! One instance: a store with its limits, and the component instantiated in it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use wasmtime::{Engine, Store};
+
+use super::error::classify_instantiation;
+use crate::host::{Capabilities, Failure, HostState, Limits, MAX_HANDLES, MAX_HOSTCALL_BYTES, MemoryBudget};
+
+/// What every instance of a component is made from.
+pub(crate) struct Mold {
+    pub(crate) engine: Engine,
+    pub(crate) capabilities: Capabilities,
+    pub(crate) budget: Arc<MemoryBudget>,
+    /// Bytes of linear memory of one instance (`guest.max-memory`).
+    pub(crate) max_memory: u64,
+}
+
+impl Mold {
+    /// A store with every limit in force; `shared` where it may serve several requests at once.
+    pub(crate) fn store(&self, shared: bool) -> wasmtime::Result<Store<HostState>> {
+        let limits = Limits::new(self.max_memory, self.budget.clone());
+        let mut store = Store::new(&self.engine, HostState::new(&self.capabilities, limits, shared)?);
+        store.limiter(|state| &mut state.limits);
+        store.set_hostcall_fuel(MAX_HOSTCALL_BYTES);
+        store.set_max_component_handles(MAX_HANDLES);
+        // Computing guests give way at each tick, so that timers and other requests get their turn; what ends them is
+        // the drop of their future.
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_async_yield_and_update(1);
+        Ok(store)
+    }
+
+    /// Runs `instantiate` in a new store and notes how long it took.
+    pub(crate) async fn instance<P>(
+        &self,
+        shared: bool,
+        instantiate: impl AsyncFnOnce(&mut Store<HostState>) -> wasmtime::Result<P>,
+    ) -> Result<(Store<HostState>, P), Failure> {
+        let start = Instant::now();
+        let mut store = self.store(shared).map_err(|error| classify_instantiation(&error, None))?;
+        match instantiate(&mut store).await {
+            Ok(instance) => {
+                store.data_mut().instantiate = Some(start.elapsed());
+                Ok((store, instance))
+            }
+            Err(error) => Err(classify_instantiation(&error, Some(&store.data().limits))),
+        }
+    }
+}

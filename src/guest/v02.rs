@@ -1,0 +1,212 @@
+//! Runs 0.2 components: one request at a time in an instance, driven by the task that serves the request for as long
+//! as it waits for the head, and by a task of its own after that.
+
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt as _;
+use http::uri::Scheme;
+use tokio::sync::oneshot;
+use wasmtime::Store;
+use wasmtime_wasi_http::p2::bindings::http::types as wit;
+use wasmtime_wasi_http::p2::bindings::{Proxy, ProxyPre};
+use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
+use wasmtime_wasi_http::{Error as HttpError, WasiBody, WasiHttpView as _};
+
+use super::IDLE_TIMEOUT;
+use super::error::{classify, error_code};
+use super::instance::Mold;
+use crate::host::{Failure, HostState, RequestScope};
+use crate::telemetry::Phases;
+
+type Head = Result<http::Response<HyperOutgoingBody>, wit::ErrorCode>;
+
+/// An instance and how often it has been used.
+struct Instance {
+    store: Store<HostState>,
+    proxy: Proxy,
+    served: usize,
+    idle_since: Instant,
+}
+
+/// The instances of a 0.2 component.
+pub(crate) struct Pool {
+    mold: Mold,
+    pre: ProxyPre<HostState>,
+    /// Requests that an instance serves before it is replaced; 1 is a fresh one for each.
+    reuse: usize,
+    idle: Mutex<Vec<Instance>>,
+    /// How long a guest may go on working after its response is over.
+    linger: Option<Duration>,
+}
+
+impl Pool {
+    pub(crate) fn new(mold: Mold, pre: ProxyPre<HostState>, reuse: usize, linger: Option<Duration>) -> Self {
+        Self { mold, pre, reuse: reuse.max(1), idle: Mutex::default(), linger }
+    }
+
+    pub(crate) fn mold(&self) -> &Mold {
+        &self.mold
+    }
+
+    /// Makes one instance and throws it away, for its errors and to warm the slot.
+    pub(crate) async fn probe(&self) -> Result<(), Failure> {
+        self.create().await.map(drop)
+    }
+
+    async fn create(&self) -> Result<Instance, Failure> {
+        let (store, proxy) =
+            self.mold.instance(false, async |store| self.pre.instantiate_async(store).await).await?;
+        Ok(Instance { store, proxy, served: 0, idle_since: Instant::now() })
+    }
+
+    /// The response to one request. Dropping the future stops the guest.
+    pub(crate) async fn call(
+        self: &Arc<Self>,
+        request: http::Request<WasiBody>,
+        scope: Arc<RequestScope>,
+    ) -> Result<http::Response<WasiBody>, Failure> {
+        let (sender, mut head) = oneshot::channel();
+        let work = AssertUnwindSafe(self.clone().run(request, scope.clone(), sender)).catch_unwind();
+        let mut work = Box::pin(work);
+        // The head is taken only when the guest pauses or ends, so that for a short request everything about it is
+        // known by then, and nothing has to be handed from one thread to another.
+        let (head, ended) = std::future::poll_fn(|cx| {
+            let ended = match work.as_mut().poll(cx) {
+                Poll::Ready(Ok(())) => true,
+                Poll::Ready(Err(_panic)) => {
+                    scope.fail(Failure::internal("the host panicked while it ran the guest"));
+                    true
+                }
+                Poll::Pending => false,
+            };
+            match head.try_recv() {
+                Ok(head) => Poll::Ready((Some(head), ended)),
+                Err(oneshot::error::TryRecvError::Empty) if !ended => Poll::Pending,
+                Err(_) => Poll::Ready((None, ended)),
+            }
+        })
+        .await;
+        match head {
+            Some(Ok(response)) => {
+                if !ended {
+                    // It streams, or works on after the response.
+                    tokio::spawn(work);
+                }
+                Ok(response.map(|body| WasiBody::new(http_body_util::BodyExt::map_err(body, Into::into))))
+            }
+            Some(Err(code)) => Err(error_code(&HttpError::from(code))),
+            None => Err(scope
+                .failure()
+                .cloned()
+                .unwrap_or_else(|| Failure::no_response("the handler returned without a response"))),
+        }
+    }
+
+    /// Serves the request to its very end, and puts the instance back where it may be used again.
+    async fn run(self: Arc<Self>, request: http::Request<WasiBody>, scope: Arc<RequestScope>, head: oneshot::Sender<Head>) {
+        let mut instance = match self.take().await {
+            Ok(instance) => instance,
+            Err(failure) => return scope.fail(failure),
+        };
+        let queue = scope.admitted.elapsed();
+        let reused = instance.served > 0;
+        instance.served += 1;
+        let state = instance.store.data_mut();
+        let instantiate = state.instantiate.take();
+        state.serve_one(Some(scope.clone()));
+
+        let mut cpu = Duration::ZERO;
+        let done = {
+            let call = metered(handle(&mut instance, request, head), &mut cpu);
+            tokio::select! {
+                biased;
+                result = call => Some(result),
+                () = scope.cancelled() => None,
+                () = linger(&scope, self.linger) => None,
+            }
+        };
+        let limits = &instance.store.data().limits;
+        scope.span.phases(Phases {
+            reused: Some(reused),
+            queue: Some(queue.saturating_sub(instantiate.unwrap_or_default())),
+            instantiate,
+            cpu: Some(cpu),
+            memory_peak: Some(limits.peak()),
+        });
+        match done {
+            Some(Ok(())) => self.put_back(instance),
+            Some(Err(error)) => {
+                // Before the store goes and takes the body's writer with it: the body then knows that it is broken.
+                let failure = classify(&error, limits);
+                super::report(&scope, &failure);
+                scope.fail(failure);
+            }
+            None => {}
+        }
+    }
+
+    async fn take(&self) -> Result<Instance, Failure> {
+        if self.reuse > 1 {
+            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            idle.retain(|instance| instance.idle_since.elapsed() < IDLE_TIMEOUT);
+            // The one used last is the warmest.
+            if let Some(instance) = idle.pop() {
+                return Ok(instance);
+            }
+        }
+        self.create().await
+    }
+
+    fn put_back(&self, mut instance: Instance) {
+        instance.store.data_mut().serve_one(None);
+        if instance.served < self.reuse {
+            instance.idle_since = Instant::now();
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(instance);
+        }
+    }
+
+    /// Drops the instances that nobody has asked for lately.
+    pub(crate) fn expire_idle(&self) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|instance| instance.idle_since.elapsed() < IDLE_TIMEOUT);
+    }
+}
+
+/// Calls the handler.
+async fn handle(
+    instance: &mut Instance,
+    request: http::Request<WasiBody>,
+    head: oneshot::Sender<Head>,
+) -> wasmtime::Result<()> {
+    let store = &mut instance.store;
+    let scheme =
+        if request.uri().scheme() == Some(&Scheme::HTTPS) { wit::Scheme::Https } else { wit::Scheme::Http };
+    let request = store.data_mut().http().new_incoming_request(scheme, request)?;
+    let outparam = store.data_mut().http().new_response_outparam(head)?;
+    instance.proxy.wasi_http_incoming_handler().call_handle(store, request, outparam).await
+}
+
+/// Resolves when a guest has worked on for too long after its response was over.
+async fn linger(scope: &RequestScope, limit: Option<Duration>) {
+    scope.closed().await;
+    match limit {
+        Some(limit) => tokio::time::sleep(limit).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Adds up the time for which `work` runs: the guest's time on a processor, as far as it can be known from outside.
+async fn metered<F: Future>(work: F, cpu: &mut Duration) -> F::Output {
+    let mut work = pin!(work);
+    std::future::poll_fn(|cx| {
+        let start = Instant::now();
+        let poll = work.as_mut().poll(cx);
+        *cpu += start.elapsed();
+        poll
+    })
+    .await
+}

@@ -1,0 +1,252 @@
+//! Runs 0.3 components through wasmtime-wasi-http's worker loop: an instance serves several requests at once, and this
+//! file says how many, for how long, and what becomes of them when the instance fails.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use tokio::time::Sleep;
+use wasmtime::component::GuestTaskId;
+use wasmtime::{AsContextMut as _, Store, StoreContextMut};
+use wasmtime_wasi_http::handler::{
+    ExpirationError, HandlerState, Instance, InstantiationError, Proxy, ProxyHandler, ShouldAccept, WorkerExpiration,
+    WorkerState, WorkerStatus,
+};
+use wasmtime_wasi_http::p3::bindings::ServicePre;
+use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
+use wasmtime_wasi_http::{Error as HttpError, WasiBody, WasiHttpView as _};
+
+use super::IDLE_TIMEOUT;
+use super::error::{classify, error_code};
+use super::instance::Mold;
+use crate::host::{Failure, HostState, RequestScope, current_request};
+use crate::telemetry::Phases;
+
+/// How often a busy worker looks whether a request that was cancelled is being ignored.
+const WATCH: Duration = Duration::from_millis(50);
+/// How long a worker may ignore a cancelled request (a busy loop starves its event loop) before it is stopped.
+const IGNORED_FOR: Duration = Duration::from_millis(200);
+/// How long to wait for the reason of a worker's end, which arrives after its callers are woken.
+const REASON_WITHIN: Duration = Duration::from_secs(1);
+
+/// How a component's instances are shared.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sharing {
+    /// Requests that an instance serves before it is replaced.
+    pub(crate) reuse: usize,
+    /// Requests that an instance serves at once.
+    pub(crate) concurrency: usize,
+}
+
+impl Sharing {
+    /// An instance for each request (`isolation = request`).
+    pub(crate) const NONE: Self = Self { reuse: 1, concurrency: 1 };
+
+    fn shared(self) -> bool {
+        self.reuse > 1
+    }
+}
+
+/// The instances of a 0.3 component.
+pub(crate) struct Pool {
+    handler: ProxyHandler<Workers>,
+}
+
+impl Pool {
+    pub(crate) fn new(
+        mold: Mold,
+        pre: ServicePre<HostState>,
+        sharing: Sharing,
+        linger: Option<Duration>,
+    ) -> Self {
+        Self { handler: ProxyHandler::new(Workers { mold, pre, sharing, linger }) }
+    }
+
+    pub(crate) fn mold(&self) -> &Mold {
+        &self.handler.state().mold
+    }
+
+    /// Makes one instance and throws it away, for its errors and to warm the slot.
+    pub(crate) async fn probe(&self) -> Result<(), Failure> {
+        self.handler.state().create().await.map(drop)
+    }
+
+    /// The response to one request.
+    pub(crate) async fn call(
+        &self,
+        request: http::Request<WasiBody>,
+        scope: Arc<RequestScope>,
+    ) -> Result<http::Response<WasiBody>, Failure> {
+        let error = match self.handler.handle(scope.clone(), request).await {
+            Ok(response) => return Ok(response),
+            Err(error) => error,
+        };
+        if let Some(code) = error.downcast_ref::<ErrorCode>() {
+            return Err(error_code(&HttpError::from(code.clone())));
+        }
+        if let Some(error) = error.downcast_ref::<InstantiationError<Arc<RequestScope>>>() {
+            return Err(match error.error.downcast_ref::<NoInstance>() {
+                Some(NoInstance(failure)) => failure.clone(),
+                None => Failure::internal(format!("no instance: {:#}", error.error)),
+            });
+        }
+        if error.downcast_ref::<ExpirationError>().is_some() {
+            return Err(scope.failure().cloned().unwrap_or_else(Failure::client_disconnected));
+        }
+        // The worker failed; it says why when it hands back its store, which is after this.
+        let reason = tokio::time::timeout(REASON_WITHIN, scope.failed()).await;
+        Err(reason.unwrap_or_else(|_| Failure::internal(format!("the worker failed: {error:#}"))))
+    }
+}
+
+/// Carries a failure through wasmtime's error type.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.message)]
+struct NoInstance(Failure);
+
+/// Makes workers.
+struct Workers {
+    mold: Mold,
+    pre: ServicePre<HostState>,
+    sharing: Sharing,
+    linger: Option<Duration>,
+}
+
+impl Workers {
+    async fn create(&self) -> Result<(Store<HostState>, Proxy), Failure> {
+        self.mold
+            .instance(self.sharing.shared(), async |store| {
+                Ok(Proxy::P3(self.pre.instantiate_async(store).await?))
+            })
+            .await
+    }
+}
+
+impl HandlerState for Workers {
+    type StoreData = HostState;
+    type WorkerExpiration = Watch;
+    type WorkerState = Worker;
+
+    async fn instantiate(&self) -> wasmtime::Result<Instance<HostState, Watch, Worker>> {
+        let (store, proxy) = self.create().await.map_err(|failure| wasmtime::Error::new(NoInstance(failure)))?;
+        let requests = Requests::default();
+        Ok(Instance {
+            store,
+            proxy,
+            view: |state| state.http(),
+            expiration: Watch { requests: requests.clone(), linger: self.linger, wake: None },
+            state: Worker { requests, sharing: self.sharing },
+        })
+    }
+}
+
+/// The requests of one worker that are not over, for the part of it that runs outside the store.
+type Requests = Arc<Mutex<Vec<Weak<RequestScope>>>>;
+
+/// What a worker does when requests come and when it ends.
+struct Worker {
+    requests: Requests,
+    sharing: Sharing,
+}
+
+impl WorkerState for Worker {
+    type StoreData = HostState;
+    type RequestData = Arc<RequestScope>;
+
+    fn should_accept_request(&self, concurrent: usize, total: usize) -> ShouldAccept {
+        if total >= self.sharing.reuse {
+            ShouldAccept::Never
+        } else if concurrent >= self.sharing.concurrency {
+            ShouldAccept::No
+        } else {
+            ShouldAccept::Yes
+        }
+    }
+
+    fn on_request_start(
+        &self,
+        mut store: StoreContextMut<'_, HostState>,
+        scope: Arc<RequestScope>,
+        task: GuestTaskId,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + Sync>> {
+        let state = store.data_mut();
+        let instantiate = state.instantiate.take();
+        state.serve_also(task, &scope);
+        scope.span.phases(Phases {
+            reused: Some(instantiate.is_none()),
+            queue: Some(scope.admitted.elapsed().saturating_sub(instantiate.unwrap_or_default())),
+            instantiate,
+            // Of an instance that others share neither can be told for one request.
+            cpu: None,
+            memory_peak: (!self.sharing.shared()).then(|| state.limits.peak()),
+        });
+        {
+            let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+            requests.retain(|scope| scope.strong_count() > 0);
+            requests.push(Arc::downgrade(&scope));
+        }
+        Box::pin(async move { scope.cancelled().await })
+    }
+
+    fn drop(&self, mut store: Store<HostState>, result: Result<(), wasmtime::Error>) {
+        if let Err(error) = result {
+            let failure = classify(&error, &store.data().limits);
+            let live = store.data().live();
+            // A trap leaves its task the current one, so the store still says whose it was.
+            let culprit = current_request(&mut store.as_context_mut());
+            let innocent = Failure::worker_failed(&failure);
+            for scope in &live {
+                let trapped = live.len() == 1 || culprit.as_ref().is_some_and(|culprit| Arc::ptr_eq(culprit, scope));
+                let failure = if trapped { &failure } else { &innocent };
+                // A request that timed out has its own reason already, and that one stays.
+                super::report(scope, failure);
+                scope.fail(failure.clone());
+            }
+        }
+        // Only now do the bodies of these requests lose their writer: each already knows that it is broken.
+        drop(store);
+    }
+}
+
+/// Ends a worker from outside its event loop: when it idles, ignores what was cancelled, or works on for nobody.
+struct Watch {
+    requests: Requests,
+    linger: Option<Duration>,
+    wake: Option<Pin<Box<Sleep>>>,
+}
+
+impl Watch {
+    /// Whether the worker should end now.
+    fn is_over(&self, status: WorkerStatus, since: Instant) -> bool {
+        if status == WorkerStatus::Idle {
+            return since.elapsed() >= IDLE_TIMEOUT;
+        }
+        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        let live: Vec<_> = requests.iter().filter_map(Weak::upgrade).collect();
+        let ignores = live.iter().any(|scope| scope.is_ignored_for(IGNORED_FOR));
+        let abandoned = live.iter().all(|scope| scope.is_closed() || scope.is_cancelled());
+        match status {
+            WorkerStatus::Requests => ignores,
+            // Streams its responses, or works on after them: only the latter may not last for ever.
+            _ => abandoned && self.linger.is_some_and(|linger| since.elapsed() >= linger),
+        }
+    }
+}
+
+impl WorkerExpiration for Watch {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>, status: WorkerStatus, since: Instant) -> Poll<()> {
+        loop {
+            if self.is_over(status, since) {
+                return Poll::Ready(());
+            }
+            let idle = status == WorkerStatus::Idle;
+            let next = if idle { IDLE_TIMEOUT.saturating_sub(since.elapsed()).max(WATCH) } else { WATCH };
+            let wake = self.wake.get_or_insert_with(|| Box::pin(tokio::time::sleep(next)));
+            match wake.as_mut().poll(cx) {
+                Poll::Ready(()) => self.wake = None,
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Generated bindings of `pounce:telemetry`, nothing else.
+
+wasmtime::component::bindgen!({
+    path: "wit/telemetry.wit",
+    world: "pounce:telemetry/imports",
+    imports: { default: store | trappable },
+    with: {
+        "pounce:telemetry/tracing.span": super::telemetry::GuestSpan,
+        "pounce:telemetry/tracing.scope": super::telemetry::GuestScope,
+    },
+});
+
+pub(crate) use pounce::telemetry::{logs, metrics, propagation, tracing, types};

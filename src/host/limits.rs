@@ -1,0 +1,176 @@
+//! Memory of guests: what one instance may take, what all may take together, and what a request is told when it is
+//! refused.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use wasmtime::ResourceLimiter;
+
+/// Core instances, memories and tables of one store. A component of a real toolchain needs about 4, 1 and 2; composed
+/// ones some times that. It bounds what a hostile component can ask of the pooling allocator.
+const MAX_CORE_INSTANCES: usize = 256;
+const MAX_MEMORIES: usize = 32;
+const MAX_TABLES: usize = 64;
+
+/// Linear memory of all guests, against `guest.max-total-memory`.
+#[derive(Debug)]
+pub(crate) struct MemoryBudget {
+    used: AtomicU64,
+    limit: u64,
+}
+
+impl MemoryBudget {
+    /// A budget of `limit` bytes.
+    pub(crate) fn new(limit: u64) -> Self {
+        Self { used: AtomicU64::new(0), limit }
+    }
+
+    /// Takes `bytes`, or nothing where they do not fit.
+    fn take(&self, bytes: u64) -> bool {
+        self.used
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |used| {
+                used.checked_add(bytes).filter(|sum| *sum <= self.limit)
+            })
+            .is_ok()
+    }
+
+    fn give_back(&self, bytes: u64) {
+        self.used.fetch_sub(bytes, Ordering::AcqRel);
+    }
+
+    /// Bytes of linear memory that guests hold now.
+    pub(crate) fn used(&self) -> u64 {
+        self.used.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn limit(&self) -> u64 {
+        self.limit
+    }
+}
+
+/// Why a growth was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// The instance reached `guest.max-memory`.
+    Instance,
+    /// All instances together reached `guest.max-total-memory`.
+    Total,
+}
+
+/// The limiter of one store. Gives back what it took when the store goes.
+#[derive(Debug)]
+pub(crate) struct Limits {
+    /// Bytes that all memories of the store may have together (wasmtime's own limiter counts each memory alone).
+    max: u64,
+    used: u64,
+    peak: u64,
+    refused: Option<Refused>,
+    budget: Arc<MemoryBudget>,
+}
+
+impl Limits {
+    pub(crate) fn new(max: u64, budget: Arc<MemoryBudget>) -> Self {
+        Self { max, used: 0, peak: 0, refused: None, budget }
+    }
+
+    /// The most bytes of linear memory that the instance has had.
+    pub(crate) fn peak(&self) -> u64 {
+        self.peak
+    }
+
+    /// The last growth that was refused, if any was: a trap after it is for want of memory.
+    pub(crate) fn refused(&self) -> Option<Refused> {
+        self.refused
+    }
+
+    pub(crate) fn max(&self) -> u64 {
+        self.max
+    }
+}
+
+impl Drop for Limits {
+    fn drop(&mut self) {
+        self.budget.give_back(self.used);
+    }
+}
+
+impl ResourceLimiter for Limits {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let (current, desired) = (current as u64, desired as u64);
+        // Beyond the memory's own declared maximum the growth fails whatever we say.
+        if maximum.is_some_and(|maximum| desired > maximum as u64) {
+            return Ok(false);
+        }
+        let more = desired.saturating_sub(current);
+        if self.used.saturating_add(more) > self.max {
+            self.refused = Some(Refused::Instance);
+            return Ok(false);
+        }
+        if !self.budget.take(more) {
+            self.refused = Some(Refused::Total);
+            return Ok(false);
+        }
+        self.used += more;
+        self.peak = self.peak.max(self.used);
+        Ok(true)
+    }
+
+    fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
+        // The memory allocated by the host failed to grow after we said yes: the accounting stays on the safe side.
+        Ok(())
+    }
+
+    fn table_growing(&mut self, _current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        // The pooling allocator bounds elements; the on-demand one gets the same bound here.
+        Ok(desired <= super::MAX_TABLE_ELEMENTS && maximum.is_none_or(|maximum| desired <= maximum))
+    }
+
+    fn instances(&self) -> usize {
+        MAX_CORE_INSTANCES
+    }
+
+    fn tables(&self) -> usize {
+        MAX_TABLES
+    }
+
+    fn memories(&self) -> usize {
+        MAX_MEMORIES
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_memories_of_a_store_count_together() {
+        let budget = Arc::new(MemoryBudget::new(1000));
+        let mut limits = Limits::new(100, budget.clone());
+        assert!(limits.memory_growing(0, 60, None).unwrap());
+        assert!(!limits.memory_growing(0, 60, None).unwrap());
+        assert_eq!(limits.refused(), Some(Refused::Instance));
+        assert!(limits.memory_growing(0, 40, None).unwrap());
+        assert_eq!((limits.peak(), budget.used()), (100, 100));
+        drop(limits);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn the_budget_bounds_all_stores_together() {
+        let budget = Arc::new(MemoryBudget::new(150));
+        let mut one = Limits::new(100, budget.clone());
+        let mut two = Limits::new(100, budget.clone());
+        assert!(one.memory_growing(0, 100, None).unwrap());
+        assert!(!two.memory_growing(0, 100, None).unwrap());
+        assert_eq!(two.refused(), Some(Refused::Total));
+        drop(one);
+        assert!(two.memory_growing(0, 100, None).unwrap());
+    }
+
+    #[test]
+    fn a_declared_maximum_is_no_refusal_of_ours() {
+        let mut limits = Limits::new(100, Arc::new(MemoryBudget::new(100)));
+        assert!(!limits.memory_growing(0, 60, Some(50)).unwrap());
+        assert_eq!(limits.refused(), None);
+    }
+}

@@ -1,0 +1,31 @@
+//! The outgoing HTTP client of a component; knows nothing of stores or linkers.
+//!
+//! A request goes through the files in this order: `client` → `policy` (may it go
+//! there? asked of a `target`) → the pool → `connect` (`resolve`, `address`, `dial`,
+//! `roots`) when no connection is idle → back in `client` for the response head →
+//! `body`. What goes wrong becomes a wasi:http code in `error`; what is refused is
+//! told to the operator by `refusals`.
+//!
+//! Redirects aren't followed (each hop is a request of the guest's, and is judged),
+//! nothing is sent twice, and `HTTP_PROXY` is not read.
+
+mod address;
+mod body;
+mod client;
+mod connect;
+mod dial;
+mod error;
+mod limits;
+mod policy;
+mod refusals;
+mod resolve;
+mod roots;
+mod stream;
+mod target;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use client::{Client, Setup};
+pub(crate) use error::error_type;
+pub(crate) use limits::Limits;
+pub(crate) use roots::Roots;

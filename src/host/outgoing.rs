@@ -1,0 +1,116 @@
+//! Outgoing requests of guests, 0.2 and 0.3: finds the request on whose behalf the guest calls, puts that request's
+//! trace on the wire, and hands the rest to the component's client.
+//!
+//! `WasiHttpHooks::send_request` gets no store, so the two imports that lead to it are shadowed: each looks up the
+//! request in the same synchronous section in which the hook runs, and leaves it where the hook takes it.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use wasmtime::component::{Accessor, Linker, Resource};
+use wasmtime::{AsContextMut, StoreContextMut};
+use wasmtime_wasi_http::p2::bindings::http::{outgoing_handler, types as types_02};
+use wasmtime_wasi_http::p3::bindings::http::{client, types as types_03};
+use wasmtime_wasi_http::{
+    Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttp, WasiHttpHooks, WasiHttpView,
+};
+
+use super::outbound::Client;
+use super::scope::RequestScope;
+use super::state::{HostState, current_request};
+use crate::telemetry::propagation;
+
+/// The hooks of one store.
+pub(crate) struct Outgoing {
+    client: Client,
+    /// The caller, from the shadowed import to the hook.
+    caller: Option<Arc<RequestScope>>,
+}
+
+impl Outgoing {
+    pub(crate) fn new(client: Client) -> Self {
+        Self { client, caller: None }
+    }
+}
+
+fn is_forbidden(name: &http::HeaderName) -> bool {
+    wasmtime_wasi_http::DEFAULT_FORBIDDEN_HEADERS.contains(name)
+}
+
+type Sent = Result<(http::Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>), Error>;
+
+impl WasiHttpHooks for Outgoing {
+    // Both forms, or trailers passed through by a 0.3 guest would not be filtered (GHSA-jxcf-8qw5-5c33); this one also
+    // saves an allocation for each header checked.
+    fn is_forbidden_header(&mut self, name: &http::HeaderName) -> bool {
+        is_forbidden(name)
+    }
+
+    fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
+        Arc::new(is_forbidden)
+    }
+
+    fn send_request(
+        &mut self,
+        mut request: http::Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _result: Box<dyn Future<Output = Result<(), Error>> + Send>,
+    ) -> Box<dyn Future<Output = Sent> + Send> {
+        let caller = self.caller.take();
+        // Replaces what a guest forwarded from its own caller: a stale parent would tear the trace apart.
+        if let Some(context) = caller.as_ref().and_then(|caller| caller.span.context()) {
+            propagation::inject(&context, request.headers_mut());
+        }
+        let response = self.client.send(request, options);
+        Box::new(async move {
+            // Ready at once: 0.3 then spawns nothing for it, and our client drives its connections itself.
+            let done: Box<dyn Future<Output = Result<(), Error>> + Send> = Box::new(std::future::ready(Ok(())));
+            Ok((response.await?, done))
+        })
+    }
+}
+
+/// Shadows `wasi:http/outgoing-handler` (0.2).
+pub(crate) fn link_02(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+    linker.allow_shadowing(true);
+    linker.instance("wasi:http/outgoing-handler@0.2.12")?.func_wrap(
+        "handle",
+        |mut store: StoreContextMut<'_, HostState>,
+         (request, options): (Resource<types_02::OutgoingRequest>, Option<Resource<types_02::RequestOptions>>)| {
+            store.data_mut().outgoing.caller = current_request(&mut store);
+            let response = outgoing_handler::Host::handle(&mut store.data_mut().http(), request, options);
+            store.data_mut().outgoing.caller = None;
+            Ok((match response {
+                Ok(response) => Ok(response),
+                Err(error) => Err(error.downcast()?),
+            },))
+        },
+    )?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+/// Shadows `wasi:http/client` (0.3).
+pub(crate) fn link_03(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+    linker.allow_shadowing(true);
+    linker.instance("wasi:http/client@0.3.0")?.func_wrap_concurrent(
+        "send",
+        |accessor: &Accessor<HostState>, (request,): (Resource<types_03::Request>,)| {
+            Box::pin(async move {
+                // Before the first await, as `current_request` demands; the hook runs before it too.
+                accessor.with(|mut access| {
+                    let caller = current_request(&mut access.as_context_mut());
+                    access.data_mut().outgoing.caller = caller;
+                });
+                let accessor = accessor.with_getter::<WasiHttp>(WasiHttpView::http);
+                let response = <WasiHttp as client::HostWithStore<HostState>>::send(&accessor, request).await;
+                Ok((match response {
+                    Ok(response) => Ok::<_, types_03::ErrorCode>(response),
+                    Err(error) => Err(error.downcast()?),
+                },))
+            }) as Pin<Box<dyn Future<Output = _> + Send>>
+        },
+    )?;
+    linker.allow_shadowing(false);
+    Ok(())
+}

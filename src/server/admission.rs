@@ -1,0 +1,36 @@
+//! Who may come in: the number of requests in flight, and the refusal of further ones before any work is done for them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::guest::Failure;
+
+/// The gate in front of the guests.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    places: Arc<Semaphore>,
+    limit: usize,
+    shed: AtomicU64,
+}
+
+impl Admission {
+    /// A gate for `limit` requests at once.
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { places: Arc::new(Semaphore::new(limit)), limit, shed: AtomicU64::new(0) }
+    }
+
+    /// A place for one request, freed when the permit is dropped.
+    pub(crate) fn admit(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        self.places.clone().try_acquire_owned().map_err(|_| {
+            self.shed.fetch_add(1, Ordering::Relaxed);
+            Failure::overloaded(format!("{} requests are in flight (http.max-in-flight)", self.limit))
+        })
+    }
+
+    /// Requests refused since the start.
+    pub(crate) fn shed(&self) -> u64 {
+        self.shed.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,95 @@
+//! One connection: HTTP/1.1 or HTTP/2 by what the peer begins with, and its end when the server drains.
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::drain::Phase;
+use super::handler::Handler;
+use super::idle::{Activity, Patience, TimedIo};
+use crate::telemetry::Peer;
+
+/// Streams that one HTTP/2 peer may have open at once.
+const MAX_STREAMS: u32 = 256;
+/// hyper's own least size of a read buffer.
+const MIN_HEADER_SIZE: usize = 8192;
+
+/// How connections are spoken to.
+#[derive(Clone, Debug)]
+pub(crate) struct Protocol {
+    builder: auto::Builder<TokioExecutor>,
+    patience: Patience,
+}
+
+impl Protocol {
+    /// `max_header_size` bytes are the most that a request head may have.
+    pub(crate) fn new(max_header_size: u64, patience: Patience) -> Self {
+        let size = usize::try_from(max_header_size).unwrap_or(usize::MAX);
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            // `TimedIo` has a better one.
+            .header_read_timeout(None)
+            .max_buf_size(size.max(MIN_HEADER_SIZE))
+            .max_headers(256)
+            .half_close(false);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(MAX_STREAMS)
+            .max_header_list_size(u32::try_from(size).unwrap_or(u32::MAX))
+            .adaptive_window(true);
+        Self { builder, patience }
+    }
+
+    /// Serves a connection to its end.
+    pub(crate) async fn serve<T>(&self, stream: T, peer: Peer, handler: Arc<Handler>)
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let activity = Arc::new(Activity::default());
+        let io = TokioIo::new(TimedIo::new(stream, activity.clone(), self.patience));
+        let mut phase = handler.drain.watch();
+        let service = {
+            let activity = activity.clone();
+            let peer = Arc::new(peer);
+            service_fn(move |request| {
+                let (handler, peer, activity) = (handler.clone(), peer.clone(), activity.clone());
+                async move { Ok::<_, Infallible>(handler.handle(&peer, &activity, request).await) }
+            })
+        };
+        let mut connection = pin!(self.builder.serve_connection(io, service));
+        let mut told = false;
+        loop {
+            tokio::select! {
+                result = connection.as_mut() => {
+                    if let Err(error) = result {
+                        // The peer's doing, nearly always; what it means for a request is on that request's span.
+                        tracing::debug!(error = error.as_ref() as &dyn std::error::Error, "connection ended");
+                    }
+                    return;
+                }
+                _ = phase.wait_for(|phase| if told { *phase >= Phase::Cut } else { should_tell(*phase, &activity) }) => {
+                    if told {
+                        // Dropping the connection resets what is still open on it.
+                        return;
+                    }
+                    told = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+            }
+        }
+    }
+}
+
+/// GOAWAY lets an HTTP/2 peer finish what it began. An idle HTTP/1 connection would be closed on the spot, with a
+/// request perhaps on its way: it stays until nothing is in flight, and each response says that it is the last.
+fn should_tell(phase: Phase, activity: &Activity) -> bool {
+    phase >= Phase::Closing || (phase == Phase::Draining && activity.is_h2())
+}

@@ -1,0 +1,52 @@
+//! The request path, on one screen.
+
+use std::sync::Arc;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+
+use super::admission::Admission;
+use super::drain::{Drain, Phase};
+use super::forward;
+use super::idle::Activity;
+use super::response::{self, Body, Exchange};
+use crate::guest::Guests;
+use crate::telemetry::{Peer, Telemetry};
+
+/// Serves the requests of all connections.
+pub(crate) struct Handler {
+    pub(crate) guests: Guests,
+    pub(crate) telemetry: Telemetry,
+    pub(crate) admission: Admission,
+    pub(crate) drain: Drain,
+    /// Bytes of a request body (`http.max-request-body`).
+    pub(crate) max_body: Option<u64>,
+}
+
+impl Handler {
+    /// Serves one request: the whole path, in order.
+    pub(crate) async fn handle(
+        &self,
+        peer: &Peer,
+        activity: &Arc<Activity>,
+        request: Request<Incoming>,
+    ) -> Response<Body> {
+        let (head, body) = request.into_parts();
+        let span = self.telemetry.server_span(peer, &head, None);
+        let exchange = Exchange::begin(span.clone(), &head, activity.begin(), self.drain.clone());
+
+        let answer = async {
+            // Sheds load before any work is done for the request.
+            let permit = self.admission.admit()?;
+            let request = forward::prepare(peer, head, body, self.max_body, exchange.too_large())?;
+            self.guests.invoke(request, span, permit).await
+        }
+        .await;
+
+        let mut response = response::finish(answer, exchange);
+        if self.drain.phase() != Phase::Serving {
+            response::say_goodbye(&mut response);
+        }
+        response
+    }
+}

@@ -1,0 +1,205 @@
+//! Listeners: bound before anything slow is done, and accepting until the server drains.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use socket2::{Domain, Protocol as Transport, Socket, Type};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::connection::Protocol;
+use super::drain::Phase;
+use super::handler::Handler;
+use super::idle::Patience;
+use crate::config::{self, ListenAddr};
+use crate::telemetry::Peer;
+
+/// Connections that the kernel holds for us while `http.max-connections` are open.
+const BACKLOG: i32 = 4096;
+/// Pause after an accept that failed for want of something (file descriptors, memory): trying at once would spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+enum Bound {
+    Tcp(TcpListener, SocketAddr),
+    Unix(UnixListener, PathBuf),
+}
+
+/// A socket that is bound.
+pub(crate) struct Listener(Bound);
+
+impl Listener {
+    /// Binds an address.
+    ///
+    /// # Errors
+    /// Which address, why not, and what to do about it.
+    pub(crate) async fn bind(addr: &ListenAddr) -> anyhow::Result<Self> {
+        match addr {
+            ListenAddr::Tcp(addr) => bind_tcp(addr).await,
+            ListenAddr::Unix(path) => bind_unix(path.clone()),
+        }
+    }
+
+    /// The TCP address.
+    pub(crate) fn tcp_addr(&self) -> Option<SocketAddr> {
+        match &self.0 {
+            Bound::Tcp(_, local) => Some(*local),
+            Bound::Unix(..) => None,
+        }
+    }
+
+    /// What a client connects to.
+    pub(crate) fn url(&self) -> String {
+        match &self.0 {
+            Bound::Tcp(_, local) => format!("http://{local}"),
+            Bound::Unix(_, path) => format!("unix:{}", path.display()),
+        }
+    }
+}
+
+async fn bind_tcp(addr: &str) -> anyhow::Result<Listener> {
+    let addrs: Vec<SocketAddr> = tokio::net::lookup_host(addr)
+        .await
+        .with_context(|| format!("cannot listen on `{addr}`: the host is not known"))?
+        .collect();
+    let mut last = anyhow!("cannot listen on `{addr}`: the host has no address");
+    for local in addrs {
+        match bind_one(local) {
+            Ok(listener) => {
+                let local = listener.local_addr().context("a bound socket has an address")?;
+                return Ok(Listener(Bound::Tcp(listener, local)));
+            }
+            Err(error) => last = anyhow!("cannot listen on `{addr}`: {error}{}", advice(&error)),
+        }
+    }
+    Err(last)
+}
+
+fn bind_one(local: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(local), Type::STREAM, Some(Transport::TCP))?;
+    // A restart must not wait for the old connections' last minutes.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&local.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+fn advice(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            "; another process listens there: stop it, or choose another with `--listen` (`:0` picks a free port)"
+        }
+        std::io::ErrorKind::PermissionDenied => "; ports below 1024 need a privilege: choose another with `--listen`",
+        std::io::ErrorKind::AddrNotAvailable => "; this machine does not have that address",
+        _ => "",
+    }
+}
+
+fn bind_unix(path: PathBuf) -> anyhow::Result<Listener> {
+    let context = || format!("cannot listen on `unix:{}`", path.display());
+    if path.exists() {
+        // A socket that nobody answers is what a killed server leaves behind.
+        if std::os::unix::net::UnixStream::connect(&path).is_ok() {
+            return Err(anyhow!("another process listens there")).with_context(context);
+        }
+        let is_socket = std::fs::symlink_metadata(&path)
+            .map(|metadata| std::os::unix::fs::FileTypeExt::is_socket(&metadata.file_type()))
+            .unwrap_or(false);
+        if !is_socket {
+            return Err(anyhow!("there is a file of that name, which is not a socket")).with_context(context);
+        }
+        std::fs::remove_file(&path).with_context(context)?;
+    }
+    let listener = UnixListener::bind(&path).with_context(context)?;
+    Ok(Listener(Bound::Unix(listener, path)))
+}
+
+/// All listeners and the connections that came in through them.
+pub(crate) struct Server {
+    protocol: Arc<Protocol>,
+    connections: Arc<Semaphore>,
+    handler: Arc<Handler>,
+}
+
+impl Server {
+    pub(crate) fn new(http: &config::Http, handler: Arc<Handler>) -> Self {
+        let patience = Patience { header: http.header_timeout.0, idle: http.idle_timeout.0 };
+        Self {
+            protocol: Arc::new(Protocol::new(http.max_header_size.0, patience)),
+            connections: Arc::new(Semaphore::new(http.max_connections.min(Semaphore::MAX_PERMITS))),
+            handler,
+        }
+    }
+
+    /// Accepts until the server drains, then waits for the connections to end.
+    pub(crate) async fn run(&self, listener: Listener) {
+        let mut phase = self.handler.drain.watch();
+        let mut open = JoinSet::new();
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.accept(&listener, &mut open) => accepted,
+                _ = phase.wait_for(|phase| *phase != Phase::Serving) => break,
+            };
+            while open.try_join_next().is_some() {}
+            if let Err(error) = accepted {
+                accept_failed(&error).await;
+            }
+        }
+        // Closed now, so that clients that come later are refused at once instead of waiting in the backlog.
+        if let Bound::Unix(_, path) = &listener.0
+            && let Err(error) = std::fs::remove_file(path)
+        {
+            tracing::warn!(path = %path.display(), "the socket file stays behind: {error}");
+        }
+        drop(listener);
+        let all = async { while open.join_next().await.is_some() {} };
+        tokio::select! {
+            () = all => {}
+            _ = phase.wait_for(|phase| *phase == Phase::Cut) => {}
+        }
+        open.shutdown().await;
+    }
+
+    async fn accept(&self, listener: &Listener, open: &mut JoinSet<()>) -> std::io::Result<()> {
+        // Before accepting: a connection beyond the limit waits in the backlog, where it costs nothing.
+        let Ok(permit) = self.connections.clone().acquire_owned().await else { return Ok(()) };
+        let (protocol, handler) = (self.protocol.clone(), self.handler.clone());
+        match &listener.0 {
+            Bound::Tcp(listener, _) => {
+                let (stream, remote) = listener.accept().await?;
+                // Small writes of a streaming guest go out as they come. Not vital, so no reason to refuse the peer.
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!("TCP_NODELAY: {error}");
+                }
+                let peer = Peer { remote: Some(remote), local: stream.local_addr().ok(), tls: false };
+                open.spawn(async move {
+                    protocol.serve(stream, peer, handler).await;
+                    drop(permit);
+                });
+            }
+            Bound::Unix(listener, _) => {
+                let (stream, _) = listener.accept().await?;
+                let peer = Peer { remote: None, local: None, tls: false };
+                open.spawn(async move {
+                    protocol.serve(stream, peer, handler).await;
+                    drop(permit);
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn accept_failed(error: &std::io::Error) {
+    use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    // The peer went away before we got to it.
+    if matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted) {
+        return;
+    }
+    tracing::warn!("cannot accept a connection, trying again in {ACCEPT_PAUSE:?}: {error}");
+    tokio::time::sleep(ACCEPT_PAUSE).await;
+}

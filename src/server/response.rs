@@ -1,0 +1,248 @@
+//! From a guest's answer, or the lack of one, to what the client gets; and the body that knows how the request ended.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Method, Response, StatusCode, Version, request};
+use http_body::{Body as _, Frame, SizeHint};
+
+use super::drain::{Drain, OpenRequest, Phase};
+use super::forward::TooLarge;
+use super::idle::Busy;
+use crate::guest::{self, Blame, Failure};
+use crate::telemetry::ServerSpan;
+
+/// Seconds after which a shed client may try again.
+const RETRY_AFTER_SECONDS: &str = "1";
+
+/// One request and its response, until both are over. Ends the span exactly once, however that comes about.
+pub(crate) struct Exchange {
+    span: ServerSpan,
+    version: Version,
+    is_head: bool,
+    sent: u64,
+    ended: bool,
+    too_large: TooLarge,
+    drain: Drain,
+    _open: OpenRequest,
+    _busy: Busy,
+}
+
+impl Exchange {
+    pub(crate) fn begin(span: ServerSpan, head: &request::Parts, busy: Busy, drain: Drain) -> Self {
+        Self {
+            span,
+            version: head.version,
+            is_head: head.method == Method::HEAD,
+            sent: 0,
+            ended: false,
+            too_large: TooLarge::default(),
+            _open: drain.open(),
+            drain,
+            _busy: busy,
+        }
+    }
+
+    /// To be set when the request's body exceeds its limit.
+    pub(crate) fn too_large(&self) -> TooLarge {
+        self.too_large.clone()
+    }
+
+    fn fail(&self, failure: &Failure) {
+        if let Some(error_type) = &failure.error_type {
+            self.span.fail(error_type, failure.exception.clone());
+        }
+        log(&self.span, failure);
+    }
+
+    fn end(&mut self) {
+        if !std::mem::replace(&mut self.ended, true) {
+            self.span.end(self.sent);
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if !self.ended {
+            // Dropped before its end: by hyper, because the client is gone, or by us, because time is up.
+            let cut = self.drain.phase() == Phase::Cut;
+            self.fail(&if cut { Failure::draining() } else { Failure::client_disconnected() });
+            self.end();
+        }
+    }
+}
+
+/// What hyper is told when a body breaks off: it resets the stream or closes the connection.
+#[derive(Debug, thiserror::Error)]
+#[error("the response broke off: {0}")]
+pub(crate) struct BrokenOff(String);
+
+enum Content {
+    Guest(guest::Body),
+    Ours(Option<Bytes>),
+}
+
+/// The body of every response.
+pub(crate) struct Body {
+    content: Content,
+    /// Bytes that the head promises.
+    promised: Option<u64>,
+    /// The response has no body whatever the guest wrote (HEAD, 204, 304): hyper never asks for it.
+    bodiless: bool,
+    /// The guest failed; hyper is told at its next visit.
+    broken: Option<Failure>,
+    exchange: Exchange,
+}
+
+/// Makes the response, and leaves the rest of the request to its body.
+pub(crate) fn finish(answer: Result<Response<guest::Body>, Failure>, exchange: Exchange) -> Response<Body> {
+    // Whatever the guest made of a body that broke off, the client is told what was wrong with it.
+    let answer = exchange.too_large.failure().map_or(answer, Err);
+    let answer = answer.and_then(|response| match response.status() {
+        // 101 would make hyper hand over the connection, and other 1xx are no answers.
+        status if status.is_informational() => Err(Failure::error_code(
+            StatusCode::BAD_GATEWAY,
+            "http_protocol_error",
+            format!("the guest answered with status {status}, which is not a final one"),
+        )),
+        _ => Ok(response),
+    });
+    match answer {
+        Ok(response) => {
+            exchange.span.response_head(response.status());
+            let promised =
+                response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+            let bodiless = exchange.is_head
+                || matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+            response.map(|body| Body { content: Content::Guest(body), promised, bodiless, broken: None, exchange })
+        }
+        Err(failure) => refuse(&failure, exchange),
+    }
+}
+
+/// The response to a failure: the status, and no word on internals.
+fn refuse(failure: &Failure, exchange: Exchange) -> Response<Body> {
+    let status = failure.status;
+    exchange.span.response_head(status);
+    exchange.fail(failure);
+    let text = Bytes::from(format!("{}\n", status.canonical_reason().unwrap_or("Error")));
+    let length = text.len();
+    let bodiless = exchange.is_head;
+    let content = Content::Ours(Some(text));
+    let mut response = Response::new(Body { content, promised: Some(length as u64), bodiless, broken: None, exchange });
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+    }
+    response
+}
+
+/// Tells an HTTP/1 client that the connection ends with this response; HTTP/2 has GOAWAY for it.
+pub(crate) fn say_goodbye(response: &mut Response<Body>) {
+    if response.body().exchange.version < Version::HTTP_2 {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+}
+
+fn log(span: &ServerSpan, failure: &Failure) {
+    let error_type = failure.error_type.as_deref().unwrap_or("-");
+    let context = span.context();
+    let trace_id = context.as_ref().map(|context| tracing::field::display(&context.trace_id));
+    let span_id = context.as_ref().map(|context| tracing::field::display(&context.span_id));
+    let stacktrace = failure.exception.as_ref().and_then(|exception| exception.stacktrace.as_deref());
+    match failure.blame {
+        Blame::Guest => tracing::warn!(error_type, trace_id, span_id, stacktrace, "{}", failure.message),
+        // Shedding is what an overload is like: a line for each would be one more load. It is counted.
+        Blame::Host if failure.status == StatusCode::SERVICE_UNAVAILABLE => {
+            tracing::debug!(error_type, trace_id, span_id, "{}", failure.message);
+        }
+        Blame::Host => tracing::error!(error_type, trace_id, span_id, "{}", failure.message),
+        Blame::Client => tracing::debug!(error_type, trace_id, span_id, "{}", failure.message),
+    }
+}
+
+impl Body {
+    /// The response is complete: the guest may work on, but not on this.
+    fn complete(&mut self) {
+        if let Content::Guest(body) = &self.content {
+            body.complete();
+        }
+        self.exchange.end();
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = BrokenOff;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        let this = &mut *self;
+        if let Some(failure) = this.broken.take() {
+            return Poll::Ready(Some(Err(BrokenOff(failure.message))));
+        }
+        let frame = match &mut this.content {
+            Content::Ours(text) => text.take().map(|text| Ok(Frame::data(text))),
+            Content::Guest(body) => ready!(Pin::new(body).poll_frame(cx)),
+        };
+        match frame {
+            None => {
+                this.complete();
+                Poll::Ready(None)
+            }
+            Some(Ok(frame)) => {
+                if let Some(data) = frame.data_ref() {
+                    this.exchange.sent += data.len() as u64;
+                }
+                // hyper does not ask again after any of these.
+                if frame.is_trailers() || this.promised == Some(this.exchange.sent) || this.content_is_over() {
+                    this.complete();
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Some(Err(failure)) => {
+                let failure = this.exchange.too_large.failure().unwrap_or(failure);
+                this.exchange.fail(&failure);
+                this.exchange.end();
+                // hyper drops what it has not flushed yet when a body fails: a pause lets the client have the head and
+                // all that the guest did write.
+                this.broken = Some(failure);
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.content_is_over()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Ours(text) => SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64)),
+            Content::Guest(body) => body.size_hint(),
+        }
+    }
+}
+
+impl Body {
+    fn content_is_over(&self) -> bool {
+        match &self.content {
+            Content::Ours(text) => text.is_none(),
+            Content::Guest(body) => body.is_end_stream(),
+        }
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        if !self.exchange.ended && (self.bodiless || self.content_is_over()) {
+            self.complete();
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Our own log, on stderr: text for people, JSON for machines. Lines of a request carry `trace_id` and `span_id`.
+//!
+//! Written by a thread of its own: when nobody reads stderr, lines are lost and counted, and no request waits.
+
+use std::io::IsTerminal as _;
+
+use tracing::level_filters::LevelFilter;
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
+
+use crate::config::{self, LogFormat, LogLevel};
+
+/// Lines that wait for stderr before further ones are dropped.
+const MAX_LINES: usize = 16 * 1024;
+
+/// Keeps the log going; writes what is left when dropped.
+pub(crate) struct Log {
+    dropped: ErrorCounter,
+    _writer: WorkerGuard,
+}
+
+impl Log {
+    /// Installs the log for the process.
+    ///
+    /// # Errors
+    /// There is one already.
+    pub(crate) fn start(log: &config::Log) -> Result<Self, TryInitError> {
+        let (writer, guard) = NonBlockingBuilder::default()
+            .buffered_lines_limit(MAX_LINES)
+            .lossy(true)
+            .thread_name("log")
+            .finish(std::io::stderr());
+        let dropped = writer.error_counter();
+        let level = filter(log.level);
+        // Libraries report to us; what they think of each connection is noise below a warning. wasmtime's bindings
+        // would open a span for each host call.
+        let filter = Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("pounce", level).with_target("guest", level);
+        let terminal = std::io::stderr().is_terminal();
+        let format = log.format.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json });
+        let registry = tracing_subscriber::registry().with(filter);
+        let layer = tracing_subscriber::fmt::layer().with_writer(writer);
+        match format {
+            LogFormat::Text => registry.with(layer.with_ansi(terminal).with_target(false)).try_init()?,
+            LogFormat::Json => registry.with(layer.json().flatten_event(true).with_current_span(false)).try_init()?,
+        }
+        Ok(Self { dropped, _writer: guard })
+    }
+
+    /// Lines lost since the start.
+    pub(crate) fn dropped(&self) -> usize {
+        self.dropped.dropped_lines()
+    }
+}
+
+fn filter(level: LogLevel) -> LevelFilter {
+    match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    }
+}
