@@ -25,6 +25,7 @@
 //! | `route=TEMPLATE`, `name=NAME` | names the span |
 //! | `via=current` | from here on by the handle of `current()` (all but the route) |
 //! | `end` | ends the handle; what follows goes to the span itself again, which must still be open |
+//! | `wait=N` | waits N milliseconds, in which an instance of 0.3 turns to its other requests |
 //! | `code=N` | answers with this HTTP status |
 
 use guest_http::Target;
@@ -38,7 +39,7 @@ pub(crate) struct Done {
 }
 
 /// Does what the query says, then reports what a guest can see of it.
-pub(crate) fn perform(target: &Target) -> Done {
+pub(crate) async fn perform(target: &Target, wait: impl AsyncFn(u64)) -> Done {
     if target.query().is_empty() {
         fixed_set();
     }
@@ -53,6 +54,7 @@ pub(crate) fn perform(target: &Target) -> Done {
                 }
             }
             ("route", template) => tracing::set_route(template),
+            ("wait", milliseconds) => wait(milliseconds.parse().unwrap_or(0)).await,
             _ => match &handle {
                 Some(span) => by_handle(span, key, value),
                 None => by_function(key, value),

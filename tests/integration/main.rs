@@ -24,3 +24,11 @@ mod limits;
 mod refusals;
 /// The server span: names, parents, attributes of each profile, sampling, resource, the guest's own attributes.
 mod tracing;
+/// From a finished span to the endpoint: batches, settings, failures, the console.
+mod export;
+/// What a guest may call, and the trace that goes with it.
+mod outbound;
+/// What guests write to stdout and stderr.
+mod stdio;
+/// Requests that share an instance keep to themselves.
+mod isolation;

@@ -1,6 +1,6 @@
 //! POST it a list of calls (see [`calls`]); it makes them, one after another, and answers what came of each.
 //!
-//! It neither forwards nor sets a trace header: whatever the called ones get is the host's doing.
+//! By itself it neither forwards nor sets a trace header: what the called ones get of them is the host's doing.
 
 use guest_http::p2;
 use wasip2::http::outgoing_handler;
@@ -30,6 +30,10 @@ impl wasip2::exports::http::incoming_handler::Guest for Relay {
 fn send(call: &calls::Call) -> Result<u16, ErrorCode> {
     let fields = p2::content_type("application/json");
     let _ = fields.set("content-length", &[call.body.len().to_string().into_bytes()]);
+    for (name, value) in &call.headers {
+        // A forbidden one is left out; a test will miss it.
+        let _ = fields.append(name, value.as_bytes());
+    }
     let request = OutgoingRequest::new(fields);
     let invalid = |()| ErrorCode::HttpRequestUriInvalid;
     request.set_method(&Method::Post).map_err(invalid)?;

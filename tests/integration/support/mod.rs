@@ -10,6 +10,8 @@ pub(crate) mod guest;
 pub(crate) mod origin;
 /// The real binary behind a builder.
 pub(crate) mod pounce;
+/// A small HTTP server in the test's own process.
+pub(crate) mod server;
 /// Spans as tests read them, and exact comparison.
 pub(crate) mod span;
 
