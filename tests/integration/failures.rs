@@ -242,6 +242,27 @@ async fn a_client_that_leaves_after_the_head_stops_the_guest(abi: Abi) {
     }
 }
 
+/// A crashed client's kernel says goodbye with a reset, which is an error where a close is an end.
+#[tokio::test]
+async fn a_client_whose_connection_is_reset_has_left_too() {
+    let collector = Collector::start().await;
+    let server = pounce()
+        .guest(Abi::P2, "slow")
+        .traced(&collector)
+        .start()
+        .await;
+    let mut raw = Raw::open(server.addr()).await;
+    raw.write("GET /?ms=0&body_ms=50&chunks=1000000 HTTP/1.1\r\nhost: a\r\n\r\n")
+        .await
+        .unwrap();
+    raw.read_until("chunk 1\n").await;
+    raw.reset();
+    assert_eq!(
+        collector.span().await.text("error.type"),
+        "client_disconnected"
+    );
+}
+
 #[tokio::test]
 async fn an_error_at_the_end_of_a_body_breaks_it_off() {
     let server = pounce().guest(Abi::P3, "error-code").start().await;

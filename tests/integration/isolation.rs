@@ -23,7 +23,12 @@ fn traceparent(n: usize) -> String {
 #[tokio::test]
 async fn interleaved_requests_keep_their_own_attributes() {
     let collector = Collector::start().await;
-    let server = pounce().guest(Abi::P3, "attributes").flag("--concurrency", AT_ONCE).traced(&collector).start().await;
+    let server = pounce()
+        .guest(Abi::P3, "attributes")
+        .flag("--concurrency", AT_ONCE)
+        .traced(&collector)
+        .start()
+        .await;
     let mut connection = Connection::open(server.addr(), Protocol::H2).await;
     let started: Vec<_> = (0..AT_ONCE)
         .map(|n| {
@@ -39,18 +44,41 @@ async fn interleaved_requests_keep_their_own_attributes() {
     for (n, response) in started.into_iter().enumerate() {
         let answer = client::Answer::read(response.await.unwrap().expect("a response")).await;
         let seen: Value = serde_json::from_slice(&answer.body).unwrap();
-        assert_eq!(seen["context"]["trace_id"], trace_id(n), "what the guest sees");
-        assert_eq!(seen["current"]["context"]["trace_id"], trace_id(n), "what its handle sees");
+        assert_eq!(
+            seen["context"]["trace_id"],
+            trace_id(n),
+            "what the guest sees"
+        );
+        assert_eq!(
+            seen["current"]["context"]["trace_id"],
+            trace_id(n),
+            "what its handle sees"
+        );
     }
     let spans = collector.spans(AT_ONCE).await;
-    let reused = spans.iter().filter(|span| span.attributes["pounce.instance.reused"].to_string() == "true").count();
-    assert!(reused > AT_ONCE / 2, "only {reused} shared an instance: nothing was put to the test");
+    let reused = spans
+        .iter()
+        .filter(|span| span.attributes["pounce.instance.reused"].to_string() == "true")
+        .count();
+    assert!(
+        reused > AT_ONCE / 2,
+        "only {reused} shared an instance: nothing was put to the test"
+    );
     for span in spans {
         let n: usize = span.text("url.path")[1..].parse().unwrap();
-        let own: Vec<_> = ["a", "b", "c", "d"].iter().map(|key| span.text(&format!("guest.{key}"))).collect();
+        let own: Vec<_> = ["a", "b", "c", "d"]
+            .iter()
+            .map(|key| span.text(&format!("guest.{key}")))
+            .collect();
         assert_eq!(own, vec![n.to_string(); 4], "attributes of request {n}");
-        assert_eq!((span.trace_id.clone(), span.parent.clone()), (trace_id(n), format!("{:016x}", n + 1)));
-        assert_eq!((span.text("http.route"), span.name.as_str()), (&*format!("/r/{n}"), &*format!("GET /r/{n}")));
+        assert_eq!(
+            (span.trace_id.clone(), span.parent.clone()),
+            (trace_id(n), format!("{:016x}", n + 1))
+        );
+        assert_eq!(
+            (span.text("http.route"), span.name.as_str()),
+            (&*format!("/r/{n}"), &*format!("GET /r/{n}"))
+        );
         let events: Vec<_> = span.events.iter().map(|event| event.name.clone()).collect();
         assert_eq!(events, [format!("e{n}")], "events of request {n}");
     }
@@ -72,7 +100,8 @@ async fn interleaved_requests_call_out_in_their_own_traces() {
     let started: Vec<_> = (0..AT_ONCE)
         .map(|n| {
             let call = json!({ "url": origin.url(&format!("/{n}")), "arguments": n });
-            let request = client::post("/", json!([call, call]).to_string()).with("traceparent", traceparent(n));
+            let request = client::post("/", json!([call, call]).to_string())
+                .with("traceparent", traceparent(n));
             tokio::spawn(connection.start(request))
         })
         .collect();
@@ -85,7 +114,10 @@ async fn interleaved_requests_call_out_in_their_own_traces() {
     for request in arrived {
         let n: usize = request.target[1..].parse().unwrap();
         let sent = request.values("traceparent");
-        assert!(sent.len() == 1 && sent[0].starts_with(&format!("00-{}-", trace_id(n))), "request {n}: {sent:?}");
+        assert!(
+            sent.len() == 1 && sent[0].starts_with(&format!("00-{}-", trace_id(n))),
+            "request {n}: {sent:?}"
+        );
     }
 }
 
@@ -102,13 +134,23 @@ async fn reuse_is_as_it_was_set() {
     ] {
         let collector = Collector::start().await;
         let builder = pounce().guest(abi, "hello").traced(&collector);
-        let server = flags.iter().fold(builder, |builder, (name, value)| builder.flag(name, value)).start().await;
+        let server = flags
+            .iter()
+            .fold(builder, |builder, (name, value)| builder.flag(name, value))
+            .start()
+            .await;
         let mut connection = Connection::open(server.addr(), Protocol::H1).await;
         for _ in 0..8 {
-            assert_eq!(connection.fetch(client::get("/")).await.text(), "Hello, World!\n");
+            assert_eq!(
+                connection.fetch(client::get("/")).await.text(),
+                "Hello, World!\n"
+            );
         }
         let spans = collector.spans(8).await;
-        let count = spans.iter().filter(|span| span.attributes["pounce.instance.reused"].to_string() == "true").count();
+        let count = spans
+            .iter()
+            .filter(|span| span.attributes["pounce.instance.reused"].to_string() == "true")
+            .count();
         assert_eq!(count, reused, "{abi:?} {flags:?}");
         let ids: BTreeSet<_> = spans.iter().map(|span| &span.trace_id).collect();
         assert_eq!(ids.len(), 8);
@@ -119,10 +161,19 @@ async fn reuse_is_as_it_was_set() {
 #[tokio::test]
 async fn a_fresh_instance_has_nothing_of_the_last_request() {
     for abi in [Abi::P2, Abi::P3] {
-        let builder = pounce().guest(abi, "hog-memory").flag("--max-memory", "32MiB").flag("--isolation", "request");
+        let builder = pounce()
+            .guest(abi, "hog-memory")
+            .flag("--max-memory", "32MiB")
+            .flag("--isolation", "request");
         let server = builder.start().await;
         for _ in 0..4 {
-            assert_eq!(client::fetch_path(server.addr(), "/?mib=24&leak").await.status, 200, "{abi:?}");
+            assert_eq!(
+                client::fetch_path(server.addr(), "/?mib=24&leak")
+                    .await
+                    .status,
+                200,
+                "{abi:?}"
+            );
         }
     }
 }

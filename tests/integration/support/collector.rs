@@ -14,7 +14,7 @@ use prost::Message;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// How the collector answers an export.
@@ -41,13 +41,11 @@ pub(crate) enum Reply {
 /// One request for export, refused ones too.
 #[derive(Clone, Debug)]
 pub(crate) struct Export {
-    /// When it had arrived whole.
-    pub(crate) at: Instant,
     /// Path and query.
     pub(crate) target: String,
     /// Headers.
     pub(crate) headers: HeaderMap,
-    /// Its spans.
+    /// Its spans; none where they are only counted.
     pub(crate) spans: Vec<Span>,
     /// Whether the reply took them.
     pub(crate) accepted: bool,
@@ -197,7 +195,6 @@ async fn answer(
     reply: Reply,
     exports: Arc<watch::Sender<Vec<Export>>>,
 ) -> Option<Response<Full<Bytes>>> {
-    let at = Instant::now();
     let request = match ExportTraceServiceRequest::decode(arrived.body.clone()) {
         Ok(request)
             if arrived.target.ends_with("/v1/traces")
@@ -216,7 +213,6 @@ async fn answer(
         Reply::Accept | Reply::AcceptAfter(_) | Reply::Partial(..) | Reply::Garbage
     );
     let export = Export {
-        at,
         target: arrived.target,
         headers: arrived.headers,
         spans: read(request),

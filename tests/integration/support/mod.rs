@@ -4,6 +4,8 @@
 pub(crate) mod client;
 /// An OTLP/HTTP receiver with scripted replies.
 pub(crate) mod collector;
+/// How the server ended.
+pub(crate) mod exit;
 /// Where guests are, or how to build them.
 pub(crate) mod guest;
 /// A scripted HTTP server that guests call.
