@@ -28,6 +28,8 @@ mod failures;
 mod foreign;
 /// Requests that share an instance keep to themselves.
 mod isolation;
+/// Clients that go away.
+mod left;
 /// Sizes, counts, times and memory: what a client gets beyond each limit.
 mod limits;
 /// What a guest may call, and the trace that goes with it.

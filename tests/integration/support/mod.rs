@@ -1,5 +1,7 @@
 //! What the tests are written with. Nothing here knows what a test expects.
 
+/// Attributes as tests read them, and exact comparison.
+pub(crate) mod attributes;
 /// HTTP/1.1, h2c and raw TCP clients.
 pub(crate) mod client;
 /// An OTLP/HTTP receiver with scripted replies.
@@ -14,7 +16,7 @@ pub(crate) mod origin;
 pub(crate) mod pounce;
 /// A small HTTP server in the test's own process.
 pub(crate) mod server;
-/// Spans as tests read them, and exact comparison.
+/// Spans as tests read them.
 pub(crate) mod span;
 
 pub(crate) use client::Protocol;
