@@ -89,7 +89,9 @@ fn by_function(key: &str, value: &str) {
         "many" => tracing::set_attributes((1..=number(value)).map(|n| (format!("many.{n}"), n))),
         "long" => tracing::set_attribute("long", "x".repeat(number(value) as usize)),
         "event" => tracing::add_event(value, attributes! {}),
-        "events" => (1..=number(value)).for_each(|n| tracing::add_event(&format!("event {n}"), attributes! {})),
+        "events" => {
+            (1..=number(value)).for_each(|n| tracing::add_event(&format!("event {n}"), attributes! {}))
+        }
         "exception" => tracing::record_exception(exception(value)),
         "error" => tracing::record_exception(&*error(value)),
         "status" => tracing::set_status(status(value)),
@@ -176,5 +178,8 @@ fn context(context: &SpanContext) -> Json {
 }
 
 fn headers(list: &[(String, String)]) -> Json {
-    list.iter().map(|(name, value)| (name.clone(), Json::from(value.as_str()))).collect::<serde_json::Map<_, _>>().into()
+    list.iter()
+        .map(|(name, value)| (name.clone(), Json::from(value.as_str())))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }

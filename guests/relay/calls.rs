@@ -15,7 +15,8 @@ pub(crate) struct Call {
 
 /// Reads the list; what is wrong with it, else.
 pub(crate) fn parse(body: &[u8]) -> Result<Vec<Call>, String> {
-    let calls: Vec<Value> = serde_json::from_slice(body).map_err(|error| format!("not a JSON array: {error}\n"))?;
+    let calls: Vec<Value> =
+        serde_json::from_slice(body).map_err(|error| format!("not a JSON array: {error}\n"))?;
     calls.iter().map(call).collect()
 }
 

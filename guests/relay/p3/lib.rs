@@ -16,7 +16,9 @@ impl wasip3::exports::http::handler::Guest for Relay {
     async fn handle(request: Request) -> Result<Response, ErrorCode> {
         let calls = match calls::parse(&p3::read(request).await.unwrap_or_default()) {
             Ok(calls) => calls,
-            Err(problem) => return Ok(p3::respond(400, p3::content_type("text/plain"), problem.into_bytes())),
+            Err(problem) => {
+                return Ok(p3::respond(400, p3::content_type("text/plain"), problem.into_bytes()));
+            }
         };
         let mut outcomes = Vec::new();
         for call in calls {
