@@ -14,7 +14,6 @@ main() {
   want_wasm_toolchain
   want_python_environments
   want_command npm nodejs npm
-  # (A backend built from Go wants golang-go here.)
   install_packages
 
   if ! has_wasip2_target; then
@@ -24,6 +23,7 @@ main() {
   fi
   componentize_js
   componentize_py
+  jaeger
   echo "setup: everything is there (cache: $cache)"
 }
 

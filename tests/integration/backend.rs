@@ -18,7 +18,7 @@ struct Jaeger {
     query: SocketAddr,
 }
 
-/// Where `scripts/backend.sh` leaves it, unless `POUNCE_JAEGER` says otherwise.
+/// Where `make setup` leaves it (scripts/tools.sh), unless `POUNCE_JAEGER` says otherwise.
 fn binary() -> PathBuf {
     let var = |name: &str| {
         std::env::var_os(name)
@@ -33,7 +33,7 @@ fn binary() -> PathBuf {
     });
     assert!(
         path.exists(),
-        "{} is missing: run `make setup` (or scripts/backend.sh alone)",
+        "{} is missing: run `make setup`",
         path.display()
     );
     path
