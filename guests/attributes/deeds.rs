@@ -25,6 +25,7 @@
 //! | `route=TEMPLATE`, `name=NAME` | names the span |
 //! | `via=current` | from here on by the handle of `current()` (all but the route) |
 //! | `end` | ends the handle; what follows goes to the span itself again, which must still be open |
+//! | `wait=N` | waits N milliseconds, in which an instance of 0.3 turns to its other requests |
 //! | `code=N` | answers with this HTTP status |
 
 use guest_http::Target;
@@ -38,7 +39,7 @@ pub(crate) struct Done {
 }
 
 /// Does what the query says, then reports what a guest can see of it.
-pub(crate) fn perform(target: &Target) -> Done {
+pub(crate) async fn perform(target: &Target, wait: impl AsyncFn(u64)) -> Done {
     if target.query().is_empty() {
         fixed_set();
     }
@@ -53,6 +54,7 @@ pub(crate) fn perform(target: &Target) -> Done {
                 }
             }
             ("route", template) => tracing::set_route(template),
+            ("wait", milliseconds) => wait(milliseconds.parse().unwrap_or(0)).await,
             _ => match &handle {
                 Some(span) => by_handle(span, key, value),
                 None => by_function(key, value),
@@ -87,7 +89,9 @@ fn by_function(key: &str, value: &str) {
         "many" => tracing::set_attributes((1..=number(value)).map(|n| (format!("many.{n}"), n))),
         "long" => tracing::set_attribute("long", "x".repeat(number(value) as usize)),
         "event" => tracing::add_event(value, attributes! {}),
-        "events" => (1..=number(value)).for_each(|n| tracing::add_event(&format!("event {n}"), attributes! {})),
+        "events" => {
+            (1..=number(value)).for_each(|n| tracing::add_event(&format!("event {n}"), attributes! {}))
+        }
         "exception" => tracing::record_exception(exception(value)),
         "error" => tracing::record_exception(&*error(value)),
         "status" => tracing::set_status(status(value)),
@@ -174,5 +178,8 @@ fn context(context: &SpanContext) -> Json {
 }
 
 fn headers(list: &[(String, String)]) -> Json {
-    list.iter().map(|(name, value)| (name.clone(), Json::from(value.as_str()))).collect::<serde_json::Map<_, _>>().into()
+    list.iter()
+        .map(|(name, value)| (name.clone(), Json::from(value.as_str())))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }

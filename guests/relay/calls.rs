@@ -1,5 +1,5 @@
 //! What to call and what came of it: `[{"url": "http://…", "arguments": …}]` in, `[{"status": 200}]` or
-//! `[{"error": "…"}]` out.
+//! `[{"error": "…"}]` out. A call may bring `"headers": {"name": "value"}`, as a guest does that forwards what it got.
 
 use serde_json::{Value, json};
 
@@ -8,13 +8,15 @@ pub(crate) struct Call {
     pub(crate) https: bool,
     pub(crate) authority: String,
     pub(crate) path_with_query: String,
+    pub(crate) headers: Vec<(String, String)>,
     /// The `arguments`, as JSON.
     pub(crate) body: Vec<u8>,
 }
 
 /// Reads the list; what is wrong with it, else.
 pub(crate) fn parse(body: &[u8]) -> Result<Vec<Call>, String> {
-    let calls: Vec<Value> = serde_json::from_slice(body).map_err(|error| format!("not a JSON array: {error}\n"))?;
+    let calls: Vec<Value> =
+        serde_json::from_slice(body).map_err(|error| format!("not a JSON array: {error}\n"))?;
     calls.iter().map(call).collect()
 }
 
@@ -28,10 +30,13 @@ fn call(call: &Value) -> Result<Call, String> {
     let split = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(split);
     let slash = if path.starts_with('/') { "" } else { "/" };
+    let given = call["headers"].as_object().into_iter().flatten();
+    let headers = given.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect();
     Ok(Call {
         https,
         authority: authority.to_owned(),
         path_with_query: format!("{slash}{path}"),
+        headers,
         body: call["arguments"].to_string().into_bytes(),
     })
 }

@@ -10,7 +10,7 @@ struct Attributes;
 
 impl wasip3::exports::http::handler::Guest for Attributes {
     async fn handle(request: Request) -> Result<Response, ErrorCode> {
-        let done = deeds::perform(&p3::target(&request));
+        let done = deeds::perform(&p3::target(&request), p3::wait).await;
         Ok(p3::respond(done.status, p3::content_type("application/json"), done.report))
     }
 }

@@ -24,8 +24,8 @@ impl wasip3::exports::http::handler::Guest for Failing {
         let (mut answer, response) = Answer::new(200, fields);
         wasip3::spawn_local(async move {
             if answer.write(b"before the error\n".to_vec()).await {
-            // Gives the host the time to send it.
-            p3::wait(10).await;
+                // Gives the host the time to send it.
+                p3::wait(10).await;
                 answer.finish(Err(code)).await;
             }
         });

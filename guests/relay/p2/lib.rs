@@ -1,6 +1,6 @@
 //! POST it a list of calls (see [`calls`]); it makes them, one after another, and answers what came of each.
 //!
-//! It neither forwards nor sets a trace header: whatever the called ones get is the host's doing.
+//! By itself it neither forwards nor sets a trace header: what the called ones get of them is the host's doing.
 
 use guest_http::p2;
 use wasip2::http::outgoing_handler;
@@ -18,7 +18,8 @@ impl wasip2::exports::http::incoming_handler::Guest for Relay {
         let body = request.consume().expect("the body is taken once");
         match calls::parse(&p2::read(&body).unwrap_or_default()) {
             Ok(calls) => {
-                let outcomes: serde_json::Value = calls.iter().map(|call| calls::outcome(send(call))).collect();
+                let outcomes: serde_json::Value =
+                    calls.iter().map(|call| calls::outcome(send(call))).collect();
                 p2::respond(out, 200, p2::content_type("application/json"), outcomes.to_string().as_bytes());
             }
             Err(problem) => p2::respond(out, 400, p2::content_type("text/plain"), problem.as_bytes()),
@@ -30,6 +31,10 @@ impl wasip2::exports::http::incoming_handler::Guest for Relay {
 fn send(call: &calls::Call) -> Result<u16, ErrorCode> {
     let fields = p2::content_type("application/json");
     let _ = fields.set("content-length", &[call.body.len().to_string().into_bytes()]);
+    for (name, value) in &call.headers {
+        // A forbidden one is left out; a test will miss it.
+        let _ = fields.append(name, value.as_bytes());
+    }
     let request = OutgoingRequest::new(fields);
     let invalid = |()| ErrorCode::HttpRequestUriInvalid;
     request.set_method(&Method::Post).map_err(invalid)?;

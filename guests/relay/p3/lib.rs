@@ -1,6 +1,6 @@
 //! POST it a list of calls (see [`calls`]); it makes them, one after another, and answers what came of each.
 //!
-//! It neither forwards nor sets a trace header: whatever the called ones get is the host's doing.
+//! By itself it neither forwards nor sets a trace header: what the called ones get of them is the host's doing.
 
 use guest_http::p3;
 use wasip3::http::client;
@@ -16,7 +16,9 @@ impl wasip3::exports::http::handler::Guest for Relay {
     async fn handle(request: Request) -> Result<Response, ErrorCode> {
         let calls = match calls::parse(&p3::read(request).await.unwrap_or_default()) {
             Ok(calls) => calls,
-            Err(problem) => return Ok(p3::respond(400, p3::content_type("text/plain"), problem.into_bytes())),
+            Err(problem) => {
+                return Ok(p3::respond(400, p3::content_type("text/plain"), problem.into_bytes()));
+            }
         };
         let mut outcomes = Vec::new();
         for call in calls {
@@ -33,6 +35,10 @@ async fn send(call: calls::Call) -> Result<u16, ErrorCode> {
     let (_, trailers) = wit_future::new(|| Ok(None));
     let fields = p3::content_type("application/json");
     let _ = fields.set("content-length", &[call.body.len().to_string().into_bytes()]);
+    for (name, value) in &call.headers {
+        // A forbidden one is left out; a test will miss it.
+        let _ = fields.append(name, value.as_bytes());
+    }
     let (request, _transmitted) = Request::new(fields, Some(contents), trailers, None);
     let invalid = |()| ErrorCode::HttpRequestUriInvalid;
     request.set_method(&Method::Post).map_err(invalid)?;

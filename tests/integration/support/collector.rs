@@ -1,7 +1,7 @@
 //! An OTLP/HTTP receiver with scripted replies. It decodes with `opentelemetry-proto`, not with our own encoder's
 //! tables, and keeps the spans of exports that it accepted.
 
-use super::origin::{Arrived, Serving, serve};
+use super::server::{Arrived, Identity, Serving, serve};
 use super::span::{Span, read};
 use super::{PATIENCE, within};
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use prost::Message;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// How the collector answers an export.
@@ -41,13 +41,11 @@ pub(crate) enum Reply {
 /// One request for export, refused ones too.
 #[derive(Clone, Debug)]
 pub(crate) struct Export {
-    /// When it had arrived whole.
-    pub(crate) at: Instant,
     /// Path and query.
     pub(crate) target: String,
     /// Headers.
     pub(crate) headers: HeaderMap,
-    /// Its spans.
+    /// Its spans; none where they are only counted.
     pub(crate) spans: Vec<Span>,
     /// Whether the reply took them.
     pub(crate) accepted: bool,
@@ -69,6 +67,11 @@ struct Script {
 impl Collector {
     /// Starts one that accepts everything.
     pub(crate) async fn start() -> Self {
+        Self::with(None).await
+    }
+
+    /// The same, in TLS if there is an identity.
+    pub(crate) async fn with(identity: Option<&Identity>) -> Self {
         let script = Arc::new(Mutex::new(Script {
             next: VecDeque::new(),
             then: Reply::Accept,
@@ -86,13 +89,18 @@ impl Collector {
             };
             answer(arrived, reply, sender.clone())
         };
-        let (addr, serving) = serve(answer).await;
+        let (addr, serving) = serve(identity, answer).await;
         Collector {
             addr,
             script,
             exports,
             _serving: serving,
         }
+    }
+
+    /// Where it listens.
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.addr
     }
 
     /// What to give as `OTEL_EXPORTER_OTLP_ENDPOINT`.
@@ -175,11 +183,11 @@ impl Collector {
 }
 
 fn accepted(exports: &[Export]) -> Vec<Span> {
-    exports
-        .iter()
-        .filter(|export| export.accepted)
-        .flat_map(|export| export.spans.clone())
-        .collect()
+    let accepted = exports.iter().filter(|export| export.accepted);
+    let mut spans: Vec<_> = accepted.flat_map(|export| export.spans.clone()).collect();
+    // The order of arrival says nothing: spans come from several buffers.
+    spans.sort_by_key(|span| span.start);
+    spans
 }
 
 async fn answer(
@@ -187,10 +195,9 @@ async fn answer(
     reply: Reply,
     exports: Arc<watch::Sender<Vec<Export>>>,
 ) -> Option<Response<Full<Bytes>>> {
-    let at = Instant::now();
     let request = match ExportTraceServiceRequest::decode(arrived.body.clone()) {
         Ok(request)
-            if arrived.target == "/v1/traces"
+            if arrived.target.ends_with("/v1/traces")
                 && arrived.values("content-type") == ["application/x-protobuf"] =>
         {
             request
@@ -206,7 +213,6 @@ async fn answer(
         Reply::Accept | Reply::AcceptAfter(_) | Reply::Partial(..) | Reply::Garbage
     );
     let export = Export {
-        at,
         target: arrived.target,
         headers: arrived.headers,
         spans: read(request),

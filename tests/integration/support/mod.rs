@@ -1,16 +1,22 @@
 //! What the tests are written with. Nothing here knows what a test expects.
 
+/// Attributes as tests read them, and exact comparison.
+pub(crate) mod attributes;
 /// HTTP/1.1, h2c and raw TCP clients.
 pub(crate) mod client;
 /// An OTLP/HTTP receiver with scripted replies.
 pub(crate) mod collector;
+/// How the server ended.
+pub(crate) mod exit;
 /// Where guests are, or how to build them.
 pub(crate) mod guest;
 /// A scripted HTTP server that guests call.
 pub(crate) mod origin;
 /// The real binary behind a builder.
 pub(crate) mod pounce;
-/// Spans as tests read them, and exact comparison.
+/// A small HTTP server in the test's own process.
+pub(crate) mod server;
+/// Spans as tests read them.
 pub(crate) mod span;
 
 pub(crate) use client::Protocol;

@@ -1,10 +1,10 @@
 //! The real binary behind a builder: starts it on port 0, waits until it is ready, reads what it prints, signals it,
 //! and kills it when the test is over.
 
+use super::exit::Exit;
 use super::guest::{Abi, fixture};
 use super::{Collector, PATIENCE, within};
 use std::ffi::OsString;
-use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -15,18 +15,21 @@ use tokio::sync::watch;
 /// `pounce serve`, nothing inherited from the environment of the test run that it could read as a setting.
 pub(crate) fn pounce() -> Builder {
     Builder {
+        component: None,
         listen: true,
-        ..Builder::default()
+        args: Vec::new(),
+        env: Vec::new(),
+        patience: PATIENCE,
     }
 }
 
 /// What will be started.
-#[derive(Default)]
 pub(crate) struct Builder {
     component: Option<PathBuf>,
     listen: bool,
     args: Vec<OsString>,
     env: Vec<(String, String)>,
+    patience: Duration,
 }
 
 impl Builder {
@@ -63,6 +66,12 @@ impl Builder {
     /// Sets a variable of its environment.
     pub(crate) fn env(mut self, name: &str, value: impl ToString) -> Self {
         self.env.push((name.into(), value.to_string()));
+        self
+    }
+
+    /// Waits this long for the ready line.
+    pub(crate) fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
         self
     }
 
@@ -109,13 +118,20 @@ impl Builder {
 
     /// Starts it and waits until it listens.
     pub(crate) async fn start(self) -> Pounce {
+        let patience = self.patience;
         let mut process = self.spawn();
         let ready = |text: &Text| text.closed || text.whole.contains('\n');
-        let line = match within("waiting for the ready line", process.stdout.wait_for(ready)).await
-        {
-            Ok(text) => text.whole.lines().next().unwrap_or_default().to_owned(),
-            Err(_) => String::new(),
-        };
+        let wait = tokio::time::timeout(patience, process.stdout.wait_for(ready)).await;
+        assert!(wait.is_ok(), "no ready line in {patience:?}");
+        drop(wait);
+        let line = process
+            .stdout
+            .borrow()
+            .whole
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .to_owned();
         let Some(addr) = line
             .strip_prefix("listening on http://")
             .and_then(|addr| addr.parse().ok())
@@ -144,11 +160,6 @@ impl Pounce {
         self.addr
     }
 
-    /// `http://127.0.0.1:PORT` + `path`.
-    pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.addr)
-    }
-
     /// Asks it to drain, as a supervisor would.
     pub(crate) fn term(&self) {
         self.process.signal(rustix::process::Signal::TERM);
@@ -173,11 +184,6 @@ impl Pounce {
     /// What it has written to stdout so far.
     pub(crate) fn stdout(&self) -> String {
         self.process.stdout.borrow().whole.clone()
-    }
-
-    /// What it has written to stderr so far.
-    pub(crate) fn stderr(&self) -> String {
-        self.process.stderr.borrow().whole.clone()
     }
 
     /// Waits for a line on stderr that contains all of `parts`.
@@ -253,91 +259,6 @@ impl Pounce {
     fn proc(&self, file: &str) -> String {
         std::fs::read_to_string(format!("/proc/{}/{file}", self.process.child.id()))
             .expect("it runs")
-    }
-}
-
-/// How it ended and all that it printed.
-pub(crate) struct Exit {
-    /// Exit status; none when a signal killed it.
-    pub(crate) code: Option<i32>,
-    /// All of stdout.
-    pub(crate) stdout: String,
-    /// All of stderr.
-    pub(crate) stderr: String,
-}
-
-impl Exit {
-    /// Fails unless it ended with `code` and said each of `parts` on stderr, in any case; `a|b` is either.
-    pub(crate) fn expect(&self, code: i32, parts: &[&str]) {
-        let mut wrong = String::new();
-        if self.code != Some(code) {
-            writeln!(wrong, "exit status should be {code}").unwrap();
-        }
-        let said = self.stderr.to_lowercase();
-        let is_said = |part: &str| {
-            part.split('|')
-                .any(|part| said.contains(&part.to_lowercase()))
-        };
-        for part in parts.iter().filter(|part| !is_said(part)) {
-            writeln!(wrong, "stderr should contain {part:?}").unwrap();
-        }
-        assert!(wrong.is_empty(), "{wrong}{self}");
-    }
-}
-
-/// What became of the spans, as the last words of the log tell it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Totals {
-    /// Spans that ended.
-    pub(crate) ended: usize,
-    /// Taken by the endpoint.
-    pub(crate) exported: usize,
-    /// Refused by the endpoint within an accepted export.
-    pub(crate) rejected: usize,
-    /// Never arrived, for all reasons.
-    pub(crate) dropped: usize,
-}
-
-impl Exit {
-    /// Reads `10 spans ended, 7 exported, 1 rejected …, 2 dropped …` from stderr.
-    pub(crate) fn totals(&self) -> Totals {
-        let line = self
-            .stderr
-            .lines()
-            .rfind(|line| line.contains("spans ended"));
-        let line = line.unwrap_or_else(|| panic!("no totals of spans at exit\n{self}"));
-        let sum = |word: &str| {
-            let counts = line.match_indices(word).map(|(at, _)| {
-                let digits = line[..at].trim_end();
-                let from = digits
-                    .rfind(|c: char| !c.is_ascii_digit())
-                    .map_or(0, |at| at + 1);
-                digits[from..]
-                    .parse::<usize>()
-                    .unwrap_or_else(|_| panic!("a count before {word:?} in {line}"))
-            });
-            counts.sum()
-        };
-        Totals {
-            ended: sum("spans ended"),
-            exported: sum("exported"),
-            rejected: sum("rejected"),
-            dropped: sum("dropped"),
-        }
-    }
-}
-
-impl std::fmt::Display for Exit {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Exit {
-            code,
-            stdout,
-            stderr,
-        } = self;
-        write!(
-            f,
-            "exit status {code:?}\n--- stdout\n{stdout}--- stderr\n{stderr}"
-        )
     }
 }
 

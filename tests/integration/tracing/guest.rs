@@ -1,7 +1,8 @@
 //! What a guest can do to the span by `pounce:telemetry`, and what it cannot.
 
+use crate::support::attributes::expect;
 use crate::support::client;
-use crate::support::span::{Span, Status, expect};
+use crate::support::span::{Span, Status};
 use crate::support::{Abi, Collector, for_both_abis, pounce};
 
 for_both_abis!(

@@ -5,6 +5,8 @@ use crate::support::{Abi, Collector, client, for_both_abis, pounce};
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// What a span must say, line by line.
+mod expected;
 /// What a guest can do to the span.
 mod guest;
 /// Names, and the bound on their number.

@@ -1,22 +1,13 @@
 //! The exact attributes, name and status of each profile, for each way a request can end. Nothing may be missing, and
 //! nothing may be there that no line below names.
 
+use super::expected::{ALL_PHASES, Expected, GET, PHASES, PROFILES, Profile};
 use crate::support::client::{self, Connection, WithHeader, streamed};
-use crate::support::pounce::{Builder, Pounce};
-use crate::support::span::{Span, Status};
-use crate::support::{Abi, Collector, Protocol, for_both_abis, pounce};
+use crate::support::span::Status;
+use crate::support::{Abi, Protocol, for_both_abis, pounce};
 use bytes::Bytes;
 use http::Method;
 use hyper::body::Frame;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Profile {
-    Compat,
-    Dup,
-    Stable,
-}
-
-const PROFILES: [Profile; 3] = [Profile::Compat, Profile::Dup, Profile::Stable];
 
 for_both_abis!(
     answered,
@@ -27,129 +18,6 @@ for_both_abis!(
     aborted,
     streamed_through
 );
-
-/// What a span must say of a request, beside what all of them say.
-struct Expected<'a> {
-    method: &'a str,
-    /// As it may be recorded: redacted.
-    target: &'a str,
-    version: &'a str,
-    /// Status code and bytes of body, when a head was sent.
-    sent: Option<(u16, &'a str)>,
-    error_type: Option<&'a str>,
-    component: &'a str,
-    /// Further lines.
-    more: &'a str,
-}
-
-const GET: Expected<'static> = Expected {
-    method: "GET",
-    target: "/",
-    version: "1.1",
-    sent: None,
-    error_type: None,
-    component: "",
-    more: "",
-};
-
-/// Of a request that a guest took; how far it got decides what can be known of it.
-const PHASES: &str = "
-    pounce.instance.reused = <bool>
-    ? pounce.queue.duration = <seconds>
-    ? pounce.instantiate.duration = <seconds>
-    ? pounce.guest.cpu_time = <seconds>
-    ? pounce.guest.memory.peak = <bytes>";
-
-/// Of a request that took a fresh instance to the end of its work.
-const ALL_PHASES: &str = "
-    pounce.instance.reused = false
-    ? pounce.queue.duration = <seconds>
-    pounce.instantiate.duration = <seconds>
-    pounce.guest.cpu_time = <seconds>
-    pounce.guest.memory.peak = <bytes>";
-
-impl Expected<'_> {
-    fn check(&self, profile: Profile, server: &Pounce, span: &Span) {
-        let port = server.addr().port();
-        let (path, query) = self
-            .target
-            .split_once('?')
-            .map_or((self.target, None), |(path, query)| (path, Some(query)));
-        let Expected {
-            method,
-            target,
-            version,
-            component,
-            more,
-            ..
-        } = self;
-        let mut lines = format!(
-            "http.request.method = {method:?}
-             url.path = {path:?}
-             url.scheme = \"http\"
-             server.address = \"127.0.0.1\"
-             server.port = {port}
-             network.protocol.version = {version:?}
-             network.peer.address = \"127.0.0.1\"
-             network.peer.port = <port>
-             client.address = \"127.0.0.1\"
-             pounce.component = {component:?}
-             {more}\n"
-        );
-        let mut line = |line: String| lines.extend([line.as_str(), "\n"]);
-        if let Some(query) = query {
-            line(format!("url.query = {query:?}"));
-        }
-        if let Some(error_type) = self.error_type {
-            line(format!("error.type = {error_type:?}"));
-        }
-        if let Some((status, bytes)) = self.sent {
-            line(format!("http.response.status_code = {status}"));
-            line(format!("http.response.body.size = {bytes}"));
-        }
-        if profile != Profile::Stable {
-            line(format!("http.method = {method:?}"));
-            line(format!("http.target = {target:?}"));
-            line("http.scheme = \"http\"".to_owned());
-            line(format!("http.host = \"127.0.0.1:{port}\""));
-            line(format!("net.host.port = {port}"));
-            if let Some((status, bytes)) = self.sent {
-                line(format!("http.status_code = {status}"));
-                line(format!("http.response_content_length = {bytes}"));
-            }
-        }
-        span.expect_attributes(&lines);
-
-        let name = if profile == Profile::Compat {
-            format!("{method} {path}")
-        } else {
-            (*method).to_owned()
-        };
-        assert_eq!(span.name, name, "{profile:?}");
-        match (&span.status, self.error_type) {
-            (Status::Error(_), Some(_)) => {}
-            (Status::Ok, None) if profile == Profile::Compat => {}
-            (Status::Unset, None) if profile != Profile::Compat => {}
-            (status, error_type) => {
-                panic!("{profile:?}: status {status:?} with error.type {error_type:?}")
-            }
-        }
-        assert_eq!(span.dropped_attributes, 0);
-    }
-}
-
-impl Profile {
-    /// A server of this profile and what it sends.
-    async fn start(self, builder: Builder) -> (Pounce, Collector) {
-        let collector = Collector::start().await;
-        let builder = match self {
-            Profile::Compat => builder,
-            Profile::Dup => builder.flag("--otel-semconv", "http/dup"),
-            Profile::Stable => builder.flag("--otel-semconv", "http"),
-        };
-        (builder.traced(&collector).start().await, collector)
-    }
-}
 
 /// 200, with a query that holds secrets among harmless parameters.
 async fn answered(abi: Abi) {

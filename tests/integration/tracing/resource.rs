@@ -1,7 +1,7 @@
 //! Who says so: the resource that all spans come under.
 
-use crate::support::span::Attributes;
-use crate::support::{Collector, client, pounce, span};
+use crate::support::attributes::{Attributes, expect};
+use crate::support::{Collector, client, pounce};
 use std::collections::BTreeSet;
 
 /// The resource with these settings: a configuration file, flags and variables.
@@ -35,7 +35,7 @@ async fn the_resource_says_who_we_are() {
         telemetry.sdk.name = <text>
         telemetry.sdk.language = "rust"
         telemetry.sdk.version = <text>"#;
-    span::expect("resource", &resource, expected);
+    expect("resource", &resource, expected);
     // Only the SDK of OpenTelemetry may call itself that.
     assert_ne!(
         resource["telemetry.sdk.name"].to_string(),

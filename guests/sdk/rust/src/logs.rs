@@ -1,7 +1,7 @@
 //! Log records that carry the trace they belong to.
 
-pub use crate::bindings::logs::Severity;
 use crate::bindings::logs as host;
+pub use crate::bindings::logs::Severity;
 use crate::value::collect;
 use crate::{Attribute, Value};
 

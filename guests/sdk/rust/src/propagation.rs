@@ -35,7 +35,9 @@ pub fn inject_trace_context(headers: &mut impl HeaderSink) {
 
 /// The context that `headers` carry, if they carry a valid one. Takes pairs of name and value: a list, a map, the
 /// entries of wasi:http fields, a reference to an `http::HeaderMap`.
-pub fn extract<N: AsRef<str>, V: AsRef<[u8]>>(headers: impl IntoIterator<Item = (N, V)>) -> Option<SpanContext> {
+pub fn extract<N: AsRef<str>, V: AsRef<[u8]>>(
+    headers: impl IntoIterator<Item = (N, V)>,
+) -> Option<SpanContext> {
     let headers: Vec<Header> = headers
         .into_iter()
         .map(|(name, value)| Header {
@@ -99,7 +101,8 @@ impl HeaderSink for BTreeMap<String, String> {
 impl HeaderSink for http::HeaderMap {
     fn set_header(&mut self, name: &str, value: &str) {
         // The host gives only valid headers; an invalid one would not be worth an error.
-        if let (Ok(name), Ok(value)) = (http::HeaderName::try_from(name), http::HeaderValue::try_from(value)) {
+        if let (Ok(name), Ok(value)) = (http::HeaderName::try_from(name), http::HeaderValue::try_from(value))
+        {
             self.insert(name, value);
         }
     }
