@@ -56,6 +56,12 @@ impl Target {
         }
     }
 
+    /// Prints to `out`, without colour.
+    #[cfg(test)]
+    pub(super) fn console(out: impl io::Write + Send + 'static) -> Self {
+        Target::Console(console::Printer::new(out, false))
+    }
+
     /// Spans that make a batch; what is printed for people does not wait for others.
     pub(super) fn batch_size(&self, otel: &config::Otel) -> usize {
         match self {
