@@ -5,7 +5,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
 use prost::Message;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{self, Receiver};
 
@@ -314,25 +314,10 @@ fn the_handle_may_just_be_dropped() {
     );
 }
 
-/// A place to print to.
-#[derive(Clone, Default)]
-struct Screen(Arc<std::sync::Mutex<Vec<u8>>>);
-
-impl Write for Screen {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[test]
 fn the_console_shows_each_trace_soon_after_its_end() {
     let screen = Screen::default();
-    let text = || String::from_utf8(screen.0.lock().unwrap().clone()).unwrap();
+    let text = || screen.text();
     let otel = settings();
     let target = export::Target::console(screen.clone());
     let pipeline = Arc::new(Pipeline::new(2048, target.batch_size(&otel)));
