@@ -3,6 +3,7 @@
 use super::*;
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::time::Duration;
 
 mod exporting;
@@ -42,4 +43,38 @@ fn peer() -> Peer {
 
 fn second() -> Instant {
     Instant::now() + Duration::from_secs(1)
+}
+
+/// What `run` logs on this thread.
+pub(super) fn logged(run: impl FnOnce()) -> String {
+    let lines = Screen::default();
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .without_time()
+        .with_writer(move || writer.clone())
+        .finish();
+    tracing::subscriber::with_default(subscriber, run);
+    lines.text()
+}
+
+/// A place to print to.
+#[derive(Clone, Default)]
+struct Screen(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl Screen {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl Write for Screen {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }

@@ -109,3 +109,51 @@ impl<'a> Iterator for Entries<'a> {
         Some(entry)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::tests::settings;
+    use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+    use prost::Message;
+
+    /// Spans whose names are this long.
+    fn chunk(names: &[usize]) -> Chunk {
+        let mut chunk = Chunk {
+            bytes: Vec::new(),
+            spans: 0,
+        };
+        for len in names {
+            let mut span = Vec::new();
+            bytes(&mut span, 5, &vec![b'n'; *len]);
+            bytes(&mut chunk.bytes, 2, &span);
+            chunk.spans += 1;
+        }
+        chunk
+    }
+
+    fn sizes(chunks: &[Chunk], max_spans: usize) -> Vec<Vec<usize>> {
+        let batches = Envelope::new(&settings(), "hello").batches(chunks, max_spans);
+        let names = |batch: &Batch| {
+            let request = ExportTraceServiceRequest::decode(batch.body.clone()).unwrap();
+            let spans = &request.resource_spans[0].scope_spans[0].spans;
+            assert_eq!(spans.len(), batch.spans as usize);
+            spans.iter().map(|span| span.name.len()).collect()
+        };
+        batches.iter().map(names).collect()
+    }
+
+    #[test]
+    fn requests_are_bounded_by_spans_and_bytes() {
+        assert_eq!(sizes(&[], 2), Vec::<Vec<usize>>::new());
+        let chunks = [chunk(&[1, 200, 3]), chunk(&[40_000, 5])];
+        assert_eq!(sizes(&chunks, 2), [vec![1, 200], vec![3, 40_000], vec![5]]);
+        assert_eq!(sizes(&chunks, 512), [vec![1, 200, 3, 40_000, 5]]);
+        let (large, huge) = (MAX_BYTES / 3, MAX_BYTES + 1);
+        let chunks = [chunk(&[large, large, large, huge, 1])];
+        assert_eq!(
+            sizes(&chunks, 512),
+            [vec![large, large], vec![large], vec![huge], vec![1]]
+        );
+    }
+}

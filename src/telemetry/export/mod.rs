@@ -56,6 +56,12 @@ impl Target {
         }
     }
 
+    /// Prints to `out`, without colour.
+    #[cfg(test)]
+    pub(super) fn console(out: impl io::Write + Send + 'static) -> Self {
+        Target::Console(console::Printer::new(out, false))
+    }
+
     /// Spans that make a batch; what is printed for people does not wait for others.
     pub(super) fn batch_size(&self, otel: &config::Otel) -> usize {
         match self {
@@ -69,15 +75,19 @@ impl Exporter {
     /// Starts the thread.
     pub(super) fn start(target: Target, pipeline: &Arc<Pipeline>) -> anyhow::Result<Self> {
         let (stop, stopped) = watch::channel(None);
+        let (started, is_started) = mpsc::sync_channel(1);
         let (finished, done) = mpsc::sync_channel(1);
         let pipeline = Arc::clone(pipeline);
-        let runtime = runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .context("cannot start the runtime of the telemetry exporter")?;
         std::thread::Builder::new()
             .name("pounce-telemetry".to_owned())
             .spawn(move || {
+                // Made here, because a runtime must not be dropped on a thread of another one.
+                let built = runtime::Builder::new_current_thread().enable_all().build();
+                let runtime = match built {
+                    Ok(runtime) => runtime,
+                    Err(error) => return drop(started.send(Err(error))),
+                };
+                let _gone = started.send(Ok(()));
                 let stop = Stop(stopped);
                 runtime.block_on(async {
                     match target {
@@ -90,6 +100,10 @@ impl Exporter {
                 let _gone = finished.send(());
             })
             .context("cannot start the thread of the telemetry exporter")?;
+        is_started
+            .recv()
+            .context("the thread of the telemetry exporter died")?
+            .context("cannot start the runtime of the telemetry exporter")?;
         Ok(Exporter {
             stop,
             done: Mutex::new(Some(done)),

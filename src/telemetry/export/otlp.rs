@@ -54,11 +54,12 @@ struct Outcome {
 }
 
 /// Runs until the shutdown: drains the pipeline when a batch waits, and at least once per schedule delay.
-pub(super) async fn run(settings: Settings, pipeline: &Pipeline, mut stop: Stop) {
+pub(super) async fn run(settings: Settings, pipeline: &Arc<Pipeline>, mut stop: Stop) {
     let batch = &settings.batch;
     let sender = Arc::new(Sender {
         client: Client::new(&settings.url, &settings.headers, settings.timeout.0),
         health: Health::new(client::for_people(&settings.url)),
+        pipeline: Arc::clone(pipeline),
         limit: batch
             .export_timeout
             .0
@@ -105,6 +106,9 @@ pub(super) async fn run(settings: Settings, pipeline: &Pipeline, mut stop: Stop)
         }
     })
     .await;
+    while let Some(outcome) = sending.try_join_next() {
+        count(pipeline, outcome.ok());
+    }
 }
 
 fn fill(
@@ -138,6 +142,7 @@ fn count(pipeline: &Pipeline, outcome: Option<Outcome>) {
 struct Sender {
     client: Client,
     health: Health,
+    pipeline: Arc<Pipeline>,
     limit: Duration,
 }
 
@@ -151,10 +156,9 @@ impl Sender {
         loop {
             let failed = match timeout_at(give_up, self.client.post(batch.body.clone())).await {
                 Ok(Ok(accepted)) => {
-                    let rejected = u32::try_from(accepted.rejected)
-                        .unwrap_or_default()
-                        .min(batch.spans);
-                    self.health.arrived(rejected.into(), &accepted.message);
+                    let rejected = accepted.rejected.clamp(0, batch.spans.into()) as u32;
+                    let now = Instant::now().into_std();
+                    self.health.arrived(now, rejected, &accepted.message);
                     return Outcome {
                         spans: batch.spans,
                         rejected: Some(rejected),
@@ -173,13 +177,13 @@ impl Sender {
             // At the end only an endpoint that answers is worth another try.
             let hopeless = !failed.retry || (stop.is_stopping() && !failed.answered);
             if hopeless || Instant::now() + pause >= give_up {
-                self.health.failed(&failed.error, batch.spans);
+                self.failed(&failed, batch.spans);
                 return Outcome {
                     spans: batch.spans,
                     rejected: None,
                 };
             }
-            self.health.failed(&failed.error, 0);
+            self.failed(&failed, 0);
             if stop.is_stopping() {
                 sleep(pause).await;
             } else {
@@ -189,5 +193,12 @@ impl Sender {
                 }
             }
         }
+    }
+
+    /// Tells of a failure, with which `spans` more are lost.
+    fn failed(&self, failed: &Failed, spans: u32) {
+        let dropped = self.pipeline.totals().dropped.spans() + u64::from(spans);
+        self.health
+            .failed(Instant::now().into_std(), &failed.error, dropped);
     }
 }

@@ -64,6 +64,22 @@ impl Client {
         given: &[(HeaderName, HeaderValue)],
         timeout: Option<Duration>,
     ) -> Self {
+        // Reading the system's certificates takes time and memory that only `https` needs.
+        let encrypted = url.scheme_str() == Some("https");
+        let roots = if encrypted {
+            system_roots()
+        } else {
+            RootCertStore::empty()
+        };
+        Self::with_roots(url, given, timeout, roots)
+    }
+
+    fn with_roots(
+        url: &Uri,
+        given: &[(HeaderName, HeaderValue)],
+        timeout: Option<Duration>,
+        roots: RootCertStore,
+    ) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
         for (name, value) in given {
@@ -79,7 +95,7 @@ impl Client {
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls(url.scheme_str() == Some("https")))
+            .with_tls_config(tls(roots))
             .https_or_http()
             .enable_http1()
             .wrap_connector(tcp);
@@ -227,26 +243,28 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(moment.duration_since(SystemTime::now()).unwrap_or_default())
 }
 
-/// TLS with the system's certificates, which are read only for an `https` endpoint.
-fn tls(used: bool) -> ClientConfig {
+/// The certificate authorities that this machine trusts.
+fn system_roots() -> RootCertStore {
     let mut roots = RootCertStore::empty();
-    if used {
-        let found = rustls_native_certs::load_native_certs();
-        roots.add_parsable_certificates(found.certs);
-        if roots.is_empty() {
-            let errors = found
-                .errors
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join("; ");
-            tracing::warn!(
-                errors,
-                "found no certificate authorities, so no https endpoint can be trusted: install `ca-certificates`, or \
-                 name a bundle in SSL_CERT_FILE"
-            );
-        }
+    let found = rustls_native_certs::load_native_certs();
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        let errors = found
+            .errors
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("; ");
+        tracing::warn!(
+            errors,
+            "found no certificate authorities, so no https endpoint can be trusted: install \
+             `ca-certificates`, or name a bundle in SSL_CERT_FILE"
+        );
     }
+    roots
+}
+
+fn tls(roots: RootCertStore) -> ClientConfig {
     // The provider is named because a second one in the build would make the default ambiguous.
     ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
@@ -265,3 +283,6 @@ pub(super) fn for_people(url: &Uri) -> String {
         url.path()
     )
 }
+
+#[cfg(test)]
+mod tests;
