@@ -55,11 +55,15 @@ pub(super) fn command() -> Command {
         .long("config")
         .value_name("FILE")
         .help("File of settings, such as pounce.toml")
-        .long_help("File of settings, such as pounce.toml. Paths in it are relative to it.\n\n[env: POUNCE_CONFIG]")
+        .long_help(
+            "File of settings, such as pounce.toml. Paths in it are relative to it.\n\n[env: POUNCE_CONFIG]",
+        )
         .value_parser(value_parser!(PathBuf));
     let command = Command::new("serve")
         .about("Serves a component over HTTP")
-        .long_about("Serves a wasi:http component over HTTP, and sends a trace of every request if telemetry is on.")
+        .long_about(
+            "Serves a wasi:http component over HTTP, and sends a trace of every request if telemetry is on.",
+        )
         .max_term_width(100)
         .args_override_self(true)
         .arg(component)
@@ -106,7 +110,8 @@ fn serve(Loaded { config, in_force }: Loaded) -> ExitCode {
     for setting in &in_force {
         tracing::debug!("setting {setting}");
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("pounce").build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("pounce").build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             output::error(format_args!("cannot start the threads that serve: {error}"));
@@ -118,7 +123,9 @@ fn serve(Loaded { config, in_force }: Loaded) -> ExitCode {
     runtime.shutdown_timeout(Duration::from_millis(100));
     let lost = log.dropped();
     if lost > 0 {
-        output::error(format_args!("{lost} lines of the log were lost: standard error was not read fast enough"));
+        output::error(format_args!(
+            "{lost} lines of the log were lost: standard error was not read fast enough"
+        ));
     }
     status
 }
@@ -154,35 +161,23 @@ mod tests {
     use crate::config::blessed;
 
     fn folder() -> &'static Path {
-        Path::new(concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/tests/integration/snapshots"
-        ))
+        Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/integration/snapshots"))
     }
 
     /// As committed: without the blanks that clap leaves on empty lines.
     fn text(help: &impl ToString) -> String {
-        help.to_string()
-            .lines()
-            .map(|line| format!("{}\n", line.trim_end()))
-            .collect()
+        help.to_string().lines().map(|line| format!("{}\n", line.trim_end())).collect()
     }
 
     #[test]
     fn the_long_help_is_the_committed_one() {
-        let help = super::command()
-            .bin_name("pounce serve")
-            .term_width(100)
-            .render_long_help();
+        let help = super::command().bin_name("pounce serve").term_width(100).render_long_help();
         blessed::matches(&folder().join("serve-help.txt"), &text(&help));
     }
 
     #[test]
     fn the_short_help_is_the_committed_one() {
-        let help = super::command()
-            .bin_name("pounce serve")
-            .term_width(100)
-            .render_help();
+        let help = super::command().bin_name("pounce serve").term_width(100).render_help();
         blessed::matches(&folder().join("serve-help-short.txt"), &text(&help));
     }
 }

@@ -10,8 +10,8 @@ use tokio::time::Sleep;
 use wasmtime::component::GuestTaskId;
 use wasmtime::{AsContextMut as _, Store, StoreContextMut};
 use wasmtime_wasi_http::handler::{
-    ExpirationError, HandlerState, Instance, InstantiationError, Proxy, ProxyHandler, ShouldAccept, WorkerExpiration,
-    WorkerState, WorkerStatus,
+    ExpirationError, HandlerState, Instance, InstantiationError, Proxy, ProxyHandler, ShouldAccept,
+    WorkerExpiration, WorkerState, WorkerStatus,
 };
 use wasmtime_wasi_http::p3::bindings::ServicePre;
 use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
@@ -129,7 +129,8 @@ impl HandlerState for Workers {
     type WorkerState = Worker;
 
     async fn instantiate(&self) -> wasmtime::Result<Instance<HostState, Watch, Worker>> {
-        let (store, proxy) = self.create().await.map_err(|failure| wasmtime::Error::new(NoInstance(failure)))?;
+        let (store, proxy) =
+            self.create().await.map_err(|failure| wasmtime::Error::new(NoInstance(failure)))?;
         let requests = Requests::default();
         Ok(Instance {
             store,
@@ -197,7 +198,8 @@ impl WorkerState for Worker {
             let culprit = current_request(&mut store.as_context_mut());
             let innocent = Failure::worker_failed(&failure);
             for scope in &live {
-                let trapped = live.len() == 1 || culprit.as_ref().is_some_and(|culprit| Arc::ptr_eq(culprit, scope));
+                let trapped =
+                    live.len() == 1 || culprit.as_ref().is_some_and(|culprit| Arc::ptr_eq(culprit, scope));
                 let failure = if trapped { &failure } else { &innocent };
                 // A request that timed out has its own reason already, and that one stays.
                 super::report(scope, failure);
@@ -235,7 +237,12 @@ impl Watch {
 }
 
 impl WorkerExpiration for Watch {
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>, status: WorkerStatus, since: Instant) -> Poll<()> {
+    fn poll(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        status: WorkerStatus,
+        since: Instant,
+    ) -> Poll<()> {
         loop {
             if self.is_over(status, since) {
                 return Poll::Ready(());

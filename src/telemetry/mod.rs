@@ -1,23 +1,170 @@
-//! STUB
+//! Spans, and their way out; knows neither HTTP server nor wasm.
+//!
+//! A request's way through here: [`propagation`] reads the caller's context, [`sampler`] decides, [`server_span`]
+//! records, [`encode`] writes the record as OTLP once, [`pipeline`] holds it, [`export`] sends it. Nothing of it blocks
+//! or fails a request; what is lost is counted in [`Totals`].
+
+mod context;
+mod counters;
+mod encode;
+mod export;
+mod id;
+mod limits;
 pub(crate) mod logs;
-use std::time::{Duration, Instant};
+mod path_names;
+mod pipeline;
+pub(crate) mod propagation;
+mod redact;
+mod request;
+mod resource;
+mod response;
+mod sampler;
+mod semconv;
+mod server_span;
+mod value;
+
+pub(crate) use context::{SpanContext, TraceState};
+pub(crate) use counters::Totals;
+pub(crate) use id::{SpanId, TraceId};
+pub(crate) use server_span::{Phases, ServerSpan};
+pub(crate) use value::{Exception, Status, Value};
+
+use crate::config::{self, Semconv};
+use path_names::PathNames;
+use pipeline::Pipeline;
+use request::Request;
+use sampler::Sampler;
 use std::net::SocketAddr;
-#[derive(Clone)] pub(crate) struct Telemetry;
-impl Telemetry { pub(crate) fn start(_: &crate::config::Otel, _: &str) -> anyhow::Result<Self> { Ok(Self) }
- pub(crate) fn is_on(&self) -> bool { false }
- pub(crate) fn server_span(&self, _: &Peer, _: &http::request::Parts, _: Option<&str>) -> ServerSpan { ServerSpan }
- pub(crate) fn shutdown(&self, _: Instant) -> String { String::new() } }
-pub(crate) struct Peer { pub(crate) remote: Option<SocketAddr>, pub(crate) local: Option<SocketAddr>, pub(crate) tls: bool }
-#[derive(Clone, Default, Debug)] pub(crate) struct ServerSpan;
-#[derive(Clone, Debug)] pub(crate) struct SpanContext { pub(crate) trace_id: String, pub(crate) span_id: String, pub(crate) flags: u8, pub(crate) trace_state: String }
-impl ServerSpan { pub(crate) fn off() -> Self { Self } pub(crate) fn is_on(&self) -> bool { false } pub(crate) fn is_recording(&self) -> bool {false}
- pub(crate) fn context(&self) -> Option<SpanContext> { None }
- pub(crate) fn set_attribute(&self, _: &str, _: Value) {} pub(crate) fn add_event(&self, _: &str, _: Vec<(String, Value)>) {}
- pub(crate) fn add_event_at(&self, _: &str, _: Vec<(String, Value)>, _: Option<u64>) {}
- pub(crate) fn record_exception(&self, _: Exception) {} pub(crate) fn set_status(&self, _: Status) {} pub(crate) fn set_route(&self, _: &str) {} pub(crate) fn update_name(&self, _: &str) {}
- pub(crate) fn response_head(&self, _: http::StatusCode) {} pub(crate) fn fail(&self, _: &str, _: Option<Exception>) {} pub(crate) fn phases(&self, _: Phases) {} pub(crate) fn end(&self, _: u64) {} }
-pub(crate) struct Phases { pub(crate) reused: Option<bool>, pub(crate) queue: Option<Duration>, pub(crate) instantiate: Option<Duration>, pub(crate) cpu: Option<Duration>, pub(crate) memory_peak: Option<u64> }
-#[derive(Clone, Debug)] pub(crate) enum Value { Text(String), Bool(bool), Int(i64), Double(f64), Bytes(Vec<u8>), Texts(Vec<String>), Bools(Vec<bool>), Ints(Vec<i64>), Doubles(Vec<f64>) }
-#[derive(Clone, Debug)] pub(crate) struct Exception { pub(crate) kind: String, pub(crate) message: String, pub(crate) stacktrace: Option<String>, pub(crate) attributes: Vec<(String, Value)> }
-#[derive(Clone, Debug)] pub(crate) enum Status { Unset, Ok, Error(String) }
-pub(crate) mod propagation { pub(crate) fn extract(_: &http::HeaderMap) -> Option<super::SpanContext> { None } pub(crate) fn inject(_: &super::SpanContext, _: &mut http::HeaderMap) {} }
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What is known of a connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Peer {
+    /// The other end; none on a unix socket.
+    pub(crate) remote: Option<SocketAddr>,
+    /// Our end; none on a unix socket.
+    pub(crate) local: Option<SocketAddr>,
+    /// Whether the connection is encrypted, which makes the scheme `https`.
+    pub(crate) tls: bool,
+}
+
+/// Handle on the telemetry of the server; cheap to clone. With no exporter it is empty: no thread, no cost.
+#[derive(Clone, Default)]
+pub(crate) struct Telemetry(Option<Arc<Running>>);
+
+struct Running {
+    shared: Arc<Shared>,
+    sampler: Sampler,
+    exporter: export::Exporter,
+}
+
+/// What every span needs at its end.
+struct Shared {
+    pipeline: Arc<Pipeline>,
+    profile: Semconv,
+    path_names: PathNames,
+    component: Box<str>,
+}
+
+impl Telemetry {
+    /// Telemetry that does nothing.
+    pub(crate) fn off() -> Self {
+        Telemetry(None)
+    }
+
+    /// Starts what the settings ask for; nothing without an endpoint or with the exporter `none`.
+    pub(crate) fn start(otel: &config::Otel, component: &str) -> anyhow::Result<Telemetry> {
+        let Some(target) = export::Target::of(otel, component) else {
+            return Ok(Telemetry::off());
+        };
+        let (queue, batch) = (otel.batch.max_queue_size, target.batch_size(otel));
+        let pipeline = Arc::new(Pipeline::new(queue, batch));
+        let exporter = export::Exporter::start(target, &pipeline)?;
+        Ok(Telemetry::new(otel, component, pipeline, exporter))
+    }
+
+    fn new(
+        otel: &config::Otel,
+        component: &str,
+        pipeline: Arc<Pipeline>,
+        exporter: export::Exporter,
+    ) -> Self {
+        let shared = Arc::new(Shared {
+            pipeline,
+            profile: otel.semconv,
+            path_names: PathNames::new(),
+            component: component.into(),
+        });
+        Telemetry(Some(Arc::new(Running {
+            shared,
+            sampler: Sampler::new(&otel.sampler),
+            exporter,
+        })))
+    }
+
+    /// Whether spans are made at all.
+    pub(crate) fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Starts the SERVER span of a request whose head has been read; decides first whether to record it.
+    pub(crate) fn server_span(
+        &self,
+        peer: &Peer,
+        head: &http::request::Parts,
+        route: Option<&str>,
+    ) -> ServerSpan {
+        let Some(running) = &self.0 else {
+            return ServerSpan::off();
+        };
+        let parent = propagation::extract(&head.headers);
+        let trace_id = parent
+            .as_ref()
+            .map_or_else(TraceId::random, |parent| parent.trace_id);
+        let flags = running.sampler.flags(trace_id, parent.as_ref());
+        let (parent_id, trace_state) = match parent {
+            Some(parent) => (Some(parent.span_id), parent.trace_state),
+            None => (None, TraceState::default()),
+        };
+        let context = SpanContext {
+            trace_id,
+            span_id: SpanId::random(),
+            flags,
+            trace_state,
+        };
+        if !context.is_sampled() {
+            return ServerSpan::unsampled(context);
+        }
+        ServerSpan::start(
+            &running.shared,
+            context,
+            parent_id,
+            Request::new(peer, head),
+            route,
+        )
+    }
+
+    /// What became of the spans so far; all zero when telemetry is off.
+    pub(crate) fn totals(&self) -> Totals {
+        self.0
+            .as_ref()
+            .map(|running| running.shared.pipeline.totals())
+            .unwrap_or_default()
+    }
+
+    /// Sends what is buffered and stops the exporter, by `deadline` at the latest; says what was lost.
+    ///
+    /// Blocks the calling thread. Spans that end later are dropped and counted. A second call changes nothing.
+    pub(crate) fn shutdown(&self, deadline: Instant) -> Totals {
+        if let Some(running) = &self.0 {
+            running
+                .exporter
+                .shutdown(&running.shared.pipeline, deadline);
+        }
+        self.totals()
+    }
+}
+
+#[cfg(test)]
+mod tests;

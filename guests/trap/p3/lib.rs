@@ -1,4 +1,5 @@
-//! Traps, in the way that the request's path asks for: see [`kinds`].
+//! Traps, in the way that the request's path asks for: see [`kinds`]. `?ms=` waits before it, so that other requests of
+//! the same instance are under way.
 
 use guest_http::p3::{self, Answer};
 use wasip3::http::types::{ErrorCode, Request, Response};
@@ -11,6 +12,7 @@ struct Trap;
 impl wasip3::exports::http::handler::Guest for Trap {
     async fn handle(request: Request) -> Result<Response, ErrorCode> {
         let target = p3::target(&request);
+        p3::wait(target.number("ms", 0)).await;
         if !kinds::is_after_head(target.path()) {
             kinds::fail(target.path(), target.get("ok").is_some())
         }

@@ -18,10 +18,7 @@ pub(crate) struct Component {
 
 impl Reader<'_> {
     pub(super) fn components(&mut self, value: &Spanned<DeValue<'_>>) {
-        let tables: Option<Vec<_>> = value
-            .get_ref()
-            .as_array()
-            .map(|array| array.iter().collect());
+        let tables: Option<Vec<_>> = value.get_ref().as_array().map(|array| array.iter().collect());
         let tables = tables.filter(|tables| tables.iter().all(|table| table.get_ref().is_table()));
         let Some(tables) = tables else {
             self.mistake(
@@ -33,15 +30,10 @@ impl Reader<'_> {
         };
         if let Some(second) = tables.get(1) {
             let hint = "keep one [[component]], and serve the others with a pounce of their own";
-            self.mistake(
-                second.span(),
-                "more than one component is not yet supported",
-                hint,
-            );
+            self.mistake(second.span(), "more than one component is not yet supported", hint);
         }
-        if let Some((first, table)) = tables
-            .first()
-            .and_then(|first| Some((first, first.get_ref().as_table()?)))
+        if let Some((first, table)) =
+            tables.first().and_then(|first| Some((first, first.get_ref().as_table()?)))
         {
             self.component(first.span(), table);
         }
@@ -56,31 +48,18 @@ impl Reader<'_> {
             match (key_name, value.get_ref().as_str()) {
                 ("name" | "source", None | Some("")) => {
                     let what = format!("`component.{key_name}` must be a text that is not empty");
-                    self.mistake(
-                        value.span(),
-                        what,
-                        format!("write for example {key_name} = \"hello\""),
-                    );
+                    self.mistake(value.span(), what, format!("write for example {key_name} = \"hello\""));
                 }
                 ("name", Some(text)) => name = Some(text.to_owned()),
                 ("source", Some(text)) => source = Some(PathBuf::from(text)),
-                _ => match self
-                    .home_of(key_name)
-                    .filter(|home| matches!(*home, "guest" | "otel"))
-                {
+                _ => match self.home_of(key_name).filter(|home| matches!(*home, "guest" | "otel")) {
                     Some(home) => {
-                        let what =
-                            format!("`{key_name}` for a single component is not yet supported");
+                        let what = format!("`{key_name}` for a single component is not yet supported");
                         self.mistake(key.span(), what, format!("write it under [{home}]"));
                     }
                     None => {
-                        let hint =
-                            suggestion(key_name, ["name", "source"], |near| format!("`{near}`"));
-                        self.mistake(
-                            key.span(),
-                            format!("unknown key `component.{key_name}`"),
-                            hint,
-                        );
+                        let hint = suggestion(key_name, ["name", "source"], |near| format!("`{near}`"));
+                        self.mistake(key.span(), format!("unknown key `component.{key_name}`"), hint);
                     }
                 },
             }

@@ -36,35 +36,19 @@ pub(crate) fn read(path: &Path) -> Said {
         Ok(text) => parse(&text, path),
         Err(error) => {
             let hint = "check the path of --config (or POUNCE_CONFIG) and the file's permissions";
-            let mistake = Mistake::new(
-                path.display().to_string(),
-                format!("can't be read: {error}"),
-                hint,
-            );
-            Said {
-                mistakes: vec![mistake],
-                ..Said::default()
-            }
+            let mistake = Mistake::new(path.display().to_string(), format!("can't be read: {error}"), hint);
+            Said { mistakes: vec![mistake], ..Said::default() }
         }
     }
 }
 
 /// Reads the text of the file at `path`.
 pub(crate) fn parse(text: &str, path: &Path) -> Said {
-    let mut reader = Reader {
-        text,
-        path: path.into(),
-        said: Said::default(),
-        positions: Vec::new(),
-    };
+    let mut reader = Reader { text, path: path.into(), said: Said::default(), positions: Vec::new() };
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
         let what = format!("is not TOML here: {}", error.message());
-        reader.mistake(
-            error.span().unwrap_or(0..0),
-            what,
-            "write KEY = VALUE, with texts in quotes",
-        );
+        reader.mistake(error.span().unwrap_or(0..0), what, "write KEY = VALUE, with texts in quotes");
     }
     // What follows a syntax error may be read wrongly: no further mistakes are worth telling.
     if errors.is_empty() {
@@ -85,10 +69,7 @@ impl Reader<'_> {
     fn finish(self) -> Said {
         let mut placed: Vec<_> = self.positions.into_iter().zip(self.said.mistakes).collect();
         placed.sort_by_key(|(position, _)| *position);
-        Said {
-            mistakes: placed.into_iter().map(|(_, mistake)| mistake).collect(),
-            ..self.said
-        }
+        Said { mistakes: placed.into_iter().map(|(_, mistake)| mistake).collect(), ..self.said }
     }
 
     fn mistake(&mut self, at: Range<usize>, what: impl Into<String>, hint: impl Into<String>) {
@@ -102,11 +83,7 @@ impl Reader<'_> {
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         let line = before.matches('\n').count() + 1;
         let column = before[line_start..].chars().count() + 1;
-        Source::File {
-            path: Arc::clone(&self.path),
-            line,
-            column,
-        }
+        Source::File { path: Arc::clone(&self.path), line, column }
     }
 
     fn document(&mut self, document: &DeTable<'_>) {
@@ -135,17 +112,9 @@ impl Reader<'_> {
             } else {
                 let hint = match self.home_of(name) {
                     Some(home) => format!("write it under [{home}]"),
-                    None => suggestion(
-                        name,
-                        sections.iter().copied().chain(["component"]),
-                        |near| {
-                            if near == "component" {
-                                "[[component]]".to_owned()
-                            } else {
-                                format!("[{near}]")
-                            }
-                        },
-                    ),
+                    None => suggestion(name, sections.iter().copied().chain(["component"]), |near| {
+                        if near == "component" { "[[component]]".to_owned() } else { format!("[{near}]") }
+                    }),
                 };
                 self.mistake(key.span(), format!("unknown key `{name}`"), hint);
             }
@@ -154,9 +123,7 @@ impl Reader<'_> {
 
     /// The section of a key that stands outside of one.
     fn home_of(&self, name: &str) -> Option<&'static str> {
-        options::all()
-            .find(|option| option.name() == name)
-            .map(|option| option.section)
+        options::all().find(|option| option.name() == name).map(|option| option.section)
     }
 
     fn section(&mut self, section: &str, table: &DeTable<'_>) {
@@ -171,9 +138,7 @@ impl Reader<'_> {
                     .collect();
                 let hint = match self.home_of(name) {
                     Some(home) => format!("write it under [{home}]"),
-                    None => suggestion(name, here.iter().map(String::as_str), |near| {
-                        format!("`{near}`")
-                    }),
+                    None => suggestion(name, here.iter().map(String::as_str), |near| format!("`{near}`")),
                 };
                 self.mistake(key.span(), format!("unknown key `{section}.{name}`"), hint);
                 continue;
@@ -181,16 +146,10 @@ impl Reader<'_> {
             match texts(value.get_ref(), option.list) {
                 Ok(texts) => {
                     let source = self.source(&value.span());
-                    self.said
-                        .options
-                        .insert(option.key(), Given { texts, source });
+                    self.said.options.insert(option.key(), Given { texts, source });
                 }
                 Err(expected) => {
-                    let what = format!(
-                        "`{}` is {}, not {expected}",
-                        option.key(),
-                        kind(value.get_ref())
-                    );
+                    let what = format!("`{}` is {}, not {expected}", option.key(), kind(value.get_ref()));
                     let example = option.assignment();
                     self.mistake(value.span(), what, format!("write for example {example}"));
                 }
@@ -206,9 +165,8 @@ fn suggestion<'k>(
 ) -> String {
     match nearest(unknown, known.clone()) {
         Some(near) => format!("did you mean {}?", show(near)),
-        None => format!(
-            "take it out; known are {}",
-            known.into_iter().map(show).collect::<Vec<_>>().join(", ")
-        ),
+        None => {
+            format!("take it out; known are {}", known.into_iter().map(show).collect::<Vec<_>>().join(", "))
+        }
     }
 }

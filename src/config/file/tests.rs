@@ -28,31 +28,18 @@ fn values_may_be_texts_numbers_or_lists() {
     assert_eq!(layer["http.max-in-flight"].texts, ["10"]);
     assert_eq!(layer["http.max-header-size"].texts, ["8192"]);
     assert_eq!(layer["otel.sample"].texts, ["0.5"]);
-    assert_eq!(
-        said("[http]\nlisten = \"a:1\"")["http.listen"].texts,
-        ["a:1"]
-    );
+    assert_eq!(said("[http]\nlisten = \"a:1\"")["http.listen"].texts, ["a:1"]);
 }
 
 #[test]
 fn a_component_is_read() {
-    let said = parse(
-        "[[component]]\nname = \"a\"\nsource = \"a.wasm\"",
-        Path::new("p.toml"),
-    );
-    assert_eq!(
-        said.component,
-        Some(Component {
-            name: Some("a".into()),
-            source: "a.wasm".into()
-        })
-    );
+    let said = parse("[[component]]\nname = \"a\"\nsource = \"a.wasm\"", Path::new("p.toml"));
+    assert_eq!(said.component, Some(Component { name: Some("a".into()), source: "a.wasm".into() }));
 }
 
 #[test]
 fn unknown_keys_are_told_in_the_order_of_the_file() {
-    let told =
-        told("listen = 1\n[otel]\nsampel = 1\nlisten = \"x\"\n[htpt]\n[http]\nmax_in_flight = 1\n");
+    let told = told("listen = 1\n[otel]\nsampel = 1\nlisten = \"x\"\n[htpt]\n[http]\nmax_in_flight = 1\n");
     let expected = [
         "p.toml:1:1: unknown key `listen` / write it under [http]",
         "p.toml:3:1: unknown key `otel.sampel` / did you mean `sample`?",
@@ -69,10 +56,7 @@ fn what_is_not_yet_supported_says_so() {
         "[[route]]\npath = \"/\"\n[[component]]\nsource = \"a\"\n[[component]]\nsource = \"b\"\n[admin]\n",
     );
     assert_eq!(told.len(), 3);
-    assert!(
-        told.iter().all(|told| told.contains("not yet supported")),
-        "{told:?}"
-    );
+    assert!(told.iter().all(|told| told.contains("not yet supported")), "{told:?}");
     assert!(told[1].starts_with("p.toml:5:1"), "{told:?}");
 }
 
@@ -80,33 +64,18 @@ fn what_is_not_yet_supported_says_so() {
 fn wrong_shapes_are_told_with_an_example() {
     let cases = [
         ("[http]\nreuse = 1", "write it under [guest]"),
-        (
-            "[http]\nmax-in-flight = [1]",
-            "write for example max-in-flight = 1024",
-        ),
-        (
-            "[http]\nlisten = { a = 1 }",
-            "write for example listen = [\"127.0.0.1:8080\"]",
-        ),
+        ("[http]\nmax-in-flight = [1]", "write for example max-in-flight = 1024"),
+        ("[http]\nlisten = { a = 1 }", "write for example listen = [\"127.0.0.1:8080\"]"),
         ("http = 1", "write [http] on a line of its own"),
         ("[component]\nsource = \"a\"", "with two brackets"),
         ("[[component]]\nname = \"a\"", "add the path of its file"),
         ("[[component]]\nsource = 1", "write for example source"),
-        (
-            "[[component]]\nsource = \"a\"\nsorce = \"b\"",
-            "did you mean `source`?",
-        ),
-        (
-            "[[component]]\nsource = \"a\"\nreuse = 1",
-            "write it under [guest]",
-        ),
+        ("[[component]]\nsource = \"a\"\nsorce = \"b\"", "did you mean `source`?"),
+        ("[[component]]\nsource = \"a\"\nreuse = 1", "write it under [guest]"),
     ];
     for (text, hint) in cases {
         let told = told(text);
-        assert!(
-            told.len() == 1 && told[0].contains(hint),
-            "{text}: {told:?}"
-        );
+        assert!(told.len() == 1 && told[0].contains(hint), "{text}: {told:?}");
     }
 }
 
@@ -114,10 +83,7 @@ fn wrong_shapes_are_told_with_an_example() {
 fn every_syntax_error_is_told_with_its_place() {
     let told = told("[http]\nlisten = \nmax-in-flight = = 1\n");
     assert!(told.len() >= 2, "{told:?}");
-    assert!(
-        told[0].starts_with("p.toml:2:") && told[1].starts_with("p.toml:3:"),
-        "{told:?}"
-    );
+    assert!(told[0].starts_with("p.toml:2:") && told[1].starts_with("p.toml:3:"), "{told:?}");
 }
 
 proptest::proptest! {

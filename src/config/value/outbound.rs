@@ -57,23 +57,13 @@ impl FromStr for OutboundRule {
             None => (None, text.as_str()),
         };
         if rest.contains(['/', '?', '#']) {
-            return Err(Invalid::new(
-                "has a path",
-                "leave out what follows the host: rules are about hosts",
-            ));
+            return Err(Invalid::new("has a path", "leave out what follows the host: rules are about hosts"));
         }
         if rest.contains('@') {
-            return Err(Invalid::new(
-                "has a user name",
-                "leave it out: rules are about hosts",
-            ));
+            return Err(Invalid::new("has a user name", "leave it out: rules are about hosts"));
         }
         let (host, port) = split_port(rest)?;
-        Ok(Self {
-            scheme,
-            host: read_host(host)?,
-            port,
-        })
+        Ok(Self { scheme, host: read_host(host)?, port })
     }
 }
 
@@ -83,27 +73,16 @@ fn split_port(text: &str) -> Result<(&str, PortPattern), Invalid> {
     let Some(colon) = text[after_brackets..].find(':') else {
         return Ok((text, PortPattern::Default));
     };
-    let (host, port) = (
-        &text[..after_brackets + colon],
-        &text[after_brackets + colon + 1..],
-    );
+    let (host, port) = (&text[..after_brackets + colon], &text[after_brackets + colon + 1..]);
     if port == "*" {
         return Ok((host, PortPattern::Any));
     }
     if port.contains(':') {
-        return Err(Invalid::new(
-            "has too many colons",
-            "put brackets around an IPv6 address: [::1]:8080",
-        ));
+        return Err(Invalid::new("has too many colons", "put brackets around an IPv6 address: [::1]:8080"));
     }
     match port.parse() {
-        Ok(number) if number > 0 && !port.starts_with('+') => {
-            Ok((host, PortPattern::Exact(number)))
-        }
-        _ => Err(Invalid::new(
-            "has no valid port",
-            "write a port from 1 to 65535, or * for any",
-        )),
+        Ok(number) if number > 0 && !port.starts_with('+') => Ok((host, PortPattern::Exact(number))),
+        _ => Err(Invalid::new("has no valid port", "write a port from 1 to 65535, or * for any")),
     }
 }
 
@@ -112,17 +91,10 @@ fn read_host(host: &str) -> Result<HostPattern, Invalid> {
         return Ok(HostPattern::Any);
     }
     if let Some(inner) = host.strip_prefix('[') {
-        let address = inner
-            .strip_suffix(']')
-            .and_then(|inner| inner.parse::<Ipv6Addr>().ok());
+        let address = inner.strip_suffix(']').and_then(|inner| inner.parse::<Ipv6Addr>().ok());
         return address
             .map(|address| HostPattern::Exact(address.to_string()))
-            .ok_or_else(|| {
-                Invalid::new(
-                    "has no valid IPv6 address",
-                    "write it in brackets: [::1]:8080",
-                )
-            });
+            .ok_or_else(|| Invalid::new("has no valid IPv6 address", "write it in brackets: [::1]:8080"));
     }
     let (name, pattern): (_, fn(String) -> HostPattern) = match host.strip_prefix("*.") {
         Some(name) => (name, HostPattern::Suffix),
@@ -136,16 +108,10 @@ fn read_host(host: &str) -> Result<HostPattern, Invalid> {
         ));
     }
     if !name.is_ascii() {
-        return Err(Invalid::new(
-            "has a host that is not ASCII",
-            "write it as DNS does, with xn--",
-        ));
+        return Err(Invalid::new("has a host that is not ASCII", "write it as DNS does, with xn--"));
     }
     let is_label = |label: &str| {
-        !label.is_empty()
-            && label
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+        !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
     };
     if !name.split('.').all(is_label) {
         return Err(Invalid::new("names no valid host", HINT));
@@ -186,10 +152,7 @@ mod tests {
         assert_eq!(https.scheme.as_deref(), Some("https"));
         assert_eq!(https.host, HostPattern::Exact("api.example.com".into()));
         assert_eq!(https.port, PortPattern::Default);
-        assert_eq!(
-            rule("*.example.com:443").host,
-            HostPattern::Suffix("example.com".into())
-        );
+        assert_eq!(rule("*.example.com:443").host, HostPattern::Suffix("example.com".into()));
         assert_eq!(rule("http://127.0.0.1:*").port, PortPattern::Any);
         assert_eq!(rule("*").host, HostPattern::Any);
         assert_eq!(rule("[::1]:8080").host, HostPattern::Exact("::1".into()));

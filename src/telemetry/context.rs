@@ -1,0 +1,73 @@
+//! What identifies a span to others: its ids, its flags and the trace state it carries along.
+
+use super::id::{SpanId, TraceId, write_hex};
+use std::fmt;
+use std::sync::Arc;
+
+/// Bit of the flags that says the trace is recorded.
+pub(crate) const SAMPLED: u8 = 0x01;
+/// Bit of the flags that says the last seven bytes of the trace id are random (level 2).
+pub(crate) const RANDOM: u8 = 0x02;
+
+/// W3C Trace Context of a span, ours or a remote parent's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SpanContext {
+    /// The trace it belongs to.
+    pub(crate) trace_id: TraceId,
+    /// The span itself.
+    pub(crate) span_id: SpanId,
+    /// [`SAMPLED`] and [`RANDOM`]; no other bit is ever set.
+    pub(crate) flags: u8,
+    /// Wire form of `tracestate`, already checked; empty when there is none.
+    pub(crate) trace_state: TraceState,
+}
+
+/// A checked `tracestate`, shared by all spans of a request; making an empty one costs nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TraceState(Option<Arc<str>>);
+
+impl TraceState {
+    /// Takes a text that has passed the grammar's checks.
+    pub(super) fn checked(text: String) -> Self {
+        TraceState((!text.is_empty()).then(|| text.into()))
+    }
+
+    /// The wire form; empty when there is none.
+    pub(crate) fn as_str(&self) -> &str {
+        self.0.as_deref().unwrap_or_default()
+    }
+
+    /// Nothing to send.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+impl fmt::Display for TraceState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl SpanContext {
+    /// Whether the trace is recorded.
+    pub(crate) fn is_sampled(&self) -> bool {
+        self.flags & SAMPLED != 0
+    }
+
+    /// The `traceparent` header of this span, version 00.
+    pub(crate) fn traceparent(&self) -> String {
+        let bytes = self.traceparent_bytes();
+        std::str::from_utf8(&bytes)
+            .expect("hex digits and dashes are ASCII")
+            .to_owned()
+    }
+
+    pub(super) fn traceparent_bytes(&self) -> [u8; 55] {
+        let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+        write_hex(&self.trace_id.0, &mut text[3..35]);
+        write_hex(&self.span_id.0, &mut text[36..52]);
+        write_hex(&[self.flags], &mut text[53..55]);
+        text
+    }
+}

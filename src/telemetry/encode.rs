@@ -1,0 +1,311 @@
+//! A span as OTLP protobuf, written once, straight into the buffer it is sent from.
+//!
+//! Spans are written as entries of `ScopeSpans.spans`, length first, so buffers of several threads can be joined
+//! without another pass. The messages are those of `opentelemetry/proto/trace/v1/trace.proto` and `common.proto`.
+
+use super::context::SpanContext;
+use super::id::SpanId;
+use super::value::Value;
+
+/// Bit of the span flags: it is known whether the parent is remote.
+pub(super) const HAS_IS_REMOTE: u32 = 0x100;
+/// Bit of the span flags: the parent is remote.
+pub(super) const IS_REMOTE: u32 = 0x200;
+
+/// Field keys: the field's number and its wire type, as one byte.
+const fn field(number: u8, wire: u8) -> u8 {
+    number << 3 | wire
+}
+const VARINT: u8 = 0;
+const FIXED64: u8 = 1;
+const BYTES: u8 = 2;
+/// Key of `Span.flags`, field 16 of type fixed32: too large for one byte.
+const FLAGS: [u8; 2] = [0x85, 0x01];
+
+/// `Span.SpanKind`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Server = 2,
+}
+
+/// `Status.StatusCode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Code {
+    Ok = 1,
+    Error = 2,
+}
+
+/// What a span has from its start.
+pub(super) struct Head<'a> {
+    pub(super) context: &'a SpanContext,
+    pub(super) parent: Option<SpanId>,
+    pub(super) parent_is_remote: bool,
+    pub(super) kind: Kind,
+    pub(super) start_unix_nanos: u64,
+    pub(super) end_unix_nanos: u64,
+}
+
+/// A value that is only borrowed.
+#[derive(Clone, Copy)]
+pub(super) enum Borrowed<'a> {
+    Text(&'a str),
+    Bool(bool),
+    Int(i64),
+    Double(f64),
+    Any(&'a Value),
+}
+
+/// Writes one span.
+pub(super) struct SpanWriter<'a> {
+    out: &'a mut Vec<u8>,
+    /// Where the span's fields begin; the length stands before.
+    start: usize,
+}
+
+/// Bytes kept for a span's length: enough for 128 to 16383 bytes, which most spans have.
+const LENGTH_ROOM: usize = 2;
+
+impl<'a> SpanWriter<'a> {
+    /// Starts a span at the end of `out`.
+    pub(super) fn start(out: &'a mut Vec<u8>, head: &Head<'_>) -> Self {
+        out.reserve(1024);
+        out.extend_from_slice(&[field(2, BYTES), 0, 0]);
+        let start = out.len();
+        bytes(out, 1, &head.context.trace_id.0);
+        bytes(out, 2, &head.context.span_id.0);
+        if !head.context.trace_state.is_empty() {
+            bytes(out, 3, head.context.trace_state.as_str().as_bytes());
+        }
+        if let Some(parent) = head.parent {
+            bytes(out, 4, &parent.0);
+        }
+        out.extend_from_slice(&[field(6, VARINT), head.kind as u8]);
+        fixed64(out, 7, head.start_unix_nanos);
+        fixed64(out, 8, head.end_unix_nanos);
+        let remote = if head.parent_is_remote { IS_REMOTE } else { 0 };
+        out.extend_from_slice(&FLAGS);
+        out.extend_from_slice(
+            &(u32::from(head.context.flags) | HAS_IS_REMOTE | remote).to_le_bytes(),
+        );
+        SpanWriter { out, start }
+    }
+
+    /// The name, in up to three parts.
+    pub(super) fn name(&mut self, parts: [&str; 3]) {
+        self.out.push(field(5, BYTES));
+        varint(self.out, parts.iter().map(|part| part.len() as u64).sum());
+        parts
+            .iter()
+            .for_each(|part| self.out.extend_from_slice(part.as_bytes()));
+    }
+
+    /// An attribute; the caller sees to it that keys differ.
+    pub(super) fn attribute(&mut self, key: &str, value: Borrowed<'_>) {
+        attribute(self.out, 9, key, value);
+    }
+
+    /// An event.
+    pub(super) fn event(
+        &mut self,
+        time: u64,
+        name: &str,
+        attributes: &[(Box<str>, Value)],
+        dropped: u32,
+    ) {
+        let attributes_len: usize = attributes
+            .iter()
+            .map(|(key, value)| 1 + with_length(attribute_len(key, Borrowed::Any(value))))
+            .sum();
+        let dropped_len = if dropped > 0 {
+            1 + varint_len(dropped.into())
+        } else {
+            0
+        };
+        let len = 9 + 1 + with_length(name.len()) + attributes_len + dropped_len;
+        self.out.push(field(11, BYTES));
+        varint(self.out, len as u64);
+        fixed64(self.out, 1, time);
+        bytes(self.out, 2, name.as_bytes());
+        for (key, value) in attributes {
+            attribute(self.out, 3, key, Borrowed::Any(value));
+        }
+        count(self.out, 4, dropped);
+    }
+
+    /// The status; not called when it is unset.
+    pub(super) fn status(&mut self, code: Code, message: &str) {
+        let message_len = if message.is_empty() {
+            0
+        } else {
+            1 + with_length(message.len())
+        };
+        self.out.push(field(15, BYTES));
+        varint(self.out, (message_len + 2) as u64);
+        if !message.is_empty() {
+            bytes(self.out, 2, message.as_bytes());
+        }
+        self.out.extend_from_slice(&[field(3, VARINT), code as u8]);
+    }
+
+    /// How many attributes and events were dropped; ends the span.
+    pub(super) fn finish(self, dropped_attributes: u32, dropped_events: u32) {
+        count(self.out, 10, dropped_attributes);
+        count(self.out, 12, dropped_events);
+        let len = self.out.len() - self.start;
+        let mut length = [0; 10];
+        let used = put_varint(&mut length, len as u64);
+        let place = self.start - LENGTH_ROOM;
+        if used == LENGTH_ROOM {
+            self.out[place..self.start].copy_from_slice(&length[..used]);
+        } else {
+            self.out
+                .splice(place..self.start, length[..used].iter().copied());
+        }
+    }
+}
+
+/// Writes the message `KeyValue` as field `number`.
+#[inline]
+pub(super) fn attribute(out: &mut Vec<u8>, number: u8, key: &str, value: Borrowed<'_>) {
+    out.push(field(number, BYTES));
+    varint(out, attribute_len(key, value) as u64);
+    bytes(out, 1, key.as_bytes());
+    out.push(field(2, BYTES));
+    varint(out, value_len(value) as u64);
+    put_value(out, value);
+}
+
+fn attribute_len(key: &str, value: Borrowed<'_>) -> usize {
+    2 + with_length(key.len()) + with_length(value_len(value))
+}
+
+/// Length of the message `AnyValue`; a choice is written even when it holds zero.
+#[inline]
+fn value_len(value: Borrowed<'_>) -> usize {
+    match value {
+        Borrowed::Text(text) => 1 + with_length(text.len()),
+        Borrowed::Bool(_) => 2,
+        Borrowed::Int(int) => 1 + varint_len(int as u64),
+        Borrowed::Double(_) => 9,
+        Borrowed::Any(value) => match value {
+            Value::Text(text) => value_len(Borrowed::Text(text)),
+            Value::Bool(bool) => value_len(Borrowed::Bool(*bool)),
+            Value::Int(int) => value_len(Borrowed::Int(*int)),
+            Value::Double(double) => value_len(Borrowed::Double(*double)),
+            Value::Bytes(bytes) => 1 + with_length(bytes.len()),
+            _ => {
+                1 + with_length(
+                    elements(value)
+                        .map(|element| 1 + with_length(value_len(element)))
+                        .sum(),
+                )
+            }
+        },
+    }
+}
+
+#[inline]
+fn put_value(out: &mut Vec<u8>, value: Borrowed<'_>) {
+    match value {
+        Borrowed::Text(text) => bytes(out, 1, text.as_bytes()),
+        Borrowed::Bool(bool) => out.extend_from_slice(&[field(2, VARINT), bool.into()]),
+        Borrowed::Int(int) => {
+            out.push(field(3, VARINT));
+            varint(out, int as u64);
+        }
+        Borrowed::Double(double) => fixed64(out, 4, double.to_bits()),
+        Borrowed::Any(value) => match value {
+            Value::Text(text) => put_value(out, Borrowed::Text(text)),
+            Value::Bool(bool) => put_value(out, Borrowed::Bool(*bool)),
+            Value::Int(int) => put_value(out, Borrowed::Int(*int)),
+            Value::Double(double) => put_value(out, Borrowed::Double(*double)),
+            Value::Bytes(raw) => bytes(out, 7, raw),
+            _ => {
+                out.push(field(5, BYTES));
+                let len: usize = elements(value)
+                    .map(|element| 1 + with_length(value_len(element)))
+                    .sum();
+                varint(out, len as u64);
+                for element in elements(value) {
+                    out.push(field(1, BYTES));
+                    varint(out, value_len(element) as u64);
+                    put_value(out, element);
+                }
+            }
+        },
+    }
+}
+
+/// The elements of an array; none for a value that is not one.
+fn elements(value: &Value) -> impl Iterator<Item = Borrowed<'_>> {
+    let len = match value {
+        Value::Texts(texts) => texts.len(),
+        Value::Bools(bools) => bools.len(),
+        Value::Ints(ints) => ints.len(),
+        Value::Doubles(doubles) => doubles.len(),
+        _ => 0,
+    };
+    (0..len).map(move |at| match value {
+        Value::Texts(texts) => Borrowed::Text(&texts[at]),
+        Value::Bools(bools) => Borrowed::Bool(bools[at]),
+        Value::Ints(ints) => Borrowed::Int(ints[at]),
+        Value::Doubles(doubles) => Borrowed::Double(doubles[at]),
+        _ => Borrowed::Any(value),
+    })
+}
+
+/// A length-delimited field.
+#[inline]
+pub(super) fn bytes(out: &mut Vec<u8>, number: u8, value: &[u8]) {
+    out.push(field(number, BYTES));
+    varint(out, value.len() as u64);
+    out.extend_from_slice(value);
+}
+
+fn fixed64(out: &mut Vec<u8>, number: u8, value: u64) {
+    out.push(field(number, FIXED64));
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+/// A counter field, left out when zero.
+fn count(out: &mut Vec<u8>, number: u8, value: u32) {
+    if value > 0 {
+        out.push(field(number, VARINT));
+        varint(out, value.into());
+    }
+}
+
+#[inline]
+fn varint(out: &mut Vec<u8>, value: u64) {
+    if value < 0x80 {
+        out.push(value as u8); // nearly all lengths
+    } else {
+        let mut bytes = [0; 10];
+        let used = put_varint(&mut bytes, value);
+        out.extend_from_slice(&bytes[..used]);
+    }
+}
+
+fn put_varint(bytes: &mut [u8; 10], mut value: u64) -> usize {
+    let mut used = 0;
+    while value >= 0x80 {
+        bytes[used] = value as u8 | 0x80;
+        value >>= 7;
+        used += 1;
+    }
+    bytes[used] = value as u8;
+    used + 1
+}
+
+/// Bytes of `value` as a varint.
+pub(super) fn varint_len(value: u64) -> usize {
+    (64 - (value | 1).leading_zeros()).div_ceil(7) as usize
+}
+
+/// Bytes of a length-delimited field's length and content.
+pub(super) fn with_length(len: usize) -> usize {
+    varint_len(len as u64) + len
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,150 @@
+//! Tells the operator about the endpoint without filling the log: the first failure, one line a minute, the recovery.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Time between two lines about the same trouble.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// The state of an endpoint as far as it was told.
+pub(super) struct Health {
+    /// For people: no credentials, no query.
+    endpoint: String,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    failing_since: Option<Instant>,
+    failures: u64,
+    /// This failure was told, so its end must be.
+    told: bool,
+    last_failure_line: Option<Instant>,
+    last_rejection_line: Option<Instant>,
+}
+
+impl Health {
+    pub(super) fn new(endpoint: String) -> Self {
+        Health {
+            endpoint,
+            state: Mutex::default(),
+        }
+    }
+
+    /// An attempt failed at `now`; so far, `dropped` spans are lost.
+    pub(super) fn failed(&self, now: Instant, error: &str, dropped: u64) {
+        let mut state = self.state();
+        let since = *state.failing_since.get_or_insert(now);
+        state.failures += 1;
+        if !is_due(&mut state.last_failure_line, now) {
+            return;
+        }
+        let endpoint = &self.endpoint;
+        if std::mem::replace(&mut state.told, true) {
+            let (failures, seconds) = (state.failures, (now - since).as_secs());
+            tracing::warn!(
+                endpoint,
+                error,
+                failures,
+                dropped,
+                "cannot export spans for {seconds} s now"
+            );
+        } else {
+            tracing::warn!(
+                endpoint,
+                error,
+                dropped,
+                "cannot export spans; requests are not affected, and what follows is told once a minute"
+            );
+        }
+    }
+
+    /// A batch arrived at `now`; the endpoint refused `rejected` of its spans.
+    pub(super) fn arrived(&self, now: Instant, rejected: u32, message: &str) {
+        let mut state = self.state();
+        let endpoint = &self.endpoint;
+        state.failures = 0;
+        if let Some(since) = state.failing_since.take()
+            && std::mem::take(&mut state.told)
+        {
+            tracing::info!(
+                endpoint,
+                "spans are exported again, after {} s",
+                (now - since).as_secs()
+            );
+        }
+        if (rejected > 0 || !message.is_empty()) && is_due(&mut state.last_rejection_line, now) {
+            tracing::warn!(
+                endpoint,
+                rejected,
+                message,
+                "the endpoint has something to say about a batch"
+            );
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_due(last: &mut Option<Instant>, now: Instant) -> bool {
+    let due = last.is_none_or(|last| now.duration_since(last) >= EVERY);
+    if due {
+        *last = Some(now);
+    }
+    due
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::tests::logged;
+
+    #[test]
+    fn the_first_failure_is_told_then_one_a_minute_then_the_recovery() {
+        let health = Health::new("http://c:4318/v1/traces".into());
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let first = logged(|| health.failed(at(0), "connection refused", 0));
+        assert!(
+            first.contains("WARN") && first.contains("connection refused"),
+            "{first}"
+        );
+        assert!(first.contains("http://c:4318/v1/traces"), "{first}");
+        assert_eq!(
+            logged(|| (1..60).for_each(|n| health.failed(at(n), "refused", n))),
+            ""
+        );
+        let second = logged(|| health.failed(at(60), "refused", 99));
+        assert!(
+            second.contains("for 60 s now") && second.contains("dropped=99"),
+            "{second}"
+        );
+        assert!(second.contains("failures=61"), "{second}");
+        let recovery = logged(|| health.arrived(at(70), 0, ""));
+        assert!(
+            recovery.contains("INFO") && recovery.contains("after 70 s"),
+            "{recovery}"
+        );
+        assert_eq!(logged(|| health.arrived(at(71), 0, "")), "");
+    }
+
+    #[test]
+    fn an_endpoint_that_comes_and_goes_does_not_fill_the_log() {
+        let health = Health::new("http://c/".into());
+        let start = Instant::now();
+        let lines = logged(|| {
+            for n in 0..600u64 {
+                let now = start + Duration::from_millis(n * 99);
+                health.failed(now, "refused", 0);
+                health.arrived(now, 1, "too old");
+            }
+        });
+        assert_eq!(
+            lines.lines().count(),
+            3,
+            "one failure, its end, one rejection: {lines}"
+        );
+    }
+}

@@ -1,0 +1,148 @@
+//! The exporter: a thread with a runtime of its own, so that neither the server's load nor its shutdown stops it.
+
+mod batch;
+mod console;
+mod health;
+mod otlp;
+
+use super::pipeline::Pipeline;
+use crate::config;
+use anyhow::Context;
+use std::io::{self, IsTerminal};
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::runtime;
+use tokio::sync::watch;
+
+/// Time to flush when the handle is dropped without a shutdown.
+const DROP_GRACE: Duration = Duration::from_secs(1);
+/// How much later than its deadline a shutdown still waits for the exporter's last word.
+const ANSWER_GRACE: Duration = Duration::from_millis(100);
+
+/// Where spans go.
+pub(super) enum Target {
+    Otlp(Box<otlp::Settings>),
+    Console(console::Printer),
+}
+
+/// Handle on the exporter's thread.
+pub(super) struct Exporter {
+    stop: watch::Sender<Option<Instant>>,
+    /// Answers when the thread is done; taken by the first shutdown.
+    done: Mutex<Option<Receiver<()>>>,
+}
+
+/// The exporter's view of the shutdown.
+#[derive(Clone)]
+struct Stop(watch::Receiver<Option<Instant>>);
+
+impl Target {
+    /// What the settings ask for; `None` turns telemetry off.
+    pub(super) fn of(otel: &config::Otel, component: &str) -> Option<Self> {
+        match otel.exporter {
+            config::Exporter::None => None,
+            config::Exporter::Console => {
+                let colour = io::stderr().is_terminal()
+                    && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+                Some(Target::Console(console::Printer::new(io::stderr(), colour)))
+            }
+            config::Exporter::Otlp => {
+                let endpoint = otel.endpoint.as_ref()?;
+                Some(Target::Otlp(Box::new(otlp::Settings::new(
+                    otel, endpoint, component,
+                ))))
+            }
+        }
+    }
+
+    /// Prints to `out`, without colour.
+    #[cfg(test)]
+    pub(super) fn console(out: impl io::Write + Send + 'static) -> Self {
+        Target::Console(console::Printer::new(out, false))
+    }
+
+    /// Spans that make a batch; what is printed for people does not wait for others.
+    pub(super) fn batch_size(&self, otel: &config::Otel) -> usize {
+        match self {
+            Target::Otlp(_) => otel.batch.max_export_batch_size,
+            Target::Console(_) => 1,
+        }
+    }
+}
+
+impl Exporter {
+    /// Starts the thread.
+    pub(super) fn start(target: Target, pipeline: &Arc<Pipeline>) -> anyhow::Result<Self> {
+        let (stop, stopped) = watch::channel(None);
+        let (started, is_started) = mpsc::sync_channel(1);
+        let (finished, done) = mpsc::sync_channel(1);
+        let pipeline = Arc::clone(pipeline);
+        std::thread::Builder::new()
+            .name("pounce-telemetry".to_owned())
+            .spawn(move || {
+                // Made here, because a runtime must not be dropped on a thread of another one.
+                let built = runtime::Builder::new_current_thread().enable_all().build();
+                let runtime = match built {
+                    Ok(runtime) => runtime,
+                    Err(error) => return drop(started.send(Err(error))),
+                };
+                let _gone = started.send(Ok(()));
+                let stop = Stop(stopped);
+                runtime.block_on(async {
+                    match target {
+                        Target::Otlp(settings) => otlp::run(*settings, &pipeline, stop).await,
+                        Target::Console(printer) => console::run(printer, &pipeline, stop).await,
+                    }
+                });
+                // A name lookup that hangs must not hold up the shutdown.
+                runtime.shutdown_background();
+                let _gone = finished.send(());
+            })
+            .context("cannot start the thread of the telemetry exporter")?;
+        is_started
+            .recv()
+            .context("the thread of the telemetry exporter died")?
+            .context("cannot start the runtime of the telemetry exporter")?;
+        Ok(Exporter {
+            stop,
+            done: Mutex::new(Some(done)),
+        })
+    }
+
+    /// No exporter: spans stay in the pipeline.
+    #[cfg(test)]
+    pub(super) fn none() -> Self {
+        Exporter {
+            stop: watch::channel(None).0,
+            done: Mutex::new(None),
+        }
+    }
+
+    /// Flushes and stops, by `deadline` at the latest; afterwards every span is accounted for.
+    pub(super) fn shutdown(&self, pipeline: &Pipeline, deadline: Instant) {
+        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(done) = done.take() {
+            self.stop.send_replace(Some(deadline));
+            // An error means that the thread is stuck or gone: what it holds is then lost, and counted below.
+            let _late = done
+                .recv_timeout(deadline.saturating_duration_since(Instant::now()) + ANSWER_GRACE);
+            pipeline.settle();
+        }
+    }
+}
+
+impl Stop {
+    /// Waits for the shutdown; gives its deadline.
+    async fn stopped(&mut self) -> Instant {
+        match self.0.wait_for(Option::is_some).await {
+            Ok(deadline) => (*deadline).unwrap_or_else(Instant::now),
+            Err(_handle_dropped) => Instant::now() + DROP_GRACE,
+        }
+    }
+
+    /// Whether the shutdown has begun.
+    fn is_stopping(&self) -> bool {
+        self.0.borrow().is_some() || self.0.has_changed().is_err()
+    }
+}

@@ -1,0 +1,146 @@
+//! Over TLS, and what answers mean.
+
+use super::*;
+use std::time::UNIX_EPOCH;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+/// An endpoint for `localhost` that answers 200, and the authority that vouches for it.
+async fn endpoint() -> (Uri, RootCertStore) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            if let Ok(mut stream) = acceptor.accept(stream).await {
+                let _request = stream.read(&mut [0; 4096]).await;
+                let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+                let _gone = stream.write_all(answer).await;
+            }
+        }
+    });
+    (
+        format!("https://localhost:{port}/v1/traces")
+            .parse()
+            .unwrap(),
+        roots,
+    )
+}
+
+async fn post(url: &Uri, roots: RootCertStore) -> Result<Accepted, Failed> {
+    let client = Client::with_roots(url, &[], Some(Duration::from_secs(10)), roots);
+    client.post(Bytes::from_static(b"spans")).await
+}
+
+#[tokio::test]
+async fn a_trusted_endpoint_is_spoken_to_over_tls() {
+    let (url, roots) = endpoint().await;
+    let accepted = post(&url, roots).await.unwrap();
+    assert_eq!(
+        accepted,
+        Accepted {
+            rejected: 0,
+            message: String::new()
+        }
+    );
+}
+
+#[tokio::test]
+async fn an_endpoint_that_nobody_vouches_for_gets_nothing() {
+    let (url, _) = endpoint().await;
+    let (_, of_another) = endpoint().await;
+    let failed = post(&url, of_another).await.unwrap_err();
+    assert!(
+        failed.error.contains("certificate"),
+        "the cause is told: {}",
+        failed.error
+    );
+    assert!(failed.retry && !failed.answered);
+}
+
+#[tokio::test]
+async fn a_refused_connection_is_told_with_its_cause() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap())
+        .parse()
+        .unwrap();
+    drop(listener);
+    let failed = post(&url, RootCertStore::empty()).await.unwrap_err();
+    assert!(
+        failed.error.contains("Connection refused"),
+        "{}",
+        failed.error
+    );
+}
+
+#[test]
+fn the_endpoint_is_shown_without_secrets() {
+    for (url, shown) in [
+        (
+            "http://localhost:4318/v1/traces",
+            "http://localhost:4318/v1/traces",
+        ),
+        (
+            "https://u:p@example.com/v1/traces?key=secret",
+            "https://example.com/v1/traces",
+        ),
+    ] {
+        assert_eq!(for_people(&url.parse().unwrap()), shown);
+    }
+}
+
+#[test]
+fn retry_after_is_seconds_or_a_moment() {
+    let read = |value: &str| {
+        let mut headers = HeaderMap::new();
+        headers.insert(RETRY_AFTER, HeaderValue::from_str(value).unwrap());
+        retry_after(&headers)
+    };
+    assert_eq!(read("7"), Some(Duration::from_secs(7)));
+    assert_eq!(read("soon"), None);
+    assert_eq!(read("-1"), None);
+    assert_eq!(
+        read(&httpdate::fmt_http_date(UNIX_EPOCH)),
+        Some(Duration::ZERO)
+    );
+    let future = SystemTime::now() + Duration::from_secs(100);
+    let wait = read(&httpdate::fmt_http_date(future)).unwrap();
+    assert!((95..=100).contains(&wait.as_secs()), "{wait:?}");
+}
+
+#[test]
+fn an_explanation_is_shown_short_and_on_one_line() {
+    let headers = |kind: &'static str| {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        headers
+    };
+    assert_eq!(
+        shown(&headers("text/plain"), b" no\n\x1b[2Jway "),
+        Some("no\\n\\u{1b}[2Jway".into())
+    );
+    let status = RpcStatus {
+        message: "bad token".into(),
+    }
+    .encode_to_vec();
+    assert_eq!(
+        shown(&headers("application/x-protobuf"), &status),
+        Some("bad token".into())
+    );
+    assert_eq!(shown(&headers("text/html"), b"<html>"), None);
+    assert_eq!(
+        shown(&headers("text/plain"), &[b'x'; 9999]).map(|text| text.len()),
+        Some(MAX_SHOWN)
+    );
+}

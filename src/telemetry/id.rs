@@ -1,0 +1,177 @@
+//! Trace and span ids: their types, their text form and a fast random source that never gives zero.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+
+/// Id of a trace; 16 bytes, never all zero once it is in a [`SpanContext`](super::SpanContext).
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct TraceId(pub(crate) [u8; 16]);
+
+/// Id of a span; 8 bytes, never all zero once it is in a [`SpanContext`](super::SpanContext).
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct SpanId(pub(crate) [u8; 8]);
+
+impl TraceId {
+    /// A new random id.
+    pub(crate) fn random() -> Self {
+        with_source(|source| {
+            let (high, low) = (source.high.u64(..), source.low.u64(1..));
+            TraceId(((u128::from(high) << 64) | u128::from(low)).to_be_bytes())
+        })
+    }
+
+    /// The 56 bits that level 2 of Trace Context calls random; samplers decide on them.
+    pub(crate) fn randomness(self) -> u64 {
+        (u128::from_be_bytes(self.0) & 0x00ff_ffff_ffff_ffff) as u64
+    }
+
+    /// All zero, which no trace may have.
+    pub(crate) fn is_zero(self) -> bool {
+        self.0 == [0; 16]
+    }
+}
+
+impl SpanId {
+    /// A new random id.
+    pub(crate) fn random() -> Self {
+        with_source(|source| SpanId(source.low.u64(1..).to_be_bytes()))
+    }
+
+    /// All zero, which no span may have.
+    pub(crate) fn is_zero(self) -> bool {
+        self.0 == [0; 8]
+    }
+}
+
+/// Two generators, because one has only 64 bits of state: ids of a large fleet would then meet by chance.
+struct Source {
+    high: fastrand::Rng,
+    low: fastrand::Rng,
+}
+
+fn with_source<T>(take: impl FnOnce(&mut Source) -> T) -> T {
+    thread_local! {
+        // Each `RandomState` holds keys from the operating system, so a hash under it is a good seed.
+        static SOURCE: RefCell<Source> = RefCell::new(Source {
+            high: fastrand::Rng::with_seed(RandomState::new().hash_one("high")),
+            low: fastrand::Rng::with_seed(RandomState::new().hash_one("low")),
+        });
+    }
+    SOURCE.with_borrow_mut(take)
+}
+
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
+/// Writes `bytes` as lower-case hex into `out`, which is twice as long.
+pub(super) fn write_hex(bytes: &[u8], out: &mut [u8]) {
+    for (byte, pair) in bytes.iter().zip(out.chunks_exact_mut(2)) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
+}
+
+/// Reads exactly `N` bytes of lower-case hex; upper case, signs and any other length are refused.
+pub(super) fn read_hex<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
+    if text.len() != 2 * N {
+        return None;
+    }
+    let mut bytes = [0; N];
+    let mut seen = 0;
+    for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
+        let (high, low) = (NIBBLES[usize::from(pair[0])], NIBBLES[usize::from(pair[1])]);
+        seen |= high | low;
+        *byte = high << 4 | (low & 15);
+    }
+    (seen < 16).then_some(bytes)
+}
+
+/// Value of each lower-case hex digit; 0xff for every other byte.
+const NIBBLES: [u8; 256] = {
+    let mut table = [0xff; 256];
+    let mut value = 0;
+    while value < 16 {
+        table[DIGITS[value] as usize] = value as u8;
+        value += 1;
+    }
+    table
+};
+
+macro_rules! hex_text {
+    ($id:ident, $digits:literal) => {
+        impl fmt::Display for $id {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let mut text = [0; $digits];
+                write_hex(&self.0, &mut text);
+                f.pad(std::str::from_utf8(&text).expect("hex digits are ASCII"))
+            }
+        }
+        impl fmt::Debug for $id {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+        impl $id {
+            /// Reads the lower-case hex form; `None` for anything else, and for zero.
+            pub(crate) fn from_hex(text: &[u8]) -> Option<Self> {
+                read_hex(text).map($id).filter(|id| !id.is_zero())
+            }
+        }
+    };
+}
+hex_text!(TraceId, 32);
+hex_text!(SpanId, 16);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn ids_differ_on_all_threads() {
+        let make = || {
+            (0..10_000)
+                .map(|_| (TraceId::random(), SpanId::random()))
+                .collect::<Vec<_>>()
+        };
+        let threads = [std::thread::spawn(make), std::thread::spawn(make)];
+        let all: Vec<_> = threads
+            .into_iter()
+            .flat_map(|t| t.join().unwrap())
+            .collect();
+        assert_eq!(
+            all.iter()
+                .map(|(trace, _)| *trace)
+                .collect::<HashSet<_>>()
+                .len(),
+            20_000
+        );
+        assert_eq!(
+            all.iter()
+                .map(|(_, span)| *span)
+                .collect::<HashSet<_>>()
+                .len(),
+            20_000
+        );
+        assert!(
+            all.iter()
+                .all(|(trace, span)| !trace.is_zero() && !span.is_zero())
+        );
+    }
+
+    #[test]
+    fn text_is_lower_case_and_padded_with_zeros() {
+        let id = SpanId([0, 1, 0xab, 0, 0, 0, 0, 0xff]);
+        assert_eq!(id.to_string(), "0001ab00000000ff");
+        assert_eq!(SpanId::from_hex(b"0001ab00000000ff"), Some(id));
+        for wrong in [
+            &b"0001AB00000000ff"[..],
+            b"001ab00000000ff",
+            b"+001ab00000000ff",
+            b"0000000000000000",
+            b"",
+        ] {
+            assert_eq!(SpanId::from_hex(wrong), None);
+        }
+    }
+}

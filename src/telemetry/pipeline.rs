@@ -1,0 +1,217 @@
+//! The buffers between requests and the exporter: bounded by spans and by bytes, and never in a request's way.
+//!
+//! A span is encoded straight into the buffer of its thread (a *shard*), under a lock that only the exporter shares.
+//! Full shards spill into others; when all are full, the span is dropped and counted.
+
+use super::counters::{Counters, Totals};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+
+/// Bytes that all shards may hold together; half a kilobyte a span makes this 65 thousand spans.
+const MAX_BYTES: usize = 32 * 1024 * 1024;
+/// More shards than this only make draining slower.
+const MAX_SHARDS: usize = 64;
+
+/// Where ended spans wait for the exporter.
+pub(super) struct Pipeline {
+    shards: Box<[Padded<Mutex<Shard>>]>,
+    /// Spans one shard adds to `pending` at a time.
+    step: u32,
+    /// Spans that make a batch.
+    batch: usize,
+    /// Spans that wait, up to `step - 1` of each shard not yet counted.
+    pending: Padded<AtomicUsize>,
+    /// A span was dropped since the last look.
+    was_full: AtomicBool,
+    /// Tells the exporter that a batch is there.
+    pub(super) batch_ready: Notify,
+    pub(super) counters: Counters,
+}
+
+/// Keeps neighbours off each other's cache lines (two, because processors fetch pairs).
+#[repr(align(128))]
+struct Padded<T>(T);
+
+#[derive(Default)]
+struct Shard {
+    bytes: Vec<u8>,
+    /// Bytes of whole spans; what is beyond is of one that did not fit, or whose encoding panicked.
+    valid: usize,
+    spans: u32,
+    uncounted: u32,
+    /// Spans ever taken in.
+    taken: u64,
+    max_spans: u32,
+    max_bytes: usize,
+    closed: bool,
+}
+
+/// Encoded spans, one after another, as entries of `ScopeSpans.spans`.
+#[derive(Debug)]
+pub(super) struct Chunk {
+    pub(super) bytes: Vec<u8>,
+    pub(super) spans: u32,
+}
+
+enum Pushed {
+    /// Holds how many more spans wait than the exporter was told.
+    Yes(u32),
+    Full,
+    Closed,
+}
+
+impl Pipeline {
+    /// Buffers for `max_spans`, which tell the exporter when about `batch` spans wait.
+    pub(super) fn new(max_spans: usize, batch: usize) -> Self {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Self::with_shards(threads.min(MAX_SHARDS), max_spans, batch, MAX_BYTES)
+    }
+
+    fn with_shards(count: usize, max_spans: usize, batch: usize, max_bytes: usize) -> Self {
+        let max_spans = max_spans.max(1);
+        let (count, batch) = (count.clamp(1, max_spans), batch.clamp(1, max_spans));
+        let shard = |at| Shard {
+            max_spans: u32::try_from(max_spans / count + usize::from(at < max_spans % count))
+                .unwrap_or(u32::MAX),
+            max_bytes: max_bytes / count,
+            ..Shard::default()
+        };
+        Pipeline {
+            shards: (0..count).map(|at| Padded(Mutex::new(shard(at)))).collect(),
+            // An eighth of a batch may wait uncounted: a shared counter that each span writes would cost more.
+            step: u32::try_from(batch / (8 * count))
+                .unwrap_or(u32::MAX)
+                .max(1),
+            batch,
+            pending: Padded(AtomicUsize::new(0)),
+            was_full: AtomicBool::new(false),
+            batch_ready: Notify::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Takes in one span, which `encode` appends to the buffer; it is called again if it does not fit there.
+    pub(super) fn push(&self, encode: impl Fn(&mut Vec<u8>)) {
+        let own = thread_slot() % self.shards.len();
+        for at in (own..self.shards.len()).chain(0..own) {
+            let mut shard = lock(&self.shards[at].0);
+            match shard.push(self.step, &encode) {
+                Pushed::Yes(0) => return,
+                Pushed::Yes(more) => {
+                    // Before the lock is given back, so that a drain never takes off what was not yet added.
+                    let before = self.pending.0.fetch_add(more as usize, Relaxed);
+                    drop(shard);
+                    if before < self.batch && before + more as usize >= self.batch {
+                        self.batch_ready.notify_one();
+                    }
+                    return;
+                }
+                Pushed::Closed => return Counters::add(&self.counters.shutdown, 1u32),
+                Pushed::Full => {}
+            }
+        }
+        // Uncounted spans can fill a queue that is no larger than a batch while the exporter sleeps.
+        if !self.was_full.swap(true, Relaxed) {
+            self.batch_ready.notify_one();
+        }
+        Counters::add(&self.counters.queue_full, 1u32);
+    }
+
+    /// Whether to drain now: a batch waits, or the buffers were full.
+    pub(super) fn is_due(&self) -> bool {
+        self.was_full.swap(false, Relaxed) || self.pending.0.load(Relaxed) >= self.batch
+    }
+
+    /// Closes the buffers and counts every span that has not arrived as dropped at shutdown.
+    pub(super) fn settle(&self) {
+        drop(self.drain(true));
+        let Totals {
+            ended,
+            exported,
+            rejected,
+            dropped,
+            ..
+        } = self.totals();
+        Counters::add(
+            &self.counters.shutdown,
+            ended.saturating_sub(exported + rejected + dropped.spans()),
+        );
+    }
+
+    /// Takes all that waits. With `close`, spans that come later are dropped and counted.
+    pub(super) fn drain(&self, close: bool) -> Vec<Chunk> {
+        let mut chunks = Vec::new();
+        for shard in &self.shards {
+            // The next buffer is made here, so that a request does not have to.
+            let spare = Vec::with_capacity(lock(&shard.0).valid);
+            let mut shard = lock(&shard.0);
+            shard.closed |= close;
+            let valid = std::mem::take(&mut shard.valid);
+            shard.bytes.truncate(valid);
+            let chunk = Chunk {
+                bytes: std::mem::replace(&mut shard.bytes, spare),
+                spans: shard.spans,
+            };
+            let counted = shard.spans - shard.uncounted;
+            (shard.spans, shard.uncounted) = (0, 0);
+            self.pending.0.fetch_sub(counted as usize, Relaxed);
+            drop(shard);
+            if chunk.spans > 0 {
+                chunks.push(chunk);
+            }
+        }
+        chunks
+    }
+
+    /// What became of all spans so far.
+    pub(super) fn totals(&self) -> Totals {
+        // Spans refused after the close are counted as dropped at shutdown, and have ended too.
+        let taken = self.shards.iter().map(|shard| lock(&shard.0).taken).sum();
+        self.counters.totals(taken)
+    }
+}
+
+impl Shard {
+    fn push(&mut self, step: u32, encode: &impl Fn(&mut Vec<u8>)) -> Pushed {
+        if self.closed {
+            self.taken += 1;
+            return Pushed::Closed;
+        }
+        if self.spans >= self.max_spans {
+            return Pushed::Full;
+        }
+        self.bytes.truncate(self.valid);
+        encode(&mut self.bytes);
+        if self.bytes.len() > self.max_bytes {
+            return Pushed::Full;
+        }
+        self.valid = self.bytes.len();
+        self.taken += 1;
+        self.spans += 1;
+        self.uncounted += 1;
+        Pushed::Yes(if self.uncounted >= step {
+            std::mem::take(&mut self.uncounted)
+        } else {
+            0
+        })
+    }
+}
+
+/// A shard whose holder panicked is still whole, see `Shard::valid`.
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A number of the calling thread, small and dense, so that threads spread over the shards evenly.
+fn thread_slot() -> usize {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    thread_local! {
+        static SLOT: Cell<usize> = Cell::new(NEXT.fetch_add(1, Relaxed) as usize);
+    }
+    SLOT.get()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+//! What a server span says about the outcome: response, failure, phases and the guest's own attributes.
+//!
+//! Status code, sizes and everything under `pounce.` are what the host saw; what a guest says of them is left out.
+
+use super::encode::{Borrowed, SpanWriter};
+use super::semconv;
+use super::server_span::{Late, Phases};
+use super::value::Status;
+use crate::config::Semconv;
+use http::StatusCode;
+use std::time::Duration;
+
+/// The outcome as the host sees it.
+#[derive(Default)]
+pub(super) struct Response {
+    /// Of the head that was sent, if one was.
+    pub(super) status: Option<StatusCode>,
+    pub(super) failure: Option<Failure>,
+    pub(super) phases: Phases,
+}
+
+/// Why the host failed the request.
+pub(super) struct Failure {
+    pub(super) error_type: Box<str>,
+    pub(super) message: Box<str>,
+}
+
+impl Phases {
+    /// Takes over what `more` knows.
+    pub(super) fn add(&mut self, more: Phases) {
+        self.reused = more.reused.or(self.reused);
+        self.queue = more.queue.or(self.queue);
+        self.instantiate = more.instantiate.or(self.instantiate);
+        self.cpu = more.cpu.or(self.cpu);
+        self.memory_peak = more.memory_peak.or(self.memory_peak);
+    }
+}
+
+/// The status of the span. The host's Error stands above a guest's Ok, and below a guest's Error.
+pub(super) fn status(late: &Late, profile: Semconv) -> Status {
+    let Response {
+        status, failure, ..
+    } = &late.response;
+    match (&late.status, failure) {
+        (Status::Error(message), _) => Status::Error(message.clone()),
+        (_, Some(failure)) => Status::Error(failure.message.to_string()),
+        // The code says it: no description.
+        _ if status.is_some_and(|status| status.is_server_error()) => Status::Error(String::new()),
+        (Status::Ok, None) => Status::Ok,
+        (Status::Unset, None)
+            if profile == Semconv::Compat && status.is_some_and(|status| status.as_u16() < 500) =>
+        {
+            Status::Ok
+        }
+        (Status::Unset, None) => Status::Unset,
+    }
+}
+
+/// Writes the attributes that are known at the end, then the guest's.
+pub(super) fn write(
+    late: &Late,
+    profile: Semconv,
+    body_bytes_sent: u64,
+    component: &str,
+    span: &mut SpanWriter<'_>,
+) {
+    let Response {
+        status,
+        failure,
+        phases,
+    } = &late.response;
+    let legacy = profile != Semconv::Http;
+    if let Some(route) = &late.route {
+        span.attribute(semconv::HTTP_ROUTE, Borrowed::Text(route));
+    }
+    if let Some(status) = status {
+        let (code, sent) = (
+            Borrowed::Int(status.as_u16().into()),
+            Borrowed::Int(body_bytes_sent as i64),
+        );
+        span.attribute(semconv::HTTP_RESPONSE_STATUS_CODE, code);
+        span.attribute(semconv::HTTP_RESPONSE_BODY_SIZE, sent);
+        if legacy {
+            span.attribute(semconv::HTTP_STATUS_CODE, code);
+            span.attribute(semconv::HTTP_RESPONSE_CONTENT_LENGTH, sent);
+        }
+    }
+    let mut guests_error = false;
+    match (failure, status) {
+        (Some(failure), _) => {
+            span.attribute(semconv::ERROR_TYPE, Borrowed::Text(&failure.error_type))
+        }
+        // A type that the guest gives says more than the code.
+        _ if late.attributes.has(semconv::ERROR_TYPE) => guests_error = true,
+        (None, Some(status)) if status.is_server_error() => {
+            span.attribute(semconv::ERROR_TYPE, Borrowed::Text(status.as_str()));
+        }
+        _ => {}
+    }
+    span.attribute(semconv::POUNCE_COMPONENT, Borrowed::Text(component));
+    write_phases(phases, span);
+    for (key, value) in &late.attributes.list {
+        if !is_hosts(key) || (guests_error && &**key == semconv::ERROR_TYPE) {
+            span.attribute(key, Borrowed::Any(value));
+        }
+    }
+}
+
+fn write_phases(phases: &Phases, span: &mut SpanWriter<'_>) {
+    if let Some(reused) = phases.reused {
+        span.attribute(semconv::POUNCE_INSTANCE_REUSED, Borrowed::Bool(reused));
+    }
+    for (key, duration) in [
+        (semconv::POUNCE_QUEUE_DURATION, phases.queue),
+        (semconv::POUNCE_INSTANTIATE_DURATION, phases.instantiate),
+        (semconv::POUNCE_GUEST_CPU_TIME, phases.cpu),
+    ] {
+        if let Some(seconds) = duration.as_ref().map(Duration::as_secs_f64) {
+            span.attribute(key, Borrowed::Double(seconds));
+        }
+    }
+    if let Some(peak) = phases.memory_peak {
+        span.attribute(
+            semconv::POUNCE_GUEST_MEMORY_PEAK,
+            Borrowed::Int(peak as i64),
+        );
+    }
+}
+
+/// Keys that no guest can set.
+pub(super) fn is_reserved(key: &str) -> bool {
+    key.starts_with("pounce.")
+}
+
+/// Keys that the host writes at the end, whatever a guest has set.
+fn is_hosts(key: &str) -> bool {
+    matches!(
+        key,
+        semconv::HTTP_RESPONSE_STATUS_CODE
+            | semconv::HTTP_RESPONSE_BODY_SIZE
+            | semconv::HTTP_STATUS_CODE
+            | semconv::HTTP_RESPONSE_CONTENT_LENGTH
+            | semconv::HTTP_ROUTE
+            | semconv::ERROR_TYPE
+    )
+}

@@ -1,0 +1,53 @@
+//! Every attribute and event name that we write, in one place.
+//!
+//! Names come from the `opentelemetry-semantic-conventions` crate wherever it has them; those of our own begin with
+//! `pounce.`.
+
+pub(super) use legacy::*;
+pub(super) use opentelemetry_semantic_conventions::SCHEMA_URL;
+pub(super) use opentelemetry_semantic_conventions::attribute::{
+    CLIENT_ADDRESS, ERROR_TYPE, EXCEPTION_MESSAGE, EXCEPTION_STACKTRACE, EXCEPTION_TYPE,
+    HTTP_REQUEST_BODY_SIZE, HTTP_REQUEST_METHOD, HTTP_REQUEST_METHOD_ORIGINAL,
+    HTTP_RESPONSE_BODY_SIZE, HTTP_RESPONSE_STATUS_CODE, HTTP_ROUTE, NETWORK_PEER_ADDRESS,
+    NETWORK_PEER_PORT, NETWORK_PROTOCOL_VERSION, SERVER_ADDRESS, SERVER_PORT, SERVICE_INSTANCE_ID,
+    SERVICE_NAME, TELEMETRY_SDK_LANGUAGE, TELEMETRY_SDK_NAME, TELEMETRY_SDK_VERSION, URL_PATH,
+    URL_QUERY, URL_SCHEME, USER_AGENT_ORIGINAL,
+};
+
+/// The names of before the HTTP conventions, which the profiles `compat` and `http/dup` write as well.
+#[allow(deprecated, reason = "old names are deprecated, and wanted here")]
+mod legacy {
+    use opentelemetry_semantic_conventions::attribute;
+
+    pub(in crate::telemetry) const HTTP_HOST: &str = attribute::HTTP_HOST;
+    pub(in crate::telemetry) const HTTP_METHOD: &str = attribute::HTTP_METHOD;
+    pub(in crate::telemetry) const HTTP_RESPONSE_CONTENT_LENGTH: &str =
+        attribute::HTTP_RESPONSE_CONTENT_LENGTH;
+    pub(in crate::telemetry) const HTTP_SCHEME: &str = attribute::HTTP_SCHEME;
+    pub(in crate::telemetry) const HTTP_STATUS_CODE: &str = attribute::HTTP_STATUS_CODE;
+    pub(in crate::telemetry) const HTTP_TARGET: &str = attribute::HTTP_TARGET;
+    pub(in crate::telemetry) const NET_HOST_PORT: &str = attribute::NET_HOST_PORT;
+}
+
+/// The component that served the request.
+pub(super) const POUNCE_COMPONENT: &str = "pounce.component";
+/// Whether the instance had served requests before.
+pub(super) const POUNCE_INSTANCE_REUSED: &str = "pounce.instance.reused";
+/// Time in the queue before a guest took the request, in seconds.
+pub(super) const POUNCE_QUEUE_DURATION: &str = "pounce.queue.duration";
+/// Time to instantiate the component, in seconds.
+pub(super) const POUNCE_INSTANTIATE_DURATION: &str = "pounce.instantiate.duration";
+/// Processor time the guest spent, in seconds.
+pub(super) const POUNCE_GUEST_CPU_TIME: &str = "pounce.guest.cpu_time";
+/// Most linear memory the guest held, in bytes.
+pub(super) const POUNCE_GUEST_MEMORY_PEAK: &str = "pounce.guest.memory.peak";
+
+/// Name of the event that carries an exception.
+pub(super) const EXCEPTION_EVENT: &str = "exception";
+
+/// Value of `http.request.method` for a method that is none of [`KNOWN_METHODS`].
+pub(super) const OTHER_METHOD: &str = "_OTHER";
+/// Methods that may stand in `http.request.method`; compared with their case.
+pub(super) const KNOWN_METHODS: [&str; 10] = [
+    "GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "QUERY", "CONNECT", "TRACE",
+];
