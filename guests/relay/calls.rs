@@ -31,7 +31,8 @@ fn call(call: &Value) -> Result<Call, String> {
     let (authority, path) = rest.split_at(split);
     let slash = if path.starts_with('/') { "" } else { "/" };
     let given = call["headers"].as_object().into_iter().flatten();
-    let headers = given.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect();
+    let headers =
+        given.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect();
     Ok(Call {
         https,
         authority: authority.to_owned(),

@@ -33,24 +33,12 @@ async fn a_full_batch_goes_out_at_once_and_none_is_larger() {
         .start()
         .await;
     request(&server, 5).await;
-    assert_eq!(
-        collector.exports().len(),
-        0,
-        "half a batch went out before its time"
-    );
+    assert_eq!(collector.exports().len(), 0, "half a batch went out before its time");
     request(&server, 20).await;
     eventually("two batches", async || collector.received().len() >= 20).await;
     server.stop().await.expect(0, &[]);
-    assert_eq!(
-        collector.received().len(),
-        25,
-        "the rest goes out at the end"
-    );
-    let sizes: Vec<_> = collector
-        .exports()
-        .iter()
-        .map(|export| export.spans.len())
-        .collect();
+    assert_eq!(collector.received().len(), 25, "the rest goes out at the end");
+    let sizes: Vec<_> = collector.exports().iter().map(|export| export.spans.len()).collect();
     assert!(sizes.iter().all(|size| *size <= 10), "{sizes:?}");
 }
 
@@ -58,17 +46,10 @@ async fn a_full_batch_goes_out_at_once_and_none_is_larger() {
 #[tokio::test]
 async fn a_batch_goes_out_by_its_age() {
     let collector = Collector::start().await;
-    let server = pounce()
-        .fixture("status.wat")
-        .flag("--otel-endpoint", collector.endpoint())
-        .start()
-        .await;
+    let server = pounce().fixture("status.wat").flag("--otel-endpoint", collector.endpoint()).start().await;
     request(&server, 3).await;
     assert_eq!(collector.spans(3).await.len(), 3);
-    assert!(
-        collector.exports().len() <= 2,
-        "spans of one moment travel together"
-    );
+    assert!(collector.exports().len() <= 2, "spans of one moment travel together");
 }
 
 #[tokio::test]
@@ -83,11 +64,7 @@ async fn the_path_is_appended_where_it_is_missing() {
     ] {
         let before = collector.exports().len();
         let endpoint = format!("{}{path}", collector.endpoint());
-        let server = pounce()
-            .fixture("status.wat")
-            .flag("--otel-endpoint", endpoint)
-            .start()
-            .await;
+        let server = pounce().fixture("status.wat").flag("--otel-endpoint", endpoint).start().await;
         request(&server, 1).await;
         server.stop().await.expect(0, &[]);
         let exports = collector.exports();
@@ -102,10 +79,7 @@ async fn headers_are_sent_and_never_printed() {
     let server = pounce()
         .fixture("status.wat")
         .traced(&collector)
-        .env(
-            "OTEL_EXPORTER_OTLP_HEADERS",
-            "x-api-key=t0p%20s3cret, x-team=shop",
-        )
+        .env("OTEL_EXPORTER_OTLP_HEADERS", "x-api-key=t0p%20s3cret, x-team=shop")
         .flag("--log-level", "trace")
         .start()
         .await;
@@ -116,10 +90,7 @@ async fn headers_are_sent_and_never_printed() {
     assert_eq!(exports[0].headers["x-team"], "shop");
     let exit = server.stop().await;
     exit.expect(0, &[]);
-    assert!(
-        !exit.stderr.contains("s3cret") && !exit.stdout.contains("s3cret"),
-        "{exit}"
-    );
+    assert!(!exit.stderr.contains("s3cret") && !exit.stdout.contains("s3cret"), "{exit}");
 }
 
 #[tokio::test]
@@ -147,11 +118,7 @@ async fn https_is_trusted_by_the_systems_authorities_and_by_nothing_else() {
         } else {
             // The cause, not just that something went wrong.
             exit.expect(0, &["certificate"]);
-            assert_eq!(
-                (exit.totals().exported, exit.totals().dropped),
-                (0, 1),
-                "{exit}"
-            );
+            assert_eq!((exit.totals().exported, exit.totals().dropped), (0, 1), "{exit}");
         }
         assert_eq!(collector.received().len(), usize::from(arrives));
     }
@@ -160,10 +127,7 @@ async fn https_is_trusted_by_the_systems_authorities_and_by_nothing_else() {
 /// Nobody listens there: requests are as good as ever, the log says so once, and the losses are counted.
 #[tokio::test]
 async fn a_dead_endpoint_costs_spans_and_nothing_else() {
-    let gone = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut server = pounce()
         .fixture("status.wat")
         .flag("--otel-endpoint", format!("http://{gone}"))
@@ -172,26 +136,16 @@ async fn a_dead_endpoint_costs_spans_and_nothing_else() {
         .start()
         .await;
     request(&server, 1).await;
-    server
-        .logged(&["cannot export spans", "refused", &gone.to_string()])
-        .await;
+    server.logged(&["cannot export spans", "refused", &gone.to_string()]).await;
     for _ in 0..5 {
         request(&server, 10).await;
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let exit = server.stop().await;
     exit.expect(0, &["51 spans ended"]);
-    assert_eq!(
-        exit.stderr.matches("refused").count(),
-        1,
-        "told once a minute\n{exit}"
-    );
+    assert_eq!(exit.stderr.matches("refused").count(), 1, "told once a minute\n{exit}");
     let totals = exit.totals();
-    assert_eq!(
-        (totals.ended, totals.exported, totals.dropped),
-        (51, 0, 51),
-        "{exit}"
-    );
+    assert_eq!((totals.ended, totals.exported, totals.dropped), (51, 0, 51), "{exit}");
 }
 
 /// A slow endpoint fills the queue; what does not fit is dropped and counted, and nobody waits for it.
@@ -213,11 +167,7 @@ async fn a_full_queue_drops_and_counts() {
     let exit = server.stop().await;
     exit.expect(0, &["queue"]);
     let totals = exit.totals();
-    assert_eq!(
-        (totals.ended, totals.exported, totals.dropped),
-        (300, 0, 300),
-        "{exit}"
-    );
+    assert_eq!((totals.ended, totals.exported, totals.dropped), (300, 0, 300), "{exit}");
 }
 
 /// Whatever it answers, each span is exported, rejected or dropped, and the numbers are those the endpoint has.
@@ -234,11 +184,7 @@ async fn a_moody_endpoint_loses_nothing_in_silence() {
         Reply::AcceptAfter(Duration::from_millis(300)),
         Reply::Refuse(500),
     ]);
-    let server = pounce()
-        .fixture("status.wat")
-        .traced(&collector)
-        .start()
-        .await;
+    let server = pounce().fixture("status.wat").traced(&collector).start().await;
     for n in 1..=12 {
         request(&server, 2).await;
         // One after another, so that the script is played to its end.
@@ -249,11 +195,7 @@ async fn a_moody_endpoint_loses_nothing_in_silence() {
     let totals = exit.totals();
     assert_eq!(totals.ended, 24, "{exit}");
     assert_eq!(totals.rejected, 1, "{exit}");
-    assert_eq!(
-        totals.exported + totals.rejected + totals.dropped,
-        24,
-        "{exit}"
-    );
+    assert_eq!(totals.exported + totals.rejected + totals.dropped, 24, "{exit}");
     let spans = collector.received();
     assert_eq!(spans.len(), totals.exported + totals.rejected, "{exit}");
     let ids: BTreeSet<_> = spans.iter().map(|span| &span.span_id).collect();
@@ -268,14 +210,8 @@ async fn without_an_endpoint_there_is_no_telemetry_thread() {
     for builder in [
         pounce().fixture("status.wat").traced(&collector),
         pounce().fixture("status.wat"),
-        pounce()
-            .fixture("status.wat")
-            .traced(&collector)
-            .env("OTEL_TRACES_EXPORTER", "none"),
-        pounce()
-            .fixture("status.wat")
-            .traced(&collector)
-            .env("OTEL_SDK_DISABLED", "true"),
+        pounce().fixture("status.wat").traced(&collector).env("OTEL_TRACES_EXPORTER", "none"),
+        pounce().fixture("status.wat").traced(&collector).env("OTEL_SDK_DISABLED", "true"),
     ] {
         let server = builder.start().await;
         request(&server, 20).await;
@@ -288,10 +224,7 @@ async fn without_an_endpoint_there_is_no_telemetry_thread() {
         "with telemetry on there should be a thread of a name of its own: {names:?}"
     );
     for off in &names[2..] {
-        assert!(
-            exporter.iter().all(|name| !off.contains(*name)),
-            "{names:?}"
-        );
+        assert!(exporter.iter().all(|name| !off.contains(*name)), "{names:?}");
     }
     assert_eq!(collector.received().len(), 20);
 }
@@ -312,29 +245,14 @@ async fn a_malformed_standard_variable_is_told_and_ignored() {
 }
 
 async fn the_console_shows_a_tree_for_each_request(abi: Abi) {
-    let mut server = pounce()
-        .guest(abi, "attributes")
-        .flag("--otel-exporter", "console")
-        .start()
-        .await;
+    let mut server = pounce().guest(abi, "attributes").flag("--otel-exporter", "console").start().await;
     client::fetch_path(server.addr(), "/items/7").await;
     server.logged(&["GET /items/{id}"]).await;
     client::fetch_path(server.addr(), "/?exception=it+broke&code=500").await;
     server.logged(&["guest.Failure"]).await;
     let exit = server.stop().await;
     // Ids to look up, the outcome, and what the guest said.
-    exit.expect(
-        0,
-        &[
-            "200",
-            "500",
-            "guest.text",
-            "hello",
-            "guest.event",
-            "it broke",
-            "http.route",
-        ],
-    );
+    exit.expect(0, &["200", "500", "guest.text", "hello", "guest.event", "it broke", "http.route"]);
     assert!(!exit.stderr.contains('\u{1b}'), "colours in a file");
     assert_eq!(exit.totals().exported, 2, "{exit}");
 }

@@ -26,35 +26,15 @@ async fn is_served_and_traced(stem: &str, greeting: &str) {
         .await;
     for protocol in [Protocol::H1, Protocol::H2] {
         let mut connection = Connection::open(server.addr(), protocol).await;
-        assert_eq!(
-            connection.fetch(client::get("/greeting")).await.text(),
-            greeting,
-            "{protocol:?}"
-        );
+        assert_eq!(connection.fetch(client::get("/greeting")).await.text(), greeting, "{protocol:?}");
         let body = "sent there and back ".repeat(5000);
-        assert_eq!(
-            connection
-                .fetch(client::post("/echo", body.clone()))
-                .await
-                .text(),
-            body,
-            "{protocol:?}"
-        );
+        assert_eq!(connection.fetch(client::post("/echo", body.clone())).await.text(), body, "{protocol:?}");
     }
     let spans = collector.spans(4).await;
     let names: Vec<_> = spans.iter().map(|span| span.name.as_str()).collect();
-    assert_eq!(
-        names,
-        ["GET /greeting", "POST /echo", "GET /greeting", "POST /echo"]
-    );
+    assert_eq!(names, ["GET /greeting", "POST /echo", "GET /greeting", "POST /echo"]);
     for span in spans {
-        assert_eq!(
-            (
-                span.text("pounce.component"),
-                span.int("http.response.status_code")
-            ),
-            (stem, Some(200))
-        );
+        assert_eq!((span.text("pounce.component"), span.int("http.response.status_code")), (stem, Some(200)));
         assert!(!span.failed());
     }
 }

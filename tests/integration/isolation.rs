@@ -23,12 +23,8 @@ fn traceparent(n: usize) -> String {
 #[tokio::test]
 async fn interleaved_requests_keep_their_own_attributes() {
     let collector = Collector::start().await;
-    let server = pounce()
-        .guest(Abi::P3, "attributes")
-        .flag("--concurrency", AT_ONCE)
-        .traced(&collector)
-        .start()
-        .await;
+    let server =
+        pounce().guest(Abi::P3, "attributes").flag("--concurrency", AT_ONCE).traced(&collector).start().await;
     let mut connection = Connection::open(server.addr(), Protocol::H2).await;
     let started: Vec<_> = (0..AT_ONCE)
         .map(|n| {
@@ -44,37 +40,18 @@ async fn interleaved_requests_keep_their_own_attributes() {
     for (n, response) in started.into_iter().enumerate() {
         let answer = client::Answer::read(response.await.unwrap().expect("a response")).await;
         let seen: Value = serde_json::from_slice(&answer.body).unwrap();
-        assert_eq!(
-            seen["context"]["trace_id"],
-            trace_id(n),
-            "what the guest sees"
-        );
-        assert_eq!(
-            seen["current"]["context"]["trace_id"],
-            trace_id(n),
-            "what its handle sees"
-        );
+        assert_eq!(seen["context"]["trace_id"], trace_id(n), "what the guest sees");
+        assert_eq!(seen["current"]["context"]["trace_id"], trace_id(n), "what its handle sees");
     }
     let spans = collector.spans(AT_ONCE).await;
-    let reused = spans
-        .iter()
-        .filter(|span| span.attributes["pounce.instance.reused"].to_string() == "true")
-        .count();
-    assert!(
-        reused > AT_ONCE / 2,
-        "only {reused} shared an instance: nothing was put to the test"
-    );
+    let reused =
+        spans.iter().filter(|span| span.attributes["pounce.instance.reused"].to_string() == "true").count();
+    assert!(reused > AT_ONCE / 2, "only {reused} shared an instance: nothing was put to the test");
     for span in spans {
         let n: usize = span.text("url.path")[1..].parse().unwrap();
-        let own: Vec<_> = ["a", "b", "c", "d"]
-            .iter()
-            .map(|key| span.text(&format!("guest.{key}")))
-            .collect();
+        let own: Vec<_> = ["a", "b", "c", "d"].iter().map(|key| span.text(&format!("guest.{key}"))).collect();
         assert_eq!(own, vec![n.to_string(); 4], "attributes of request {n}");
-        assert_eq!(
-            (span.trace_id.clone(), span.parent.clone()),
-            (trace_id(n), format!("{:016x}", n + 1))
-        );
+        assert_eq!((span.trace_id.clone(), span.parent.clone()), (trace_id(n), format!("{:016x}", n + 1)));
         assert_eq!(
             (span.text("http.route"), span.name.as_str()),
             (&*format!("/r/{n}"), &*format!("GET /r/{n}"))
@@ -100,8 +77,8 @@ async fn interleaved_requests_call_out_in_their_own_traces() {
     let started: Vec<_> = (0..AT_ONCE)
         .map(|n| {
             let call = json!({ "url": origin.url(&format!("/{n}")), "arguments": n });
-            let request = client::post("/", json!([call, call]).to_string())
-                .with("traceparent", traceparent(n));
+            let request =
+                client::post("/", json!([call, call]).to_string()).with("traceparent", traceparent(n));
             tokio::spawn(connection.start(request))
         })
         .collect();
@@ -134,17 +111,11 @@ async fn reuse_is_as_it_was_set() {
     ] {
         let collector = Collector::start().await;
         let builder = pounce().guest(abi, "hello").traced(&collector);
-        let server = flags
-            .iter()
-            .fold(builder, |builder, (name, value)| builder.flag(name, value))
-            .start()
-            .await;
+        let server =
+            flags.iter().fold(builder, |builder, (name, value)| builder.flag(name, value)).start().await;
         let mut connection = Connection::open(server.addr(), Protocol::H1).await;
         for _ in 0..8 {
-            assert_eq!(
-                connection.fetch(client::get("/")).await.text(),
-                "Hello, World!\n"
-            );
+            assert_eq!(connection.fetch(client::get("/")).await.text(), "Hello, World!\n");
         }
         let spans = collector.spans(8).await;
         let count = spans
@@ -161,19 +132,11 @@ async fn reuse_is_as_it_was_set() {
 #[tokio::test]
 async fn a_fresh_instance_has_nothing_of_the_last_request() {
     for abi in [Abi::P2, Abi::P3] {
-        let builder = pounce()
-            .guest(abi, "hog-memory")
-            .flag("--max-memory", "32MiB")
-            .flag("--isolation", "request");
+        let builder =
+            pounce().guest(abi, "hog-memory").flag("--max-memory", "32MiB").flag("--isolation", "request");
         let server = builder.start().await;
         for _ in 0..4 {
-            assert_eq!(
-                client::fetch_path(server.addr(), "/?mib=24&leak")
-                    .await
-                    .status,
-                200,
-                "{abi:?}"
-            );
+            assert_eq!(client::fetch_path(server.addr(), "/?mib=24&leak").await.status, 200, "{abi:?}");
         }
     }
 }

@@ -31,11 +31,7 @@ async fn a_guest_answers(abi: Abi) {
         // Twice, so that what a first request leaves behind on the connection would show.
         for _ in 0..2 {
             let answer = connection.fetch(client::get("/")).await;
-            assert_eq!(
-                (answer.status.as_u16(), answer.text()),
-                (200, "Hello, World!\n"),
-                "{protocol:?}"
-            );
+            assert_eq!((answer.status.as_u16(), answer.text()), (200, "Hello, World!\n"), "{protocol:?}");
             assert_eq!(answer.header("content-type"), "text/plain", "{protocol:?}");
             assert_eq!(answer.header("content-length"), "14", "{protocol:?}");
         }
@@ -43,31 +39,18 @@ async fn a_guest_answers(abi: Abi) {
     let mut old = Raw::open(server.addr()).await;
     old.write("GET / HTTP/1.0\r\n\r\n").await.unwrap();
     let answer = old.read_to_end().await;
-    assert!(
-        answer.starts_with("HTTP/1.0 200") && answer.ends_with("Hello, World!\n"),
-        "{answer}"
-    );
+    assert!(answer.starts_with("HTTP/1.0 200") && answer.ends_with("Hello, World!\n"), "{answer}");
 }
 
 async fn head_has_headers_and_no_body(abi: Abi) {
     let server = pounce().guest(abi, "hello").start().await;
     for protocol in PROTOCOLS {
         let mut connection = Connection::open(server.addr(), protocol).await;
-        let answer = connection
-            .fetch(client::request(Method::HEAD, "/", client::empty()))
-            .await;
-        assert_eq!(
-            (answer.status.as_u16(), answer.text()),
-            (200, ""),
-            "{protocol:?}"
-        );
+        let answer = connection.fetch(client::request(Method::HEAD, "/", client::empty())).await;
+        assert_eq!((answer.status.as_u16(), answer.text()), (200, ""), "{protocol:?}");
         assert_eq!(answer.header("content-length"), "14", "{protocol:?}");
         // Body bytes after the head would be read as the start of this response.
-        assert_eq!(
-            connection.fetch(client::get("/")).await.text(),
-            "Hello, World!\n",
-            "{protocol:?}"
-        );
+        assert_eq!(connection.fetch(client::get("/")).await.text(), "Hello, World!\n", "{protocol:?}");
     }
 }
 
@@ -89,17 +72,11 @@ async fn trailers_pass(abi: Abi) {
     let mut connection = Connection::open(server.addr(), Protocol::H2).await;
     let sent = async {
         let trailers = HeaderMap::from_iter([("x-sum".parse().unwrap(), "42".parse().unwrap())]);
-        sender
-            .send(Ok(Frame::data(Bytes::from("data"))))
-            .await
-            .unwrap();
+        sender.send(Ok(Frame::data(Bytes::from("data")))).await.unwrap();
         sender.send(Ok(Frame::trailers(trailers))).await.unwrap();
         drop(sender);
     };
-    let (answer, ()) = tokio::join!(
-        connection.fetch(client::request(Method::POST, "/", body)),
-        sent
-    );
+    let (answer, ()) = tokio::join!(connection.fetch(client::request(Method::POST, "/", body)), sent);
     assert_eq!(answer.text(), "data");
     assert_eq!(answer.trailers.expect("trailers")["x-sum"], "42");
 }
@@ -109,22 +86,13 @@ async fn bodies_flow_both_ways_at_once(abi: Abi) {
     for protocol in PROTOCOLS {
         let (sender, body) = streamed();
         let mut connection = Connection::open(server.addr(), protocol).await;
-        let mut response = connection
-            .send(client::request(Method::POST, "/", body))
-            .await
-            .into_body();
+        let mut response = connection.send(client::request(Method::POST, "/", body)).await.into_body();
         // Each part must come back before the next one leaves.
         for part in ["one", "two", "three"] {
-            sender
-                .send(Ok(Frame::data(Bytes::from(part))))
-                .await
-                .unwrap();
+            sender.send(Ok(Frame::data(Bytes::from(part)))).await.unwrap();
             let mut back = Vec::new();
             while back.len() < part.len() {
-                let frame = within("the part to come back", response.frame())
-                    .await
-                    .expect("more")
-                    .unwrap();
+                let frame = within("the part to come back", response.frame()).await.expect("more").unwrap();
                 back.extend_from_slice(frame.data_ref().expect("data"));
             }
             assert_eq!(back, part.as_bytes(), "{protocol:?}");
@@ -142,28 +110,18 @@ async fn bodies_flow_both_ways_at_once(abi: Abi) {
 async fn streaming_takes_constant_memory(abi: Abi) {
     const PARTS: usize = 1536;
     const PART: usize = 64 * 1024;
-    let server = pounce()
-        .guest(abi, "echo")
-        .flag("--max-request-body", "1GiB")
-        .start()
-        .await;
+    let server = pounce().guest(abi, "echo").flag("--max-request-body", "1GiB").start().await;
     for protocol in PROTOCOLS {
         let (sender, body) = streamed();
         let sent = Arc::new(AtomicUsize::new(0));
         let mut connection = Connection::open(server.addr(), protocol).await;
-        let mut response = connection
-            .send(client::request(Method::POST, "/", body))
-            .await
-            .into_body();
+        let mut response = connection.send(client::request(Method::POST, "/", body)).await.into_body();
         let before = server.resident();
         let count = sent.clone();
         let sending = tokio::spawn(async move {
             let part = Bytes::from(vec![b'x'; PART]);
             for _ in 0..PARTS {
-                sender
-                    .send(Ok(Frame::data(part.clone())))
-                    .await
-                    .expect("the request goes on");
+                sender.send(Ok(Frame::data(part.clone()))).await.expect("the request goes on");
                 count.fetch_add(1, Ordering::Relaxed);
             }
         });
@@ -187,10 +145,7 @@ async fn streaming_takes_constant_memory(abi: Abi) {
         sending.await.unwrap();
         assert_eq!(received, PARTS * PART, "{protocol:?}");
         let grown = peak.saturating_sub(before) / MIB;
-        assert!(
-            grown < 32,
-            "{protocol:?}: 96 MiB passed through, and resident memory grew by {grown} MiB"
-        );
+        assert!(grown < 32, "{protocol:?}: 96 MiB passed through, and resident memory grew by {grown} MiB");
     }
 }
 
@@ -198,9 +153,7 @@ async fn a_guest_may_work_on_after_its_response(abi: Abi) {
     let mut server = pounce().guest(abi, "leave").start().await;
     let answer = client::fetch_path(server.addr(), "/?ms=500").await;
     assert_eq!(answer.text(), "on my way out\n");
-    server
-        .logged(&["worked on for 500 ms after the response"])
-        .await;
+    server.logged(&["worked on for 500 ms after the response"]).await;
 }
 
 /// 20 requests that each wait a second: one after another they would take 20 seconds.
@@ -210,9 +163,7 @@ async fn requests_run_side_by_side(abi: Abi) {
     for protocol in PROTOCOLS {
         let begun = std::time::Instant::now();
         let requests: Vec<_> = match protocol {
-            Protocol::H1 => (0..20)
-                .map(|_| tokio::spawn(client::fetch_path(addr, "/?ms=1000")))
-                .collect(),
+            Protocol::H1 => (0..20).map(|_| tokio::spawn(client::fetch_path(addr, "/?ms=1000"))).collect(),
             Protocol::H2 => {
                 let mut connection = Connection::open(addr, protocol).await;
                 let mut sent = Vec::new();
@@ -228,11 +179,7 @@ async fn requests_run_side_by_side(abi: Abi) {
         for request in requests {
             assert_eq!(request.await.unwrap().text(), "chunk 1\n", "{protocol:?}");
         }
-        assert!(
-            begun.elapsed() < Duration::from_secs(10),
-            "{protocol:?}: {:?}",
-            begun.elapsed()
-        );
+        assert!(begun.elapsed() < Duration::from_secs(10), "{protocol:?}: {:?}", begun.elapsed());
     }
 }
 
@@ -241,13 +188,8 @@ async fn text_is_served_too() {
     let server = pounce().fixture("status.wat").start().await;
     for protocol in PROTOCOLS {
         for status in [200, 204, 304, 404, 418, 500] {
-            let answer =
-                client::fetch(server.addr(), protocol, client::get(&format!("/{status}"))).await;
-            assert_eq!(
-                (answer.status.as_u16(), answer.text()),
-                (status, ""),
-                "{protocol:?}"
-            );
+            let answer = client::fetch(server.addr(), protocol, client::get(&format!("/{status}"))).await;
+            assert_eq!((answer.status.as_u16(), answer.text()), (status, ""), "{protocol:?}");
         }
     }
 }
@@ -262,32 +204,20 @@ async fn each_listener_has_its_ready_line_and_nothing_else_is_on_stdout() {
         .flag("--listen", format!("unix:{}", socket.display()))
         .start()
         .await;
-    eventually("three ready lines", async || {
-        server.stdout().lines().count() == 3
-    })
-    .await;
+    eventually("three ready lines", async || server.stdout().lines().count() == 3).await;
     let stdout = server.stdout();
-    let addresses: Vec<_> = stdout
-        .lines()
-        .map(|line| line.strip_prefix("listening on ").expect(line))
-        .collect();
+    let addresses: Vec<_> =
+        stdout.lines().map(|line| line.strip_prefix("listening on ").expect(line)).collect();
     for address in addresses {
         match address.strip_prefix("http://") {
             Some(addr) => {
-                assert_eq!(
-                    client::fetch_path(addr.parse().unwrap(), "/200")
-                        .await
-                        .status,
-                    200
-                );
+                assert_eq!(client::fetch_path(addr.parse().unwrap(), "/200").await.status, 200);
             }
             None => {
                 assert_eq!(address, format!("unix:{}", socket.display()));
                 let mut stream = tokio::net::UnixStream::connect(&socket).await.unwrap();
                 let request = "GET /204 HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
-                tokio::io::AsyncWriteExt::write_all(&mut stream, request.as_bytes())
-                    .await
-                    .unwrap();
+                tokio::io::AsyncWriteExt::write_all(&mut stream, request.as_bytes()).await.unwrap();
                 let mut answer = String::new();
                 let read = tokio::io::AsyncReadExt::read_to_string(&mut stream, &mut answer);
                 within("the answer on the unix socket", read).await.unwrap();
@@ -307,34 +237,16 @@ async fn a_malformed_request_is_400_and_hurts_nobody_else() {
     for (what, request) in [
         ("no HTTP", "hello\r\n\r\n"),
         ("no host", "GET /200 HTTP/1.1\r\n\r\n"),
-        (
-            "two hosts",
-            "GET /200 HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",
-        ),
-        (
-            "a host that is none",
-            "GET /200 HTTP/1.1\r\nhost: a b\r\n\r\n",
-        ),
-        (
-            "another host in the target",
-            "GET http://b/200 HTTP/1.1\r\nhost: a\r\n\r\n",
-        ),
-        (
-            "two lengths",
-            "POST /200 HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nxx",
-        ),
-        (
-            "a bad length",
-            "POST /200 HTTP/1.1\r\nhost: a\r\ncontent-length: one\r\n\r\nx",
-        ),
+        ("two hosts", "GET /200 HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n"),
+        ("a host that is none", "GET /200 HTTP/1.1\r\nhost: a b\r\n\r\n"),
+        ("another host in the target", "GET http://b/200 HTTP/1.1\r\nhost: a\r\n\r\n"),
+        ("two lengths", "POST /200 HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nxx"),
+        ("a bad length", "POST /200 HTTP/1.1\r\nhost: a\r\ncontent-length: one\r\n\r\nx"),
     ] {
         let mut raw = Raw::open(server.addr()).await;
         raw.write(request).await.unwrap();
         let head = raw.read_until("\r\n\r\n").await;
-        assert!(
-            head.starts_with("HTTP/1.1 400") || head.starts_with("HTTP/1.0 400"),
-            "{what}: {head:?}"
-        );
+        assert!(head.starts_with("HTTP/1.1 400") || head.starts_with("HTTP/1.0 400"), "{what}: {head:?}");
     }
     assert_eq!(client::fetch_path(server.addr(), "/200").await.status, 200);
 }

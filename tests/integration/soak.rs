@@ -27,11 +27,7 @@ const MIB: u64 = 1024 * 1024;
 async fn counting_collector(count: Arc<AtomicUsize>) -> (SocketAddr, Serving) {
     serve(None, move |arrived| {
         let request = ExportTraceServiceRequest::decode(arrived.body).expect("OTLP");
-        let spans = request
-            .resource_spans
-            .iter()
-            .flat_map(|r| &r.scope_spans)
-            .map(|s| s.spans.len());
+        let spans = request.resource_spans.iter().flat_map(|r| &r.scope_spans).map(|s| s.spans.len());
         count.fetch_add(spans.sum(), Relaxed);
         std::future::ready(Some(Response::new(Full::<Bytes>::default())))
     })
@@ -49,32 +45,19 @@ struct Seen {
 
 impl Seen {
     fn answer(&self, what: &'static str, status: u16) {
-        *self
-            .answered
-            .lock()
-            .expect("not poisoned")
-            .entry((what, status))
-            .or_default() += 1;
+        *self.answered.lock().expect("not poisoned").entry((what, status)).or_default() += 1;
     }
 
     fn sum(&self, wanted: impl Fn(&str, u16) -> bool) -> usize {
         let answered = self.answered.lock().expect("not poisoned");
-        answered
-            .iter()
-            .filter(|((what, status), _)| wanted(what, *status))
-            .map(|(_, count)| count)
-            .sum()
+        answered.iter().filter(|((what, status), _)| wanted(what, *status)).map(|(_, count)| count).sum()
     }
 }
 
 /// One client until `end`: mostly plain requests on one connection, now and then a mean one on its own.
 async fn client(addr: SocketAddr, seed: u64, end: Instant, seen: Arc<Seen>) {
     let mut random = fastrand::Rng::with_seed(seed);
-    let protocol = if seed.is_multiple_of(2) {
-        Protocol::H1
-    } else {
-        Protocol::H2
-    };
+    let protocol = if seed.is_multiple_of(2) { Protocol::H1 } else { Protocol::H2 };
     let mut connection = Connection::open(addr, protocol).await;
     while Instant::now() < end {
         match random.u32(0..300) {
@@ -99,14 +82,8 @@ async fn client(addr: SocketAddr, seed: u64, end: Instant, seen: Arc<Seen>) {
                     tokio::time::sleep(Duration::from_millis(2)).await;
                 }
                 let answer = slow.read_to_end().await;
-                let status = answer
-                    .split(' ')
-                    .nth(1)
-                    .and_then(|status| status.parse().ok());
-                seen.answer(
-                    "slow",
-                    status.unwrap_or_else(|| panic!("no answer but {answer:?}")),
-                );
+                let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+                seen.answer("slow", status.unwrap_or_else(|| panic!("no answer but {answer:?}")));
             }
             _ => {
                 let answer = connection.fetch(client::get("/?mib=0")).await;
@@ -118,10 +95,7 @@ async fn client(addr: SocketAddr, seed: u64, end: Instant, seen: Arc<Seen>) {
 }
 
 async fn memory_is_flat_and_no_span_is_lost(abi: Abi) {
-    let seconds = std::env::var("POUNCE_SOAK")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(10);
+    let seconds = std::env::var("POUNCE_SOAK").ok().and_then(|text| text.parse().ok()).unwrap_or(10);
     let arrived = Arc::new(AtomicUsize::new(0));
     let (collector, _serving) = counting_collector(arrived.clone()).await;
     let mut server = pounce()
@@ -133,18 +107,15 @@ async fn memory_is_flat_and_no_span_is_lost(abi: Abi) {
     let seen = Arc::new(Seen::default());
     let begun = Instant::now();
     let end = begun + Duration::from_secs(seconds);
-    let clients: Vec<_> = (0..CLIENTS)
-        .map(|n| tokio::spawn(client(server.addr(), n, end, seen.clone())))
-        .collect();
+    let clients: Vec<_> =
+        (0..CLIENTS).map(|n| tokio::spawn(client(server.addr(), n, end, seen.clone()))).collect();
     let mut resident = Vec::new();
     while Instant::now() < end {
         resident.push(server.resident());
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     for client in clients {
-        within("a client to finish", client)
-            .await
-            .expect("no client failed");
+        within("a client to finish", client).await.expect("no client failed");
     }
     assert!(server.is_alive());
     let exit = server.stop().await;
@@ -161,38 +132,14 @@ async fn memory_is_flat_and_no_span_is_lost(abi: Abi) {
     );
     // In a shared instance a trap takes its neighbours with it; nothing else may go wrong.
     let known = |what: &str, status| status == 500 || (status == 200 && what != "trap");
-    assert_eq!(
-        seen.sum(|what, status| !known(what, status)),
-        0,
-        "{:?}",
-        seen.answered
-    );
+    assert_eq!(seen.sum(|what, status| !known(what, status)), 0, "{:?}", seen.answered);
     let harmed = seen.sum(|what, status| what != "trap" && status == 500);
-    let bound = if abi == Abi::P2 {
-        0
-    } else {
-        seen.sum(|what, _| what == "trap") * 16
-    };
-    assert!(
-        harmed <= bound,
-        "{harmed} innocent requests failed: {:?}",
-        seen.answered
-    );
-    assert!(
-        seen.sum(|what, _| what == "trap") > 0 && left > 0,
-        "too short to say anything"
-    );
+    let bound = if abi == Abi::P2 { 0 } else { seen.sum(|what, _| what == "trap") * 16 };
+    assert!(harmed <= bound, "{harmed} innocent requests failed: {:?}", seen.answered);
+    assert!(seen.sum(|what, _| what == "trap") > 0 && left > 0, "too short to say anything");
 
-    assert_eq!(
-        totals.ended,
-        totals.exported + totals.rejected + totals.dropped,
-        "{exit}"
-    );
-    assert_eq!(
-        totals.exported,
-        arrived.load(Relaxed),
-        "what was sent is what arrived"
-    );
+    assert_eq!(totals.ended, totals.exported + totals.rejected + totals.dropped, "{exit}");
+    assert_eq!(totals.exported, arrived.load(Relaxed), "what was sent is what arrived");
     // Whether a request that was left had been read by then is a matter of luck.
     assert!(
         (answered..=answered + left).contains(&totals.ended),
@@ -206,14 +153,6 @@ async fn memory_is_flat_and_no_span_is_lost(abi: Abi) {
         sorted.sort_unstable();
         sorted[sorted.len() / 2]
     };
-    let (second, last) = (
-        middle(&resident[third..2 * third]),
-        middle(&resident[2 * third..]),
-    );
-    assert!(
-        last < second + second / 10 + 8 * MIB,
-        "from {} to {} MiB resident",
-        second / MIB,
-        last / MIB
-    );
+    let (second, last) = (middle(&resident[third..2 * third]), middle(&resident[2 * third..]));
+    assert!(last < second + second / 10 + 8 * MIB, "from {} to {} MiB resident", second / MIB, last / MIB);
 }

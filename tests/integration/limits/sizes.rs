@@ -12,11 +12,7 @@ for_both_abis!(a_large_body_is_413);
 
 #[tokio::test]
 async fn a_large_head_is_431() {
-    let server = pounce()
-        .fixture("status.wat")
-        .flag("--max-header-size", "8KiB")
-        .start()
-        .await;
+    let server = pounce().fixture("status.wat").flag("--max-header-size", "8KiB").start().await;
     let by_default = pounce().fixture("status.wat").start().await;
     for protocol in PROTOCOLS {
         for (server, size, status) in [
@@ -34,9 +30,7 @@ async fn a_large_head_is_431() {
     let mut raw = Raw::open(by_default.addr()).await;
     let target = "x".repeat(40 * 1024);
     // It may hang up before it has read all of that.
-    let _cut = raw
-        .write(format!("GET /{target} HTTP/1.1\r\nhost: a\r\n\r\n"))
-        .await;
+    let _cut = raw.write(format!("GET /{target} HTTP/1.1\r\nhost: a\r\n\r\n")).await;
     let answer = raw.read_until("\r\n\r\n").await;
     assert!(
         answer.starts_with("HTTP/1.1 431") || answer.starts_with("HTTP/1.1 414"),
@@ -45,39 +39,18 @@ async fn a_large_head_is_431() {
 }
 
 async fn a_large_body_is_413(abi: Abi) {
-    let server = pounce()
-        .guest(abi, "echo")
-        .flag("--max-request-body", "1KiB")
-        .start()
-        .await;
-    let whole = pounce()
-        .guest(abi, "relay")
-        .flag("--max-request-body", "1KiB")
-        .start()
-        .await;
+    let server = pounce().guest(abi, "echo").flag("--max-request-body", "1KiB").start().await;
+    let whole = pounce().guest(abi, "relay").flag("--max-request-body", "1KiB").start().await;
     for protocol in PROTOCOLS {
-        let fits =
-            client::fetch(server.addr(), protocol, client::post("/", vec![b'x'; 1024])).await;
-        assert_eq!(
-            (fits.status.as_u16(), fits.text().len()),
-            (200, 1024),
-            "{protocol:?}"
-        );
-        let announced =
-            client::fetch(server.addr(), protocol, client::post("/", vec![b'x'; 1025])).await;
+        let fits = client::fetch(server.addr(), protocol, client::post("/", vec![b'x'; 1024])).await;
+        assert_eq!((fits.status.as_u16(), fits.text().len()), (200, 1024), "{protocol:?}");
+        let announced = client::fetch(server.addr(), protocol, client::post("/", vec![b'x'; 1025])).await;
         assert_eq!(announced.status, 413, "{protocol:?}");
 
         // Without a length nobody knows before the limit is reached. A guest that has answered by then is cut off …
         let answer = send_streamed(&server, protocol, 64).await;
-        assert!(
-            answer.status == 413 || answer.error.is_some(),
-            "{protocol:?}: {answer:?}"
-        );
-        assert!(
-            answer.body.len() <= 1024,
-            "{protocol:?}: {} bytes came back",
-            answer.body.len()
-        );
+        assert!(answer.status == 413 || answer.error.is_some(), "{protocol:?}: {answer:?}");
+        assert!(answer.body.len() <= 1024, "{protocol:?}: {} bytes came back", answer.body.len());
         // … and one that reads first is overruled, whatever it makes of the broken body.
         let answer = send_streamed(&whole, protocol, 64).await;
         assert_eq!(answer.status, 413, "{protocol:?}: {answer:?}");
@@ -90,19 +63,10 @@ async fn send_streamed(server: &Pounce, protocol: Protocol, parts: usize) -> Ans
     tokio::spawn(async move {
         // Ends when the server stops reading.
         for _ in 0..parts {
-            if sender
-                .send(Ok(Frame::data(Bytes::from(vec![b' '; 1024]))))
-                .await
-                .is_err()
-            {
+            if sender.send(Ok(Frame::data(Bytes::from(vec![b' '; 1024])))).await.is_err() {
                 break;
             }
         }
     });
-    client::fetch(
-        server.addr(),
-        protocol,
-        client::request(Method::POST, "/", body),
-    )
-    .await
+    client::fetch(server.addr(), protocol, client::request(Method::POST, "/", body)).await
 }

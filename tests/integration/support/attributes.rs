@@ -40,21 +40,10 @@ pub(crate) fn expect(what: &str, actual: &Attributes, expected: &str) {
 
 fn difference(actual: &Attributes, expected: &str) -> Option<String> {
     let mut lines = BTreeMap::new();
-    for line in expected
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-    {
-        let (optional, rule) = line
-            .strip_prefix('?')
-            .map_or((false, line), |rule| (true, rule.trim_start()));
-        let (key, rest) = rule
-            .split_once(' ')
-            .expect("`key = value` or `key ~ \"part\"`");
-        assert!(
-            lines.insert(key, (optional, rest)).is_none(),
-            "{key} is expected twice"
-        );
+    for line in expected.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let (optional, rule) = line.strip_prefix('?').map_or((false, line), |rule| (true, rule.trim_start()));
+        let (key, rest) = rule.split_once(' ').expect("`key = value` or `key ~ \"part\"`");
+        assert!(lines.insert(key, (optional, rest)).is_none(), "{key} is expected twice");
     }
     let mut text = String::new();
     let mut wrong = false;
@@ -143,37 +132,18 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 #[test]
 fn comparison_finds_each_kind_of_difference() {
     let map = |pairs: &[(&str, Value)]| {
-        pairs
-            .iter()
-            .map(|(k, v)| ((*k).to_owned(), v.clone()))
-            .collect::<Attributes>()
+        pairs.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect::<Attributes>()
     };
-    let actual = map(&[
-        ("a", Value::Int(7)),
-        ("b", Value::Text("seven".into())),
-        ("c", Value::Double(0.5)),
-    ]);
+    let actual = map(&[("a", Value::Int(7)), ("b", Value::Text("seven".into())), ("c", Value::Double(0.5))]);
     let same = "a = 7\n b = \"seven\"\n c = <seconds>\n ? d = 1";
     assert_eq!(difference(&actual, same), None);
     for (wrong, shown) in [
         ("a = 7\n b = \"seven\"", "+ c = 0.5    not expected"),
-        (
-            "a = \"7\"\n b = \"seven\"\n c = 0.5",
-            "! a = 7    expected = \"7\"",
-        ),
-        (
-            "a = 7\n b ~ \"eight\"\n c = 0.5",
-            "! b = \"seven\"    expected ~ \"eight\"",
-        ),
-        (
-            "a = <seconds>\n b = <text>\n c = <any>",
-            "! a = 7    expected = <seconds>",
-        ),
+        ("a = \"7\"\n b = \"seven\"\n c = 0.5", "! a = 7    expected = \"7\""),
+        ("a = 7\n b ~ \"eight\"\n c = 0.5", "! b = \"seven\"    expected ~ \"eight\""),
+        ("a = <seconds>\n b = <text>\n c = <any>", "! a = 7    expected = <seconds>"),
         ("a = 7\n b = <text>\n c = 0.5\n d = 1", "- d = 1    missing"),
-        (
-            "a = 7\n b = <text>\n ? c = 1.5",
-            "! c = 0.5    expected = 1.5",
-        ),
+        ("a = 7\n b = <text>\n ? c = 1.5", "! c = 0.5    expected = 1.5"),
     ] {
         let difference = difference(&actual, wrong).unwrap_or_default();
         assert!(difference.contains(shown), "{wrong:?} gave\n{difference}");

@@ -31,16 +31,12 @@ pub(crate) enum Protocol {
 
 /// No body.
 pub(crate) fn empty() -> Body {
-    Empty::new()
-        .map_err(|never: Infallible| match never {})
-        .boxed_unsync()
+    Empty::new().map_err(|never: Infallible| match never {}).boxed_unsync()
 }
 
 /// A body known whole, sent with its length.
 pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
-    Full::new(bytes.into())
-        .map_err(|never: Infallible| match never {})
-        .boxed_unsync()
+    Full::new(bytes.into()).map_err(|never: Infallible| match never {}).boxed_unsync()
 }
 
 /// Sends the frames of a [`streamed`] body; dropping it ends the body.
@@ -55,11 +51,7 @@ pub(crate) fn streamed() -> (FrameSender, Body) {
 
 /// A request for `path`; [`Connection::send`] adds the authority.
 pub(crate) fn request(method: Method, path: &str, body: Body) -> Request<Body> {
-    Request::builder()
-        .method(method)
-        .uri(path)
-        .body(body)
-        .expect("a valid request")
+    Request::builder().method(method).uri(path).body(body).expect("a valid request")
 }
 
 /// `GET path`.
@@ -108,17 +100,12 @@ impl Connection {
                 (Sender::H1(sender), tokio::spawn(connection))
             }
             Protocol::H2 => {
-                let (sender, connection) = http2::handshake(TokioExecutor::new(), io)
-                    .await
-                    .expect("a handshake");
+                let (sender, connection) =
+                    http2::handshake(TokioExecutor::new(), io).await.expect("a handshake");
                 (Sender::H2(sender), tokio::spawn(connection))
             }
         };
-        Connection {
-            addr,
-            sender,
-            driver,
-        }
+        Connection { addr, sender, driver }
     }
 
     /// Sends a request; the future is the head of its response. On HTTP/2 several can be under way.
@@ -133,13 +120,8 @@ impl Connection {
                 Box::pin(sender.send_request(request))
             }
             Sender::H2(sender) => {
-                let path = request
-                    .uri()
-                    .path_and_query()
-                    .map_or("/", |path| path.as_str());
-                *request.uri_mut() = format!("http://{}{path}", self.addr)
-                    .parse()
-                    .expect("a URI");
+                let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+                *request.uri_mut() = format!("http://{}{path}", self.addr).parse().expect("a URI");
                 *request.version_mut() = Version::HTTP_2;
                 Box::pin(sender.send_request(request))
             }
@@ -148,10 +130,7 @@ impl Connection {
     }
 
     /// Sends a request and waits for the head of its response.
-    pub(crate) async fn try_send(
-        &mut self,
-        request: Request<Body>,
-    ) -> hyper::Result<Response<Incoming>> {
+    pub(crate) async fn try_send(&mut self, request: Request<Body>) -> hyper::Result<Response<Incoming>> {
         match &mut self.sender {
             Sender::H1(sender) => within("the earlier response to end", sender.ready()).await?,
             Sender::H2(sender) => within("the connection to be ready", sender.ready()).await?,
@@ -171,9 +150,7 @@ impl Connection {
 
     /// Waits until the connection has ended.
     pub(crate) async fn closed(self) -> hyper::Result<()> {
-        within("the end of the connection", self.driver)
-            .await
-            .expect("no panic")
+        within("the end of the connection", self.driver).await.expect("no panic")
     }
 
     /// Ends the connection at once, as a client does that went away.
@@ -229,18 +206,13 @@ impl Answer {
 
     /// A header as text, empty when absent.
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .map_or("", |value| value.to_str().expect("text"))
+        self.headers.get(name).map_or("", |value| value.to_str().expect("text"))
     }
 
     /// The HTTP/2 error code with which the stream was reset.
     pub(crate) fn reset(&self) -> Option<h2::Reason> {
         let source = std::error::Error::source(self.error.as_ref()?)?;
-        source
-            .downcast_ref::<h2::Error>()
-            .filter(|error| error.is_reset())?
-            .reason()
+        source.downcast_ref::<h2::Error>().filter(|error| error.is_reset())?.reason()
     }
 }
 
@@ -311,8 +283,6 @@ impl Raw {
 
     /// Ends the connection with a reset, as a crashed client's kernel does.
     pub(crate) fn reset(self) {
-        socket2::SockRef::from(&self.0)
-            .set_linger(Some(std::time::Duration::ZERO))
-            .expect("an open socket");
+        socket2::SockRef::from(&self.0).set_linger(Some(std::time::Duration::ZERO)).expect("an open socket");
     }
 }

@@ -72,30 +72,19 @@ impl Collector {
 
     /// The same, in TLS if there is an identity.
     pub(crate) async fn with(identity: Option<&Identity>) -> Self {
-        let script = Arc::new(Mutex::new(Script {
-            next: VecDeque::new(),
-            then: Reply::Accept,
-        }));
+        let script = Arc::new(Mutex::new(Script { next: VecDeque::new(), then: Reply::Accept }));
         let (sender, exports) = watch::channel(Vec::new());
         let sender = Arc::new(sender);
         let replies = script.clone();
         let answer = move |arrived: Arrived| {
             let reply = {
                 let mut script = replies.lock().expect("not poisoned");
-                script
-                    .next
-                    .pop_front()
-                    .unwrap_or_else(|| script.then.clone())
+                script.next.pop_front().unwrap_or_else(|| script.then.clone())
             };
             answer(arrived, reply, sender.clone())
         };
         let (addr, serving) = serve(identity, answer).await;
-        Collector {
-            addr,
-            script,
-            exports,
-            _serving: serving,
-        }
+        Collector { addr, script, exports, _serving: serving }
     }
 
     /// Where it listens.
@@ -110,11 +99,7 @@ impl Collector {
 
     /// Replies to the next exports, in order.
     pub(crate) fn script(&self, replies: impl IntoIterator<Item = Reply>) {
-        self.script
-            .lock()
-            .expect("not poisoned")
-            .next
-            .extend(replies);
+        self.script.lock().expect("not poisoned").next.extend(replies);
     }
 
     /// Replies thus to every export that the script does not cover.
@@ -136,10 +121,7 @@ impl Collector {
     pub(crate) async fn exports_of(&self, n: usize) -> Vec<Export> {
         let mut exports = self.exports.clone();
         let wait = exports.wait_for(|exports| exports.len() >= n);
-        within(&format!("waiting for {n} exports"), wait)
-            .await
-            .expect("the receiver runs")
-            .clone()
+        within(&format!("waiting for {n} exports"), wait).await.expect("the receiver runs").clone()
     }
 
     /// Waits until `n` spans have been accepted, and fails on more: a span that comes twice is a lie too.
@@ -149,11 +131,7 @@ impl Collector {
         let in_time = tokio::time::timeout(PATIENCE, wait).await.is_ok();
         let spans = self.received();
         let names: Vec<_> = spans.iter().map(|span| &span.name).collect();
-        assert!(
-            in_time && spans.len() == n,
-            "{} spans came and not {n}: {names:?}",
-            spans.len()
-        );
+        assert!(in_time && spans.len() == n, "{} spans came and not {n}: {names:?}", spans.len());
         spans
     }
 
@@ -166,15 +144,11 @@ impl Collector {
     pub(crate) async fn span_where(&self, what: &str, wanted: impl Fn(&Span) -> bool) -> Span {
         let mut exports = self.exports.clone();
         let pick = |exports: &Vec<Export>| accepted(exports).into_iter().find(|span| wanted(span));
-        let found = match tokio::time::timeout(
-            PATIENCE,
-            exports.wait_for(|exports| pick(exports).is_some()),
-        )
-        .await
-        {
-            Ok(exports) => pick(&exports.expect("the receiver runs")),
-            Err(_) => None,
-        };
+        let found =
+            match tokio::time::timeout(PATIENCE, exports.wait_for(|exports| pick(exports).is_some())).await {
+                Ok(exports) => pick(&exports.expect("the receiver runs")),
+                Err(_) => None,
+            };
         found.unwrap_or_else(|| {
             let names: Vec<_> = self.received().into_iter().map(|span| span.name).collect();
             panic!("no span {what} among {names:?}")
@@ -208,44 +182,30 @@ async fn answer(
     if let Reply::AcceptAfter(delay) = reply {
         tokio::time::sleep(delay).await;
     }
-    let accepted = matches!(
-        reply,
-        Reply::Accept | Reply::AcceptAfter(_) | Reply::Partial(..) | Reply::Garbage
-    );
-    let export = Export {
-        target: arrived.target,
-        headers: arrived.headers,
-        spans: read(request),
-        accepted,
-    };
+    let accepted =
+        matches!(reply, Reply::Accept | Reply::AcceptAfter(_) | Reply::Partial(..) | Reply::Garbage);
+    let export = Export { target: arrived.target, headers: arrived.headers, spans: read(request), accepted };
     exports.send_modify(|exports| exports.push(export));
     let partial = match reply {
         Reply::Accept | Reply::AcceptAfter(_) => None,
-        Reply::Partial(rejected_spans, message) => Some(ExportTracePartialSuccess {
-            rejected_spans,
-            error_message: message.into(),
-        }),
+        Reply::Partial(rejected_spans, message) => {
+            Some(ExportTracePartialSuccess { rejected_spans, error_message: message.into() })
+        }
         Reply::Refuse(status) => return Some(with_status(status.try_into().expect("a status"))),
         Reply::RetryAfter(status, seconds) => {
             let mut response = with_status(status.try_into().expect("a status"));
-            response
-                .headers_mut()
-                .insert(header::RETRY_AFTER, seconds.into());
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
             return Some(response);
         }
         Reply::Garbage => return Some(Response::new(Full::from("<html>It works!</html>"))),
         Reply::HangUp => return None,
         Reply::Silence => std::future::pending().await,
     };
-    let body = ExportTraceServiceResponse {
-        partial_success: partial,
-    }
-    .encode_to_vec();
+    let body = ExportTraceServiceResponse { partial_success: partial }.encode_to_vec();
     let mut response = Response::new(Full::from(body));
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        header::HeaderValue::from_static("application/x-protobuf"),
-    );
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/x-protobuf"));
     Some(response)
 }
 

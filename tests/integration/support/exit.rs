@@ -20,10 +20,7 @@ impl Exit {
             writeln!(wrong, "exit status should be {code}").unwrap();
         }
         let said = self.stderr.to_lowercase();
-        let is_said = |part: &str| {
-            part.split('|')
-                .any(|part| said.contains(&part.to_lowercase()))
-        };
+        let is_said = |part: &str| part.split('|').any(|part| said.contains(&part.to_lowercase()));
         for part in parts.iter().filter(|part| !is_said(part)) {
             writeln!(wrong, "stderr should contain {part:?}").unwrap();
         }
@@ -47,17 +44,12 @@ pub(crate) struct Totals {
 impl Exit {
     /// Reads `10 spans ended, 7 exported, 1 rejected …, 2 dropped …` from stderr.
     pub(crate) fn totals(&self) -> Totals {
-        let line = self
-            .stderr
-            .lines()
-            .rfind(|line| line.contains("spans ended"));
+        let line = self.stderr.lines().rfind(|line| line.contains("spans ended"));
         let line = line.unwrap_or_else(|| panic!("no totals of spans at exit\n{self}"));
         let sum = |word: &str| {
             let counts = line.match_indices(word).map(|(at, _)| {
                 let digits = line[..at].trim_end();
-                let from = digits
-                    .rfind(|c: char| !c.is_ascii_digit())
-                    .map_or(0, |at| at + 1);
+                let from = digits.rfind(|c: char| !c.is_ascii_digit()).map_or(0, |at| at + 1);
                 digits[from..]
                     .parse::<usize>()
                     .unwrap_or_else(|_| panic!("a count before {word:?} in {line}"))
@@ -75,14 +67,7 @@ impl Exit {
 
 impl std::fmt::Display for Exit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Exit {
-            code,
-            stdout,
-            stderr,
-        } = self;
-        write!(
-            f,
-            "exit status {code:?}\n--- stdout\n{stdout}--- stderr\n{stderr}"
-        )
+        let Exit { code, stdout, stderr } = self;
+        write!(f, "exit status {code:?}\n--- stdout\n{stdout}--- stderr\n{stderr}")
     }
 }

@@ -29,11 +29,7 @@ impl Abi {
 /// `guests/build/STEM.wasm`.
 pub(crate) fn built(stem: &str) -> PathBuf {
     let path = root().join("guests/build").join(format!("{stem}.wasm"));
-    assert!(
-        path.exists(),
-        "{} is missing: run `make guests`",
-        path.display()
-    );
+    assert!(path.exists(), "{} is missing: run `make guests`", path.display());
     path
 }
 

@@ -31,11 +31,7 @@ impl Origin {
             std::future::ready(Some(response))
         };
         let (addr, serving) = serve(identity, answer).await;
-        Origin {
-            addr,
-            arrived,
-            _serving: serving,
-        }
+        Origin { addr, arrived, _serving: serving }
     }
 
     /// Where it listens.

@@ -14,13 +14,7 @@ use tokio::sync::watch;
 
 /// `pounce serve`, nothing inherited from the environment of the test run that it could read as a setting.
 pub(crate) fn pounce() -> Builder {
-    Builder {
-        component: None,
-        listen: true,
-        args: Vec::new(),
-        env: Vec::new(),
-        patience: PATIENCE,
-    }
+    Builder { component: None, listen: true, args: Vec::new(), env: Vec::new(), patience: PATIENCE }
 }
 
 /// What will be started.
@@ -83,37 +77,23 @@ impl Builder {
 
     /// Sends spans to `collector`, soon rather than in batches of five seconds.
     pub(crate) fn traced(self, collector: &Collector) -> Self {
-        self.env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint())
-            .env("OTEL_BSP_SCHEDULE_DELAY", 50)
+        self.env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint()).env("OTEL_BSP_SCHEDULE_DELAY", 50)
     }
 
     fn spawn(self) -> Process {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pounce"));
-        command
-            .arg("serve")
-            .args(self.component)
-            .args(self.args)
-            .env_clear();
+        command.arg("serve").args(self.component).args(self.args).env_clear();
         for name in ["PATH", "HOME", "TMPDIR"] {
             command.envs(std::env::var_os(name).map(|value| (name, value)));
         }
         if self.listen {
             command.args(["--listen", "127.0.0.1:0"]);
         }
-        command
-            .envs(self.env)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.envs(self.env).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the built binary starts");
         let stdout = Text::read(child.stdout.take().expect("piped"));
         let stderr = Text::read(child.stderr.take().expect("piped"));
-        Process {
-            child,
-            stdout,
-            stderr,
-            exited: false,
-        }
+        Process { child, stdout, stderr, exited: false }
     }
 
     /// Starts it and waits until it listens.
@@ -124,18 +104,8 @@ impl Builder {
         let wait = tokio::time::timeout(patience, process.stdout.wait_for(ready)).await;
         assert!(wait.is_ok(), "no ready line in {patience:?}");
         drop(wait);
-        let line = process
-            .stdout
-            .borrow()
-            .whole
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .to_owned();
-        let Some(addr) = line
-            .strip_prefix("listening on http://")
-            .and_then(|addr| addr.parse().ok())
-        else {
+        let line = process.stdout.borrow().whole.lines().next().unwrap_or_default().to_owned();
+        let Some(addr) = line.strip_prefix("listening on http://").and_then(|addr| addr.parse().ok()) else {
             let exit = process.exit().await;
             panic!("no ready line but {line:?}\n{exit}");
         };
@@ -189,15 +159,9 @@ impl Pounce {
     /// Waits for a line on stderr that contains all of `parts`.
     pub(crate) async fn logged(&mut self, parts: &[&str]) -> String {
         let find = |text: &Text| {
-            text.whole
-                .lines()
-                .find(|line| parts.iter().all(|part| line.contains(part)))
-                .map(str::to_owned)
+            text.whole.lines().find(|line| parts.iter().all(|part| line.contains(part))).map(str::to_owned)
         };
-        let wait = self
-            .process
-            .stderr
-            .wait_for(|text| text.closed || find(text).is_some());
+        let wait = self.process.stderr.wait_for(|text| text.closed || find(text).is_some());
         let found = match tokio::time::timeout(PATIENCE, wait).await {
             Ok(text) => find(&text.expect("reader thread")),
             Err(_) => None,
@@ -208,47 +172,29 @@ impl Pounce {
     /// Resident memory in bytes.
     pub(crate) fn resident(&self) -> u64 {
         let status = self.proc("status");
-        let line = status
-            .lines()
-            .find(|line| line.starts_with("VmRSS:"))
-            .expect("a VmRSS line");
-        let kib = line
-            .split_whitespace()
-            .nth(1)
-            .and_then(|n| n.parse::<u64>().ok())
-            .expect("a number of KiB");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a VmRSS line");
+        let kib =
+            line.split_whitespace().nth(1).and_then(|n| n.parse::<u64>().ok()).expect("a number of KiB");
         kib * 1024
     }
 
     /// Processor time that it has used.
     pub(crate) fn processor_time(&self) -> Duration {
         let stat = self.proc("stat");
-        let fields = stat
-            .rsplit(')')
-            .next()
-            .expect("the name in parentheses")
-            .split_whitespace();
-        let ticks: u64 = fields
-            .skip(11)
-            .take(2)
-            .map(|ticks| ticks.parse::<u64>().expect("a number"))
-            .sum();
+        let fields = stat.rsplit(')').next().expect("the name in parentheses").split_whitespace();
+        let ticks: u64 = fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number")).sum();
         // The kernel reports in hundredths whatever its own tick is.
         Duration::from_millis(ticks * 10)
     }
 
     /// Names of its threads.
     pub(crate) fn threads(&self) -> Vec<String> {
-        let tasks =
-            std::fs::read_dir(format!("/proc/{}/task", self.process.child.id())).expect("it runs");
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.process.child.id())).expect("it runs");
         // A thread may end between the listing and the read.
         let name = |task: std::io::Result<std::fs::DirEntry>| {
             std::fs::read_to_string(task.ok()?.path().join("comm")).ok()
         };
-        tasks
-            .filter_map(name)
-            .map(|name| name.trim_end().to_owned())
-            .collect()
+        tasks.filter_map(name).map(|name| name.trim_end().to_owned()).collect()
     }
 
     /// Whether it still runs.
@@ -257,8 +203,7 @@ impl Pounce {
     }
 
     fn proc(&self, file: &str) -> String {
-        std::fs::read_to_string(format!("/proc/{}/{file}", self.process.child.id()))
-            .expect("it runs")
+        std::fs::read_to_string(format!("/proc/{}/{file}", self.process.child.id())).expect("it runs")
     }
 }
 
@@ -279,30 +224,20 @@ impl Process {
     async fn exit(&mut self) -> Exit {
         // Both pipes close when the process ends, so that nothing has to poll for it.
         for pipe in [&mut self.stdout, &mut self.stderr] {
-            within(
-                "waiting for pounce to exit",
-                pipe.wait_for(|text| text.closed),
-            )
-            .await
-            .expect("reader thread");
+            within("waiting for pounce to exit", pipe.wait_for(|text| text.closed))
+                .await
+                .expect("reader thread");
         }
         let code = self.child.wait().expect("our child").code();
         self.exited = true;
-        Exit {
-            code,
-            stdout: self.stdout.borrow().whole.clone(),
-            stderr: self.stderr.borrow().whole.clone(),
-        }
+        Exit { code, stdout: self.stdout.borrow().whole.clone(), stderr: self.stderr.borrow().whole.clone() }
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
         if !self.exited {
-            self.child
-                .kill()
-                .and_then(|()| self.child.wait())
-                .expect("our child");
+            self.child.kill().and_then(|()| self.child.wait()).expect("our child");
         }
         if std::thread::panicking() {
             println!("--- stderr of pounce\n{}---", self.stderr.borrow().whole);

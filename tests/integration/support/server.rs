@@ -33,11 +33,7 @@ pub(crate) struct Arrived {
 impl Arrived {
     /// All values of a header.
     pub(crate) fn values(&self, name: &str) -> Vec<&str> {
-        self.headers
-            .get_all(name)
-            .iter()
-            .map(|value| value.to_str().expect("text"))
-            .collect()
+        self.headers.get_all(name).iter().map(|value| value.to_str().expect("text")).collect()
     }
 }
 
@@ -57,15 +53,10 @@ impl Identity {
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .and_then(|config| {
-                config
-                    .with_no_client_auth()
-                    .with_single_cert(vec![made.cert.der().clone()], key)
+                config.with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key)
             })
             .expect("a usable certificate");
-        Identity {
-            acceptor: TlsAcceptor::from(Arc::new(config)),
-            certificate: made.cert.pem(),
-        }
+        Identity { acceptor: TlsAcceptor::from(Arc::new(config)), certificate: made.cert.pem() }
     }
 
     /// Writes the certificate where `SSL_CERT_FILE` can point.
@@ -115,31 +106,15 @@ async fn connection<F>(
         let answer = answer.clone();
         async move {
             let (head, body) = request.into_parts();
-            let body = body
-                .collect()
-                .await
-                .map_err(std::io::Error::other)?
-                .to_bytes();
-            let target = head
-                .uri
-                .path_and_query()
-                .map_or("", |path| path.as_str())
-                .to_owned();
-            let arrived = Arrived {
-                method: head.method,
-                target,
-                headers: head.headers,
-                body,
-            };
-            answer(arrived)
-                .await
-                .ok_or_else(|| std::io::Error::other("told to hang up"))
+            let body = body.collect().await.map_err(std::io::Error::other)?.to_bytes();
+            let target = head.uri.path_and_query().map_or("", |path| path.as_str()).to_owned();
+            let arrived = Arrived { method: head.method, target, headers: head.headers, body };
+            answer(arrived).await.ok_or_else(|| std::io::Error::other("told to hang up"))
         }
     });
     // An error is a client that went away, or the hang-up that the script asked for.
-    let _ended = auto::Builder::new(TokioExecutor::new())
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+    let _ended =
+        auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
 }
 
 /// Closes the listener and all connections when dropped.

@@ -70,12 +70,7 @@ pub(crate) fn read(request: ExportTraceServiceRequest) -> Vec<Span> {
         let resource = attributes::read(of_resource.resource.expect("a resource").attributes);
         for of_scope in of_resource.scope_spans {
             let scope = of_scope.scope.expect("a scope").name;
-            spans.extend(
-                of_scope
-                    .spans
-                    .into_iter()
-                    .map(|span| Span::of(span, &resource, &scope)),
-            );
+            spans.extend(of_scope.spans.into_iter().map(|span| Span::of(span, &resource, &scope)));
         }
     }
     spans
@@ -83,29 +78,16 @@ pub(crate) fn read(request: ExportTraceServiceRequest) -> Vec<Span> {
 
 impl Span {
     fn of(span: otlp::Span, resource: &Attributes, scope: &str) -> Span {
-        let (trace_id, span_id, parent) = (
-            hex(&span.trace_id),
-            hex(&span.span_id),
-            hex(&span.parent_span_id),
-        );
+        let (trace_id, span_id, parent) =
+            (hex(&span.trace_id), hex(&span.span_id), hex(&span.parent_span_id));
         let (start, end) = (span.start_time_unix_nano, span.end_time_unix_nano);
-        assert!(
-            trace_id.len() == 32 && trace_id.bytes().any(|b| b != b'0'),
-            "trace id {trace_id}"
-        );
-        assert!(
-            span_id.len() == 16 && span_id.bytes().any(|b| b != b'0'),
-            "span id {span_id}"
-        );
+        assert!(trace_id.len() == 32 && trace_id.bytes().any(|b| b != b'0'), "trace id {trace_id}");
+        assert!(span_id.len() == 16 && span_id.bytes().any(|b| b != b'0'), "span id {span_id}");
         assert!(
             parent.is_empty() || (parent.len() == 16 && parent != span_id),
             "parent {parent} of {span_id}"
         );
-        assert!(
-            start > 0 && start <= end,
-            "{} from {start} to {end}",
-            span.name
-        );
+        assert!(start > 0 && start <= end, "{} from {start} to {end}", span.name);
         let kind = span.kind();
         let status = span.status.unwrap_or_default();
         let status = match status.code() {
@@ -139,11 +121,7 @@ impl Span {
 
     /// Fails unless the attributes are exactly the `expected` lines.
     pub(crate) fn expect_attributes(&self, expected: &str) {
-        expect(
-            &format!("attributes of span {:?}", self.name),
-            &self.attributes,
-            expected,
-        );
+        expect(&format!("attributes of span {:?}", self.name), &self.attributes, expected);
     }
 
     /// An attribute's text, empty when it is absent or no text.
@@ -167,10 +145,7 @@ impl Span {
         let mut found = self.events.iter().filter(|event| event.name == name);
         match (found.next(), found.next()) {
             (Some(event), None) => event,
-            _ => panic!(
-                "one event {name:?} should be on span {:?}: {:?}",
-                self.name, self.events
-            ),
+            _ => panic!("one event {name:?} should be on span {:?}: {:?}", self.name, self.events),
         }
     }
 
@@ -184,38 +159,17 @@ impl Span {
 /// among them makes a root, marked `<remote>`.
 pub(crate) fn tree(spans: &[Span]) -> String {
     fn add(text: &mut String, spans: &[Span], span: &Span, depth: usize) {
-        let remote = if depth == 0 && !span.parent.is_empty() {
-            " <remote>"
-        } else {
-            ""
-        };
-        writeln!(
-            text,
-            "{}{:?} {}{remote}",
-            "  ".repeat(depth),
-            span.kind,
-            span.name
-        )
-        .unwrap();
-        let mut children: Vec<_> = spans
-            .iter()
-            .filter(|c| c.parent == span.span_id && c.trace_id == span.trace_id)
-            .collect();
+        let remote = if depth == 0 && !span.parent.is_empty() { " <remote>" } else { "" };
+        writeln!(text, "{}{:?} {}{remote}", "  ".repeat(depth), span.kind, span.name).unwrap();
+        let mut children: Vec<_> =
+            spans.iter().filter(|c| c.parent == span.span_id && c.trace_id == span.trace_id).collect();
         children.sort_by_key(|span| span.start);
-        children
-            .into_iter()
-            .for_each(|child| add(text, spans, child, depth + 1));
+        children.into_iter().for_each(|child| add(text, spans, child, depth + 1));
     }
-    let known = |span: &&Span| {
-        spans
-            .iter()
-            .any(|p| p.span_id == span.parent && p.trace_id == span.trace_id)
-    };
+    let known = |span: &&Span| spans.iter().any(|p| p.span_id == span.parent && p.trace_id == span.trace_id);
     let mut roots: Vec<_> = spans.iter().filter(|span| !known(span)).collect();
     roots.sort_by_key(|span| span.start);
     let mut text = String::new();
-    roots
-        .into_iter()
-        .for_each(|root| add(&mut text, spans, root, 0));
+    roots.into_iter().for_each(|root| add(&mut text, spans, root, 0));
     text
 }

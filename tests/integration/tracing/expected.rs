@@ -57,18 +57,9 @@ impl Expected<'_> {
     /// Compares with what came from `server`.
     pub(super) fn check(&self, profile: Profile, server: &Pounce, span: &Span) {
         let port = server.addr().port();
-        let (path, query) = self
-            .target
-            .split_once('?')
-            .map_or((self.target, None), |(path, query)| (path, Some(query)));
-        let Expected {
-            method,
-            target,
-            version,
-            component,
-            more,
-            ..
-        } = self;
+        let (path, query) =
+            self.target.split_once('?').map_or((self.target, None), |(path, query)| (path, Some(query)));
+        let Expected { method, target, version, component, more, .. } = self;
         let mut lines = format!(
             "http.request.method = {method:?}
              url.path = {path:?}
@@ -106,11 +97,7 @@ impl Expected<'_> {
         }
         span.expect_attributes(&lines);
 
-        let name = if profile == Profile::Compat {
-            format!("{method} {path}")
-        } else {
-            (*method).to_owned()
-        };
+        let name = if profile == Profile::Compat { format!("{method} {path}") } else { (*method).to_owned() };
         assert_eq!(span.name, name, "{profile:?}");
         match (&span.status, self.error_type) {
             (Status::Error(_), Some(_)) => {}

@@ -32,10 +32,7 @@ async fn without_a_route_the_profile_decides() {
         let collector = Collector::start().await;
         let server = pounce()
             .fixture("status.wat")
-            .env(
-                "OTEL_SEMCONV_STABILITY_OPT_IN",
-                if semconv == "compat" { "" } else { semconv },
-            )
+            .env("OTEL_SEMCONV_STABILITY_OPT_IN", if semconv == "compat" { "" } else { semconv })
             .traced(&collector)
             .start()
             .await;
@@ -48,19 +45,10 @@ async fn without_a_route_the_profile_decides() {
 #[tokio::test]
 async fn an_unknown_method_is_other() {
     let collector = Collector::start().await;
-    let server = pounce()
-        .fixture("status.wat")
-        .traced(&collector)
-        .start()
-        .await;
+    let server = pounce().fixture("status.wat").traced(&collector).start().await;
     for method in ["PURGE", "get"] {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
-        client::fetch(
-            server.addr(),
-            Protocol::H1,
-            client::request(method, "/200", client::empty()),
-        )
-        .await;
+        client::fetch(server.addr(), Protocol::H1, client::request(method, "/200", client::empty())).await;
     }
     let spans = collector.spans(2).await;
     for (span, original) in spans.iter().zip(["PURGE", "get"]) {
@@ -74,11 +62,7 @@ async fn an_unknown_method_is_other() {
 #[tokio::test]
 async fn beyond_500_paths_names_are_methods_with_one_warning() {
     let collector = Collector::start().await;
-    let mut server = pounce()
-        .fixture("status.wat")
-        .traced(&collector)
-        .start()
-        .await;
+    let mut server = pounce().fixture("status.wat").traced(&collector).start().await;
     let mut connection = Connection::open(server.addr(), Protocol::H2).await;
     // Queries are no paths; nor is a path that comes again.
     for n in 0..20 {
@@ -96,34 +80,17 @@ async fn beyond_500_paths_names_are_methods_with_one_warning() {
     let warning = server.logged(&["500", "route"]).await;
     assert!(warning.to_lowercase().contains("warn"), "{warning}");
     let exit = server.stop().await;
-    assert_eq!(
-        exit.stderr.matches("500 distinct paths").count(),
-        1,
-        "{exit}"
-    );
+    assert_eq!(exit.stderr.matches("500 distinct paths").count(), 1, "{exit}");
 }
 
 #[tokio::test]
 async fn what_the_client_says_of_itself_is_bounded() {
     let collector = Collector::start().await;
-    let server = pounce()
-        .fixture("status.wat")
-        .traced(&collector)
-        .start()
-        .await;
-    let request =
-        client::get(&format!("/200/{}", "p".repeat(9000))).with("user-agent", "a".repeat(9000));
+    let server = pounce().fixture("status.wat").traced(&collector).start().await;
+    let request = client::get(&format!("/200/{}", "p".repeat(9000))).with("user-agent", "a".repeat(9000));
     client::fetch(server.addr(), Protocol::H1, request).await;
-    client::fetch(
-        server.addr(),
-        Protocol::H1,
-        client::get("/200").with("user-agent", b"caf\xe9 \xff"),
-    )
-    .await;
+    client::fetch(server.addr(), Protocol::H1, client::get("/200").with("user-agent", b"caf\xe9 \xff")).await;
     let spans = collector.spans(2).await;
     assert!(spans[0].text("user_agent.original").len() <= 4096 && spans[0].name.len() <= 4200);
-    assert!(
-        spans[1].text("user_agent.original").starts_with("caf"),
-        "bytes that are no text are replaced"
-    );
+    assert!(spans[1].text("user_agent.original").starts_with("caf"), "bytes that are no text are replaced");
 }

@@ -12,16 +12,9 @@ for_both_abis!(a_guest_sees_its_own_context);
 /// The span of one request that carried `headers`.
 async fn span_with(headers: &[(&'static str, &str)]) -> Span {
     let collector = Collector::start().await;
-    let server = pounce()
-        .fixture("status.wat")
-        .traced(&collector)
-        .start()
-        .await;
-    let request = headers
-        .iter()
-        .fold(client::get("/200"), |request, (name, value)| {
-            request.with(name, value)
-        });
+    let server = pounce().fixture("status.wat").traced(&collector).start().await;
+    let request =
+        headers.iter().fold(client::get("/200"), |request, (name, value)| request.with(name, value));
     client::fetch(server.addr(), Protocol::H1, request).await;
     collector.span().await
 }
@@ -29,37 +22,18 @@ async fn span_with(headers: &[(&'static str, &str)]) -> Span {
 #[tokio::test]
 async fn the_caller_is_the_parent() {
     let parent = format!("00-{TRACE}-{PARENT}-01");
-    let span = span_with(&[
-        ("traceparent", &parent),
-        ("tracestate", "a=1,b=2"),
-        ("tracestate", "c=3"),
-    ])
-    .await;
-    assert_eq!(
-        (span.trace_id.as_str(), span.parent.as_str()),
-        (TRACE, PARENT)
-    );
+    let span = span_with(&[("traceparent", &parent), ("tracestate", "a=1,b=2"), ("tracestate", "c=3")]).await;
+    assert_eq!((span.trace_id.as_str(), span.parent.as_str()), (TRACE, PARENT));
     assert_ne!(span.span_id, PARENT);
-    assert_eq!(
-        span.trace_state, "a=1,b=2,c=3",
-        "several headers are one list"
-    );
+    assert_eq!(span.trace_state, "a=1,b=2,c=3", "several headers are one list");
     assert_eq!(span.flags & 0x1, 1);
-    assert_eq!(
-        span.flags & 0x300,
-        0x300,
-        "the parent is known to be remote"
-    );
+    assert_eq!(span.flags & 0x300, 0x300, "the parent is known to be remote");
 }
 
 #[tokio::test]
 async fn what_is_no_valid_parent_starts_a_trace() {
     let collector = Collector::start().await;
-    let server = pounce()
-        .fixture("status.wat")
-        .traced(&collector)
-        .start()
-        .await;
+    let server = pounce().fixture("status.wat").traced(&collector).start().await;
     let cases = [
         format!("00-{}-{PARENT}-01", TRACE.to_uppercase()),
         format!("00-{}-{PARENT}-01", "0".repeat(32)),
@@ -77,9 +51,7 @@ async fn what_is_no_valid_parent_starts_a_trace() {
         String::new(),
     ];
     for (n, parent) in cases.iter().enumerate() {
-        let request = client::get(&format!("/200/{n}"))
-            .with("traceparent", parent)
-            .with("tracestate", "a=1");
+        let request = client::get(&format!("/200/{n}")).with("traceparent", parent).with("tracestate", "a=1");
         client::fetch(server.addr(), Protocol::H1, request).await;
     }
     let twice = client::get("/200/twice").with("traceparent", format!("00-{TRACE}-{PARENT}-01"));
@@ -87,12 +59,7 @@ async fn what_is_no_valid_parent_starts_a_trace() {
     client::fetch(server.addr(), Protocol::H1, twice).await;
     for span in collector.spans(cases.len() + 1).await {
         assert_ne!(span.trace_id, TRACE, "{}", span.name);
-        assert_eq!(
-            (span.parent.as_str(), span.trace_state.as_str()),
-            ("", ""),
-            "{}",
-            span.name
-        );
+        assert_eq!((span.parent.as_str(), span.trace_state.as_str()), ("", ""), "{}", span.name);
     }
 }
 
@@ -103,51 +70,26 @@ async fn a_later_version_and_broken_state_still_join_the_trace() {
     for (headers, state) in [
         (vec![("traceparent", later.as_str())], ""),
         (vec![("traceparent", &parent), ("tracestate", "")], ""),
-        (
-            vec![("traceparent", &parent), ("tracestate", "no equals sign")],
-            "",
-        ),
-        (
-            vec![("traceparent", &parent), ("tracestate", " a=1 , ,b=2\t")],
-            "a=1,b=2",
-        ),
+        (vec![("traceparent", &parent), ("tracestate", "no equals sign")], ""),
+        (vec![("traceparent", &parent), ("tracestate", " a=1 , ,b=2\t")], "a=1,b=2"),
     ] {
         let span = span_with(&headers).await;
-        assert_eq!(
-            (span.trace_id.as_str(), span.parent.as_str()),
-            (TRACE, PARENT),
-            "{headers:?}"
-        );
+        assert_eq!((span.trace_id.as_str(), span.parent.as_str()), (TRACE, PARENT), "{headers:?}");
         assert_eq!(span.trace_state, state, "{headers:?}");
     }
 }
 
 async fn a_guest_sees_its_own_context(abi: Abi) {
     let collector = Collector::start().await;
-    let server = pounce()
-        .guest(abi, "attributes")
-        .traced(&collector)
-        .start()
-        .await;
+    let server = pounce().guest(abi, "attributes").traced(&collector).start().await;
     let request = client::get("/?fixed").with("traceparent", format!("00-{TRACE}-{PARENT}-01"));
-    let answer = client::fetch(
-        server.addr(),
-        Protocol::H1,
-        request.with("tracestate", "a=1"),
-    )
-    .await;
+    let answer = client::fetch(server.addr(), Protocol::H1, request.with("tracestate", "a=1")).await;
     let seen: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
     let span = collector.span().await;
     for context in [&seen["context"], &seen["current"]["context"]] {
         assert_eq!(context["trace_id"], TRACE);
-        assert_eq!(
-            context["span_id"], span.span_id,
-            "the span itself, not its parent"
-        );
-        assert_eq!(
-            (&context["trace_flags"], &context["trace_state"]),
-            (&1.into(), &"a=1".into())
-        );
+        assert_eq!(context["span_id"], span.span_id, "the span itself, not its parent");
+        assert_eq!((&context["trace_flags"], &context["trace_state"]), (&1.into(), &"a=1".into()));
     }
     assert_eq!(seen["is_recording"], true);
     let traceparent = format!("00-{TRACE}-{}-01", span.span_id);
@@ -165,17 +107,12 @@ async fn kept(settings: &[(&str, &str)], traceparent: Option<&str>, requests: us
     let collector = Collector::start().await;
     let settings = settings
         .iter()
-        .fold(pounce().fixture("status.wat"), |builder, (name, value)| {
-            builder.env(name, value)
-        });
+        .fold(pounce().fixture("status.wat"), |builder, (name, value)| builder.env(name, value));
     let server = settings.traced(&collector).start().await;
     let mut connection = client::Connection::open(server.addr(), Protocol::H2).await;
     for _ in 0..requests {
-        let request = traceparent
-            .iter()
-            .fold(client::get("/200"), |request, value| {
-                request.with("traceparent", value)
-            });
+        let request =
+            traceparent.iter().fold(client::get("/200"), |request, value| request.with("traceparent", value));
         assert_eq!(connection.fetch(request).await.status, 200);
     }
     server.stop().await.expect(0, &[]);
@@ -184,10 +121,7 @@ async fn kept(settings: &[(&str, &str)], traceparent: Option<&str>, requests: us
 
 #[tokio::test]
 async fn the_sampler_of_the_caller_stands() {
-    let (yes, no) = (
-        format!("00-{TRACE}-{PARENT}-01"),
-        format!("00-{TRACE}-{PARENT}-00"),
-    );
+    let (yes, no) = (format!("00-{TRACE}-{PARENT}-01"), format!("00-{TRACE}-{PARENT}-00"));
     for (settings, parent, expected) in [
         (&[][..], Some(&no), 0),
         (&[], Some(&yes), 3),
@@ -195,33 +129,11 @@ async fn the_sampler_of_the_caller_stands() {
         (&[("POUNCE_OTEL_SAMPLE", "0")], Some(&yes), 3),
         (&[("OTEL_TRACES_SAMPLER", "always_off")], Some(&yes), 0),
         (&[("OTEL_TRACES_SAMPLER", "always_on")], Some(&no), 3),
-        (
-            &[("OTEL_TRACES_SAMPLER", "parentbased_always_off")],
-            None,
-            0,
-        ),
-        (
-            &[("OTEL_TRACES_SAMPLER", "parentbased_always_off")],
-            Some(&yes),
-            3,
-        ),
-        (
-            &[
-                ("OTEL_TRACES_SAMPLER", "traceidratio"),
-                ("OTEL_TRACES_SAMPLER_ARG", "0"),
-            ],
-            Some(&yes),
-            0,
-        ),
+        (&[("OTEL_TRACES_SAMPLER", "parentbased_always_off")], None, 0),
+        (&[("OTEL_TRACES_SAMPLER", "parentbased_always_off")], Some(&yes), 3),
+        (&[("OTEL_TRACES_SAMPLER", "traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "0")], Some(&yes), 0),
         // Ours beats the standard one.
-        (
-            &[
-                ("POUNCE_OTEL_SAMPLE", "1"),
-                ("OTEL_TRACES_SAMPLER", "always_off"),
-            ],
-            None,
-            3,
-        ),
+        (&[("POUNCE_OTEL_SAMPLE", "1"), ("OTEL_TRACES_SAMPLER", "always_off")], None, 3),
     ] {
         let kept = kept(settings, parent.map(String::as_str), 3).await;
         assert_eq!(kept, expected, "{settings:?} with {parent:?}");
@@ -239,23 +151,14 @@ async fn a_ratio_keeps_about_that_share() {
 async fn a_guest_can_tell_that_nobody_records() {
     for abi in [Abi::P2, Abi::P3] {
         let collector = Collector::start().await;
-        let server = pounce()
-            .guest(abi, "attributes")
-            .traced(&collector)
-            .start()
-            .await;
+        let server = pounce().guest(abi, "attributes").traced(&collector).start().await;
         let request = client::get("/?fixed").with("traceparent", format!("00-{TRACE}-{PARENT}-00"));
         let answer = client::fetch(server.addr(), Protocol::H1, request).await;
         let seen: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
         assert_eq!(seen["is_recording"], false);
         // The trace goes on through us all the same, with the caller's decision.
-        let sent = seen["inject"]["traceparent"]
-            .as_str()
-            .expect("a traceparent");
-        assert!(
-            sent.starts_with(&format!("00-{TRACE}-")) && sent.ends_with("-00"),
-            "{sent}"
-        );
+        let sent = seen["inject"]["traceparent"].as_str().expect("a traceparent");
+        assert!(sent.starts_with(&format!("00-{TRACE}-")) && sent.ends_with("-00"), "{sent}");
         assert!(!sent.contains(PARENT), "{sent}");
         server.stop().await.expect(0, &[]);
         assert_eq!(collector.received().len(), 0);
@@ -265,15 +168,9 @@ async fn a_guest_can_tell_that_nobody_records() {
 #[tokio::test]
 async fn with_telemetry_off_the_pair_passes_as_it_came() {
     for abi in [Abi::P2, Abi::P3] {
-        let server = pounce()
-            .guest(abi, "attributes")
-            .flag("--isolation", "request")
-            .start()
-            .await;
+        let server = pounce().guest(abi, "attributes").flag("--isolation", "request").start().await;
         let parent = format!("00-{TRACE}-{PARENT}-01");
-        let request = client::get("/?fixed")
-            .with("traceparent", &parent)
-            .with("tracestate", "a=1");
+        let request = client::get("/?fixed").with("traceparent", &parent).with("tracestate", "a=1");
         let answer = client::fetch(server.addr(), Protocol::H1, request).await;
         let seen: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
         assert_eq!(seen["is_recording"], false, "{abi:?}");

@@ -9,15 +9,7 @@ use bytes::Bytes;
 use http::Method;
 use hyper::body::Frame;
 
-for_both_abis!(
-    answered,
-    from_the_guest,
-    trapped,
-    timed_out,
-    shed,
-    aborted,
-    streamed_through
-);
+for_both_abis!(answered, from_the_guest, trapped, timed_out, shed, aborted, streamed_through);
 
 /// 200, with a query that holds secrets among harmless parameters.
 async fn answered(abi: Abi) {
@@ -31,10 +23,7 @@ async fn answered(abi: Abi) {
         "X-Goog-Signature",
     ];
     let given: String = secrets.iter().map(|key| format!("{key}=s3cret&")).collect();
-    let kept: String = secrets
-        .iter()
-        .map(|key| format!("{key}=REDACTED&"))
-        .collect();
+    let kept: String = secrets.iter().map(|key| format!("{key}=REDACTED&")).collect();
     for profile in PROFILES {
         let (server, collector) = profile.start(pounce().guest(abi, "hello")).await;
         let path = format!("/hello%20there?a=1&{given}SIG=kept&b");
@@ -75,9 +64,7 @@ async fn from_the_guest(abi: Abi) {
             };
             expected.check(profile, &server, span);
             // The code says it: a description would only repeat it.
-            assert!(
-                matches!(&span.status, Status::Error(text) if text.is_empty()) == (status == 500)
-            );
+            assert!(matches!(&span.status, Status::Error(text) if text.is_empty()) == (status == 500));
         }
     }
 }
@@ -85,8 +72,7 @@ async fn from_the_guest(abi: Abi) {
 async fn trapped(abi: Abi) {
     for profile in PROFILES {
         let (server, collector) = profile.start(pounce().guest(abi, "trap")).await;
-        let answer =
-            client::fetch(server.addr(), Protocol::H1, client::post("/panic", "12345")).await;
+        let answer = client::fetch(server.addr(), Protocol::H1, client::post("/panic", "12345")).await;
         let span = collector.span().await;
         let expected = Expected {
             method: "POST",
@@ -104,13 +90,8 @@ async fn trapped(abi: Abi) {
 
 async fn timed_out(abi: Abi) {
     for profile in PROFILES {
-        let (server, collector) = profile
-            .start(
-                pounce()
-                    .guest(abi, "slow")
-                    .flag("--request-timeout", "300ms"),
-            )
-            .await;
+        let (server, collector) =
+            profile.start(pounce().guest(abi, "slow").flag("--request-timeout", "300ms")).await;
         let answer = client::fetch_path(server.addr(), "/?ms=600000").await;
         let expected = Expected {
             target: "/?ms=600000",
@@ -126,21 +107,10 @@ async fn timed_out(abi: Abi) {
 
 async fn shed(abi: Abi) {
     for profile in PROFILES {
-        let (server, collector) = profile
-            .start(pounce().guest(abi, "slow").flag("--max-in-flight", 1))
-            .await;
-        let held = client::hold(
-            server.addr(),
-            Protocol::H1,
-            "/held?ms=0&body_ms=100&chunks=1000000",
-        )
-        .await;
+        let (server, collector) = profile.start(pounce().guest(abi, "slow").flag("--max-in-flight", 1)).await;
+        let held = client::hold(server.addr(), Protocol::H1, "/held?ms=0&body_ms=100&chunks=1000000").await;
         let answer = client::fetch_path(server.addr(), "/shed").await;
-        let span = collector
-            .span_where("of the shed request", |span| {
-                span.text("url.path") == "/shed"
-            })
-            .await;
+        let span = collector.span_where("of the shed request", |span| span.text("url.path") == "/shed").await;
         let expected = Expected {
             target: "/shed",
             sent: Some((503, &answer.body.len().to_string())),
@@ -187,9 +157,7 @@ async fn streamed_through(abi: Abi) {
             }
         });
         let mut connection = Connection::open(server.addr(), Protocol::H2).await;
-        let answer = connection
-            .fetch(client::request(Method::POST, "/stream", body))
-            .await;
+        let answer = connection.fetch(client::request(Method::POST, "/stream", body)).await;
         assert_eq!(answer.text().len(), 100_000);
         let expected = Expected {
             method: "POST",
@@ -207,23 +175,13 @@ async fn streamed_through(abi: Abi) {
 /// A response without a body has sent none, whatever length its head tells.
 #[tokio::test]
 async fn head_sends_no_bytes() {
-    let (server, collector) = Profile::Stable
-        .start(pounce().guest(Abi::P2, "hello"))
-        .await;
+    let (server, collector) = Profile::Stable.start(pounce().guest(Abi::P2, "hello")).await;
     for protocol in [Protocol::H1, Protocol::H2] {
-        client::fetch(
-            server.addr(),
-            protocol,
-            client::request(Method::HEAD, "/", client::empty()),
-        )
-        .await;
+        client::fetch(server.addr(), protocol, client::request(Method::HEAD, "/", client::empty())).await;
     }
     for span in collector.spans(2).await {
         assert_eq!(
-            (
-                span.int("http.response.body.size"),
-                span.int("http.response.status_code")
-            ),
+            (span.int("http.response.body.size"), span.int("http.response.status_code")),
             (Some(0), Some(200))
         );
         assert_eq!(span.status, Status::Unset);
@@ -235,12 +193,7 @@ async fn head_sends_no_bytes() {
 async fn the_server_is_named_as_the_client_named_it() {
     let (server, collector) = Profile::Compat.start(pounce().fixture("status.wat")).await;
     for host in ["shop.example", "shop.example:8443", "[2001:db8::1]:81"] {
-        client::fetch(
-            server.addr(),
-            Protocol::H1,
-            client::get("/200").with("host", host),
-        )
-        .await;
+        client::fetch(server.addr(), Protocol::H1, client::get("/200").with("host", host)).await;
     }
     let spans = collector.spans(3).await;
     for (span, (host, address, port)) in spans.iter().zip([
@@ -248,14 +201,7 @@ async fn the_server_is_named_as_the_client_named_it() {
         ("shop.example:8443", "shop.example", 8443),
         ("[2001:db8::1]:81", "2001:db8::1", 81),
     ]) {
-        assert_eq!(
-            (span.text("http.host"), span.text("server.address")),
-            (host, address)
-        );
-        assert_eq!(
-            (span.int("server.port"), span.int("net.host.port")),
-            (Some(port), Some(port)),
-            "{host}"
-        );
+        assert_eq!((span.text("http.host"), span.text("server.address")), (host, address));
+        assert_eq!((span.int("server.port"), span.int("net.host.port")), (Some(port), Some(port)), "{host}");
     }
 }

@@ -14,12 +14,8 @@ async fn resource(file: Option<&str>, flags: &[(&str, &str)], vars: &[(&str, &st
         std::fs::write(&path, text).unwrap();
         builder = builder.flag("--config", path.display());
     }
-    builder = flags
-        .iter()
-        .fold(builder, |builder, (name, value)| builder.flag(name, value));
-    builder = vars
-        .iter()
-        .fold(builder, |builder, (name, value)| builder.env(name, value));
+    builder = flags.iter().fold(builder, |builder, (name, value)| builder.flag(name, value));
+    builder = vars.iter().fold(builder, |builder, (name, value)| builder.env(name, value));
     let server = builder.start().await;
     client::fetch_path(server.addr(), "/200").await;
     collector.span().await.resource
@@ -37,10 +33,7 @@ async fn the_resource_says_who_we_are() {
         telemetry.sdk.version = <text>"#;
     expect("resource", &resource, expected);
     // Only the SDK of OpenTelemetry may call itself that.
-    assert_ne!(
-        resource["telemetry.sdk.name"].to_string(),
-        "\"opentelemetry\""
-    );
+    assert_ne!(resource["telemetry.sdk.name"].to_string(), "\"opentelemetry\"");
 }
 
 /// Flag > our variable > standard variable > file > resource attributes > component.
@@ -52,12 +45,7 @@ async fn the_service_name_comes_from_the_nearest_source() {
     let standard = ("OTEL_SERVICE_NAME", "from-standard");
     let attributes = ("OTEL_RESOURCE_ATTRIBUTES", "service.name=from-attributes");
     for (file, flags, vars, expected) in [
-        (
-            file,
-            &[flag][..],
-            &[ours, standard, attributes][..],
-            "from-flag",
-        ),
+        (file, &[flag][..], &[ours, standard, attributes][..], "from-flag"),
         (file, &[], &[ours, standard, attributes], "from-ours"),
         (file, &[], &[standard, attributes], "from-standard"),
         (file, &[], &[("OTEL_SERVICE_NAME", "")], "from-file"),
@@ -76,16 +64,10 @@ async fn resource_attributes_are_decoded() {
         "deployment.environment.name=pre%2Dprod, team=a%2Cb%3Dc ,service.version=1.2",
     )];
     let resource = resource(None, &[], &vars).await;
-    for (key, value) in [
-        ("deployment.environment.name", "pre-prod"),
-        ("team", "a,b=c"),
-        ("service.version", "1.2"),
-    ] {
-        assert_eq!(
-            resource.get(key).map(ToString::to_string),
-            Some(format!("{value:?}")),
-            "{key}"
-        );
+    for (key, value) in
+        [("deployment.environment.name", "pre-prod"), ("team", "a,b=c"), ("service.version", "1.2")]
+    {
+        assert_eq!(resource.get(key).map(ToString::to_string), Some(format!("{value:?}")), "{key}");
     }
 }
 
