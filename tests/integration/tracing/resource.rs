@@ -36,7 +36,7 @@ async fn the_resource_says_who_we_are() {
     assert_ne!(resource["telemetry.sdk.name"].to_string(), "\"opentelemetry\"");
 }
 
-/// Flag > our variable > standard variable > file > resource attributes > component.
+/// Flag > our variable > standard variables, the name before the attribute > file > component.
 #[tokio::test]
 async fn the_service_name_comes_from_the_nearest_source() {
     let file = Some("[otel]\nservice-name = \"from-file\"\n");
