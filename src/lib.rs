@@ -1,4 +1,59 @@
-//! Pounce serves WebAssembly components over HTTP and traces every request.
+//! Pounce serves WebAssembly components (wasi:http 0.2 and 0.3) over HTTP and gives each request a trace, with no change
+//! to the guest.
+//!
+//! Most users want the binary: `pounce serve app.wasm`. This crate is the same server for programs of their own:
+//!
+//! ```
+//! use std::io::{Read as _, Write as _};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut config = pounce::Config::new("guests/prebuilt/hello.wasm");
+//! config.http.listen = vec!["127.0.0.1:0".parse()?];
+//!
+//! let runtime = tokio::runtime::Runtime::new()?;
+//! let outcome = runtime.block_on(async {
+//!     let app = pounce::App::build(config).await?;
+//!     let address = app.urls()[0].trim_start_matches("http://").to_owned();
+//!     let client = tokio::task::spawn_blocking(move || -> std::io::Result<String> {
+//!         let mut stream = std::net::TcpStream::connect(address)?;
+//!         stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
+//!         let mut response = String::new();
+//!         stream.read_to_string(&mut response)?;
+//!         Ok(response)
+//!     });
+//!     // Serves until the future resolves, then drains.
+//!     let outcome = app
+//!         .run_until(async {
+//!             let response = client.await.expect("the client does not panic").expect("a response");
+//!             assert!(response.starts_with("HTTP/1.1 200 OK\r\n"), "{response}");
+//!             assert!(response.ends_with("Hello, World!\n"), "{response}");
+//!         })
+//!         .await;
+//!     Ok::<_, pounce::StartError>(outcome)
+//! })?;
+//! assert_eq!(outcome, pounce::Outcome::Drained);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # One request, in order
+//!
+//! | step | file |
+//! | --- | --- |
+//! | accept | `server/listener` |
+//! | HTTP/1.1 or HTTP/2, and the peer's clock | `server/connection`, `server/idle` |
+//! | **the whole path on one screen** | `server/handler` |
+//! | the span: parent, decision, start | `telemetry/server_span` (`propagation`, `sampler`) |
+//! | a place, or 503 | `server/admission` |
+//! | an absolute URI and a body with an end | `server/forward` |
+//! | an instance | `guest/v02` or `guest/v03`, `guest/instance` |
+//! | the guest, which calls back | `host/*` |
+//! | the answer, or what went wrong | `guest/error`, `server/response` |
+//! | the true end: span and place | `server/response`, the body |
+//! | out | `telemetry/pipeline`, `telemetry/export` |
+//!
+//! Folders are layers; imports point down only: `cli → app → server → guest → host`, all of them → `telemetry` →
+//! `config`.
 
 mod app;
 mod cli;

@@ -84,7 +84,9 @@ impl Serving {
         let outcome = if finished { Outcome::Drained } else { Outcome::Cut(drain.in_flight()) };
         if finished {
             drain.enter(Phase::Closing);
-            let closed = tokio::time::timeout(LAST_MOMENT, async { while self.listeners.join_next().await.is_some() {} });
+            let closed = tokio::time::timeout(LAST_MOMENT, async {
+                while self.listeners.join_next().await.is_some() {}
+            });
             if closed.await.is_err() {
                 tracing::debug!("connections that do not close are cut");
             }
@@ -110,7 +112,10 @@ impl Serving {
             tracing::warn!(requests, "requests cut at the end of the grace period (http.grace-period)");
         }
         if shed > 0 {
-            tracing::warn!(shed, "requests shed for want of room (http.max-in-flight, guest.max-total-memory)");
+            tracing::warn!(
+                shed,
+                "requests shed for want of room (http.max-in-flight, guest.max-total-memory)"
+            );
         }
         if lines > 0 {
             tracing::warn!(lines, "lines of guest output dropped");

@@ -12,17 +12,8 @@ pub(super) fn add(command: Command) -> Command {
 /// What was typed, by key.
 pub(super) fn layer(matches: &ArgMatches) -> Layer {
     let typed = |option: &Declared| {
-        let texts: Vec<String> = matches
-            .get_many::<String>(&option.key())?
-            .cloned()
-            .collect();
-        Some((
-            option.key(),
-            Given {
-                texts,
-                source: Source::Flag(option.flag()),
-            },
-        ))
+        let texts: Vec<String> = matches.get_many::<String>(&option.key())?.cloned().collect();
+        Some((option.key(), Given { texts, source: Source::Flag(option.flag()) }))
     };
     all_options().filter_map(typed).collect()
 }
@@ -38,27 +29,16 @@ fn argument(option: &Declared) -> Arg {
         long.push_str(" Repeat the flag for more.");
     }
     let own = option.variable();
-    let variables: Vec<&str> = [own.as_str()]
-        .into_iter()
-        .chain(option.standard.iter().copied())
-        .collect();
-    let names = format!(
-        "[default: {}]\n[env: {}]\n[file: {}]",
-        option.default,
-        variables.join(", "),
-        option.key()
-    );
+    let variables: Vec<&str> = [own.as_str()].into_iter().chain(option.standard.iter().copied()).collect();
+    let names =
+        format!("[default: {}]\n[env: {}]\n[file: {}]", option.default, variables.join(", "), option.key());
     Arg::new(option.key())
         .long(option.flag())
         .value_name(option.value_name)
         .help_heading(option.heading)
         .help(short)
         .long_help(format!("{long}\n\n{names}"))
-        .action(if option.list {
-            ArgAction::Append
-        } else {
-            ArgAction::Set
-        })
+        .action(if option.list { ArgAction::Append } else { ArgAction::Set })
         // `--args --verbose` means the guest's flag, and `--reuse -1` deserves our message.
         .allow_hyphen_values(option.key() == "guest.args")
         .allow_negative_numbers(true)

@@ -8,7 +8,7 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 
 use super::{MISTAKE, flags, output};
 use crate::app::{App, Outcome, StartError};
-use crate::config::{self, Config, Mistake, Sources, Vars};
+use crate::config::{self, Config, Loaded, Mistake, Sources, Vars};
 use crate::telemetry::logs::Log;
 
 const AFTER_HELP: &str = "\
@@ -55,11 +55,15 @@ pub(super) fn command() -> Command {
         .long("config")
         .value_name("FILE")
         .help("File of settings, such as pounce.toml")
-        .long_help("File of settings, such as pounce.toml. Paths in it are relative to it.\n\n[env: POUNCE_CONFIG]")
+        .long_help(
+            "File of settings, such as pounce.toml. Paths in it are relative to it.\n\n[env: POUNCE_CONFIG]",
+        )
         .value_parser(value_parser!(PathBuf));
     let command = Command::new("serve")
         .about("Serves a component over HTTP")
-        .long_about("Serves a wasi:http component over HTTP, and sends a trace of every request if telemetry is on.")
+        .long_about(
+            "Serves a wasi:http component over HTTP, and sends a trace of every request if telemetry is on.",
+        )
         .max_term_width(100)
         .args_override_self(true)
         .arg(component)
@@ -80,7 +84,7 @@ pub(super) fn run(matches: &ArgMatches, unknown: Vec<Mistake>) -> ExitCode {
         vars: Vars::of_process(),
     };
     match config::load(sources) {
-        Ok(loaded) if unknown.is_empty() => serve(loaded.config),
+        Ok(loaded) if unknown.is_empty() => serve(loaded),
         loaded => {
             output::mistakes(&unknown);
             if let Err(mistakes) = loaded {
@@ -91,7 +95,7 @@ pub(super) fn run(matches: &ArgMatches, unknown: Vec<Mistake>) -> ExitCode {
     }
 }
 
-fn serve(config: Config) -> ExitCode {
+fn serve(Loaded { config, in_force }: Loaded) -> ExitCode {
     // Kept to the very end: what was logged last is written when it goes.
     let log = match Log::start(&config.log) {
         Ok(log) => log,
@@ -103,7 +107,11 @@ fn serve(config: Config) -> ExitCode {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("pounce").build() {
+    for setting in &in_force {
+        tracing::debug!("setting {setting}");
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("pounce").build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             output::error(format_args!("cannot start the threads that serve: {error}"));
@@ -115,7 +123,9 @@ fn serve(config: Config) -> ExitCode {
     runtime.shutdown_timeout(Duration::from_millis(100));
     let lost = log.dropped();
     if lost > 0 {
-        output::error(format_args!("{lost} lines of the log were lost: standard error was not read fast enough"));
+        output::error(format_args!(
+            "{lost} lines of the log were lost: standard error was not read fast enough"
+        ));
     }
     status
 }
@@ -132,7 +142,7 @@ async fn build_and_run(config: Config) -> ExitCode {
         }
     };
     for url in app.urls() {
-        output::ready(&format!("listening on {url}"));
+        output::ready(format_args!("listening on {url}"));
     }
     match app.run().await {
         Ok(Outcome::Drained) => ExitCode::SUCCESS,
@@ -151,35 +161,23 @@ mod tests {
     use crate::config::blessed;
 
     fn folder() -> &'static Path {
-        Path::new(concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/tests/integration/snapshots"
-        ))
+        Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/integration/snapshots"))
     }
 
     /// As committed: without the blanks that clap leaves on empty lines.
     fn text(help: &impl ToString) -> String {
-        help.to_string()
-            .lines()
-            .map(|line| format!("{}\n", line.trim_end()))
-            .collect()
+        help.to_string().lines().map(|line| format!("{}\n", line.trim_end())).collect()
     }
 
     #[test]
     fn the_long_help_is_the_committed_one() {
-        let help = super::command()
-            .bin_name("pounce serve")
-            .term_width(100)
-            .render_long_help();
+        let help = super::command().bin_name("pounce serve").term_width(100).render_long_help();
         blessed::matches(&folder().join("serve-help.txt"), &text(&help));
     }
 
     #[test]
     fn the_short_help_is_the_committed_one() {
-        let help = super::command()
-            .bin_name("pounce serve")
-            .term_width(100)
-            .render_help();
+        let help = super::command().bin_name("pounce serve").term_width(100).render_help();
         blessed::matches(&folder().join("serve-help-short.txt"), &text(&help));
     }
 }

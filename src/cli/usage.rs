@@ -18,10 +18,7 @@ pub(super) struct Typed {
 ///
 /// The error is help or version, which were asked for, or what leaves nothing to go on with;
 /// with it comes what was found before.
-pub(super) fn read(
-    command: &Command,
-    mut args: Vec<OsString>,
-) -> Result<Typed, (Error, Vec<Mistake>)> {
+pub(super) fn read(command: &Command, mut args: Vec<OsString>) -> Result<Typed, (Error, Vec<Mistake>)> {
     let mut unknown = Vec::new();
     loop {
         let error = match command.clone().try_get_matches_from(&args) {
@@ -43,8 +40,7 @@ fn leave_out(args: &mut Vec<OsString>, error: &Error) -> Option<Mistake> {
         return None;
     };
     let is_it = |arg: &OsString| {
-        arg.to_str()
-            .is_some_and(|arg| arg == unknown || arg.split('=').next() == Some(unknown.as_str()))
+        arg.to_str().is_some_and(|arg| arg == unknown || arg.split('=').next() == Some(unknown.as_str()))
     };
     let at = args.iter().position(is_it)?;
     let typed = args.remove(at);
@@ -58,10 +54,7 @@ fn leave_out(args: &mut Vec<OsString>, error: &Error) -> Option<Mistake> {
     // Every option takes a value, so the next word was meant as one, unless it looks like another thing.
     let looks_like_value = |arg: &OsString| {
         let arg = arg.to_string_lossy();
-        !arg.starts_with('-')
-            && ![".wasm", ".wat", ".cwasm"]
-                .iter()
-                .any(|end| arg.ends_with(end))
+        !arg.starts_with('-') && ![".wasm", ".wat", ".cwasm"].iter().any(|end| arg.ends_with(end))
     };
     if !typed.to_string_lossy().contains('=') && args.get(at).is_some_and(looks_like_value) {
         args.remove(at);
@@ -79,10 +72,7 @@ fn meant(name: &str, error: &Error) -> Option<String> {
     let same = |option: &&crate::config::Declared| {
         name == option.flag() || name == option.name() || name == option.key().replace('.', "-")
     };
-    match (
-        all_options().find(same),
-        error.get(ContextKind::SuggestedArg),
-    ) {
+    match (all_options().find(same), error.get(ContextKind::SuggestedArg)) {
         (Some(option), _) => Some(format!("--{}", option.flag())),
         (None, Some(ContextValue::String(near))) => Some(near.clone()),
         (None, _) => None,
@@ -94,23 +84,15 @@ mod tests {
     use super::*;
 
     fn read(line: &str) -> Result<Typed, (Error, Vec<Mistake>)> {
-        super::read(
-            &crate::cli::command(),
-            line.split(' ').map(OsString::from).collect(),
-        )
+        super::read(&crate::cli::command(), line.split(' ').map(OsString::from).collect())
     }
 
     #[test]
     fn every_unknown_flag_is_told_with_a_suggestion() {
-        let typed = read(
-            "pounce serve --lissten :0 app.wasm --reusee=3 --max-memory 1GB --endpoint x --xyzzy",
-        )
-        .unwrap();
-        let tips: Vec<&str> = typed
-            .unknown
-            .iter()
-            .map(|mistake| mistake.hint.as_str())
-            .collect();
+        let typed =
+            read("pounce serve --lissten :0 app.wasm --reusee=3 --max-memory 1GB --endpoint x --xyzzy")
+                .unwrap();
+        let tips: Vec<&str> = typed.unknown.iter().map(|mistake| mistake.hint.as_str()).collect();
         let expected = [
             "did you mean --listen?",
             "did you mean --reuse?",
@@ -125,10 +107,7 @@ mod tests {
     #[test]
     fn one_component_too_many_is_told() {
         let typed = read("pounce serve a.wasm b.wasm").unwrap();
-        assert_eq!(
-            typed.unknown[0].to_string().lines().next(),
-            Some("b.wasm: is one argument too many")
-        );
+        assert_eq!(typed.unknown[0].to_string().lines().next(), Some("b.wasm: is one argument too many"));
     }
 
     #[test]

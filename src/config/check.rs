@@ -31,12 +31,7 @@ pub(crate) fn check(config: &Config) -> Vec<Wrong> {
     let (http, guest) = (&config.http, &config.guest);
 
     let no_address = "there is no address to listen on".to_owned();
-    must(
-        !http.listen.is_empty(),
-        "http.listen",
-        no_address,
-        "name one, such as 127.0.0.1:8080".to_owned(),
-    );
+    must(!http.listen.is_empty(), "http.listen", no_address, "name one, such as 127.0.0.1:8080".to_owned());
 
     let counts = [
         ("http.max-connections", http.max_connections),
@@ -46,47 +41,17 @@ pub(crate) fn check(config: &Config) -> Vec<Wrong> {
     ];
     for (key, count) in counts {
         let hint = format!("set it to a number from 1 to {MOST}");
-        must(
-            (1..=MOST).contains(&count),
-            key,
-            format!("{count} is out of range"),
-            hint,
-        );
+        must((1..=MOST).contains(&count), key, format!("{count} is out of range"), hint);
     }
 
     let sizes = [
-        (
-            "http.max-header-size",
-            http.max_header_size,
-            SMALLEST_HEADER,
-            LARGEST_HEADER,
-        ),
-        (
-            "guest.max-memory",
-            guest.max_memory,
-            PAGE,
-            ByteSize(u64::MAX),
-        ),
-        (
-            "guest.max-total-memory",
-            guest.max_total_memory,
-            PAGE,
-            ByteSize(u64::MAX),
-        ),
+        ("http.max-header-size", http.max_header_size, SMALLEST_HEADER, LARGEST_HEADER),
+        ("guest.max-memory", guest.max_memory, PAGE, ByteSize(u64::MAX)),
+        ("guest.max-total-memory", guest.max_total_memory, PAGE, ByteSize(u64::MAX)),
     ];
     for (key, size, least, most) in sizes {
-        must(
-            size >= least,
-            key,
-            format!("{size} is too small"),
-            format!("set it to {least} or more"),
-        );
-        must(
-            size <= most,
-            key,
-            format!("{size} is too large"),
-            format!("set it to {most} or less"),
-        );
+        must(size >= least, key, format!("{size} is too small"), format!("set it to {least} or more"));
+        must(size <= most, key, format!("{size} is too large"), format!("set it to {most} or less"));
     }
     wrong
 }

@@ -37,43 +37,25 @@ impl Declared {
 
     /// `max-in-flight`, `otel-endpoint`: the flag without its dashes.
     pub(crate) fn flag(&self) -> String {
-        if self.carries_section {
-            format!("{}-{}", self.section, self.name())
-        } else {
-            self.name()
-        }
+        if self.carries_section { format!("{}-{}", self.section, self.name()) } else { self.name() }
     }
 
     /// `POUNCE_MAX_IN_FLIGHT`, `POUNCE_OTEL_ENDPOINT`.
     pub(crate) fn variable(&self) -> String {
-        format!(
-            "POUNCE_{}",
-            self.flag().replace('-', "_").to_ascii_uppercase()
-        )
+        format!("POUNCE_{}", self.flag().replace('-', "_").to_ascii_uppercase())
     }
 
     /// `max-in-flight = 1024`, as a file sets it.
     pub(crate) fn assignment(&self) -> String {
         let number = self.example.parse::<f64>().is_ok();
-        let value = if number {
-            self.example.to_owned()
-        } else {
-            format!("{:?}", self.example)
-        };
-        if self.list {
-            format!("{} = [{value}]", self.name())
-        } else {
-            format!("{} = {value}", self.name())
-        }
+        let value = if number { self.example.to_owned() } else { format!("{:?}", self.example) };
+        if self.list { format!("{} = [{value}]", self.name()) } else { format!("{} = {value}", self.name()) }
     }
 
     /// The documentation as paragraphs; the first is the short help.
     pub(crate) fn paragraphs(&self) -> Vec<String> {
         let lines: Vec<&str> = self.docs.iter().map(|line| line.trim()).collect();
-        lines
-            .split(|line| line.is_empty())
-            .map(|paragraph| paragraph.join(" ").replace('`', ""))
-            .collect()
+        lines.split(|line| line.is_empty()).map(|paragraph| paragraph.join(" ").replace('`', "")).collect()
     }
 }
 
@@ -88,10 +70,7 @@ pub(crate) enum Default<T> {
 impl<T: Setting> Default<T> {
     pub(crate) fn value(self) -> T {
         let vars = Vars::default();
-        let place = Place {
-            base: "".as_ref(),
-            vars: &vars,
-        };
+        let place = Place { base: "".as_ref(), vars: &vars };
         match self {
             Self::Text(text) => match T::read_all(&[text.to_owned()], &place) {
                 Ok(value) => value,

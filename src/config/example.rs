@@ -65,13 +65,8 @@ mod tests {
 
     /// The file with every option set to its example.
     fn uncommented() -> String {
-        let sets =
-            |line: &str| options::all().any(|option| line == format!("# {}", option.assignment()));
-        file()
-            .lines()
-            .map(|line| if sets(line) { &line[2..] } else { line })
-            .collect::<Vec<_>>()
-            .join("\n")
+        let sets = |line: &str| options::all().any(|option| line == format!("# {}", option.assignment()));
+        file().lines().map(|line| if sets(line) { &line[2..] } else { line }).collect::<Vec<_>>().join("\n")
     }
 
     #[test]
@@ -87,11 +82,7 @@ mod tests {
         let said = toml_file::parse(&uncommented(), Path::new("pounce.toml"));
         assert_eq!(said.mistakes, []);
         assert_eq!(said.options.len(), options::all().count());
-        assert!(
-            toml_file::parse(&file(), Path::new("pounce.toml"))
-                .mistakes
-                .is_empty()
-        );
+        assert!(toml_file::parse(&file(), Path::new("pounce.toml")).mistakes.is_empty());
     }
 
     #[test]
@@ -100,12 +91,6 @@ mod tests {
         let mut flags = said.options;
         // The one that needs something on this machine.
         flags.remove("guest.dir");
-        assert!(
-            load(Sources {
-                flags,
-                ..Sources::default()
-            })
-            .is_ok()
-        );
+        assert!(load(Sources { flags, ..Sources::default() }).is_ok());
     }
 }

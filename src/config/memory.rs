@@ -17,45 +17,29 @@ pub(crate) fn share_for_guests() -> ByteSize {
 /// The smallest limit that binds us; `read` gives the content of a file.
 fn available(read: &dyn Fn(&str) -> Option<String>) -> Option<u64> {
     let machine = read("/proc/meminfo").and_then(|text| {
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix("MemTotal:"))?;
-        line.trim()
-            .strip_suffix("kB")?
-            .trim()
-            .parse::<u64>()
-            .ok()?
-            .checked_mul(1024)
+        let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+        line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
     });
     let groups = read("/proc/self/cgroup").unwrap_or_default();
-    let limits = groups
-        .lines()
-        .flat_map(|line| match line.split(':').collect::<Vec<_>>()[..] {
-            ["0", "", path] => limits_up(read, "/sys/fs/cgroup", path, "memory.max"),
-            [_, controllers, path] if controllers.split(',').any(|name| name == "memory") => {
-                limits_up(read, "/sys/fs/cgroup/memory", path, "memory.limit_in_bytes")
-            }
-            _ => Vec::new(),
-        });
+    let limits = groups.lines().flat_map(|line| match line.split(':').collect::<Vec<_>>()[..] {
+        ["0", "", path] => limits_up(read, "/sys/fs/cgroup", path, "memory.max"),
+        [_, controllers, path] if controllers.split(',').any(|name| name == "memory") => {
+            limits_up(read, "/sys/fs/cgroup/memory", path, "memory.limit_in_bytes")
+        }
+        _ => Vec::new(),
+    });
     limits.chain(machine).min()
 }
 
 /// The limits of a group and of those above it: any of them may be the one that binds.
 ///
 /// The root is always asked: in a container it is the container's own group, whatever the path says.
-fn limits_up(
-    read: &dyn Fn(&str) -> Option<String>,
-    root: &str,
-    path: &str,
-    file: &str,
-) -> Vec<u64> {
+fn limits_up(read: &dyn Fn(&str) -> Option<String>, root: &str, path: &str, file: &str) -> Vec<u64> {
     let mut path = path.trim_end_matches('/');
     let mut limits = Vec::new();
     loop {
         // No limit is the word `max` (v2), which is no number, or a huge one (v1).
-        limits.extend(
-            read(&format!("{root}{path}/{file}")).and_then(|text| text.trim().parse::<u64>().ok()),
-        );
+        limits.extend(read(&format!("{root}{path}/{file}")).and_then(|text| text.trim().parse::<u64>().ok()));
         match path.rfind('/') {
             Some(slash) => path = &path[..slash],
             None => return limits,
@@ -70,12 +54,7 @@ mod tests {
     const MEMINFO: (&str, &str) = ("/proc/meminfo", "MemTotal:        2048 kB\nMemFree: 1 kB\n");
 
     fn with(files: &[(&str, &str)]) -> Option<u64> {
-        available(&|path| {
-            files
-                .iter()
-                .find(|(name, _)| *name == path)
-                .map(|(_, text)| (*text).to_owned())
-        })
+        available(&|path| files.iter().find(|(name, _)| *name == path).map(|(_, text)| (*text).to_owned()))
     }
 
     #[test]
@@ -99,21 +78,12 @@ mod tests {
     fn a_container_of_version_1_finds_its_group_at_the_root() {
         let files = [
             MEMINFO,
-            (
-                "/proc/self/cgroup",
-                "5:cpu,cpuacct:/docker/x\n4:memory:/docker/x\n",
-            ),
+            ("/proc/self/cgroup", "5:cpu,cpuacct:/docker/x\n4:memory:/docker/x\n"),
             ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "500000\n"),
         ];
         assert_eq!(with(&files), Some(500_000));
-        let unlimited = [
-            MEMINFO,
-            files[1],
-            (
-                "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-                "9223372036854771712\n",
-            ),
-        ];
+        let unlimited =
+            [MEMINFO, files[1], ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n")];
         assert_eq!(with(&unlimited), Some(2048 * 1024));
     }
 

@@ -14,16 +14,8 @@ pub struct Mistake {
 }
 
 impl Mistake {
-    pub(crate) fn new(
-        place: impl Into<String>,
-        what: impl Into<String>,
-        hint: impl Into<String>,
-    ) -> Self {
-        Self {
-            place: place.into(),
-            what: what.into(),
-            hint: hint.into(),
-        }
+    pub(crate) fn new(place: impl Into<String>, what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { place: place.into(), what: what.into(), hint: hint.into() }
     }
 }
 

@@ -23,10 +23,6 @@ pub(crate) mod blessed;
 #[cfg(test)]
 mod example;
 #[cfg(test)]
-mod file_tests;
-#[cfg(test)]
-mod otel_env_tests;
-#[cfg(test)]
 mod tests;
 
 use std::path::{Path, PathBuf};
@@ -38,8 +34,8 @@ pub use options::{Guest, Http, Log};
 pub use otel::{Batch, Otel};
 pub(crate) use resolve::{Given, InForce, Layer, Source};
 pub use value::{
-    ByteLimit, ByteSize, DirMount, Endpoint, EnvVar, Exporter, HostPattern, Invalid, Isolation,
-    ListenAddr, LogFormat, LogLevel, OutboundRule, PortPattern, Sampler, Semconv, Timeout,
+    ByteLimit, ByteSize, DirMount, Endpoint, EnvVar, Exporter, HostPattern, Invalid, Isolation, ListenAddr,
+    LogFormat, LogLevel, OutboundRule, PortPattern, Sampler, Semconv, Timeout,
 };
 pub(crate) use vars::Vars;
 
@@ -77,10 +73,7 @@ impl Config {
     /// The defaults, for the component at `path`. The environment is not asked.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self {
-            component: Some(path.into()),
-            ..Self::default()
-        }
+        Self { component: Some(path.into()), ..Self::default() }
     }
 
     /// The settings of a `pounce.toml`, over the defaults.
@@ -101,20 +94,14 @@ impl Config {
     /// What the component is called in traces and logs.
     #[must_use]
     pub fn component_name(&self) -> Option<String> {
-        let stem = || {
-            self.component
-                .as_ref()?
-                .file_stem()
-                .map(|stem| stem.to_string_lossy().into_owned())
-        };
+        let stem = || self.component.as_ref()?.file_stem().map(|stem| stem.to_string_lossy().into_owned());
         self.component_name.clone().or_else(stem)
     }
 
     /// Whether the settings can work; those of [`load`] do, those set from code may not.
     pub(crate) fn check(&self) -> Result<(), Mistakes> {
-        let told = check::check(self)
-            .into_iter()
-            .map(|wrong| Mistake::new(wrong.key, wrong.what, wrong.hint));
+        let told =
+            check::check(self).into_iter().map(|wrong| Mistake::new(wrong.key, wrong.what, wrong.hint));
         match told.collect::<Vec<_>>() {
             mistakes if mistakes.is_empty() => Ok(()),
             mistakes => Err(Mistakes(mistakes)),
@@ -145,13 +132,7 @@ pub(crate) struct Loaded {
 
 /// Resolves every option; all mistakes of all sources at once.
 pub(crate) fn load(sources: Sources) -> Result<Loaded, Mistakes> {
-    let Sources {
-        flags,
-        component,
-        file,
-        needs_component,
-        vars,
-    } = sources;
+    let Sources { flags, component, file, needs_component, vars } = sources;
     let file = file.or_else(|| vars.set("POUNCE_CONFIG").map(PathBuf::from));
     let said = file.as_deref().map(file::read).unwrap_or_default();
 
@@ -172,42 +153,23 @@ pub(crate) fn load(sources: Sources) -> Result<Loaded, Mistakes> {
     };
     // A component that was typed replaces the file's, name and all.
     if let (None, Some(component)) = (&config.component, said.component) {
-        let folder = file
-            .as_deref()
-            .and_then(Path::parent)
-            .unwrap_or(Path::new(""));
+        let folder = file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
         config.component = Some(folder.join(component.source));
         config.component_name = component.name;
     }
-    let resolve::Resolver {
-        in_force,
-        mut mistakes,
-        warnings,
-        ..
-    } = resolver;
+    let resolve::Resolver { in_force, mut mistakes, warnings, .. } = resolver;
     config.warnings = warnings;
 
     for wrong in check::check(&config) {
-        let set_by = in_force
-            .iter()
-            .find(|one| one.option.key() == wrong.key)
-            .map(|one| match &one.source {
-                source @ Source::File { .. } => format!("{source}: {}", wrong.key),
-                source => source.to_string(),
-            });
-        mistakes.push(Mistake::new(
-            set_by.unwrap_or_default(),
-            wrong.what,
-            wrong.hint,
-        ));
+        let set_by = in_force.iter().find(|one| one.option.key() == wrong.key).map(|one| match &one.source {
+            source @ Source::File { .. } => format!("{source}: {}", wrong.key),
+            source => source.to_string(),
+        });
+        mistakes.push(Mistake::new(set_by.unwrap_or_default(), wrong.what, wrong.hint));
     }
     if needs_component && config.component.is_none() && file_is_sound {
         let hint = "name its file: pounce serve app.wasm (or in a [[component]] of --config FILE)";
         mistakes.push(Mistake::new("", "there is no component to serve", hint));
     }
-    if mistakes.is_empty() {
-        Ok(Loaded { config, in_force })
-    } else {
-        Err(Mistakes(mistakes))
-    }
+    if mistakes.is_empty() { Ok(Loaded { config, in_force }) } else { Err(Mistakes(mistakes)) }
 }

@@ -80,9 +80,9 @@ options! {
         /// Requests served at once by one instance of a wasi:http 0.3 component.
         concurrency: usize, "N" = "16";
 
-        /// Host the guest may call: [scheme://]host[:port].
+        /// Host the guest may call: `[scheme://]host[:port]`.
         ///
-        /// For example https://api.example.com, *.example.com:443 or http://127.0.0.1:*. A * alone
+        /// For example `https://api.example.com`, `*.example.com:443` or `http://127.0.0.1:*`. A `*` alone
         /// stands for any public host; loopback, private, link-local and metadata addresses are
         /// allowed only when named.
         allow_outbound: Vec<OutboundRule>, "HOST" = (Vec::new, "none", "https://api.example.com");
@@ -160,14 +160,7 @@ fn no_value<T>() -> Option<T> {
 
 /// Every option, in the order of help and documentation.
 pub(crate) fn all() -> impl Iterator<Item = &'static Declared> {
-    [
-        Http::OPTIONS,
-        Guest::OPTIONS,
-        OtelOptions::OPTIONS,
-        Log::OPTIONS,
-    ]
-    .into_iter()
-    .flatten()
+    [Http::OPTIONS, Guest::OPTIONS, OtelOptions::OPTIONS, Log::OPTIONS].into_iter().flatten()
 }
 
 #[cfg(test)]
@@ -181,18 +174,8 @@ mod tests {
         for option in all() {
             let (flag, key) = (option.flag(), option.key());
             let bare = matches!(option.section, "http" | "guest");
-            assert_eq!(
-                flag,
-                if bare {
-                    option.name()
-                } else {
-                    key.replace('.', "-")
-                }
-            );
-            assert_eq!(
-                option.variable(),
-                format!("POUNCE_{}", flag.replace('-', "_").to_uppercase())
-            );
+            assert_eq!(flag, if bare { option.name() } else { key.replace('.', "-") });
+            assert_eq!(option.variable(), format!("POUNCE_{}", flag.replace('-', "_").to_uppercase()));
             assert_eq!(option.name(), option.field.replace('_', "-"));
             assert!(key.ends_with(&option.name()));
         }
@@ -209,16 +192,8 @@ mod tests {
     fn every_option_is_documented_in_a_short_sentence() {
         for option in all() {
             let short = &option.paragraphs()[0];
-            assert!(
-                short.ends_with('.') && short.len() <= 90,
-                "{}: {short}",
-                option.key()
-            );
-            assert!(
-                !option.default.is_empty() && !option.example.is_empty(),
-                "{}",
-                option.key()
-            );
+            assert!(short.ends_with('.') && short.len() <= 90, "{}: {short}", option.key());
+            assert!(!option.default.is_empty() && !option.example.is_empty(), "{}", option.key());
         }
     }
 

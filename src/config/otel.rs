@@ -86,11 +86,7 @@ impl Otel {
             endpoint: options.endpoint,
             exporter: options.exporter,
             service_name: options.service_name.filter(|name| !name.trim().is_empty()),
-            headers: options
-                .headers
-                .into_iter()
-                .flat_map(|header| header.0)
-                .collect(),
+            headers: options.headers.into_iter().flat_map(|header| header.0).collect(),
             sampler: options.sample,
             semconv: options.semconv,
             resource_attributes: otel_env::resource_attributes(vars, warnings)

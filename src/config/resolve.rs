@@ -20,11 +20,7 @@ pub(crate) enum Source {
     /// This environment variable.
     Variable(String),
     /// This line and column of a file.
-    File {
-        path: Arc<Path>,
-        line: usize,
-        column: usize,
-    },
+    File { path: Arc<Path>, line: usize, column: usize },
     /// Nobody.
     Default,
 }
@@ -59,6 +55,12 @@ pub(crate) struct InForce {
     pub(crate) source: Source,
 }
 
+impl fmt::Display for InForce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} = {} ({})", self.option.key(), self.value, self.source)
+    }
+}
+
 /// Takes each option from the highest source that has it, and collects every mistake on the way.
 pub(crate) struct Resolver<'a> {
     flags: Layer,
@@ -71,14 +73,7 @@ pub(crate) struct Resolver<'a> {
 
 impl<'a> Resolver<'a> {
     pub(crate) fn new(flags: Layer, vars: &'a Vars, file: Layer) -> Self {
-        Self {
-            flags,
-            vars,
-            file,
-            in_force: Vec::new(),
-            mistakes: Vec::new(),
-            warnings: Vec::new(),
-        }
+        Self { flags, vars, file, in_force: Vec::new(), mistakes: Vec::new(), warnings: Vec::new() }
     }
 
     /// The setting of one option.
@@ -99,21 +94,12 @@ impl<'a> Resolver<'a> {
         let flag = flag.and_then(|given| self.read(option, given));
         let variable = variable.and_then(|given| self.read(option, given));
         let ours = flag.or(variable);
-        let standard = if ours.is_some() {
-            None
-        } else {
-            standard.and_then(|read| self.standard(option, read))
-        };
+        let standard =
+            if ours.is_some() { None } else { standard.and_then(|read| self.standard(option, read)) };
         let file = file.and_then(|given| self.read(option, given));
-        let (value, source) = ours
-            .or(standard)
-            .or(file)
-            .unwrap_or_else(|| (default.value(), Source::Default));
-        self.in_force.push(InForce {
-            option,
-            value: value.show_all(),
-            source: source.clone(),
-        });
+        let (value, source) =
+            ours.or(standard).or(file).unwrap_or_else(|| (default.value(), Source::Default));
+        self.in_force.push(InForce { option, value: value.show_all(), source: source.clone() });
         value
     }
 
@@ -127,31 +113,17 @@ impl<'a> Resolver<'a> {
             ));
         }
         let text = self.vars.set(&name)?;
-        let texts = if option.list {
-            split_list(text)
-        } else {
-            vec![text.to_owned()]
-        };
-        Some(Given {
-            texts,
-            source: Source::Variable(name),
-        })
+        let texts = if option.list { split_list(text) } else { vec![text.to_owned()] };
+        Some(Given { texts, source: Source::Variable(name) })
     }
 
-    fn standard<T: Setting>(
-        &mut self,
-        option: &Declared,
-        read: ReadStandard<T>,
-    ) -> Option<(T, Source)> {
+    fn standard<T: Setting>(&mut self, option: &Declared, read: ReadStandard<T>) -> Option<(T, Source)> {
         match read(self.vars, &mut self.warnings) {
-            Ok(found) => {
-                found.map(|(value, variable)| (value, Source::Variable(variable.to_owned())))
-            }
+            Ok(found) => found.map(|(value, variable)| (value, Source::Variable(variable.to_owned()))),
             Err(flawed) => {
                 let what = format!("{} {}", flawed.quoted, flawed.flaw.what);
                 let hint = format!("{} (it sets {})", flawed.flaw.hint, option.key());
-                self.mistakes
-                    .push(Mistake::new(flawed.variable, what, hint));
+                self.mistakes.push(Mistake::new(flawed.variable, what, hint));
                 None
             }
         }
@@ -162,10 +134,7 @@ impl<'a> Resolver<'a> {
             Source::File { path, .. } => path.parent().unwrap_or(Path::new("")),
             _ => Path::new(""),
         };
-        let place = Place {
-            base,
-            vars: self.vars,
-        };
+        let place = Place { base, vars: self.vars };
         match T::read_all(&given.texts, &place) {
             Ok(value) => Some((value, given.source)),
             Err(flaws) => {
@@ -195,8 +164,7 @@ impl<'a> Resolver<'a> {
             // Compared without the prefix, which would make everything look near.
             let words = known.iter().map(|known| &known["POUNCE_".len()..]);
             if let Some(near) = nearest(&name["POUNCE_".len()..], words) {
-                self.warnings
-                    .push(format!("{name} sets nothing: did you mean POUNCE_{near}?"));
+                self.warnings.push(format!("{name} sets nothing: did you mean POUNCE_{near}?"));
             }
         }
     }
@@ -208,16 +176,10 @@ fn split_list(text: &str) -> Vec<String> {
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
         match c {
-            '\\' if chars.next_if_eq(&',').is_some() => {
-                entries.last_mut().expect("never empty").push(',')
-            }
+            '\\' if chars.next_if_eq(&',').is_some() => entries.last_mut().expect("never empty").push(','),
             ',' => entries.push(String::new()),
             c => entries.last_mut().expect("never empty").push(c),
         }
     }
-    entries
-        .into_iter()
-        .map(|entry| entry.trim().to_owned())
-        .filter(|entry| !entry.is_empty())
-        .collect()
+    entries.into_iter().map(|entry| entry.trim().to_owned()).filter(|entry| !entry.is_empty()).collect()
 }

@@ -1,10 +1,7 @@
 //! "Did you mean …?": the nearest known word to an unknown one.
 
 /// The word nearest to `unknown`, if one is near enough to have been meant.
-pub(crate) fn nearest<'a>(
-    unknown: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // A long input is no typo, and the distance costs the product of the lengths.
     if unknown.len() > 64 {
         return None;

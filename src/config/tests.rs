@@ -10,8 +10,7 @@ struct TempFile(PathBuf);
 
 impl TempFile {
     fn new(name: &str, text: &str) -> Self {
-        let folder =
-            std::env::temp_dir().join(format!("pounce-config-{}-{name}", std::process::id()));
+        let folder = std::env::temp_dir().join(format!("pounce-config-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let path = folder.join("pounce.toml");
         std::fs::write(&path, text).unwrap();
@@ -29,38 +28,22 @@ fn flags(pairs: &[(&str, &str)]) -> Layer {
     let mut layer = BTreeMap::new();
     for (key, text) in pairs {
         let option = all_options().find(|option| option.key() == *key).unwrap();
-        let given = Given {
-            texts: vec![(*text).to_owned()],
-            source: Source::Flag(option.flag()),
-        };
+        let given = Given { texts: vec![(*text).to_owned()], source: Source::Flag(option.flag()) };
         layer.insert((*key).to_owned(), given);
     }
     layer
 }
 
 fn with_vars(vars: &[(&'static str, &'static str)]) -> Result<Loaded, Mistakes> {
-    load(Sources {
-        vars: vars.iter().copied().collect(),
-        ..Sources::default()
-    })
+    load(Sources { vars: vars.iter().copied().collect(), ..Sources::default() })
 }
 
 fn source(loaded: &Loaded, key: &str) -> String {
-    loaded
-        .in_force
-        .iter()
-        .find(|one| one.option.key() == key)
-        .unwrap()
-        .source
-        .to_string()
+    loaded.in_force.iter().find(|one| one.option.key() == key).unwrap().source.to_string()
 }
 
 fn told(result: Result<Loaded, Mistakes>) -> Vec<String> {
-    result
-        .unwrap_err()
-        .iter()
-        .map(|mistake| format!("{}: {}", mistake.place, mistake.what))
-        .collect()
+    result.unwrap_err().iter().map(|mistake| format!("{}: {}", mistake.place, mistake.what)).collect()
 }
 
 #[test]
@@ -69,37 +52,23 @@ fn a_flag_beats_our_variable_beats_the_standard_one_beats_the_file_beats_the_def
     let mut expected = vec![
         (
             flags(&[("otel.service-name", "flag")]),
-            vec![
-                ("POUNCE_OTEL_SERVICE_NAME", "ours"),
-                ("OTEL_SERVICE_NAME", "standard"),
-            ],
+            vec![("POUNCE_OTEL_SERVICE_NAME", "ours"), ("OTEL_SERVICE_NAME", "standard")],
             "flag",
             "--otel-service-name".to_owned(),
         ),
         (
             Layer::new(),
-            vec![
-                ("POUNCE_OTEL_SERVICE_NAME", "ours"),
-                ("OTEL_SERVICE_NAME", "standard"),
-            ],
+            vec![("POUNCE_OTEL_SERVICE_NAME", "ours"), ("OTEL_SERVICE_NAME", "standard")],
             "ours",
             "POUNCE_OTEL_SERVICE_NAME".to_owned(),
         ),
         (
             Layer::new(),
-            vec![
-                ("POUNCE_OTEL_SERVICE_NAME", ""),
-                ("OTEL_SERVICE_NAME", "standard"),
-            ],
+            vec![("POUNCE_OTEL_SERVICE_NAME", ""), ("OTEL_SERVICE_NAME", "standard")],
             "standard",
             "OTEL_SERVICE_NAME".to_owned(),
         ),
-        (
-            Layer::new(),
-            vec![],
-            "file",
-            format!("{}:2:16", file.0.display()),
-        ),
+        (Layer::new(), vec![], "file", format!("{}:2:16", file.0.display())),
     ];
     for (flags, vars, value, from) in expected.drain(..) {
         let sources = Sources {
@@ -120,41 +89,23 @@ fn a_flag_beats_our_variable_beats_the_standard_one_beats_the_file_beats_the_def
 #[test]
 fn every_option_is_set_by_its_flag_its_variable_and_its_key() {
     for option in all_options().filter(|option| option.key() != "guest.dir") {
-        let flag = load(Sources {
-            flags: flags(&[(&option.key(), option.example)]),
-            ..Sources::default()
-        });
-        assert_eq!(
-            source(&flag.unwrap(), &option.key()),
-            format!("--{}", option.flag())
-        );
+        let flag = load(Sources { flags: flags(&[(&option.key(), option.example)]), ..Sources::default() });
+        assert_eq!(source(&flag.unwrap(), &option.key()), format!("--{}", option.flag()));
 
         let vars = Vars::from_iter([(option.variable().as_str(), option.example)]);
-        let variable = load(Sources {
-            vars,
-            ..Sources::default()
-        });
+        let variable = load(Sources { vars, ..Sources::default() });
         assert_eq!(source(&variable.unwrap(), &option.key()), option.variable());
 
         let text = format!("[{}]\n{}\n", option.section, option.assignment());
         let file = TempFile::new(&option.flag(), &text);
-        let key = load(Sources {
-            file: Some(file.0.clone()),
-            ..Sources::default()
-        });
-        assert!(
-            source(&key.unwrap(), &option.key()).contains("pounce.toml:2:"),
-            "{text}"
-        );
+        let key = load(Sources { file: Some(file.0.clone()), ..Sources::default() });
+        assert!(source(&key.unwrap(), &option.key()).contains("pounce.toml:2:"), "{text}");
     }
 }
 
 #[test]
 fn all_mistakes_of_all_sources_are_told_at_once() {
-    let file = TempFile::new(
-        "mistakes",
-        "[http]\nlissten = \"x\"\nidle-timeout = 30\n[colour]\n",
-    );
+    let file = TempFile::new("mistakes", "[http]\nlissten = \"x\"\nidle-timeout = 30\n[colour]\n");
     let sources = Sources {
         flags: flags(&[("http.max-in-flight", "many"), ("guest.reuse", "0")]),
         vars: Vars::from_iter([
@@ -195,10 +146,7 @@ fn mistakes_never_repeat_secrets() {
 #[test]
 fn settings_are_shown_without_secrets() {
     let sources = Sources {
-        flags: flags(&[
-            ("guest.env", "TOKEN=hunter2"),
-            ("otel.headers", "x-key=hunter2"),
-        ]),
+        flags: flags(&[("guest.env", "TOKEN=hunter2"), ("otel.headers", "x-key=hunter2")]),
         ..Sources::default()
     };
     let loaded = load(sources).unwrap();
@@ -209,34 +157,19 @@ fn settings_are_shown_without_secrets() {
 
 #[test]
 fn a_component_is_typed_or_in_the_file_or_missed() {
-    let missing = Sources {
-        needs_component: true,
-        ..Sources::default()
-    };
+    let missing = Sources { needs_component: true, ..Sources::default() };
     assert_eq!(told(load(missing)), [": there is no component to serve"]);
 
-    let file = TempFile::new(
-        "component",
-        "[[component]]\nname = \"shop\"\nsource = \"a/app.wasm\"\n",
-    );
+    let file = TempFile::new("component", "[[component]]\nname = \"shop\"\nsource = \"a/app.wasm\"\n");
     let from_file = Config::from_file(&file.0).unwrap();
-    assert_eq!(
-        from_file.component,
-        Some(file.0.parent().unwrap().join("a/app.wasm"))
-    );
+    assert_eq!(from_file.component, Some(file.0.parent().unwrap().join("a/app.wasm")));
     assert_eq!(from_file.component_name().as_deref(), Some("shop"));
 
-    let typed = Sources {
-        file: Some(file.0.clone()),
-        component: Some("b.wasm".into()),
-        ..Sources::default()
-    };
+    let typed =
+        Sources { file: Some(file.0.clone()), component: Some("b.wasm".into()), ..Sources::default() };
     let typed = load(typed).unwrap().config;
     assert_eq!(
-        (
-            typed.component.as_deref(),
-            typed.component_name().as_deref()
-        ),
+        (typed.component.as_deref(), typed.component_name().as_deref()),
         (Some(Path::new("b.wasm")), Some("b"))
     );
 }
@@ -244,41 +177,25 @@ fn a_component_is_typed_or_in_the_file_or_missed() {
 #[test]
 fn the_file_may_be_named_by_a_variable_and_must_be_there() {
     let vars = Vars::from_iter([("POUNCE_CONFIG", "/no/such/pounce.toml")]);
-    let told = told(load(Sources {
-        vars,
-        needs_component: true,
-        ..Sources::default()
-    }));
+    let told = told(load(Sources { vars, needs_component: true, ..Sources::default() }));
     assert_eq!(told.len(), 1);
-    assert!(
-        told[0].starts_with("/no/such/pounce.toml: can't be read"),
-        "{told:?}"
-    );
+    assert!(told[0].starts_with("/no/such/pounce.toml: can't be read"), "{told:?}");
 }
 
 #[test]
 fn lists_in_variables_are_split_at_commas() {
-    let loaded = with_vars(&[
-        ("POUNCE_LISTEN", "127.0.0.1:1, 127.0.0.1:2"),
-        ("POUNCE_ARGS", "a\\,b,c\\d"),
-    ])
-    .unwrap();
+    let loaded =
+        with_vars(&[("POUNCE_LISTEN", "127.0.0.1:1, 127.0.0.1:2"), ("POUNCE_ARGS", "a\\,b,c\\d")]).unwrap();
     assert_eq!(loaded.config.http.listen.len(), 2);
     assert_eq!(loaded.config.guest.args, ["a,b", "c\\d"]);
 }
 
 #[test]
 fn a_variable_that_is_nearly_an_option_is_warned_about() {
-    let loaded = with_vars(&[
-        ("POUNCE_LISTN", "x"),
-        ("POUNCE_SERVICE_HOST", "10.0.0.1"),
-        ("POUNCE_PORT", "tcp"),
-    ])
-    .unwrap();
-    assert_eq!(
-        loaded.config.warnings,
-        ["POUNCE_LISTN sets nothing: did you mean POUNCE_LISTEN?"]
-    );
+    let loaded =
+        with_vars(&[("POUNCE_LISTN", "x"), ("POUNCE_SERVICE_HOST", "10.0.0.1"), ("POUNCE_PORT", "tcp")])
+            .unwrap();
+    assert_eq!(loaded.config.warnings, ["POUNCE_LISTN sets nothing: did you mean POUNCE_LISTEN?"]);
 }
 
 #[test]
@@ -290,10 +207,7 @@ fn paths_in_a_file_are_relative_to_it() {
     let folder = file.0.parent().unwrap();
     std::fs::write(folder.join("token"), "t0p\n").unwrap();
     let config = Config::from_file(&file.0).unwrap();
-    assert_eq!(
-        config.http.listen,
-        [ListenAddr::Unix(folder.join("x.sock"))]
-    );
+    assert_eq!(config.http.listen, [ListenAddr::Unix(folder.join("x.sock"))]);
     assert_eq!(config.guest.dir[0].host, folder.join("."));
     assert_eq!(config.guest.env[0].value, "t0p");
 }

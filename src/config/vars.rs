@@ -55,13 +55,7 @@ impl Vars {
 
 impl<'a> FromIterator<(&'a str, &'a str)> for Vars {
     fn from_iter<I: IntoIterator<Item = (&'a str, &'a str)>>(pairs: I) -> Self {
-        let valid = pairs
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
-        Self {
-            valid,
-            garbled: Vec::new(),
-        }
+        let valid = pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Self { valid, garbled: Vec::new() }
     }
 }

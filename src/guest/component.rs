@@ -60,7 +60,9 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
         path.extension().is_some_and(|extension| extension == "wat") || text.trim_start().starts_with('(')
     });
     match text {
-        Some(text) => wat::parse_str(text).map_err(|error| anyhow!("the WebAssembly text has a mistake: {error}")),
+        Some(text) => {
+            wat::parse_str(text).map_err(|error| anyhow!("the WebAssembly text has a mistake: {error}"))
+        }
         None => bail!(
             "this is not WebAssembly: it starts with {}, where a component starts with `\\0asm` and text with `(`",
             bytes.iter().take(4).map(|byte| byte.escape_ascii().to_string()).collect::<String>()
@@ -102,11 +104,17 @@ fn complaint(import: &str) -> Option<String> {
     let (name, version) = import.split_once('@').unwrap_or((import, ""));
     let Some(interface) = INTERFACES.iter().find(|interface| name.starts_with(interface.prefix)) else {
         let advice = match name.split_once('/').map_or(name, |(package, _)| package) {
-            package @ ("wasi:keyvalue" | "wasi:config" | "wasi:blobstore" | "wasi:messaging" | "wasi:logging") => {
-                format!("{package} is not hosted; reach such a service over wasi:http (`--allow-outbound`), settings through the environment (`--env`)")
+            package @ ("wasi:keyvalue" | "wasi:config" | "wasi:blobstore" | "wasi:messaging"
+            | "wasi:logging") => {
+                format!(
+                    "{package} is not hosted; reach such a service over wasi:http (`--allow-outbound`), settings through the environment (`--env`)"
+                )
             }
             "wasi:otel" => "wasi:otel is not hosted yet; `pounce:telemetry` is".to_owned(),
-            _ => "not hosted; compose the component with one that exports it (`wac plug`), or build it without".to_owned(),
+            _ => {
+                "not hosted; compose the component with one that exports it (`wac plug`), or build it without"
+                    .to_owned()
+            }
         };
         return Some(format!("`{import}`: {advice}"));
     };
@@ -125,10 +133,9 @@ fn link(slots: &Slots, wasm: &[u8], inspection: &Inspection) -> anyhow::Result<(
         .context("it does not compile")?;
     let mut linker = Linker::new(&slots.engine);
     host::link(&mut linker, inspection.version == Version::V03).map_err(anyhow::Error::from)?;
-    let pre = linker
-        .instantiate_pre(&component)
-        .map_err(anyhow::Error::from)
-        .context("an import has another type than the interface hosted under its name; rebuild it against that")?;
+    let pre = linker.instantiate_pre(&component).map_err(anyhow::Error::from).context(
+        "an import has another type than the interface hosted under its name; rebuild it against that",
+    )?;
     let handler = "its handler does not have the type that wasi:http gives it";
     let pre = match inspection.version {
         Version::V02 => Pre::V02(ProxyPre::new(pre).map_err(anyhow::Error::from).context(handler)?),
@@ -144,7 +151,12 @@ mod tests {
 
     #[test]
     fn hosted_imports_of_any_patch_version_pass() {
-        for import in ["wasi:http/types@0.2.0", "wasi:http/types@0.3.2", "wasi:io/streams@0.2.99", "pounce:telemetry/tracing@0.1.0"] {
+        for import in [
+            "wasi:http/types@0.2.0",
+            "wasi:http/types@0.3.2",
+            "wasi:io/streams@0.2.99",
+            "pounce:telemetry/tracing@0.1.0",
+        ] {
             assert_eq!(complaint(import), None);
         }
     }

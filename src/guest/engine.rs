@@ -49,7 +49,9 @@ pub(crate) fn build(inspection: &Inspection, wanted: usize, max_memory: u64) -> 
                 slots = (slots / 2).max(MIN_SLOTS);
             }
             Err(error) => {
-                tracing::warn!("no pooling allocator, instances are made on demand, which is slower: {error:#}");
+                tracing::warn!(
+                    "no pooling allocator, instances are made on demand, which is slower: {error:#}"
+                );
                 let engine = Engine::new(&on_demand(inspection)).map_err(anyhow::Error::from)?;
                 tick(&engine)?;
                 // Small reservations: this many still fit where the pool did not.

@@ -14,8 +14,8 @@ const MAX_STACKTRACE: usize = 8 * 1024;
 
 /// Classifies the error that ended a guest's work in a store with these limits.
 pub(super) fn classify(error: &wasmtime::Error, limits: &Limits) -> Failure {
-    if let Some(failure) = no_room(error, limits) {
-        return failure;
+    if error.downcast_ref::<PoolConcurrencyLimitError>().is_some() {
+        return Failure::overloaded("every instance slot is taken");
     }
     if let Some(I32Exit(code)) = error.downcast_ref::<I32Exit>() {
         return match code {
@@ -27,7 +27,9 @@ pub(super) fn classify(error: &wasmtime::Error, limits: &Limits) -> Failure {
     let trap = error.downcast_ref::<Trap>().copied();
     if let Some(refused) = limits.refused() {
         let message = match refused {
-            Refused::Instance => format!("the guest needs more than {} bytes of memory (guest.max-memory)", limits.max()),
+            Refused::Instance => {
+                format!("the guest needs more than {} bytes of memory (guest.max-memory)", limits.max())
+            }
             Refused::Total => "all guests together reached guest.max-total-memory".to_owned(),
         };
         return Failure::out_of_memory(message, backtrace);
@@ -41,22 +43,13 @@ pub(super) fn classify(error: &wasmtime::Error, limits: &Limits) -> Failure {
 
 /// The failure to make an instance in a store with these limits.
 pub(super) fn classify_instantiation(error: &wasmtime::Error, limits: Option<&Limits>) -> Failure {
-    if error.downcast_ref::<PoolConcurrencyLimitError>().is_some() {
-        return Failure::overloaded("every instance slot is taken");
-    }
     match limits {
         Some(limits) if limits.refused() == Some(Refused::Total) => {
             Failure::overloaded("all guests together reached guest.max-total-memory")
         }
         Some(limits) => classify(error, limits),
-        None => Failure::internal(format!("no instance: {:#}", error)),
+        None => Failure::internal(format!("no store: {error:#}")),
     }
-}
-
-fn no_room(error: &wasmtime::Error, _limits: &Limits) -> Option<Failure> {
-    error
-        .downcast_ref::<PoolConcurrencyLimitError>()
-        .map(|_| Failure::overloaded("every instance slot is taken"))
 }
 
 /// The name of a trap in `error.type` and `exception.type`.
@@ -97,7 +90,8 @@ fn stacktrace(backtrace: &WasmBacktrace) -> String {
             _ = write!(out, " @ {offset:#x}");
         }
         out.push('\n');
-        if let Some((file, line)) = symbols.first().and_then(|symbol| Some((symbol.file()?, symbol.line()?))) {
+        if let Some((file, line)) = symbols.first().and_then(|symbol| Some((symbol.file()?, symbol.line()?)))
+        {
             _ = writeln!(out, "       at {file}:{line}");
         }
         if out.len() > MAX_STACKTRACE {

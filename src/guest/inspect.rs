@@ -113,7 +113,9 @@ fn version(exports: &[String]) -> anyhow::Result<Version> {
                  it with a current toolchain for wasi:http 0.2 or 0.3"
             );
         }
-        bail!("it exports `wasi:http/{name}@{version}`; wasi:http 0.2 and 0.3 are served, so rebuild it for one");
+        bail!(
+            "it exports `wasi:http/{name}@{version}`; wasi:http 0.2 and 0.3 are served, so rebuild it for one"
+        );
     }
     if let Some(run) = exports.iter().find(|export| export.starts_with("wasi:cli/run@")) {
         bail!(
@@ -121,7 +123,8 @@ fn version(exports: &[String]) -> anyhow::Result<Version> {
              or export `wasi:http/incoming-handler` (0.2) or `wasi:http/handler` (0.3) to have it served"
         );
     }
-    let exports = if exports.is_empty() { "nothing".to_owned() } else { format!("only `{}`", exports.join("`, `")) };
+    let exports =
+        if exports.is_empty() { "nothing".to_owned() } else { format!("only `{}`", exports.join("`, `")) };
     bail!(
         "it exports {exports}; a component that is served exports `wasi:http/incoming-handler@0.2.x` or \
          `wasi:http/handler@0.3.x`"

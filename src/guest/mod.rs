@@ -18,8 +18,8 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
-pub(crate) use body::{Body, RequestBodyError};
 pub(crate) use crate::host::{Blame, Failure, RequestScope};
+pub(crate) use body::{Body, RequestBodyError};
 
 use self::component::Pre;
 use self::instance::Mold;
@@ -89,13 +89,21 @@ impl Guests {
                 }
                 let sharing = match isolation {
                     Isolation::Request => v03::Sharing::NONE,
-                    Isolation::Instance => v03::Sharing { reuse: guest.reuse.max(1), concurrency: guest.concurrency.max(1) },
+                    Isolation::Instance => {
+                        v03::Sharing { reuse: guest.reuse.max(1), concurrency: guest.concurrency.max(1) }
+                    }
                 };
                 (Pool::V03(v03::Pool::new(mold, pre, sharing, timeout)), inspect::Version::V03, isolation)
             }
         };
-        let guests =
-            Self { pool, slots: component.slots.count, version, isolation, propagates: component.propagates, timeout };
+        let guests = Self {
+            pool,
+            slots: component.slots.count,
+            version,
+            isolation,
+            propagates: component.propagates,
+            timeout,
+        };
         guests.probe().await.with_context(|| format!("component `{}` cannot be served", path.display()))?;
         Ok(guests)
     }
@@ -113,7 +121,7 @@ impl Guests {
             Ok(Err(failure)) => failure,
             Err(_) => anyhow::bail!("its start functions did not end within {limit:?}"),
         };
-        let trace = failure.exception.and_then(|exception| exception.stacktrace);
+        let trace = failure.exception.as_ref().and_then(|exception| exception.stacktrace.as_deref());
         let trace = trace.map(|trace| format!("\n{trace}")).unwrap_or_default();
         anyhow::bail!("no instance of it can be made: {}{trace}", failure.message)
     }

@@ -107,7 +107,12 @@ impl Pool {
     }
 
     /// Serves the request to its very end, and puts the instance back where it may be used again.
-    async fn run(self: Arc<Self>, request: http::Request<WasiBody>, scope: Arc<RequestScope>, head: oneshot::Sender<Head>) {
+    async fn run(
+        self: Arc<Self>,
+        request: http::Request<WasiBody>,
+        scope: Arc<RequestScope>,
+        head: oneshot::Sender<Head>,
+    ) {
         let mut instance = match self.take().await {
             Ok(instance) => instance,
             Err(failure) => return scope.fail(failure),

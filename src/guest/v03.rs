@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use tokio::time::Sleep;
 use wasmtime::component::GuestTaskId;
-use wasmtime::{Store, StoreContextMut};
+use wasmtime::{AsContextMut as _, Store, StoreContextMut};
 use wasmtime_wasi_http::handler::{
-    ExpirationError, HandlerState, Instance, InstantiationError, Proxy, ProxyHandler, ShouldAccept, WorkerExpiration,
-    WorkerState, WorkerStatus,
+    ExpirationError, HandlerState, Instance, InstantiationError, Proxy, ProxyHandler, ShouldAccept,
+    WorkerExpiration, WorkerState, WorkerStatus,
 };
 use wasmtime_wasi_http::p3::bindings::ServicePre;
 use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
@@ -20,7 +20,7 @@ use wasmtime_wasi_http::{Error as HttpError, WasiBody, WasiHttpView as _};
 use super::IDLE_TIMEOUT;
 use super::error::{classify, error_code};
 use super::instance::Mold;
-use crate::host::{Failure, HostState, RequestScope};
+use crate::host::{Failure, HostState, RequestScope, current_request};
 use crate::telemetry::Phases;
 
 /// How often a busy worker looks whether a request that was cancelled is being ignored.
@@ -129,7 +129,8 @@ impl HandlerState for Workers {
     type WorkerState = Worker;
 
     async fn instantiate(&self) -> wasmtime::Result<Instance<HostState, Watch, Worker>> {
-        let (store, proxy) = self.create().await.map_err(|failure| wasmtime::Error::new(NoInstance(failure)))?;
+        let (store, proxy) =
+            self.create().await.map_err(|failure| wasmtime::Error::new(NoInstance(failure)))?;
         let requests = Requests::default();
         Ok(Instance {
             store,
@@ -189,18 +190,20 @@ impl WorkerState for Worker {
         Box::pin(async move { scope.cancelled().await })
     }
 
-    fn drop(&self, store: Store<HostState>, result: Result<(), wasmtime::Error>) {
+    fn drop(&self, mut store: Store<HostState>, result: Result<(), wasmtime::Error>) {
         if let Err(error) = result {
-            let state = store.data();
-            let failure = classify(&error, &state.limits);
-            let live = state.live();
-            // Alone in the instance, a request trapped itself; of several, nobody can say which one did.
+            let failure = classify(&error, &store.data().limits);
+            let live = store.data().live();
+            // A trap leaves its task the current one, so the store still says whose it was.
+            let culprit = current_request(&mut store.as_context_mut());
             let innocent = Failure::worker_failed(&failure);
-            let each = if live.len() > 1 { &innocent } else { &failure };
             for scope in &live {
+                let trapped =
+                    live.len() == 1 || culprit.as_ref().is_some_and(|culprit| Arc::ptr_eq(culprit, scope));
+                let failure = if trapped { &failure } else { &innocent };
                 // A request that timed out has its own reason already, and that one stays.
-                super::report(scope, each);
-                scope.fail(each.clone());
+                super::report(scope, failure);
+                scope.fail(failure.clone());
             }
         }
         // Only now do the bodies of these requests lose their writer: each already knows that it is broken.
@@ -234,7 +237,12 @@ impl Watch {
 }
 
 impl WorkerExpiration for Watch {
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>, status: WorkerStatus, since: Instant) -> Poll<()> {
+    fn poll(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        status: WorkerStatus,
+        since: Instant,
+    ) -> Poll<()> {
         loop {
             if self.is_over(status, since) {
                 return Poll::Ready(());

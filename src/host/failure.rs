@@ -2,6 +2,9 @@
 //! gets, the `error.type` on the span, and who is to blame (DESIGN §2.2).
 
 use std::borrow::Cow;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
 
 use http::StatusCode;
 
@@ -15,143 +18,134 @@ pub(crate) enum Blame {
     Client,
 }
 
-/// Why a request failed. Cheap to clone: requests that share an instance share the failure of it.
+/// Why a request failed. Cheap to clone and to return: requests that share an instance share its failure.
 #[derive(Clone, Debug)]
-pub(crate) struct Failure {
+pub(crate) struct Failure(Arc<Cause>);
+
+/// What there is to know about a [`Failure`].
+#[derive(Debug)]
+pub(crate) struct Cause {
     /// What the client gets where the response head has not been sent yet.
     pub(crate) status: StatusCode,
-    /// `error.type` of the span, snake_case and low in cardinality. `None` where the status says all (413).
+    /// `error.type` of the span, snake_case and low in cardinality; `None` where the status says all (413).
     pub(crate) error_type: Option<Cow<'static, str>>,
     pub(crate) blame: Blame,
-    /// One sentence for the log and the exception event; never sent to a client.
+    /// One sentence for the log; never sent to a client.
     pub(crate) message: String,
     pub(crate) exception: Option<Exception>,
 }
 
-impl Failure {
-    fn new(status: StatusCode, error_type: &'static str, blame: Blame, message: impl Into<String>) -> Self {
-        Self { status, error_type: Some(Cow::Borrowed(error_type)), blame, message: message.into(), exception: None }
-    }
+impl Deref for Failure {
+    type Target = Cause;
 
-    /// The guest trapped; `kind` is the trap's name in snake_case.
-    pub(crate) fn trap(kind: &'static str, message: impl Into<String>, stacktrace: Option<String>) -> Self {
-        let error_type: Cow<'static, str> = format!("wasm_trap.{kind}").into();
+    fn deref(&self) -> &Cause {
+        &self.0
+    }
+}
+
+impl Cause {
+    fn new(status: StatusCode, blame: Blame, message: impl Into<String>) -> Self {
         let message = message.into();
-        let exception = Exception {
-            kind: error_type.clone().into_owned(),
-            message: message.clone(),
-            stacktrace,
-            attributes: Vec::new(),
-        };
-        Self {
-            status: StatusCode::INTERNAL_SERVER_ERROR,
-            error_type: Some(error_type),
-            blame: Blame::Guest,
-            message,
-            exception: Some(exception),
-        }
+        Self { status, error_type: None, blame, message, exception: None }
     }
 
-    /// The same failure as an `exception` event under the failure's own name, with the backtrace of `from`.
-    fn with_exception(mut self, stacktrace: Option<String>) -> Self {
+    fn error_type(mut self, error_type: impl Into<Cow<'static, str>>) -> Self {
+        self.error_type = Some(error_type.into());
+        self
+    }
+
+    /// Records the failure on the span as an `exception` event of its own error type, too.
+    fn exception(mut self, stacktrace: Option<String>) -> Failure {
         self.exception = Some(Exception {
-            kind: self.error_type.clone().unwrap_or(Cow::Borrowed("error")).into_owned(),
+            kind: self.error_type.as_deref().unwrap_or("error").to_owned(),
             message: self.message.clone(),
             stacktrace,
             attributes: Vec::new(),
         });
-        self
+        self.done()
+    }
+
+    fn done(self) -> Failure {
+        Failure(Arc::new(self))
+    }
+}
+
+/// 500, blamed on the guest.
+fn guest(message: impl Into<String>) -> Cause {
+    Cause::new(StatusCode::INTERNAL_SERVER_ERROR, Blame::Guest, message)
+}
+
+impl Failure {
+    /// The guest trapped; `kind` is the trap's name in snake_case.
+    pub(crate) fn trap(kind: &str, message: impl Into<String>, stacktrace: Option<String>) -> Self {
+        guest(message).error_type(format!("wasm_trap.{kind}")).exception(stacktrace)
     }
 
     /// The guest was refused memory and trapped for want of it.
     pub(crate) fn out_of_memory(message: impl Into<String>, stacktrace: Option<String>) -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "out_of_memory", Blame::Guest, message).with_exception(stacktrace)
+        guest(message).error_type("out_of_memory").exception(stacktrace)
     }
 
     /// The handler returned, or the guest exited, without a response.
     pub(crate) fn no_response(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "no_response", Blame::Guest, message).with_exception(None)
+        guest(message).error_type("no_response").exception(None)
     }
 
     /// The guest answered with a wasi:http error code; `name` is its name in snake_case.
     pub(crate) fn error_code(status: StatusCode, name: &'static str, message: impl Into<String>) -> Self {
-        Self::new(status, name, Blame::Guest, message).with_exception(None)
+        Cause::new(status, Blame::Guest, message).error_type(name).exception(None)
     }
 
     /// The response head did not come in time.
-    pub(crate) fn timeout(after: std::time::Duration) -> Self {
+    pub(crate) fn timeout(after: Duration) -> Self {
         let message = format!("no response head within {after:?} (http.request-timeout)");
-        Self::new(StatusCode::GATEWAY_TIMEOUT, "timeout", Blame::Guest, message).with_exception(None)
+        Cause::new(StatusCode::GATEWAY_TIMEOUT, Blame::Guest, message).error_type("timeout").exception(None)
     }
 
     /// Another request of the same instance trapped and took the instance with it.
     pub(crate) fn worker_failed(cause: &Failure) -> Self {
-        let message = format!("the instance failed while it served several requests: {}", cause.message);
-        let stacktrace = cause.exception.as_ref().and_then(|e| e.stacktrace.clone());
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "worker_failed", Blame::Guest, message).with_exception(stacktrace)
+        let message = format!("another request of the instance failed: {}", cause.message);
+        let stacktrace = cause.exception.as_ref().and_then(|exception| exception.stacktrace.clone());
+        guest(message).error_type("worker_failed").exception(stacktrace)
     }
 
     /// No room: too many requests in flight, no free instance slot, or too much guest memory in use.
     pub(crate) fn overloaded(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", Blame::Host, message)
+        Cause::new(StatusCode::SERVICE_UNAVAILABLE, Blame::Host, message).error_type("overloaded").done()
     }
 
-    /// The peer closed the connection or reset the stream before the end of the response.
+    /// The peer closed the connection or reset the stream before the end of the response. Nobody gets the status.
     pub(crate) fn client_disconnected() -> Self {
-        // No response is sent; 499 would be an invention, so the span carries no status of ours.
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "client_disconnected",
-            Blame::Client,
-            "the client went away before the response was complete",
-        )
+        let message = "the client went away before the response was complete";
+        Cause::new(StatusCode::BAD_REQUEST, Blame::Client, message).error_type("client_disconnected").done()
     }
 
     /// The drain's grace period ended first.
     pub(crate) fn draining() -> Self {
-        Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "shutdown",
-            Blame::Host,
-            "the server stopped before the response was complete (http.grace-period)",
-        )
+        let message = "the server stopped before the response was complete (http.grace-period)";
+        Cause::new(StatusCode::SERVICE_UNAVAILABLE, Blame::Host, message).error_type("shutdown").done()
     }
 
     /// The request body is larger than `http.max-request-body`.
     pub(crate) fn body_too_large(limit: u64) -> Self {
-        Self {
-            status: StatusCode::PAYLOAD_TOO_LARGE,
-            error_type: None,
-            blame: Blame::Client,
-            message: format!("the request body is larger than {limit} bytes (http.max-request-body)"),
-            exception: None,
-        }
+        let message = format!("the request body is larger than {limit} bytes (http.max-request-body)");
+        Cause::new(StatusCode::PAYLOAD_TOO_LARGE, Blame::Client, message).done()
     }
 
     /// The request cannot be put to a guest.
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
-        Self {
-            status: StatusCode::BAD_REQUEST,
-            error_type: None,
-            blame: Blame::Client,
-            message: message.into(),
-            exception: None,
-        }
+        Cause::new(StatusCode::BAD_REQUEST, Blame::Client, message).done()
     }
 
     /// A method or protocol that wasi:http cannot express.
     pub(crate) fn not_implemented(message: impl Into<String>) -> Self {
-        Self {
-            status: StatusCode::NOT_IMPLEMENTED,
-            error_type: None,
-            blame: Blame::Client,
-            message: message.into(),
-            exception: None,
-        }
+        Cause::new(StatusCode::NOT_IMPLEMENTED, Blame::Client, message).done()
     }
 
     /// A fault of ours: a panic, or an error that no guest can cause.
     pub(crate) fn internal(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", Blame::Host, message).with_exception(None)
+        Cause::new(StatusCode::INTERNAL_SERVER_ERROR, Blame::Host, message)
+            .error_type("internal")
+            .exception(None)
     }
 }

@@ -83,6 +83,11 @@ impl Limits {
         self.refused
     }
 
+    /// Begins anew for the next request of an instance: what an earlier one was refused is not its concern.
+    pub(crate) fn forget_refusal(&mut self) {
+        self.refused = None;
+    }
+
     pub(crate) fn max(&self) -> u64 {
         self.max
     }
@@ -95,7 +100,12 @@ impl Drop for Limits {
 }
 
 impl ResourceLimiter for Limits {
-    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         let (current, desired) = (current as u64, desired as u64);
         // Beyond the memory's own declared maximum the growth fails whatever we say.
         if maximum.is_some_and(|maximum| desired > maximum as u64) {
@@ -120,7 +130,12 @@ impl ResourceLimiter for Limits {
         Ok(())
     }
 
-    fn table_growing(&mut self, _current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         // The pooling allocator bounds elements; the on-demand one gets the same bound here.
         Ok(desired <= super::MAX_TABLE_ELEMENTS && maximum.is_none_or(|maximum| desired <= maximum))
     }

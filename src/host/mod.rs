@@ -21,7 +21,7 @@ pub(crate) use failure::{Blame, Failure};
 pub(crate) use limits::{Limits, MemoryBudget, Refused};
 pub(crate) use outbound::error_type;
 pub(crate) use scope::{IncomingContext, RequestScope};
-pub(crate) use state::HostState;
+pub(crate) use state::{HostState, current_request};
 pub(crate) use stdio::GuestLog;
 pub(crate) use telemetry::Ignored;
 

@@ -64,7 +64,8 @@ impl WasiHttpHooks for Outgoing {
         let response = self.client.send(request, options);
         Box::new(async move {
             // Ready at once: 0.3 then spawns nothing for it, and our client drives its connections itself.
-            let done: Box<dyn Future<Output = Result<(), Error>> + Send> = Box::new(std::future::ready(Ok(())));
+            let done: Box<dyn Future<Output = Result<(), Error>> + Send> =
+                Box::new(std::future::ready(Ok(())));
             Ok((response.await?, done))
         })
     }
@@ -76,7 +77,10 @@ pub(crate) fn link_02(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     linker.instance("wasi:http/outgoing-handler@0.2.12")?.func_wrap(
         "handle",
         |mut store: StoreContextMut<'_, HostState>,
-         (request, options): (Resource<types_02::OutgoingRequest>, Option<Resource<types_02::RequestOptions>>)| {
+         (request, options): (
+            Resource<types_02::OutgoingRequest>,
+            Option<Resource<types_02::RequestOptions>>,
+        )| {
             store.data_mut().outgoing.caller = current_request(&mut store);
             let response = outgoing_handler::Host::handle(&mut store.data_mut().http(), request, options);
             store.data_mut().outgoing.caller = None;

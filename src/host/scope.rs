@@ -39,7 +39,11 @@ pub(crate) struct RequestScope {
 }
 
 impl RequestScope {
-    pub(crate) fn new(span: ServerSpan, incoming: IncomingContext, permit: Option<OwnedSemaphorePermit>) -> Self {
+    pub(crate) fn new(
+        span: ServerSpan,
+        incoming: IncomingContext,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Self {
         Self {
             span,
             incoming,
@@ -99,7 +103,8 @@ impl RequestScope {
 
     /// Cancelled at least so long ago, and nobody in the instance has noticed.
     pub(crate) fn is_ignored_for(&self, time: std::time::Duration) -> bool {
-        !self.acknowledged.load(Ordering::Acquire) && self.cancelled_at.get().is_some_and(|at| at.elapsed() >= time)
+        !self.acknowledged.load(Ordering::Acquire)
+            && self.cancelled_at.get().is_some_and(|at| at.elapsed() >= time)
     }
 
     /// The response is over, one way or another; guest code that still runs does so on its own account.

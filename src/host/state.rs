@@ -67,6 +67,7 @@ impl HostState {
         *self.output_owner.lock().unwrap_or_else(PoisonError::into_inner) =
             scope.as_ref().map_or_else(ServerSpan::off, |scope| scope.span.clone());
         self.requests = Requests::One(scope);
+        self.limits.forget_refusal();
     }
 
     /// The store also serves this request, in that task.
@@ -85,9 +86,11 @@ impl HostState {
     pub(crate) fn live(&self) -> Vec<Arc<RequestScope>> {
         match &self.requests {
             Requests::One(scope) => scope.iter().filter(|scope| !scope.is_closed()).cloned().collect(),
-            Requests::Many(requests) => {
-                requests.iter().filter_map(|(_, scope)| scope.upgrade()).filter(|scope| !scope.is_closed()).collect()
-            }
+            Requests::Many(requests) => requests
+                .iter()
+                .filter_map(|(_, scope)| scope.upgrade())
+                .filter(|scope| !scope.is_closed())
+                .collect(),
         }
     }
 }
@@ -103,10 +106,14 @@ pub(crate) fn current_request(store: &mut StoreContextMut<'_, HostState>) -> Opt
     }
     let task = {
         let mut stack = store.async_call_stack().ok()?;
-        let (Some(task), None) = (stack.next(), stack.next()) else { return None };
+        let (Some(task), None) = (stack.next(), stack.next()) else {
+            return None;
+        };
         task
     };
-    let Requests::Many(requests) = &store.data().requests else { return None };
+    let Requests::Many(requests) = &store.data().requests else {
+        return None;
+    };
     requests.iter().find(|(other, _)| *other == task).and_then(|(_, scope)| scope.upgrade())
 }
 
@@ -144,6 +151,9 @@ impl WasiHttpView for HostState {
 
 impl std::fmt::Debug for HostState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("HostState").field("limits", &self.limits).field("requests", &self.requests).finish_non_exhaustive()
+        f.debug_struct("HostState")
+            .field("limits", &self.limits)
+            .field("requests", &self.requests)
+            .finish_non_exhaustive()
     }
 }

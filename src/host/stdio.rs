@@ -151,7 +151,8 @@ impl Drop for GuestOutput {
     fn drop(&mut self) {
         // The last handle: a guest that ends without a newline still said something.
         if Arc::strong_count(&self.partial) == 1 {
-            let mut partial = std::mem::take(&mut *self.partial.lock().unwrap_or_else(PoisonError::into_inner));
+            let mut partial =
+                std::mem::take(&mut *self.partial.lock().unwrap_or_else(PoisonError::into_inner));
             if !partial.is_empty() {
                 self.emit(&mut partial);
             }

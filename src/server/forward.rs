@@ -26,7 +26,8 @@ pub(crate) fn prepare(
     if head.method == Method::CONNECT {
         return Err(Failure::not_implemented("CONNECT cannot be expressed in wasi:http"));
     }
-    let announced = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let announced =
+        head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if let (Some(length), Some(max)) = (announced, max_body)
         && length > max
     {
@@ -48,7 +49,8 @@ fn absolute(peer: &Peer, head: &request::Parts) -> Result<Uri, Failure> {
     let host = match host {
         Some(host) if host.is_empty() => None,
         Some(host) => Some(
-            Authority::try_from(host.as_bytes()).map_err(|_| Failure::bad_request("the Host header is not a host"))?,
+            Authority::try_from(host.as_bytes())
+                .map_err(|_| Failure::bad_request("the Host header is not a host"))?,
         ),
         None => None,
     };
@@ -129,7 +131,9 @@ impl http_body::Body for LimitedBody {
     ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
         let frame = match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
             None => return Poll::Ready(None),
-            Some(Err(error)) => return Poll::Ready(Some(Err(RequestBodyError::Incomplete(error.to_string())))),
+            Some(Err(error)) => {
+                return Poll::Ready(Some(Err(RequestBodyError::Incomplete(error.to_string()))));
+            }
             Some(Ok(frame)) => frame,
         };
         if let (Some(left), Some(data)) = (self.left.as_mut(), frame.data_ref()) {

@@ -128,7 +128,9 @@ impl<T> TimedIo<T> {
         // HTTP/2 keeps to itself when a head begins; its frames are bounded by hyper.
         let head = self.waiting == Waiting::Head && !self.activity.is_h2();
         let limit = if head { self.patience.header } else { self.patience.idle };
-        let Some(limit) = limit else { return Poll::Pending };
+        let Some(limit) = limit else {
+            return Poll::Pending;
+        };
         let deadline = self.since + limit;
         if self.sleep.deadline() != deadline {
             self.sleep.as_mut().reset(deadline);
@@ -146,7 +148,11 @@ impl<T> TimedIo<T> {
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for TimedIo<T> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         match Pin::new(&mut self.inner).poll_read(cx, buf) {
             Poll::Ready(Ok(())) => {
@@ -157,7 +163,9 @@ impl<T: AsyncRead + Unpin> AsyncRead for TimedIo<T> {
                 Poll::Ready(Ok(()))
             }
             Poll::Pending => match self.poll_patience(cx) {
-                Poll::Ready(()) => Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer is idle or slow"))),
+                Poll::Ready(()) => {
+                    Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer is idle or slow")))
+                }
                 Poll::Pending => Poll::Pending,
             },
             poll => poll,

@@ -93,7 +93,9 @@ fn advice(error: &std::io::Error) -> &'static str {
         std::io::ErrorKind::AddrInUse => {
             "; another process listens there: stop it, or choose another with `--listen` (`:0` picks a free port)"
         }
-        std::io::ErrorKind::PermissionDenied => "; ports below 1024 need a privilege: choose another with `--listen`",
+        std::io::ErrorKind::PermissionDenied => {
+            "; ports below 1024 need a privilege: choose another with `--listen`"
+        }
         std::io::ErrorKind::AddrNotAvailable => "; this machine does not have that address",
         _ => "",
     }
@@ -166,7 +168,9 @@ impl Server {
 
     async fn accept(&self, listener: &Listener, open: &mut JoinSet<()>) -> std::io::Result<()> {
         // Before accepting: a connection beyond the limit waits in the backlog, where it costs nothing.
-        let Ok(permit) = self.connections.clone().acquire_owned().await else { return Ok(()) };
+        let Ok(permit) = self.connections.clone().acquire_owned().await else {
+            return Ok(());
+        };
         let (protocol, handler) = (self.protocol.clone(), self.handler.clone());
         match &listener.0 {
             Bound::Tcp(listener, _) => {

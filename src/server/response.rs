@@ -117,7 +117,13 @@ pub(crate) fn finish(answer: Result<Response<guest::Body>, Failure>, exchange: E
                 response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
             let bodiless = exchange.is_head
                 || matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-            response.map(|body| Body { content: Content::Guest(body), promised, bodiless, broken: None, exchange })
+            response.map(|body| Body {
+                content: Content::Guest(body),
+                promised,
+                bodiless,
+                broken: None,
+                exchange,
+            })
         }
         Err(failure) => refuse(&failure, exchange),
     }
@@ -132,7 +138,8 @@ fn refuse(failure: &Failure, exchange: Exchange) -> Response<Body> {
     let length = text.len();
     let bodiless = exchange.is_head;
     let content = Content::Ours(Some(text));
-    let mut response = Response::new(Body { content, promised: Some(length as u64), bodiless, broken: None, exchange });
+    let mut response =
+        Response::new(Body { content, promised: Some(length as u64), bodiless, broken: None, exchange });
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
@@ -181,10 +188,13 @@ impl http_body::Body for Body {
     type Data = Bytes;
     type Error = BrokenOff;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         let this = &mut *self;
         if let Some(failure) = this.broken.take() {
-            return Poll::Ready(Some(Err(BrokenOff(failure.message))));
+            return Poll::Ready(Some(Err(BrokenOff(failure.message.clone()))));
         }
         let frame = match &mut this.content {
             Content::Ours(text) => text.take().map(|text| Ok(Frame::data(text))),
@@ -200,7 +210,8 @@ impl http_body::Body for Body {
                     this.exchange.sent += data.len() as u64;
                 }
                 // hyper does not ask again after any of these.
-                if frame.is_trailers() || this.promised == Some(this.exchange.sent) || this.content_is_over() {
+                if frame.is_trailers() || this.promised == Some(this.exchange.sent) || this.content_is_over()
+                {
                     this.complete();
                 }
                 Poll::Ready(Some(Ok(frame)))

@@ -36,14 +36,19 @@ impl Log {
         let level = filter(log.level);
         // Libraries report to us; what they think of each connection is noise below a warning. wasmtime's bindings
         // would open a span for each host call.
-        let filter = Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("pounce", level).with_target("guest", level);
+        let filter = Targets::new()
+            .with_default(level.min(LevelFilter::WARN))
+            .with_target("pounce", level)
+            .with_target("guest", level);
         let terminal = std::io::stderr().is_terminal();
         let format = log.format.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json });
         let registry = tracing_subscriber::registry().with(filter);
         let layer = tracing_subscriber::fmt::layer().with_writer(writer);
         match format {
             LogFormat::Text => registry.with(layer.with_ansi(terminal).with_target(false)).try_init()?,
-            LogFormat::Json => registry.with(layer.json().flatten_event(true).with_current_span(false)).try_init()?,
+            LogFormat::Json => {
+                registry.with(layer.json().flatten_event(true).with_current_span(false)).try_init()?
+            }
         }
         Ok(Self { dropped, _writer: guard })
     }

@@ -22,10 +22,8 @@ const HINT: &str = "write http://HOST:PORT or https://HOST, such as http://local
 impl Endpoint {
     /// Reads the URL of the traces endpoint itself: nothing is appended to it.
     pub(crate) fn of_traces(text: &str) -> Result<Self, Invalid> {
-        let url: Uri = text
-            .trim()
-            .parse()
-            .map_err(|error| Invalid::new(format!("is not a URL: {error}"), HINT))?;
+        let url: Uri =
+            text.trim().parse().map_err(|error| Invalid::new(format!("is not a URL: {error}"), HINT))?;
         match url.scheme_str() {
             Some("http" | "https") => {}
             Some(_) => return Err(Invalid::new("has another scheme than http or https", HINT)),
@@ -37,11 +35,10 @@ impl Endpoint {
                 return Err(Invalid::new("has no scheme", hint));
             }
         }
-        let authority = url
-            .authority()
-            .ok_or_else(|| Invalid::new("names no host", HINT))?;
+        let authority = url.authority().ok_or_else(|| Invalid::new("names no host", HINT))?;
         if authority.as_str().contains('@') {
-            let hint = "leave them out and send them as a header: otel.headers, or OTEL_EXPORTER_OTLP_HEADERS";
+            let hint =
+                "leave them out and send them as a header: otel.headers, or OTEL_EXPORTER_OTLP_HEADERS";
             return Err(Invalid::new("has a user name or password", hint));
         }
         if authority.host().is_empty() {
@@ -49,17 +46,11 @@ impl Endpoint {
         }
         let after_host = &authority.as_str()[authority.host().len()..];
         if !after_host.is_empty() && authority.port_u16().is_none_or(|port| port == 0) {
-            return Err(Invalid::new(
-                "has no valid port",
-                "write a port from 1 to 65535 after the colon",
-            ));
+            return Err(Invalid::new("has no valid port", "write a port from 1 to 65535 after the colon"));
         }
         // The URL type drops fragments; one here is a URL copied from a browser's address bar.
         if text.contains('#') {
-            return Err(Invalid::new(
-                "has a fragment",
-                "leave out the # and what follows",
-            ));
+            return Err(Invalid::new("has a fragment", "leave out the # and what follows"));
         }
         Ok(Self { url })
     }
@@ -75,20 +66,11 @@ impl FromStr for Endpoint {
         if path.ends_with(TRACES) {
             return Ok(Self { url: given });
         }
-        let query = given
-            .query()
-            .map(|query| format!("?{query}"))
-            .unwrap_or_default();
+        let query = given.query().map(|query| format!("?{query}")).unwrap_or_default();
         let mut parts = given.clone().into_parts();
         let whole = format!("{path}{TRACES}{query}");
-        parts.path_and_query = Some(
-            whole
-                .parse()
-                .map_err(|_| Invalid::new("is not a URL", HINT))?,
-        );
-        Uri::from_parts(parts)
-            .map(|url| Self { url })
-            .map_err(|_| Invalid::new("is not a URL", HINT))
+        parts.path_and_query = Some(whole.parse().map_err(|_| Invalid::new("is not a URL", HINT))?);
+        Uri::from_parts(parts).map(|url| Self { url }).map_err(|_| Invalid::new("is not a URL", HINT))
     }
 }
 
@@ -105,15 +87,9 @@ impl Value for Endpoint {
 
     /// Passwords stand before an `@`, keys of some vendors in the query.
     fn quote(text: &str) -> String {
-        let (scheme, rest) = text
-            .split_once("://")
-            .map_or(("", text), |(scheme, rest)| (scheme, rest));
-        let (user, rest) = rest
-            .rsplit_once('@')
-            .map_or(("", rest), |(_, rest)| ("…@", rest));
-        let (rest, query) = rest
-            .split_once('?')
-            .map_or((rest, ""), |(rest, _)| (rest, "?…"));
+        let (scheme, rest) = text.split_once("://").map_or(("", text), |(scheme, rest)| (scheme, rest));
+        let (user, rest) = rest.rsplit_once('@').map_or(("", rest), |(_, rest)| ("…@", rest));
+        let (rest, query) = rest.split_once('?').map_or((rest, ""), |(rest, _)| (rest, "?…"));
         let separator = if scheme.is_empty() { "" } else { "://" };
         format!("`{scheme}{separator}{user}{rest}{query}`")
     }
@@ -133,35 +109,14 @@ mod tests {
 
     #[test]
     fn the_traces_path_is_appended_once() {
-        assert_eq!(
-            url("http://localhost:4318"),
-            "http://localhost:4318/v1/traces"
-        );
-        assert_eq!(
-            url("http://localhost:4318/"),
-            "http://localhost:4318/v1/traces"
-        );
-        assert_eq!(
-            url("https://x.example/otlp/"),
-            "https://x.example/otlp/v1/traces"
-        );
-        assert_eq!(
-            url("https://x.example/v1/traces"),
-            "https://x.example/v1/traces"
-        );
-        assert_eq!(
-            url("https://x.example/v1/traces/"),
-            "https://x.example/v1/traces/"
-        );
-        assert_eq!(
-            url("https://x.example/a?key=1"),
-            "https://x.example/a/v1/traces?key=1"
-        );
+        assert_eq!(url("http://localhost:4318"), "http://localhost:4318/v1/traces");
+        assert_eq!(url("http://localhost:4318/"), "http://localhost:4318/v1/traces");
+        assert_eq!(url("https://x.example/otlp/"), "https://x.example/otlp/v1/traces");
+        assert_eq!(url("https://x.example/v1/traces"), "https://x.example/v1/traces");
+        assert_eq!(url("https://x.example/v1/traces/"), "https://x.example/v1/traces/");
+        assert_eq!(url("https://x.example/a?key=1"), "https://x.example/a/v1/traces?key=1");
         assert_eq!(url("http://[::1]:4318"), "http://[::1]:4318/v1/traces");
-        assert_eq!(
-            Endpoint::of_traces("http://x/otlp").unwrap().to_string(),
-            "http://x/otlp"
-        );
+        assert_eq!(Endpoint::of_traces("http://x/otlp").unwrap().to_string(), "http://x/otlp");
     }
 
     #[test]
@@ -174,26 +129,14 @@ mod tests {
         assert!(what("http://x:99999").contains("port"));
         assert!(what("http://x:").contains("port"));
         assert!(what("http://x/#a").contains("fragment"));
-        for text in [
-            "",
-            " ",
-            "http://",
-            "http:///x",
-            "http://a b",
-            "http://:4318",
-            "://",
-            "http//x",
-        ] {
+        for text in ["", " ", "http://", "http:///x", "http://a b", "http://:4318", "://", "http//x"] {
             assert!(text.parse::<Endpoint>().is_err(), "{text}");
         }
     }
 
     #[test]
     fn passwords_and_queries_are_not_repeated() {
-        assert_eq!(
-            Endpoint::quote("http://user:pw@x/y?key=1"),
-            "`http://…@x/y?…`"
-        );
+        assert_eq!(Endpoint::quote("http://user:pw@x/y?key=1"), "`http://…@x/y?…`");
         assert_eq!(Endpoint::quote("localhost:4318"), "`localhost:4318`");
     }
 }

@@ -17,9 +17,7 @@ pub struct EnvVar {
 
 impl fmt::Debug for EnvVar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EnvVar")
-            .field("key", &self.key)
-            .finish_non_exhaustive()
+        f.debug_struct("EnvVar").field("key", &self.key).finish_non_exhaustive()
     }
 }
 
@@ -27,16 +25,13 @@ const ENV_HINT: &str = "write KEY=VALUE, KEY (taken from Pounce's environment) o
 
 impl Value for EnvVar {
     fn read(text: &str, place: &Place<'_>) -> Result<Self, Invalid> {
-        let (key, value) = text
-            .split_once('=')
-            .map_or((text, None), |(key, value)| (key, Some(value)));
+        let (key, value) = text.split_once('=').map_or((text, None), |(key, value)| (key, Some(value)));
         if key.is_empty() || key.contains('\0') {
             return Err(Invalid::new("has no name before the `=`", ENV_HINT));
         }
         let value = match value {
             None => place.vars.get(key).map(str::to_owned).ok_or_else(|| {
-                let hint =
-                    format!("set {key} in Pounce's environment (as UTF-8), or write {key}=VALUE");
+                let hint = format!("set {key} in Pounce's environment (as UTF-8), or write {key}=VALUE");
                 Invalid::new("is not set in Pounce's environment", hint)
             })?,
             Some(value) => match value.strip_prefix('@') {
@@ -52,10 +47,7 @@ impl Value for EnvVar {
                 "take it out: no environment can hold it",
             ));
         }
-        Ok(Self {
-            key: key.to_owned(),
-            value,
-        })
+        Ok(Self { key: key.to_owned(), value })
     }
 
     fn quote(text: &str) -> String {
@@ -75,13 +67,8 @@ impl Value for EnvVar {
 /// The content of a secret's file, without the line end that editors and `echo` add.
 fn secret(path: &Path, value: &str) -> Result<String, Invalid> {
     let content = std::fs::read_to_string(path).map_err(|error| {
-        let hint = format!(
-            "make the file readable, or write `=@{value}` if the value itself starts with @"
-        );
-        Invalid::new(
-            format!("can't be read: {error} (file `{}`)", path.display()),
-            hint,
-        )
+        let hint = format!("make the file readable, or write `=@{value}` if the value itself starts with @");
+        Invalid::new(format!("can't be read: {error} (file `{}`)", path.display()), hint)
     })?;
     let content = content.strip_suffix('\n').unwrap_or(&content);
     Ok(content.strip_suffix('\r').unwrap_or(content).to_owned())
@@ -98,19 +85,14 @@ pub struct DirMount {
     pub read_write: bool,
 }
 
-const DIR_HINT: &str =
-    "write HOST::GUEST, such as ./assets::/assets, or HOST::GUEST:rw to allow writing";
+const DIR_HINT: &str = "write HOST::GUEST, such as ./assets::/assets, or HOST::GUEST:rw to allow writing";
 
 impl FromStr for DirMount {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let (host, guest) = text
-            .rsplit_once("::")
-            .ok_or_else(|| Invalid::new("has no `::`", DIR_HINT))?;
-        let (guest, read_write) = guest
-            .strip_suffix(":rw")
-            .map_or((guest, false), |guest| (guest, true));
+        let (host, guest) = text.rsplit_once("::").ok_or_else(|| Invalid::new("has no `::`", DIR_HINT))?;
+        let (guest, read_write) = guest.strip_suffix(":rw").map_or((guest, false), |guest| (guest, true));
         // `a:::rw` is `a::` and `:rw`, with nothing between.
         if host.is_empty() || host.ends_with(':') || guest.is_empty() {
             return Err(Invalid::new("has an empty side", DIR_HINT));
@@ -118,11 +100,7 @@ impl FromStr for DirMount {
         if guest.contains(':') {
             return Err(Invalid::new("has a colon in the guest's path", DIR_HINT));
         }
-        Ok(Self {
-            host: host.into(),
-            guest: guest.to_owned(),
-            read_write,
-        })
+        Ok(Self { host: host.into(), guest: guest.to_owned(), read_write })
     }
 }
 
@@ -139,10 +117,7 @@ impl Value for DirMount {
         mount.host = place.path(&mount.host);
         if !mount.host.is_dir() {
             let what = format!("names no directory: `{}`", mount.host.display());
-            return Err(Invalid::new(
-                what,
-                "create it, or correct the path before the `::`",
-            ));
+            return Err(Invalid::new(what, "create it, or correct the path before the `::`"));
         }
         Ok(mount)
     }
@@ -158,13 +133,7 @@ mod tests {
 
     fn read<T: Value>(text: &str) -> Result<T, Invalid> {
         let vars = Vars::from_iter([("HOME_TOWN", "Bonn")]);
-        T::read(
-            text,
-            &Place {
-                base: Path::new(""),
-                vars: &vars,
-            },
-        )
+        T::read(text, &Place { base: Path::new(""), vars: &vars })
     }
 
     fn value(text: &str) -> Option<String> {
@@ -179,35 +148,16 @@ mod tests {
         assert_eq!(value("HOME_TOWN").as_deref(), Some("Bonn"));
         assert_eq!(value("NOT_SET"), None);
         assert_eq!(value("=x"), None);
-        let manifest = concat!(
-            "LINES=@",
-            env!("CARGO_MANIFEST_DIR"),
-            "/rust-toolchain.toml"
-        );
-        assert!(
-            value(manifest)
-                .is_some_and(|text| text.starts_with("[toolchain]") && !text.ends_with('\n'))
-        );
-        assert!(
-            read::<EnvVar>("A=@/no/such/file")
-                .unwrap_err()
-                .what
-                .contains("/no/such/file")
-        );
+        let manifest = concat!("LINES=@", env!("CARGO_MANIFEST_DIR"), "/rust-toolchain.toml");
+        assert!(value(manifest).is_some_and(|text| text.starts_with("[toolchain]") && !text.ends_with('\n')));
+        assert!(read::<EnvVar>("A=@/no/such/file").unwrap_err().what.contains("/no/such/file"));
     }
 
     #[test]
     fn values_of_variables_are_never_shown() {
         let var: EnvVar = read("TOKEN=hunter2").unwrap();
-        for text in [
-            format!("{var:?}"),
-            var.show(),
-            EnvVar::quote("TOKEN=hunter2"),
-        ] {
-            assert!(
-                text.contains("TOKEN") && !text.contains("hunter2"),
-                "{text}"
-            );
+        for text in [format!("{var:?}"), var.show(), EnvVar::quote("TOKEN=hunter2")] {
+            assert!(text.contains("TOKEN") && !text.contains("hunter2"), "{text}");
         }
     }
 
@@ -219,12 +169,7 @@ mod tests {
         for text in ["", "a", "a:/b", "::b", "a::", "a:::rw", "a::b:ro"] {
             assert!(text.parse::<DirMount>().is_err(), "{text}");
         }
-        assert!(
-            read::<DirMount>("/no/such/dir::/x")
-                .unwrap_err()
-                .what
-                .contains("names no directory")
-        );
+        assert!(read::<DirMount>("/no/such/dir::/x").unwrap_err().what.contains("names no directory"));
         assert!(read::<DirMount>("/::/root").is_ok());
     }
 }

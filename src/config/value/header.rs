@@ -14,9 +14,8 @@ const HINT: &str = "write NAME=VALUE, several with commas between, and %2C for a
 impl Header {
     /// Reads one `NAME=VALUE`; the value is marked sensitive, so that no `Debug` prints it.
     pub(crate) fn read_pair(pair: &str) -> Result<(HeaderName, HeaderValue), Invalid> {
-        let (name, value) = pair
-            .split_once('=')
-            .ok_or_else(|| Invalid::new("has a header without `=`", HINT))?;
+        let (name, value) =
+            pair.split_once('=').ok_or_else(|| Invalid::new("has a header without `=`", HINT))?;
         let name = HeaderName::try_from(name.trim())
             .map_err(|_| Invalid::new("has a header name that HTTP does not allow", HINT))?;
         let value: Vec<u8> = percent_decode_str(value.trim()).collect();
@@ -58,10 +57,7 @@ mod tests {
     #[test]
     fn pairs_are_split_at_commas_and_decoded() {
         let (name, value) = Header::read_pair(" Authorization = Bearer%20a%2Cb= ").unwrap();
-        assert_eq!(
-            (name.as_str(), value.as_bytes()),
-            ("authorization", &b"Bearer a,b="[..])
-        );
+        assert_eq!((name.as_str(), value.as_bytes()), ("authorization", &b"Bearer a,b="[..]));
         assert!(value.is_sensitive());
     }
 

@@ -14,19 +14,9 @@ pub struct ByteSize(pub u64);
 pub struct ByteLimit(pub Option<u64>);
 
 /// Largest first, so that a size is written with the largest unit that divides it.
-const BINARY: [(&str, u64); 4] = [
-    ("TiB", 1 << 40),
-    ("GiB", 1 << 30),
-    ("MiB", 1 << 20),
-    ("KiB", 1 << 10),
-];
-const DECIMAL: [(&str, u64); 5] = [
-    ("TB", 1_000_000_000_000),
-    ("GB", 1_000_000_000),
-    ("MB", 1_000_000),
-    ("KB", 1_000),
-    ("B", 1),
-];
+const BINARY: [(&str, u64); 4] = [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+const DECIMAL: [(&str, u64); 5] =
+    [("TB", 1_000_000_000_000), ("GB", 1_000_000_000), ("MB", 1_000_000), ("KB", 1_000), ("B", 1)];
 
 const HINT: &str = "write bytes, or a whole number with KiB, MiB, GiB, KB, MB or GB: 64MiB";
 
@@ -35,9 +25,7 @@ impl FromStr for ByteSize {
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let text = text.trim();
-        let split = text
-            .find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(text.len());
+        let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
         let (digits, unit) = (&text[..split], text[split..].trim_start());
         if digits.is_empty() {
             return Err(Invalid::new("is not a size", HINT));
@@ -45,29 +33,17 @@ impl FromStr for ByteSize {
         let factor = if unit.is_empty() {
             1
         } else {
-            let known = BINARY
-                .iter()
-                .chain(&DECIMAL)
-                .find(|(name, _)| name.eq_ignore_ascii_case(unit));
-            known
-                .ok_or_else(|| Invalid::new("is not a size: its unit is unknown", HINT))?
-                .1
+            let known = BINARY.iter().chain(&DECIMAL).find(|(name, _)| name.eq_ignore_ascii_case(unit));
+            known.ok_or_else(|| Invalid::new("is not a size: its unit is unknown", HINT))?.1
         };
-        let bytes = digits
-            .parse::<u64>()
-            .ok()
-            .and_then(|number| number.checked_mul(factor));
-        bytes
-            .map(Self)
-            .ok_or_else(|| Invalid::new("is too large a size", "write a size below 16 EiB"))
+        let bytes = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
+        bytes.map(Self).ok_or_else(|| Invalid::new("is too large a size", "write a size below 16 EiB"))
     }
 }
 
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let unit = BINARY
-            .iter()
-            .find(|(_, factor)| self.0 != 0 && self.0.is_multiple_of(*factor));
+        let unit = BINARY.iter().find(|(_, factor)| self.0 != 0 && self.0.is_multiple_of(*factor));
         match unit {
             Some((name, factor)) => write!(f, "{}{name}", self.0 / factor),
             None => write!(f, "{}", self.0),
@@ -85,10 +61,7 @@ impl FromStr for ByteLimit {
         match text.parse() {
             Ok(ByteSize(0)) => Ok(Self(None)),
             Ok(ByteSize(bytes)) => Ok(Self(Some(bytes))),
-            Err(flaw) => Err(Invalid {
-                hint: format!("{}; 0 or none for no limit", flaw.hint),
-                ..flaw
-            }),
+            Err(flaw) => Err(Invalid { hint: format!("{}; 0 or none for no limit", flaw.hint), ..flaw }),
         }
     }
 }
@@ -121,16 +94,7 @@ mod tests {
 
     #[test]
     fn what_is_no_size_is_refused() {
-        for text in [
-            "",
-            "MiB",
-            "-1",
-            "1.5GiB",
-            "64M",
-            "64 MiB x",
-            "99999999999999999999",
-            "99999999TiB",
-        ] {
+        for text in ["", "MiB", "-1", "1.5GiB", "64M", "64 MiB x", "99999999999999999999", "99999999TiB"] {
             assert_eq!(size(text), None, "{text}");
         }
     }

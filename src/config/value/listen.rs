@@ -24,10 +24,7 @@ impl FromStr for ListenAddr {
     fn from_str(text: &str) -> Result<Self, Invalid> {
         if let Some(path) = text.strip_prefix("unix:") {
             return match path {
-                "" => Err(Invalid::new(
-                    "names no socket",
-                    "write unix:PATH, such as unix:/run/pounce.sock",
-                )),
+                "" => Err(Invalid::new("names no socket", "write unix:PATH, such as unix:/run/pounce.sock")),
                 path => Ok(Self::Unix(path.into())),
             };
         }
@@ -64,14 +61,9 @@ fn is_host(host: &str) -> bool {
     match host.strip_prefix('[') {
         // A zone (`%eth0`) is for the resolver to judge.
         Some(rest) => rest.strip_suffix(']').is_some_and(|inner| {
-            inner
-                .split('%')
-                .next()
-                .is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
+            inner.split('%').next().is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
         }),
-        None => host
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_')),
+        None => host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_')),
     }
 }
 
@@ -102,18 +94,10 @@ mod tests {
 
     #[test]
     fn hosts_and_sockets_are_read() {
-        for text in [
-            "127.0.0.1:8080",
-            "localhost:0",
-            "[::1]:80",
-            "[fe80::1%eth0]:80",
-        ] {
+        for text in ["127.0.0.1:8080", "localhost:0", "[::1]:80", "[fe80::1%eth0]:80"] {
             assert_eq!(text.parse(), Ok(ListenAddr::Tcp(text.to_owned())));
         }
-        assert_eq!(
-            "unix:/run/x.sock".parse(),
-            Ok(ListenAddr::Unix("/run/x.sock".into()))
-        );
+        assert_eq!("unix:/run/x.sock".parse(), Ok(ListenAddr::Unix("/run/x.sock".into())));
     }
 
     #[test]
@@ -122,17 +106,9 @@ mod tests {
         assert!(hint("8080").contains("127.0.0.1:8080"));
         assert!(hint(":8080").contains("0.0.0.0:8080"));
         assert!(hint("http://localhost:80").contains("leave out `http://`"));
-        for text in [
-            "",
-            "localhost",
-            "localhost:",
-            "localhost:+1",
-            "a:65536",
-            "::1:80",
-            "[::1:80",
-            "a b:80",
-            "unix:",
-        ] {
+        for text in
+            ["", "localhost", "localhost:", "localhost:+1", "a:65536", "::1:80", "[::1:80", "a b:80", "unix:"]
+        {
             assert!(!hint(text).is_empty(), "{text}");
         }
     }

@@ -42,10 +42,7 @@ pub struct Invalid {
 
 impl Invalid {
     pub(crate) fn new(what: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self {
-            what: what.into(),
-            hint: hint.into(),
-        }
+        Self { what: what.into(), hint: hint.into() }
     }
 }
 
@@ -176,11 +173,7 @@ impl<T: Value> Setting for Vec<T> {
                 Err(flaw) => flaws.push(flaw),
             }
         }
-        if flaws.is_empty() {
-            Ok(values)
-        } else {
-            Err(flaws)
-        }
+        if flaws.is_empty() { Ok(values) } else { Err(flaws) }
     }
     fn show_all(&self) -> String {
         if self.is_empty() {

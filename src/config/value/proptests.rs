@@ -18,10 +18,7 @@ where
     };
     let written = value.to_string();
     let again = written.parse::<T>();
-    prop_assert!(
-        again.as_ref().is_ok_and(|again| *again == value),
-        "{text:?} → {written:?} → {again:?}"
-    );
+    prop_assert!(again.as_ref().is_ok_and(|again| *again == value), "{text:?} → {written:?} → {again:?}");
     Ok(())
 }
 
@@ -76,12 +73,7 @@ fn near() -> impl Strategy<Value = String> {
 }
 
 fn text() -> impl Strategy<Value = String> {
-    prop_oneof![
-        near(),
-        ".{0,40}",
-        "[0-9]{1,20} ?[a-zA-Z]{0,3}",
-        "0\\.[0-9]{1,20}"
-    ]
+    prop_oneof![near(), ".{0,40}", "[0-9]{1,20} ?[a-zA-Z]{0,3}", "0\\.[0-9]{1,20}"]
 }
 
 proptest! {

@@ -22,10 +22,7 @@ impl Sampler {
     /// Reads a share, from 0 to 1.
     pub(crate) fn read_ratio(text: &str) -> Result<Self, Invalid> {
         let hint = "write a number from 0 to 1, such as 0.1 for a tenth of all traces";
-        let ratio = text
-            .trim()
-            .parse::<f64>()
-            .map_err(|_| Invalid::new("is not a number", hint))?;
+        let ratio = text.trim().parse::<f64>().map_err(|_| Invalid::new("is not a number", hint))?;
         if !(0.0..=1.0).contains(&ratio) {
             return Err(Invalid::new("is not between 0 and 1", hint));
         }
@@ -54,11 +51,7 @@ impl Sampler {
             "traceidratio" => share(),
             _ => return None,
         };
-        Some(if parent_based.is_some() {
-            sampler.map(Self::parent_based)
-        } else {
-            sampler
-        })
+        Some(if parent_based.is_some() { sampler.map(Self::parent_based) } else { sampler })
     }
 
     /// The names that [`Sampler::named`] knows.
@@ -78,9 +71,8 @@ impl FromStr for Sampler {
     /// A share (`0.1`) is parent-based; a standard name, with `=SHARE` where it takes one, is as it says.
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let lower = text.trim().to_ascii_lowercase();
-        let (name, share) = lower
-            .split_once('=')
-            .map_or((lower.as_str(), "1"), |(name, share)| (name, share));
+        let (name, share) =
+            lower.split_once('=').map_or((lower.as_str(), "1"), |(name, share)| (name, share));
         match Self::named(name, || Self::read_ratio(share)) {
             Some(sampler) if name.ends_with("traceidratio") || name == lower => sampler,
             _ => Self::read_ratio(&lower).map(Self::parent_based),
@@ -120,25 +112,12 @@ mod tests {
     fn standard_names_are_as_they_say() {
         assert_eq!("Always_On".parse(), Ok(Sampler::AlwaysOn));
         assert_eq!("traceidratio=0.5".parse(), Ok(Sampler::Ratio(0.5)));
-        assert_eq!(
-            "parentbased_traceidratio=0.5".parse(),
-            Ok(Sampler::Ratio(0.5).parent_based())
-        );
+        assert_eq!("parentbased_traceidratio=0.5".parse(), Ok(Sampler::Ratio(0.5).parent_based()));
     }
 
     #[test]
     fn what_is_no_share_is_refused() {
-        for text in [
-            "",
-            "10%",
-            "nan",
-            "inf",
-            "1.5",
-            "-0.1",
-            "on",
-            "always_on=0.5",
-            "traceidratio=2",
-        ] {
+        for text in ["", "10%", "nan", "inf", "1.5", "-0.1", "on", "always_on=0.5", "traceidratio=2"] {
             assert!(text.parse::<Sampler>().is_err(), "{text}");
         }
     }

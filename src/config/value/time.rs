@@ -21,18 +21,13 @@ const HINT: &str = "write a whole number with ms, s, m or h: 500ms, 30s, 2m, 1h"
 /// Reads a length of time; `0` needs no unit.
 pub(crate) fn read_duration(text: &str) -> Result<Duration, Invalid> {
     let text = text.trim();
-    let split = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (digits, unit) = (&text[..split], text[split..].trim_start());
     if digits.is_empty() {
         return Err(Invalid::new("is not a duration", HINT));
     }
     let number = digits.parse::<u64>().ok();
-    let factor = match UNITS
-        .iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case(unit))
-    {
+    let factor = match UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit)) {
         Some((_, factor)) => *factor,
         None if unit.is_empty() && number == Some(0) => 1,
         None if unit.is_empty() => {
@@ -65,10 +60,7 @@ impl FromStr for Timeout {
         }
         match read_duration(text) {
             Ok(duration) => Ok(Self(Some(duration).filter(|d| !d.is_zero()))),
-            Err(flaw) => Err(Invalid {
-                hint: format!("{}; 0 or none for no limit", flaw.hint),
-                ..flaw
-            }),
+            Err(flaw) => Err(Invalid { hint: format!("{}; 0 or none for no limit", flaw.hint), ..flaw }),
         }
     }
 }
@@ -97,17 +89,7 @@ mod tests {
 
     #[test]
     fn what_is_no_duration_is_refused() {
-        for text in [
-            "",
-            "30",
-            "s",
-            "-1s",
-            "1.5s",
-            "1d",
-            "1m30s",
-            "99999999999999999999s",
-            "9999999h",
-        ] {
+        for text in ["", "30", "s", "-1s", "1.5s", "1d", "1m30s", "99999999999999999999s", "9999999h"] {
             assert!(read_duration(text).is_err(), "{text}");
         }
         assert!(read_duration("30").unwrap_err().what.contains("no unit"));

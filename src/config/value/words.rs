@@ -126,13 +126,7 @@ mod tests {
 
     #[test]
     fn a_typo_gets_a_suggestion_and_anything_else_the_list() {
-        assert_eq!(
-            "instnce".parse::<Isolation>().unwrap_err().hint,
-            "did you mean `instance`?"
-        );
-        assert_eq!(
-            "xml".parse::<LogFormat>().unwrap_err().hint,
-            "write one of: text, json"
-        );
+        assert_eq!("instnce".parse::<Isolation>().unwrap_err().hint, "did you mean `instance`?");
+        assert_eq!("xml".parse::<LogFormat>().unwrap_err().hint, "write one of: text, json");
     }
 }

@@ -26,10 +26,7 @@ struct State {
 
 impl Progress {
     fn new() -> Self {
-        Self(Arc::new(Mutex::new(State {
-            last_frame: Instant::now(),
-            failed: None,
-        })))
+        Self(Arc::new(Mutex::new(State { last_frame: Instant::now(), failed: None })))
     }
 
     /// When the guest's body last gave hyper something to send.
@@ -61,13 +58,7 @@ pub(super) struct UploadFailed;
 impl Upload {
     pub(super) fn new(body: WasiBody) -> (Self, Progress) {
         let progress = Progress::new();
-        (
-            Self {
-                body,
-                progress: progress.clone(),
-            },
-            progress,
-        )
+        (Self { body, progress: progress.clone() }, progress)
     }
 }
 
@@ -112,26 +103,15 @@ pub(super) struct Download {
 }
 
 impl Download {
-    pub(super) fn new(
-        body: Incoming,
-        permit: OwnedSemaphorePermit,
-        between_bytes: Duration,
-    ) -> Self {
-        Self {
-            body: Some((body, permit)),
-            between_bytes,
-            timer: None,
-            waiting: false,
-        }
+    pub(super) fn new(body: Incoming, permit: OwnedSemaphorePermit, between_bytes: Duration) -> Self {
+        Self { body: Some((body, permit)), between_bytes, timer: None, waiting: false }
     }
 
     /// Whether the peer has been silent for too long. Only the time that somebody
     /// waits counts: a guest may read as slowly as it likes.
     fn poll_timeout(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let limit = self.between_bytes;
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
         if !self.waiting {
             self.waiting = true;
             timer.as_mut().reset(Instant::now() + limit);
@@ -168,14 +148,10 @@ impl Body for Download {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body
-            .as_ref()
-            .is_none_or(|(body, _)| body.is_end_stream())
+        self.body.as_ref().is_none_or(|(body, _)| body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body
-            .as_ref()
-            .map_or_else(|| SizeHint::with_exact(0), |(body, _)| body.size_hint())
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), |(body, _)| body.size_hint())
     }
 }

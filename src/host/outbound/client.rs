@@ -66,14 +66,7 @@ struct Inner {
 impl Client {
     /// Makes the client; opens and reads nothing before the first request.
     pub(crate) fn new(setup: Setup) -> Self {
-        let Setup {
-            component,
-            policy,
-            own,
-            roots,
-            limits,
-            resolver,
-        } = setup;
+        let Setup { component, policy, own, roots, limits, resolver } = setup;
         let policy = Arc::new(policy);
         let refusals = Arc::new(RefusalLog::new(component));
         let connector = Connector::new(Shared {
@@ -87,13 +80,7 @@ impl Client {
             timeout: limits.connect.longest,
         });
         let in_flight = Arc::new(Semaphore::new(limits.in_flight));
-        Self(Arc::new(Inner {
-            policy,
-            refusals,
-            limits,
-            in_flight,
-            pool: pool(connector, &limits),
-        }))
+        Self(Arc::new(Inner { policy, refusals, limits, in_flight, pool: pool(connector, &limits) }))
     }
 
     /// Sends `request` and returns its response once the head is there. Dropping the
@@ -142,12 +129,10 @@ impl Inner {
         mut request: Request<WasiBody>,
         options: Option<RequestOptions>,
     ) -> Result<Response<WasiBody>, Error> {
-        self.policy
-            .check(request.method(), request.uri())
-            .map_err(|refused| {
-                self.refusals.note(&refused);
-                refused.error()
-            })?;
+        self.policy.check(request.method(), request.uri()).map_err(|refused| {
+            self.refusals.note(&refused);
+            refused.error()
+        })?;
         let timeouts = self.limits.timeouts(options);
         let connected_by = Instant::now() + timeouts.connect;
         let permit = timeout_at(connected_by, Arc::clone(&self.in_flight).acquire_owned())
@@ -185,10 +170,7 @@ impl Inner {
 
 /// As HTTP/2 counts it, less its surcharge for each field.
 fn header_size(headers: &HeaderMap) -> u32 {
-    let bytes: usize = headers
-        .iter()
-        .map(|(name, value)| name.as_str().len() + value.len())
-        .sum();
+    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
@@ -202,13 +184,8 @@ async fn head(
 ) -> Result<Response<Incoming>, Error> {
     let done = |result: Result<_, legacy::Error>| {
         result.map_err(|error| {
-            tracing::debug!(
-                error = &error as &dyn std::error::Error,
-                "outgoing request failed"
-            );
-            progress
-                .take_failure()
-                .unwrap_or_else(|| error::of_request(&error))
+            tracing::debug!(error = &error as &dyn std::error::Error, "outgoing request failed");
+            progress.take_failure().unwrap_or_else(|| error::of_request(&error))
         })
     };
     tokio::select! {

@@ -96,10 +96,7 @@ impl Service<Uri> for Connector {
                 Ok(Scheme::Https) => timeout_at(deadline, https(shared, uri, deadline))
                     .await
                     .map_err(|_| ConnectError::Timeout)?,
-                _ => shared
-                    .connect(&uri, deadline)
-                    .await
-                    .map(MaybeHttpsStream::Http),
+                _ => shared.connect(&uri, deadline).await.map(MaybeHttpsStream::Http),
             }
         })
     }
@@ -110,24 +107,18 @@ async fn https(
     uri: Uri,
     deadline: Instant,
 ) -> Result<MaybeHttpsStream<Stream>, ConnectError> {
-    let config = shared
-        .tls
-        .get_or_try_init(|| shared.roots.client_config())
-        .await?;
+    let config = shared.tls.get_or_try_init(|| shared.roots.client_config()).await?;
     let config = Arc::clone(config);
-    HttpsConnector::from((Tcp { shared, deadline }, config))
-        .call(uri)
-        .await
-        .map_err(|error| {
-            // hyper-rustls boxes three kinds of errors: ours, io's and the name's.
-            match error.downcast::<ConnectError>() {
-                Ok(ours) => *ours,
-                Err(error) => match error.downcast::<io::Error>() {
-                    Ok(io) => ConnectError::Tls(*io),
-                    Err(name) => ConnectError::ServerName(name),
-                },
-            }
-        })
+    HttpsConnector::from((Tcp { shared, deadline }, config)).call(uri).await.map_err(|error| {
+        // hyper-rustls boxes three kinds of errors: ours, io's and the name's.
+        match error.downcast::<ConnectError>() {
+            Ok(ours) => *ours,
+            Err(error) => match error.downcast::<io::Error>() {
+                Ok(io) => ConnectError::Tls(*io),
+                Err(name) => ConnectError::ServerName(name),
+            },
+        }
+    })
 }
 
 /// The connection below TLS, as hyper-rustls wants it.
@@ -154,10 +145,7 @@ impl Service<Uri> for Tcp {
 impl Shared {
     async fn connect(&self, uri: &Uri, deadline: Instant) -> Result<Stream, ConnectError> {
         let target = Target::of(uri).map_err(|why| {
-            ConnectError::Refused(Refused {
-                target: "?".to_owned(),
-                reason: Reason::Uri(why),
-            })
+            ConnectError::Refused(Refused { target: "?".to_owned(), reason: Reason::Uri(why) })
         })?;
         let result = self.connect_to(&target, uri, deadline).await;
         if let Err(ConnectError::Refused(refused)) = &result {
@@ -173,13 +161,8 @@ impl Shared {
         deadline: Instant,
     ) -> Result<Stream, ConnectError> {
         // Asked again so that there is no way to a socket around the rules.
-        let allowance = self
-            .policy
-            .allows_target(target)
-            .map_err(ConnectError::Refused)?;
-        let permit = Arc::clone(&self.connections)
-            .try_acquire_owned()
-            .map_err(|_| ConnectError::TooMany)?;
+        let allowance = self.policy.allows_target(target).map_err(ConnectError::Refused)?;
+        let permit = Arc::clone(&self.connections).try_acquire_owned().map_err(|_| ConnectError::TooMany)?;
         let addresses = match target.host {
             Host::Address(ip) => vec![SocketAddr::new(ip, target.port)],
             Host::Name(_) => {
@@ -243,18 +226,12 @@ impl Shared {
     fn own_listener(&self, address: SocketAddr, here: bool) -> Option<SocketAddr> {
         let ip = address.ip().to_canonical();
         let leads_to = |own: &IpAddr| own.to_canonical() == ip || (here && own.is_unspecified());
-        self.own
-            .iter()
-            .find(|own| own.port() == address.port() && leads_to(&own.ip()))
-            .copied()
+        self.own.iter().find(|own| own.port() == address.port() && leads_to(&own.ip())).copied()
     }
 }
 
 fn refused(target: &Target<'_>, reason: Reason) -> ConnectError {
-    ConnectError::Refused(Refused {
-        target: target.to_string(),
-        reason,
-    })
+    ConnectError::Refused(Refused { target: target.to_string(), reason })
 }
 
 #[cfg(test)]

@@ -110,10 +110,7 @@ fn of_connect(error: &ConnectError) -> Error {
         ConnectError::Refused(refused) => refused.error(),
         ConnectError::Dns(_) | ConnectError::NoAddress => {
             // getaddrinfo has codes of its own, none of them a DNS rcode.
-            Error::DnsError {
-                rcode: None,
-                info_code: None,
-            }
+            Error::DnsError { rcode: None, info_code: None }
         }
         ConnectError::DnsTimeout => Error::DnsTimeout,
         ConnectError::Timeout => Error::ConnectionTimeout,
@@ -141,10 +138,7 @@ fn of_io(error: &io::Error) -> Error {
         | Kind::BrokenPipe
         | Kind::NotConnected
         | Kind::UnexpectedEof => Error::ConnectionTerminated,
-        _ if error
-            .raw_os_error()
-            .is_some_and(|code| [libc::EMFILE, libc::ENFILE].contains(&code)) =>
-        {
+        _ if error.raw_os_error().is_some_and(|code| [libc::EMFILE, libc::ENFILE].contains(&code)) => {
             Error::ConnectionLimitReached
         }
         _ => Error::DestinationUnavailable,
@@ -155,9 +149,7 @@ fn of_io(error: &io::Error) -> Error {
 /// `io::Error::source` skips what it wraps, so the usual chain doesn't find it.
 fn tls_inside(error: &io::Error) -> Option<&rustls::Error> {
     let inner = error.get_ref()?;
-    inner
-        .downcast_ref::<rustls::Error>()
-        .or_else(|| inner.downcast_ref::<io::Error>().and_then(tls_inside))
+    inner.downcast_ref::<rustls::Error>().or_else(|| inner.downcast_ref::<io::Error>().and_then(tls_inside))
 }
 
 fn of_tls(error: &rustls::Error) -> Error {
@@ -197,15 +189,10 @@ mod tests {
     fn tls_errors_are_found_in_their_wrappings() {
         let expired = rustls::Error::InvalidCertificate(rustls::CertificateError::Expired);
         let io = io::Error::other(io::Error::new(io::ErrorKind::InvalidData, expired));
-        assert_eq!(
-            error_type(&of_request(&ConnectError::Tls(io))),
-            "tls_certificate_error"
-        );
+        assert_eq!(error_type(&of_request(&ConnectError::Tls(io))), "tls_certificate_error");
         let alert = rustls::Error::AlertReceived(rustls::AlertDescription::HandshakeFailure);
         let io = io::Error::new(io::ErrorKind::InvalidData, alert);
-        let Error::TlsAlertReceived { alert_id, .. } = of_request(&io) else {
-            panic!()
-        };
+        let Error::TlsAlertReceived { alert_id, .. } = of_request(&io) else { panic!() };
         assert_eq!(alert_id, Some(40));
     }
 }

@@ -44,15 +44,9 @@ impl Default for Limits {
         let connect = Duration::from_secs(10);
         // Guests that wait longer on purpose (reports, language models) say so in
         // their request options; `http.request-timeout` bounds them all the same.
-        let patience = Bounded {
-            default: Duration::from_secs(60),
-            longest: Duration::from_secs(600),
-        };
+        let patience = Bounded { default: Duration::from_secs(60), longest: Duration::from_secs(600) };
         Self {
-            connect: Bounded {
-                default: connect,
-                longest: connect,
-            },
+            connect: Bounded { default: connect, longest: connect },
             first_byte: patience,
             between_bytes: patience,
             in_flight: 256,

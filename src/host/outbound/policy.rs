@@ -73,31 +73,21 @@ impl Policy {
     /// Takes the rules as configured. A rule whose scheme or host can't be read
     /// allows nothing; telling the user is up to `config`.
     pub(crate) fn new(rules: &[OutboundRule]) -> Self {
-        Self {
-            rules: rules.iter().filter_map(Rule::new).collect(),
-        }
+        Self { rules: rules.iter().filter_map(Rule::new).collect() }
     }
 
     /// Whether a request with this method may go to this URI.
     pub(crate) fn check(&self, method: &Method, uri: &Uri) -> Result<Allowance, Refused> {
-        if ["CONNECT", "TRACE"]
-            .iter()
-            .any(|m| method.as_str().eq_ignore_ascii_case(m))
-        {
-            return Err(Refused {
-                target: origin(uri),
-                reason: Reason::Method(method.clone()),
-            });
+        if ["CONNECT", "TRACE"].iter().any(|m| method.as_str().eq_ignore_ascii_case(m)) {
+            return Err(Refused { target: origin(uri), reason: Reason::Method(method.clone()) });
         }
         self.allows(uri)
     }
 
     /// Whether the rules allow this URI's scheme, host and port.
     pub(crate) fn allows(&self, uri: &Uri) -> Result<Allowance, Refused> {
-        let target = Target::of(uri).map_err(|why| Refused {
-            target: origin(uri),
-            reason: Reason::Uri(why),
-        })?;
+        let target =
+            Target::of(uri).map_err(|why| Refused { target: origin(uri), reason: Reason::Uri(why) })?;
         self.allows_target(&target)
     }
 
@@ -109,10 +99,7 @@ impl Policy {
             }
             allowed = true;
         }
-        let refused = |reason| Refused {
-            target: target.to_string(),
-            reason,
-        };
+        let refused = |reason| Refused { target: target.to_string(), reason };
         if !allowed {
             return Err(refused(Reason::NotAllowed));
         }
@@ -127,12 +114,7 @@ impl Policy {
 
 impl Rule {
     fn new(rule: &OutboundRule) -> Option<Self> {
-        let scheme = match rule
-            .scheme
-            .as_deref()
-            .map(str::to_ascii_lowercase)
-            .as_deref()
-        {
+        let scheme = match rule.scheme.as_deref().map(str::to_ascii_lowercase).as_deref() {
             None => None,
             Some("http") => Some(Scheme::Http),
             Some("https") => Some(Scheme::Https),
@@ -154,11 +136,7 @@ impl Rule {
                 Pattern::Suffix(format!(".{}", name.to_ascii_lowercase()))
             }
         };
-        Some(Self {
-            scheme,
-            host,
-            port: rule.port,
-        })
+        Some(Self { scheme, host, port: rule.port })
     }
 
     fn matches(&self, target: &Target<'_>) -> bool {
@@ -212,10 +190,7 @@ impl fmt::Display for Refused {
         write!(f, "outgoing request to `{target}` refused: ")?;
         match reason {
             Reason::NotAllowed => {
-                write!(
-                    f,
-                    "not in guest.allow-outbound; add --allow-outbound {target}"
-                )
+                write!(f, "not in guest.allow-outbound; add --allow-outbound {target}")
             }
             Reason::NotPublic(ip, special) => write!(
                 f,

@@ -38,10 +38,7 @@ enum Say {
 
 impl RefusalLog {
     pub(super) fn new(component: Arc<str>) -> Self {
-        Self {
-            component,
-            counts: Mutex::default(),
-        }
+        Self { component, counts: Mutex::default() }
     }
 
     /// Counts the refusal and logs it when it is news.
@@ -61,10 +58,7 @@ impl RefusalLog {
 
     /// All refusals so far.
     pub(super) fn total(&self) -> u64 {
-        self.counts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .total
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).total
     }
 
     fn count(&self, target: &str) -> Say {
@@ -72,28 +66,19 @@ impl RefusalLog {
         counts.total += 1;
         if let Some(times) = counts.by_target.get_mut(target) {
             *times += 1;
-            return if is_power_of_ten(*times) {
-                Say::Refusal(*times)
-            } else {
-                Say::Nothing
-            };
+            return if is_power_of_ten(*times) { Say::Refusal(*times) } else { Say::Nothing };
         }
         if counts.by_target.len() < MOST_TARGETS {
             counts.by_target.insert(target.to_owned(), 1);
             return Say::Refusal(1);
         }
         counts.others += 1;
-        if counts.others == 1 {
-            Say::TooMany
-        } else {
-            Say::Nothing
-        }
+        if counts.others == 1 { Say::TooMany } else { Say::Nothing }
     }
 }
 
 fn is_power_of_ten(n: u64) -> bool {
-    n.checked_ilog10()
-        .is_some_and(|digits| 10u64.pow(digits) == n)
+    n.checked_ilog10().is_some_and(|digits| 10u64.pow(digits) == n)
 }
 
 #[cfg(test)]

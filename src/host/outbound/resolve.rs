@@ -30,10 +30,7 @@ impl Resolver {
     pub(super) async fn lookup(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         match self {
             Self::System(permits) => {
-                let permit = Arc::clone(permits)
-                    .acquire_owned()
-                    .await
-                    .map_err(io::Error::other)?;
+                let permit = Arc::clone(permits).acquire_owned().await.map_err(io::Error::other)?;
                 let host = host.to_owned();
                 tokio::task::spawn_blocking(move || {
                     let _held_until_the_resolver_returns = permit;
@@ -45,13 +42,9 @@ impl Resolver {
             #[cfg(test)]
             Self::Scripted(answer) => {
                 let (answer, host) = (Arc::clone(answer), host.to_owned());
-                let addresses = tokio::task::spawn_blocking(move || answer(&host))
-                    .await
-                    .map_err(io::Error::other)??;
-                Ok(addresses
-                    .into_iter()
-                    .map(|ip| SocketAddr::new(ip, port))
-                    .collect())
+                let addresses =
+                    tokio::task::spawn_blocking(move || answer(&host)).await.map_err(io::Error::other)??;
+                Ok(addresses.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
             }
         }
     }

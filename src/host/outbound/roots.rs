@@ -56,9 +56,7 @@ impl Roots {
 
 /// Once per process, whatever comes of it: a guest that retries must not fill the log.
 async fn load_and_tell() -> Result<Arc<RootCertStore>, NoRoots> {
-    load()
-        .await
-        .inspect_err(|error| tracing::error!("outgoing https requests will fail: {error}"))
+    load().await.inspect_err(|error| tracing::error!("outgoing https requests will fail: {error}"))
 }
 
 async fn load() -> Result<Arc<RootCertStore>, NoRoots> {
@@ -69,17 +67,8 @@ async fn load() -> Result<Arc<RootCertStore>, NoRoots> {
     let (taken, ignored) = store.add_parsable_certificates(found.certs);
     tracing::debug!(taken, ignored, "read the system's certificate authorities");
     if taken == 0 {
-        let why = found
-            .errors
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join("; ");
-        return Err(NoRoots(if why.is_empty() {
-            "none installed".to_owned()
-        } else {
-            why
-        }));
+        let why = found.errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        return Err(NoRoots(if why.is_empty() { "none installed".to_owned() } else { why }));
     }
     Ok(Arc::new(store))
 }

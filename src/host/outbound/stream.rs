@@ -18,10 +18,7 @@ pub(super) struct Stream {
 
 impl Stream {
     pub(super) fn new(tcp: TokioIo<TcpStream>, permit: OwnedSemaphorePermit) -> Self {
-        Self {
-            tcp,
-            _permit: permit,
-        }
+        Self { tcp, _permit: permit }
     }
 }
 
@@ -42,11 +39,7 @@ impl Read for Stream {
 }
 
 impl Write for Stream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.tcp).poll_write(cx, buf)
     }
 

@@ -81,11 +81,7 @@ impl<'a> Target<'a> {
             },
             _ => return Err("its port is not a number"),
         };
-        Ok(Self {
-            scheme,
-            host: Host::parse(host)?,
-            port,
-        })
+        Ok(Self { scheme, host: Host::parse(host)?, port })
     }
 }
 
@@ -93,12 +89,8 @@ impl<'a> Host<'a> {
     /// Reads the host of a URI or of a rule.
     pub(super) fn parse(text: &'a str) -> Result<Self, &'static str> {
         if let Some(inner) = text.strip_prefix('[') {
-            let address = inner
-                .strip_suffix(']')
-                .and_then(|ip| ip.parse::<Ipv6Addr>().ok());
-            return address
-                .map(|ip| Self::Address(ip.into()))
-                .ok_or("its host is not an IPv6 address");
+            let address = inner.strip_suffix(']').and_then(|ip| ip.parse::<Ipv6Addr>().ok());
+            return address.map(|ip| Self::Address(ip.into())).ok_or("its host is not an IPv6 address");
         }
         if let Ok(address) = text.parse() {
             return Ok(Self::Address(address));
@@ -111,13 +103,11 @@ impl<'a> Host<'a> {
         if name.parse::<IpAddr>().is_ok() {
             return Err("its host is neither a name nor an address");
         }
-        Ok(Self::Name(
-            if name.bytes().any(|b| b.is_ascii_uppercase()) {
-                Cow::Owned(name.to_ascii_lowercase())
-            } else {
-                Cow::Borrowed(name)
-            },
-        ))
+        Ok(Self::Name(if name.bytes().any(|b| b.is_ascii_uppercase()) {
+            Cow::Owned(name.to_ascii_lowercase())
+        } else {
+            Cow::Borrowed(name)
+        }))
     }
 
     /// Frees the host from the text it was read from.

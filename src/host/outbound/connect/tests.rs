@@ -32,32 +32,18 @@ fn reason(result: Result<Vec<String>, ConnectError>) -> Reason {
 
 #[test]
 fn of_a_mixed_answer_only_the_public_part_is_left() {
-    let mixed = [
-        "127.0.0.1:80",
-        "1.1.1.1:80",
-        "[::1]:80",
-        "[2606:4700::1]:80",
-    ];
-    assert_eq!(
-        left(&[], false, &mixed).unwrap(),
-        ["1.1.1.1:80", "[2606:4700::1]:80"]
-    );
+    let mixed = ["127.0.0.1:80", "1.1.1.1:80", "[::1]:80", "[2606:4700::1]:80"];
+    assert_eq!(left(&[], false, &mixed).unwrap(), ["1.1.1.1:80", "[2606:4700::1]:80"]);
     assert_eq!(left(&[], true, &mixed).unwrap(), mixed);
 }
 
 #[test]
 fn our_own_public_address_is_a_loop_at_our_own_port() {
     let own = ["8.8.8.8:80"];
-    assert_eq!(
-        reason(left(&own, false, &["8.8.8.8:80"])),
-        Reason::Loop("8.8.8.8:80".parse().unwrap())
-    );
+    assert_eq!(reason(left(&own, false, &["8.8.8.8:80"])), Reason::Loop("8.8.8.8:80".parse().unwrap()));
     assert_eq!(left(&own, false, &["8.8.8.8:81"]).unwrap(), ["8.8.8.8:81"]);
     assert_eq!(left(&own, true, &["8.8.8.8:80"]).unwrap(), ["8.8.8.8:80"]);
-    assert_eq!(
-        left(&own, false, &["8.8.8.8:80", "9.9.9.9:80"]).unwrap(),
-        ["9.9.9.9:80"]
-    );
+    assert_eq!(left(&own, false, &["8.8.8.8:80", "9.9.9.9:80"]).unwrap(), ["9.9.9.9:80"]);
 }
 
 #[test]
@@ -71,9 +57,6 @@ fn a_listener_on_every_address_is_met_on_each_of_this_machine() {
 #[test]
 fn a_name_without_addresses_is_no_refusal() {
     for named in [false, true] {
-        assert!(matches!(
-            left(&[], named, &[]),
-            Err(ConnectError::NoAddress)
-        ));
+        assert!(matches!(left(&[], named, &[]), Err(ConnectError::NoAddress)));
     }
 }

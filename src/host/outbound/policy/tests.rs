@@ -45,32 +45,12 @@ const NO: Option<bool> = None;
 #[test]
 fn rules_match_scheme_host_and_port() {
     for (rule, uri, expected) in [
-        (
-            "https://api.example.com",
-            "https://api.example.com/v1",
-            NAMED,
-        ),
-        (
-            "https://api.example.com",
-            "https://API.Example.COM./v1",
-            NAMED,
-        ),
-        (
-            "https://API.example.com",
-            "https://api.example.com:443/",
-            NAMED,
-        ),
+        ("https://api.example.com", "https://api.example.com/v1", NAMED),
+        ("https://api.example.com", "https://API.Example.COM./v1", NAMED),
+        ("https://API.example.com", "https://api.example.com:443/", NAMED),
         ("https://api.example.com", "http://api.example.com/", NO),
-        (
-            "https://api.example.com",
-            "https://api.example.com:8443/",
-            NO,
-        ),
-        (
-            "https://api.example.com",
-            "https://api.example.com.evil.test/",
-            NO,
-        ),
+        ("https://api.example.com", "https://api.example.com:8443/", NO),
+        ("https://api.example.com", "https://api.example.com.evil.test/", NO),
         ("api.example.com", "http://api.example.com/", NAMED),
         ("api.example.com", "https://api.example.com/", NAMED),
         ("api.example.com", "http://api.example.com:443/", NO),
@@ -99,22 +79,13 @@ fn rules_match_scheme_host_and_port() {
 
 #[test]
 fn no_rules_allow_nothing() {
-    assert_eq!(
-        ask(&[], "https://example.com/").unwrap_err().reason,
-        Reason::NotAllowed
-    );
+    assert_eq!(ask(&[], "https://example.com/").unwrap_err().reason, Reason::NotAllowed);
 }
 
 #[test]
 fn an_exact_rule_names_the_host_wherever_it_stands() {
-    assert_eq!(
-        ask(&["*:*", "http://10.0.0.1"], "http://10.0.0.1/"),
-        Ok(true)
-    );
-    assert_eq!(
-        ask(&["http://10.0.0.1", "*:*"], "http://10.0.0.1/"),
-        Ok(true)
-    );
+    assert_eq!(ask(&["*:*", "http://10.0.0.1"], "http://10.0.0.1/"), Ok(true));
+    assert_eq!(ask(&["http://10.0.0.1", "*:*"], "http://10.0.0.1/"), Ok(true));
     // It names that target only.
     assert!(ask(&["http://10.0.0.1", "*:*"], "http://10.0.0.1:81/").is_err());
     assert!(ask(&["http://10.0.0.1", "*:*"], "http://10.0.0.2/").is_err());
@@ -122,21 +93,11 @@ fn an_exact_rule_names_the_host_wherever_it_stands() {
 
 #[test]
 fn a_wildcard_never_allows_a_literal_that_is_not_public() {
-    for host in [
-        "127.0.0.1",
-        "169.254.169.254",
-        "10.1.2.3",
-        "[::1]",
-        "[::ffff:127.0.0.1]",
-    ] {
+    for host in ["127.0.0.1", "169.254.169.254", "10.1.2.3", "[::1]", "[::ffff:127.0.0.1]"] {
         let refused = ask(&["*:*"], &format!("http://{host}:8080/")).unwrap_err();
         assert!(matches!(refused.reason, Reason::NotPublic(..)), "{refused}");
         assert!(matches!(refused.error(), Error::DestinationIpProhibited));
-        assert!(
-            refused
-                .to_string()
-                .ends_with(&format!("--allow-outbound http://{host}:8080"))
-        );
+        assert!(refused.to_string().ends_with(&format!("--allow-outbound http://{host}:8080")));
     }
 }
 
@@ -149,16 +110,8 @@ fn suffixes_may_come_with_or_without_star_and_dot() {
             port: PortPattern::Default,
         }];
         let policy = Policy::new(&rules);
-        assert!(
-            policy
-                .allows(&"http://a.example.com".parse().unwrap())
-                .is_ok()
-        );
-        assert!(
-            policy
-                .allows(&"http://aexample.com".parse().unwrap())
-                .is_err()
-        );
+        assert!(policy.allows(&"http://a.example.com".parse().unwrap()).is_ok());
+        assert!(policy.allows(&"http://aexample.com".parse().unwrap()).is_err());
     }
 }
 

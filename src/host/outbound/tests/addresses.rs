@@ -18,10 +18,7 @@ async fn error_of(client: &Client, url: &str) -> &'static str {
 #[tokio::test]
 async fn a_named_address_answers() {
     let server = Server::hello().await;
-    let response = client(&[local()])
-        .send(get(&server.url("/")), None)
-        .await
-        .unwrap();
+    let response = client(&[local()]).send(get(&server.url("/")), None).await.unwrap();
     assert_eq!(text(response).await, "hello");
 }
 
@@ -29,14 +26,8 @@ async fn a_named_address_answers() {
 async fn without_a_rule_nothing_is_dialled_and_it_is_counted() {
     let server = Server::hello().await;
     let client = client(&[]);
-    assert_eq!(
-        error_of(&client, &server.url("/")).await,
-        "http_request_denied"
-    );
-    assert_eq!(
-        error_of(&client, &server.url("/")).await,
-        "http_request_denied"
-    );
+    assert_eq!(error_of(&client, &server.url("/")).await, "http_request_denied");
+    assert_eq!(error_of(&client, &server.url("/")).await, "http_request_denied");
     assert_eq!(client.refused(), 2);
     assert_eq!(server.connections(), 0);
 }
@@ -70,25 +61,16 @@ async fn a_wildcard_does_not_lead_to_this_machine() {
 async fn a_named_host_may_be_private() {
     let server = Server::hello().await;
     let (resolver, _) = scripted(&[&["127.0.0.1"]]);
-    let client = Client::new(Setup {
-        resolver,
-        ..setup(&[exact("db.internal")])
-    });
+    let client = Client::new(Setup { resolver, ..setup(&[exact("db.internal")]) });
     let url = format!("http://db.internal:{}/", server.address.port());
-    assert_eq!(
-        text(client.send(get(&url), None).await.unwrap()).await,
-        "hello"
-    );
+    assert_eq!(text(client.send(get(&url), None).await.unwrap()).await, "hello");
 }
 
 #[tokio::test]
 async fn a_name_under_a_wildcard_may_not_be_private() {
     let server = Server::hello().await;
     let (resolver, lookups) = scripted(&[&["127.0.0.1", "10.0.0.1", "::1", "fd00::1"]]);
-    let client = Client::new(Setup {
-        resolver,
-        ..setup(&[anywhere()])
-    });
+    let client = Client::new(Setup { resolver, ..setup(&[anywhere()]) });
     let url = format!("http://rebound.test:{}/", server.address.port());
     assert_eq!(error_of(&client, &url).await, "destination_ip_prohibited");
     assert_eq!(lookups.load(Ordering::SeqCst), 1);
@@ -112,19 +94,14 @@ async fn the_address_that_was_judged_is_the_one_that_is_dialled() {
     let (first, second) = twins().await;
     let port = first.local_addr().unwrap().port();
     let (resolver, lookups) = scripted(&[&["127.0.0.1"], &["127.0.0.2"]]);
-    let client = Client::new(Setup {
-        resolver,
-        ..setup(&[exact("a.test")])
-    });
+    let client = Client::new(Setup { resolver, ..setup(&[exact("a.test")]) });
     let url = format!("http://a.test:{port}/");
     let sending = tokio::spawn(client.send(get(&url), None));
     let (stream, _) = tokio::select! {
         accepted = first.accept() => accepted.unwrap(),
         _ = second.accept() => panic!("connected to the second answer"),
     };
-    tokio::spawn(serve(stream, |_| async {
-        http::Response::new(full("first"))
-    }));
+    tokio::spawn(serve(stream, |_| async { http::Response::new(full("first")) }));
     assert_eq!(text(sending.await.unwrap().unwrap()).await, "first");
     assert_eq!(lookups.load(Ordering::SeqCst), 1);
 }
@@ -135,50 +112,27 @@ async fn a_wildcard_does_not_lead_back_to_us() {
     let port = server.address.port();
     let wildcard = format!("127.0.0.1:{port}").parse().unwrap();
     let (resolver, _) = scripted(&[&["127.0.0.1"]]);
-    for own in [
-        wildcard,
-        format!("0.0.0.0:{port}").parse().unwrap(),
-        format!("[::]:{port}").parse().unwrap(),
-    ] {
+    for own in [wildcard, format!("0.0.0.0:{port}").parse().unwrap(), format!("[::]:{port}").parse().unwrap()]
+    {
         let resolver = resolver.clone();
-        let client = Client::new(Setup {
-            own: vec![own],
-            resolver,
-            ..setup(&[anywhere()])
-        });
+        let client = Client::new(Setup { own: vec![own], resolver, ..setup(&[anywhere()]) });
         let url = format!("http://me.test:{port}/");
         assert_eq!(error_of(&client, &url).await, "loop_detected", "{own}");
     }
     // Who names it means it.
-    let client = Client::new(Setup {
-        own: vec![wildcard],
-        resolver,
-        ..setup(&[exact("me.test")])
-    });
+    let client = Client::new(Setup { own: vec![wildcard], resolver, ..setup(&[exact("me.test")]) });
     let url = format!("http://me.test:{port}/");
-    assert_eq!(
-        text(client.send(get(&url), None).await.unwrap()).await,
-        "hello"
-    );
+    assert_eq!(text(client.send(get(&url), None).await.unwrap()).await, "hello");
 }
 
 #[tokio::test]
 async fn a_name_that_does_not_exist() {
     let resolver = Resolver::Scripted(Arc::new(|_| Err(io::Error::other("no such name"))));
-    let client = Client::new(Setup {
-        resolver,
-        ..setup(&[anywhere()])
-    });
+    let client = Client::new(Setup { resolver, ..setup(&[anywhere()]) });
     assert_eq!(error_of(&client, "http://nowhere.test/").await, "dns_error");
     let (resolver, _) = scripted(&[&[]]);
-    let client = Client::new(Setup {
-        resolver,
-        ..setup(&[exact("empty.test")])
-    });
-    assert_eq!(
-        error_of(&client, "http://empty.test:80/").await,
-        "dns_error"
-    );
+    let client = Client::new(Setup { resolver, ..setup(&[exact("empty.test")]) });
+    assert_eq!(error_of(&client, "http://empty.test:80/").await, "dns_error");
 }
 
 #[tokio::test]
@@ -186,17 +140,12 @@ async fn redirects_are_the_guests_business() {
     let target = Server::hello().await;
     let location = target.url("/secret");
     let server = Server::http(move |_| {
-        let response = http::Response::builder()
-            .status(302)
-            .header("location", &location);
+        let response = http::Response::builder().status(302).header("location", &location);
         let response = response.body(empty()).unwrap();
         async { response }
     })
     .await;
-    let response = client(&[local()])
-        .send(get(&server.url("/")), None)
-        .await
-        .unwrap();
+    let response = client(&[local()]).send(get(&server.url("/")), None).await.unwrap();
     assert_eq!(response.status(), 302);
     assert_eq!(target.connections(), 0);
 }
@@ -209,12 +158,7 @@ async fn host_is_made_from_the_uri() {
     })
     .await;
     let mut request = get(&server.url("/a?b=c"));
-    request
-        .headers_mut()
-        .append("host", "other.test".parse().unwrap());
+    request.headers_mut().append("host", "other.test".parse().unwrap());
     let response = client(&[local()]).send(request, None).await.unwrap();
-    assert_eq!(
-        text(response).await,
-        format!("[\"{}\"] /a?b=c", server.address)
-    );
+    assert_eq!(text(response).await, format!("[\"{}\"] /a?b=c", server.address));
 }

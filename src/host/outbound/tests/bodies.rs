@@ -40,17 +40,11 @@ async fn each_chunk_comes_back_before_the_next_is_sent() {
     });
     let body = StreamBody::new(stream).boxed_unsync();
     let request = Request::post(server.url("/")).body(body).unwrap();
-    let mut response = client(&[local()])
-        .send(request, None)
-        .await
-        .unwrap()
-        .into_body();
+    let mut response = client(&[local()]).send(request, None).await.unwrap().into_body();
     for n in 0..10 {
         let chunk = Bytes::from(format!("chunk {n}"));
         tx.send(chunk.clone()).await.unwrap();
-        let back = timeout(Duration::from_secs(10), response.frame())
-            .await
-            .unwrap();
+        let back = timeout(Duration::from_secs(10), response.frame()).await.unwrap();
         assert_eq!(back.unwrap().unwrap().into_data().unwrap(), chunk);
     }
     drop(tx);
@@ -63,11 +57,7 @@ async fn a_big_body_is_never_held_whole() {
     let server = Server::http(echo).await;
     let (body, made) = chunks(64 * 1024, TOTAL);
     let request = Request::post(server.url("/")).body(body).unwrap();
-    let mut response = client(&[local()])
-        .send(request, None)
-        .await
-        .unwrap()
-        .into_body();
+    let mut response = client(&[local()]).send(request, None).await.unwrap().into_body();
     let (mut received, mut most_held) = (0, 0);
     while let Some(frame) = response.frame().await {
         received += frame.unwrap().into_data().unwrap().len() as u64;
@@ -75,10 +65,7 @@ async fn a_big_body_is_never_held_whole() {
     }
     assert_eq!(received, TOTAL);
     // Two connections' socket buffers and hyper's, on both sides.
-    assert!(
-        most_held < TOTAL / 3,
-        "{most_held} bytes between sender and receiver"
-    );
+    assert!(most_held < TOTAL / 3, "{most_held} bytes between sender and receiver");
 }
 
 #[tokio::test]
@@ -112,10 +99,7 @@ async fn a_server_waits_for_a_guest_that_does_not_read() {
         async { Response::new(body) }
     })
     .await;
-    let response = client(&[local()])
-        .send(get(&server.url("/")), None)
-        .await
-        .unwrap();
+    let response = client(&[local()]).send(get(&server.url("/")), None).await.unwrap();
     let held = settled(&made).await;
     assert!(held < 64 << 20, "{held} bytes taken from the server");
     drop(response);
@@ -146,11 +130,7 @@ async fn lengths_pass_through() {
     let client = client(&[local()]);
     let request = Request::post(server.url("/")).body(full("12345")).unwrap();
     let response = client.send(request, None).await.unwrap();
-    assert!(
-        http_body::Body::size_hint(response.body())
-            .exact()
-            .is_some()
-    );
+    assert!(http_body::Body::size_hint(response.body()).exact().is_some());
     assert_eq!(text(response).await, "Some(\"5\")");
     let response = client.send(get(&server.url("/")), None).await.unwrap();
     assert_eq!(text(response).await, "None");

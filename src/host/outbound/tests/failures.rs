@@ -17,14 +17,8 @@ async fn error_of(answer: impl Into<Vec<u8>>) -> &'static str {
 
 #[tokio::test]
 async fn nobody_listens() {
-    let address = TcpListener::bind("127.0.0.1:0")
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let sent = client(&[local()])
-        .send(get(&format!("http://{address}/")), None)
-        .await;
+    let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let sent = client(&[local()]).send(get(&format!("http://{address}/")), None).await;
     assert_eq!(error_type(&sent.unwrap_err()), "connection_refused");
 }
 
@@ -32,10 +26,7 @@ async fn nobody_listens() {
 async fn a_peer_that_says_nothing_or_nonsense() {
     assert_eq!(error_of("").await, "connection_terminated");
     assert_eq!(error_of("HTTP/1.1 200").await, "connection_terminated");
-    assert_eq!(
-        error_of("SSH-2.0-OpenSSH_9.2\r\n\r\n").await,
-        "http_protocol_error"
-    );
+    assert_eq!(error_of("SSH-2.0-OpenSSH_9.2\r\n\r\n").await, "http_protocol_error");
     let upgrade = "HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n";
     assert_eq!(error_of(upgrade).await, "http_upgrade_failed");
 }
@@ -58,15 +49,9 @@ async fn a_response_that_ends_too_early() {
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n",
     ] {
         let server = Server::answering(answer).await;
-        let response = client(&[local()])
-            .send(get(&server.url("/")), None)
-            .await
-            .unwrap();
+        let response = client(&[local()]).send(get(&server.url("/")), None).await.unwrap();
         let mut body = response.into_body();
-        assert_eq!(
-            body.frame().await.unwrap().unwrap().into_data().unwrap(),
-            "half"
-        );
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "half");
         let error = body.frame().await.unwrap().unwrap_err();
         assert_eq!(error_type(&error), "http_response_incomplete");
         assert!(body.frame().await.is_none());
@@ -86,8 +71,5 @@ async fn a_guest_learns_its_own_error() {
     let body = StreamBody::new(futures_util::stream::iter(frames)).boxed_unsync();
     let request = Request::post(server.url("/")).body(body).unwrap();
     let error = client(&[local()]).send(request, None).await.unwrap_err();
-    assert!(
-        matches!(error, Error::HttpRequestBodySize(Some(7))),
-        "{error}"
-    );
+    assert!(matches!(error, Error::HttpRequestBodySize(Some(7))), "{error}");
 }

@@ -18,16 +18,10 @@ use super::support::*;
 async fn the_second_request_reuses_the_connection() {
     let server = Server::hello().await;
     let (resolver, lookups) = scripted(&[&["127.0.0.1"]]);
-    let client = Client::new(Setup {
-        resolver,
-        ..setup(&[exact("a.test")])
-    });
+    let client = Client::new(Setup { resolver, ..setup(&[exact("a.test")]) });
     let url = format!("http://a.test:{}/", server.address.port());
     for _ in 0..5 {
-        assert_eq!(
-            text(client.send(get(&url), None).await.unwrap()).await,
-            "hello"
-        );
+        assert_eq!(text(client.send(get(&url), None).await.unwrap()).await, "hello");
     }
     assert_eq!(server.connections(), 1);
     assert_eq!(lookups.load(Ordering::SeqCst), 1);
@@ -62,10 +56,7 @@ async fn a_request_that_was_sent_is_not_sent_again() {
         // One good answer, so that the next request takes a connection from the pool;
         // that one is read and never answered.
         read_head(&mut stream).await;
-        stream
-            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
-            .await
-            .unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
         read_head(&mut stream).await;
     })
     .await;
@@ -80,18 +71,9 @@ async fn a_request_that_was_sent_is_not_sent_again() {
 async fn requests_beyond_the_limit_wait_and_then_fail() {
     let server = Server::hello().await;
     let short = Duration::from_millis(500);
-    let limits = Limits {
-        in_flight: 1,
-        connect: Bounded {
-            default: short,
-            longest: short,
-        },
-        ..Limits::default()
-    };
-    let client = Client::new(Setup {
-        limits,
-        ..setup(&[local()])
-    });
+    let limits =
+        Limits { in_flight: 1, connect: Bounded { default: short, longest: short }, ..Limits::default() };
+    let client = Client::new(Setup { limits, ..setup(&[local()]) });
     let held = client.send(get(&server.url("/")), None).await.unwrap();
     let error = client.send(get(&server.url("/")), None).await.unwrap_err();
     assert_eq!(error_type(&error), "connection_limit_reached");
@@ -106,17 +88,10 @@ async fn requests_beyond_the_limit_wait_and_then_fail() {
 #[tokio::test]
 async fn connections_are_limited_whatever_their_hosts() {
     let server = Server::hello().await;
-    let limits = Limits {
-        connections: 2,
-        ..Limits::default()
-    };
+    let limits = Limits { connections: 2, ..Limits::default() };
     let (resolver, _) = scripted(&[&["127.0.0.1"]]);
     let rules = ["a.test", "b.test", "c.test"].map(exact);
-    let client = Client::new(Setup {
-        limits,
-        resolver,
-        ..setup(&rules)
-    });
+    let client = Client::new(Setup { limits, resolver, ..setup(&rules) });
     let url = |host| format!("http://{host}:{}/", server.address.port());
     for host in ["a.test", "b.test", "a.test"] {
         text(client.send(get(&url(host)), None).await.unwrap()).await;
@@ -138,14 +113,8 @@ async fn idle_connections_are_closed() {
         }
     })
     .await;
-    let limits = Limits {
-        idle: Duration::from_millis(100),
-        ..Limits::default()
-    };
-    let client = Client::new(Setup {
-        limits,
-        ..setup(&[local()])
-    });
+    let limits = Limits { idle: Duration::from_millis(100), ..Limits::default() };
+    let client = Client::new(Setup { limits, ..setup(&[local()]) });
     text(client.send(get(&server.url("/")), None).await.unwrap()).await;
     for _ in 0..50 {
         sleep(Duration::from_millis(50)).await;

@@ -50,10 +50,7 @@ impl Server {
                 tokio::spawn(connection(stream));
             }
         });
-        Self {
-            address,
-            connections,
-        }
+        Self { address, connections }
     }
 
     /// Reads one request head on each connection, writes `answer`, and closes.
@@ -98,10 +95,7 @@ where
     });
     let server = auto::Builder::new(TokioExecutor::new());
     // Clients that go away are part of some tests.
-    server
-        .serve_connection(TokioIo::new(stream), service)
-        .await
-        .ok();
+    server.serve_connection(TokioIo::new(stream), service).await.ok();
 }
 
 /// Reads to the empty line.
@@ -118,9 +112,7 @@ pub(super) async fn read_head(stream: &mut TcpStream) -> Vec<u8> {
 }
 
 pub(super) fn full(text: impl Into<Bytes>) -> WasiBody {
-    Full::new(text.into())
-        .map_err(|e| match e {})
-        .boxed_unsync()
+    Full::new(text.into()).map_err(|e| match e {}).boxed_unsync()
 }
 
 pub(super) fn empty() -> WasiBody {
@@ -143,20 +135,12 @@ pub(super) fn local() -> OutboundRule {
 
 /// This host, any scheme, any port.
 pub(super) fn exact(host: &str) -> OutboundRule {
-    OutboundRule {
-        scheme: None,
-        host: HostPattern::Exact(host.to_owned()),
-        port: PortPattern::Any,
-    }
+    OutboundRule { scheme: None, host: HostPattern::Exact(host.to_owned()), port: PortPattern::Any }
 }
 
 /// Any public host, any port.
 pub(super) fn anywhere() -> OutboundRule {
-    OutboundRule {
-        scheme: None,
-        host: HostPattern::Any,
-        port: PortPattern::Any,
-    }
+    OutboundRule { scheme: None, host: HostPattern::Any, port: PortPattern::Any }
 }
 
 pub(super) fn setup(rules: &[OutboundRule]) -> Setup {
@@ -169,10 +153,8 @@ pub(super) fn client(rules: &[OutboundRule]) -> Client {
 
 /// Answers lookups in turn, the last answer for ever, and counts them.
 pub(super) fn scripted(answers: &[&[&str]]) -> (Resolver, Arc<AtomicUsize>) {
-    let answers: Vec<Vec<_>> = answers
-        .iter()
-        .map(|ips| ips.iter().map(|ip| ip.parse().unwrap()).collect())
-        .collect();
+    let answers: Vec<Vec<_>> =
+        answers.iter().map(|ips| ips.iter().map(|ip| ip.parse().unwrap()).collect()).collect();
     let lookups = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&lookups);
     let resolver = Resolver::Scripted(Arc::new(move |_| {

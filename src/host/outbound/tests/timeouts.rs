@@ -23,16 +23,8 @@ const LONG: Duration = Duration::from_secs(20);
 
 /// As the host: all times short.
 fn impatient() -> Limits {
-    let short = Bounded {
-        default: SHORT,
-        longest: SHORT,
-    };
-    Limits {
-        connect: short,
-        first_byte: short,
-        between_bytes: short,
-        ..Limits::default()
-    }
+    let short = Bounded { default: SHORT, longest: SHORT };
+    Limits { connect: short, first_byte: short, between_bytes: short, ..Limits::default() }
 }
 
 async fn error_within_reason(
@@ -55,23 +47,11 @@ async fn no_tls_handshake() {
     })
     .await;
     let url = format!("https://{}/", server.address);
-    let host = Client::new(Setup {
-        limits: impatient(),
-        ..setup(&[local()])
-    });
-    assert_eq!(
-        error_within_reason(&host, get(&url), None).await,
-        "connection_timeout"
-    );
-    let options = RequestOptions {
-        connect_timeout: Some(SHORT),
-        ..Default::default()
-    };
+    let host = Client::new(Setup { limits: impatient(), ..setup(&[local()]) });
+    assert_eq!(error_within_reason(&host, get(&url), None).await, "connection_timeout");
+    let options = RequestOptions { connect_timeout: Some(SHORT), ..Default::default() };
     let guest = client(&[local()]);
-    assert_eq!(
-        error_within_reason(&guest, get(&url), Some(options)).await,
-        "connection_timeout"
-    );
+    assert_eq!(error_within_reason(&guest, get(&url), Some(options)).await, "connection_timeout");
 }
 
 #[tokio::test]
@@ -80,20 +60,10 @@ async fn no_answer_from_dns() {
         std::thread::sleep(SHORT * 3);
         Ok(Vec::new())
     }));
-    let client = Client::new(Setup {
-        limits: impatient(),
-        resolver,
-        ..setup(&[anywhere()])
-    });
-    let error = client
-        .send(get("http://slow.test/"), None)
-        .await
-        .unwrap_err();
+    let client = Client::new(Setup { limits: impatient(), resolver, ..setup(&[anywhere()]) });
+    let error = client.send(get("http://slow.test/"), None).await.unwrap_err();
     // The request's own timer runs as long; either may fire first.
-    assert!(
-        matches!(error, Error::DnsTimeout | Error::ConnectionTimeout),
-        "{error}"
-    );
+    assert!(matches!(error, Error::DnsTimeout | Error::ConnectionTimeout), "{error}");
 }
 
 #[tokio::test]
@@ -103,24 +73,12 @@ async fn no_response_head() {
         sleep(LONG).await;
     })
     .await;
-    let host = Client::new(Setup {
-        limits: impatient(),
-        ..setup(&[local()])
-    });
+    let host = Client::new(Setup { limits: impatient(), ..setup(&[local()]) });
     let url = server.url("/");
-    assert_eq!(
-        error_within_reason(&host, get(&url), None).await,
-        "http_response_timeout"
-    );
-    let options = RequestOptions {
-        first_byte_timeout: Some(SHORT),
-        ..Default::default()
-    };
+    assert_eq!(error_within_reason(&host, get(&url), None).await, "http_response_timeout");
+    let options = RequestOptions { first_byte_timeout: Some(SHORT), ..Default::default() };
     let guest = client(&[local()]);
-    assert_eq!(
-        error_within_reason(&guest, get(&url), Some(options)).await,
-        "http_response_timeout"
-    );
+    assert_eq!(error_within_reason(&guest, get(&url), Some(options)).await, "http_response_timeout");
 }
 
 #[tokio::test]
@@ -130,14 +88,8 @@ async fn a_guest_can_not_ask_for_more_than_the_host_allows() {
         sleep(LONG).await;
     })
     .await;
-    let host = Client::new(Setup {
-        limits: impatient(),
-        ..setup(&[local()])
-    });
-    let options = RequestOptions {
-        first_byte_timeout: Some(LONG),
-        ..Default::default()
-    };
+    let host = Client::new(Setup { limits: impatient(), ..setup(&[local()]) });
+    let options = RequestOptions { first_byte_timeout: Some(LONG), ..Default::default() };
     let error = error_within_reason(&host, get(&server.url("/")), Some(options)).await;
     assert_eq!(error, "http_response_timeout");
 }
@@ -155,41 +107,23 @@ async fn a_slow_upload_is_no_slow_server() {
     });
     let body = StreamBody::new(chunks).boxed_unsync();
     let request = Request::post(server.url("/")).body(body).unwrap();
-    let client = Client::new(Setup {
-        limits: impatient(),
-        ..setup(&[local()])
-    });
-    assert_eq!(
-        text(client.send(request, None).await.unwrap()).await,
-        "xxxxx"
-    );
+    let client = Client::new(Setup { limits: impatient(), ..setup(&[local()]) });
+    assert_eq!(text(client.send(request, None).await.unwrap()).await, "xxxxx");
 }
 
 async fn half_a_body(mut stream: TcpStream) {
     read_head(&mut stream).await;
-    stream
-        .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nhalf")
-        .await
-        .unwrap();
+    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nhalf").await.unwrap();
     sleep(LONG).await;
 }
 
 #[tokio::test]
 async fn a_body_that_stalls() {
     let server = Server::raw(half_a_body).await;
-    let options = RequestOptions {
-        between_bytes_timeout: Some(SHORT),
-        ..Default::default()
-    };
-    let response = client(&[local()])
-        .send(get(&server.url("/")), Some(options))
-        .await
-        .unwrap();
+    let options = RequestOptions { between_bytes_timeout: Some(SHORT), ..Default::default() };
+    let response = client(&[local()]).send(get(&server.url("/")), Some(options)).await.unwrap();
     let mut body = response.into_body();
-    assert_eq!(
-        body.frame().await.unwrap().unwrap().into_data().unwrap(),
-        "half"
-    );
+    assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "half");
     let start = Instant::now();
     let error = body.frame().await.unwrap().unwrap_err();
     assert_eq!(error_type(&error), "connection_read_timeout");
@@ -200,10 +134,7 @@ async fn a_body_that_stalls() {
 #[tokio::test]
 async fn a_guest_may_read_slowly() {
     let server = Server::hello().await;
-    let client = Client::new(Setup {
-        limits: impatient(),
-        ..setup(&[local()])
-    });
+    let client = Client::new(Setup { limits: impatient(), ..setup(&[local()]) });
     let response = client.send(get(&server.url("/")), None).await.unwrap();
     sleep(SHORT * 2).await;
     assert_eq!(text(response).await, "hello");

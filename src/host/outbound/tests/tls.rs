@@ -42,11 +42,7 @@ async fn server(name: &str, alpn: &[&str]) -> (Server, CertificateDer<'static>) 
 
 /// Says what arrived, then gives the body and the trailers back.
 async fn echo(request: Request<hyper::body::Incoming>) -> Response<wasmtime_wasi_http::WasiBody> {
-    let authority = request
-        .uri()
-        .authority()
-        .map(ToString::to_string)
-        .unwrap_or_default();
+    let authority = request.uri().authority().map(ToString::to_string).unwrap_or_default();
     let host = request.headers().get("host").is_some().to_string();
     let response = Response::builder()
         .header("x-version", format!("{:?}", request.version()))
@@ -55,20 +51,14 @@ async fn echo(request: Request<hyper::body::Incoming>) -> Response<wasmtime_wasi
     let large = request.uri().path() == "/large";
     let response = response.header("x-fill", "a".repeat(if large { 100 * 1024 } else { 1 }));
     let body = request.into_body();
-    response
-        .body(body.map_err(Into::into).boxed_unsync())
-        .unwrap()
+    response.body(body.map_err(Into::into).boxed_unsync()).unwrap()
 }
 
 fn trusting(certificate: &CertificateDer<'static>, rule: &str) -> Client {
     let mut store = RootCertStore::empty();
     store.add(certificate.clone()).unwrap();
     let (resolver, _) = scripted(&[&["127.0.0.1"]]);
-    Client::new(Setup {
-        roots: Roots::only(store),
-        resolver,
-        ..setup(&[exact(rule)])
-    })
+    Client::new(Setup { roots: Roots::only(store), resolver, ..setup(&[exact(rule)]) })
 }
 
 #[tokio::test]
@@ -80,16 +70,11 @@ async fn http2_is_agreed_on_and_its_connection_shared() {
     for _ in 0..3 {
         let mut trailers = HeaderMap::new();
         trailers.insert("x-sum", "1".parse().unwrap());
-        let frames = [
-            Frame::data(Bytes::from_static(b"ping")),
-            Frame::trailers(trailers),
-        ];
+        let frames = [Frame::data(Bytes::from_static(b"ping")), Frame::trailers(trailers)];
         let body = StreamBody::new(futures_util::stream::iter(frames.map(Ok))).boxed_unsync();
         let mut request = Request::post(&url).body(body).unwrap();
         // As wasi-http does.
-        request
-            .headers_mut()
-            .insert("host", authority.parse().unwrap());
+        request.headers_mut().insert("host", authority.parse().unwrap());
         let response = client.send(request, None).await.unwrap();
         assert_eq!(response.version(), Version::HTTP_2);
         assert_eq!(response.headers()["x-version"], "HTTP/2.0");
@@ -99,9 +84,7 @@ async fn http2_is_agreed_on_and_its_connection_shared() {
         assert_eq!(body.trailers().unwrap()["x-sum"], "1");
         assert_eq!(body.to_bytes(), "ping");
     }
-    let many = (0..20)
-        .map(|_| tokio::spawn(client.send(get(&url), None)))
-        .collect::<Vec<_>>();
+    let many = (0..20).map(|_| tokio::spawn(client.send(get(&url), None))).collect::<Vec<_>>();
     for response in many {
         text(response.await.unwrap().unwrap()).await;
     }
@@ -128,9 +111,7 @@ async fn many_first_requests_at_once_all_succeed() {
     let (server, certificate) = server("a.test", &["h2"]).await;
     let client = trusting(&certificate, "a.test");
     let url = format!("https://a.test:{}/", server.address.port());
-    let many = (0..50)
-        .map(|_| tokio::spawn(client.send(get(&url), None)))
-        .collect::<Vec<_>>();
+    let many = (0..50).map(|_| tokio::spawn(client.send(get(&url), None))).collect::<Vec<_>>();
     for response in many {
         text(response.await.unwrap().unwrap()).await;
     }
@@ -179,11 +160,7 @@ async fn a_server_that_speaks_no_tls() {
 async fn without_authorities_it_is_the_configuration() {
     let roots = Roots::missing();
     let (resolver, _) = scripted(&[&["127.0.0.1"]]);
-    let client = Client::new(Setup {
-        roots,
-        resolver,
-        ..setup(&[exact("a.test")])
-    });
+    let client = Client::new(Setup { roots, resolver, ..setup(&[exact("a.test")]) });
     let sent = client.send(get("https://a.test/"), None).await;
     assert_eq!(error_type(&sent.unwrap_err()), "configuration_error");
 }
@@ -192,11 +169,8 @@ async fn without_authorities_it_is_the_configuration() {
 async fn addresses_are_judged_before_tls() {
     let (server, _) = server("a.test", &["h2"]).await;
     let (resolver, _) = scripted(&[&["127.0.0.1"]]);
-    let client = Client::new(Setup {
-        roots: Roots::only(RootCertStore::empty()),
-        resolver,
-        ..setup(&[anywhere()])
-    });
+    let client =
+        Client::new(Setup { roots: Roots::only(RootCertStore::empty()), resolver, ..setup(&[anywhere()]) });
     let url = format!("https://a.test:{}/", server.address.port());
     let sent = client.send(get(&url), None).await;
     assert_eq!(error_type(&sent.unwrap_err()), "destination_ip_prohibited");

@@ -1,0 +1,49 @@
+# The targets that contributors, CI and the README use; `make help` lists them.
+
+CARGO ?= cargo
+HELLO := guests/prebuilt/hello.wasm
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: ## Build Pounce and serve the prebuilt hello, each trace a tree on the terminal
+	$(CARGO) run --quiet -- serve $(HELLO) --otel-exporter console
+
+.PHONY: setup
+setup: ## Install what the tests need and this machine lacks; says what
+	scripts/setup.sh
+
+.PHONY: guests
+guests: ## Build every guest from source into guests/build
+	guests/build.sh
+
+.PHONY: test
+test: setup guests ## Install what is missing, then run all tests
+	guests/foreign.sh
+	$(CARGO) test
+
+.PHONY: lint
+lint: ## Check format, clippy (warnings are errors) and shell scripts
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets --quiet -- --deny warnings
+	for script in scripts/*.sh guests/*.sh benches/*.sh .ci/run; do bash -n $$script || exit 1; done
+
+.PHONY: deny
+deny: ## Check licences, bans and sources of dependencies (needs cargo-deny)
+	$(CARGO) deny check licenses bans sources
+
+.PHONY: bench
+bench: ## Time the hot paths, then compare serving with bare hyper and wasmtime serve
+	$(CARGO) bench
+	benches/serve.sh
+
+.PHONY: bless
+bless: ## Rewrite the snapshots of help and of pounce.example.toml
+	BLESS=1 $(CARGO) test --lib -- committed
+
+.PHONY: ci
+ci: lint test ## What CI runs

@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# guests/build.sh: builds every Rust guest from source: guests/NAME/p2 → guests/build/NAME.wasm, guests/NAME/p3 →
+# guests/build/NAME-p3.wasm. Under a second when nothing has changed. (JavaScript and Python: foreign.sh.)
+#
+# Two ways; it takes the first that the machine allows:
+#   rustup   the target wasm32-wasip2 makes components by itself
+#   debian   wasm32-wasip1 with a sysroot made once from Debian's packages, then wasm-tools and wasi's adapter
+# GUESTS_TOOLCHAIN=rustup|debian insists on one. `build.sh --prebuilt` also renews guests/prebuilt/hello.wasm, which is
+# committed for the first run.
+set -euo pipefail
+
+cd "$(dirname "$0")"
+# shellcheck source=scripts/tools.sh
+source ../scripts/tools.sh
+
+main() {
+  # Panic messages name a crate's file, not where cargo keeps it on this machine.
+  export RUSTFLAGS="${RUSTFLAGS:-} --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=cargo"
+  case ${GUESTS_TOOLCHAIN:-$(find_toolchain)} in
+    rustup) build_with_rustup ;;
+    debian) build_with_debian ;;
+    *) explain_and_fail ;;
+  esac
+  if [ "${1:-}" = --prebuilt ]; then
+    wasm_tools
+    "$tool" strip --all build/hello.wasm -o prebuilt/hello.wasm
+  fi
+}
+
+find_toolchain() {
+  if [ -d "$(rustc --print sysroot)/lib/rustlib/wasm32-wasip2/lib" ]; then
+    echo rustup
+  elif [ -d /usr/lib/rustlib/src/rust/library ] && [ -f /usr/lib/wasm32-wasi/libc.a ] && [ -n "$(find_linker)" ]; then
+    echo debian
+  else
+    echo none
+  fi
+}
+
+# Debian's, the newest.
+find_linker() {
+  find /usr/lib -maxdepth 3 -path '/usr/lib/llvm-*/bin/wasm-ld' 2>/dev/null | sort -V | tail -1
+}
+
+explain_and_fail() {
+  cat >&2 <<'EOF'
+guests: no toolchain for WebAssembly on this machine. Either
+  rustup target add wasm32-wasip2     (the usual way), or
+  make setup                          (installs Debian's packages where rustup has no such target)
+EOF
+  exit 1
+}
+
+build_with_rustup() {
+  echo "guests: building with rustup's wasm32-wasip2"
+  cargo build --release --locked --target wasm32-wasip2
+  each_guest cp target/wasm32-wasip2/release
+}
+
+build_with_debian() {
+  echo "guests: building with Debian's rustc for wasm32-wasip1, wasm-tools and the preview 1 adapter"
+  wasm_tools && wasm_tools=$tool
+  wasi_adapter && adapter=$tool
+  wasi_sysroot
+  RUSTC=$tool/bin/rustc CARGO_TARGET_WASM32_WASIP1_LINKER=$(find_linker) \
+    cargo build --release --locked --target wasm32-wasip1
+  each_guest make_component target/wasm32-wasip1/release
+}
+
+# each_guest COMMAND DIR: COMMAND MODULE COMPONENT for every guest whose module in DIR is newer than its component.
+each_guest() {
+  local manifest version name module component all=0 new=0
+  mkdir -p build
+  for manifest in */p[23]/Cargo.toml; do
+    name=${manifest%%/*}
+    version=$(basename "$(dirname "$manifest")")
+    [ "$version" = p2 ] || name=$name-$version
+    module=$2/${name//-/_}.wasm
+    component=build/$name.wasm
+    all=$((all + 1))
+    if [ "$module" -nt "$component" ]; then
+      "$1" "$module" "$component.new"
+      mv "$component.new" "$component"
+      new=$((new + 1))
+    fi
+  done
+  echo "guests: $all in guests/build, $new of them new"
+}
+
+make_component() {
+  "$wasm_tools" component new "$1" --adapt "wasi_snapshot_preview1=$adapter" -o "$2"
+}
+
+main "$@"

@@ -1,0 +1,44 @@
+//! Sends the request's body back as it comes, content type and trailers too, in constant memory.
+//!
+//! A request body that breaks off breaks the response off.
+
+use guest_http::p2::Answer;
+use wasip2::http::types::{Fields, IncomingBody, IncomingRequest, ResponseOutparam};
+use wasip2::io::streams::StreamError;
+
+const READ: u64 = 64 * 1024;
+/// HTTP/1.1 sends only the trailers that `trailer` announces.
+const ECHOED: [&str; 2] = ["content-type", "trailer"];
+
+struct Echo;
+
+impl wasip2::exports::http::incoming_handler::Guest for Echo {
+    fn handle(request: IncomingRequest, out: ResponseOutparam) {
+        let fields = Fields::new();
+        for name in ECHOED {
+            // Setting nothing is as good as not setting.
+            let _ = fields.set(name, &request.headers().get(name));
+        }
+        let body = request.consume().expect("the body is taken once");
+        let input = body.stream().expect("the stream is taken once");
+        let answer = Answer::start(out, 200, fields);
+        loop {
+            match input.blocking_read(READ) {
+                Ok(bytes) if answer.write(&bytes).is_ok() => {}
+                Err(StreamError::Closed) => break,
+                // The client has gone, or its body broke off: so does ours.
+                Ok(_) | Err(StreamError::LastOperationFailed(_)) => return,
+            }
+        }
+        drop(input);
+
+        let trailers = IncomingBody::finish(body);
+        trailers.subscribe().block();
+        if let Some(Ok(Ok(trailers))) = trailers.get() {
+            // A response's trailers are fields of its own: the request's are not ours to pass on.
+            answer.finish_with(trailers.map(|fields| fields.clone()));
+        }
+    }
+}
+
+wasip2::http::proxy::export!(Echo with_types_in wasip2);

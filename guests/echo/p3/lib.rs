@@ -1,0 +1,50 @@
+//! Sends the request's body back as it comes, content type and trailers too, in constant memory.
+//!
+//! The bytes pass through this guest's memory; with `?through` the stream itself is handed back and they do not.
+//! A request body that breaks off breaks the response off.
+
+use guest_http::p3::{self, Answer};
+use wasip3::http::types::{ErrorCode, Fields, Request, Response};
+use wasip3::wit_bindgen::StreamResult;
+
+const READ: usize = 64 * 1024;
+/// HTTP/1.1 sends only the trailers that `trailer` announces.
+const ECHOED: [&str; 2] = ["content-type", "trailer"];
+
+struct Echo;
+
+impl wasip3::exports::http::handler::Guest for Echo {
+    async fn handle(request: Request) -> Result<Response, ErrorCode> {
+        let fields = Fields::new();
+        for name in ECHOED {
+            // Setting nothing is as good as not setting.
+            let _ = fields.set(name, &request.get_headers().get(name));
+        }
+        let through = p3::target(&request).get("through").is_some();
+        let (mut input, end) = p3::body(request);
+        if through {
+            let (response, _transmitted) = Response::new(fields, Some(input), end);
+            return Ok(response);
+        }
+
+        let (mut answer, response) = Answer::new(200, fields);
+        wasip3::spawn_local(async move {
+            let mut buffer = Vec::with_capacity(READ);
+            loop {
+                let (result, mut bytes) = input.read(buffer).await;
+                // False when the client has gone: nothing is left to do.
+                if !bytes.is_empty() && !answer.write(std::mem::take(&mut bytes)).await {
+                    return;
+                }
+                if result == StreamResult::Dropped {
+                    break;
+                }
+                buffer = Vec::with_capacity(READ);
+            }
+            answer.finish(end.await).await;
+        });
+        Ok(response)
+    }
+}
+
+wasip3::http::service::export!(Echo);

@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# guests/foreign.sh: builds the guests of other languages with those languages' own tools: guests/js/NAME/app.js →
+# guests/build/NAME-js.wasm, guests/py/NAME/app.py → guests/build/NAME-py.wasm. About a minute; nothing when nothing
+# has changed.
+set -euo pipefail
+
+cd "$(dirname "$0")"
+# shellcheck source=scripts/tools.sh
+source ../scripts/tools.sh
+
+wit=$repository/wit
+world=wasi:http/proxy@0.2.10
+
+main() {
+  mkdir -p build
+  local app
+  for app in js/*/app.js; do
+    build_unless_fresh "$app" "build/$(basename "$(dirname "$app")")-js.wasm" build_js
+  done
+  for app in py/*/app.py; do
+    build_unless_fresh "$app" "build/$(basename "$(dirname "$app")")-py.wasm" build_py
+  done
+}
+
+# build_unless_fresh APP COMPONENT COMMAND: COMMAND APP COMPONENT if anything that went into it is newer.
+build_unless_fresh() {
+  local changed
+  if [ -f "$2" ]; then
+    changed=$(find "$(dirname "$1")" js/package.json py/requirements.txt ../wit foreign.sh -newer "$2" -type f)
+    [ -n "$changed" ] || return 0
+  fi
+  echo "guests: building $2 from $1"
+  "$3" "$1" "$2.new"
+  mv "$2.new" "$2"
+}
+
+build_js() {
+  componentize_js
+  "$tool" "$1" --wit "$wit" --world-name "$world" --out "$2"
+}
+
+build_py() {
+  componentize_py
+  # It reads the module app from the current folder.
+  (cd "$(dirname "$1")" && "$tool" --quiet --wit-path "$wit" --world "$world" componentize app --output "$OLDPWD/$2")
+}
+
+main

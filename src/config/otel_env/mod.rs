@@ -1,0 +1,166 @@
+//! The standard `OTEL_*` variables, read as the specification says and as strictly as we can.
+//!
+//! Empty is unset, words are read in any case. A malformed endpoint or sampler argument is a mistake
+//! (it would cost money or data); anything else malformed is warned about and ignored.
+
+mod numbers;
+mod resource;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use numbers::{batch, export_timeout};
+pub(crate) use resource::{SERVICE_NAME, resource_attributes, service_name};
+
+use crate::config::declared::{Flawed, Standard};
+use crate::config::otel::Otel;
+use crate::config::suggest::nearest;
+use crate::config::value::{Endpoint, Exporter, Header, Sampler, Semconv, Value};
+use crate::config::vars::Vars;
+
+/// Adds a warning once: several options may read the same variable.
+fn warn(warnings: &mut Vec<String>, warning: String) {
+    if !warnings.contains(&warning) {
+        warnings.push(warning);
+    }
+}
+
+/// The traces endpoint as it is, or the one for all signals with `/v1/traces` appended.
+pub(crate) fn endpoint(vars: &Vars, _: &mut Vec<String>) -> Standard<Option<Endpoint>> {
+    let found = |variable, read: fn(&str) -> Result<Endpoint, _>| {
+        vars.set(variable).map(|text| match read(text) {
+            Ok(endpoint) => Ok((Some(endpoint), variable)),
+            Err(flaw) => Err(Flawed { variable, quoted: Endpoint::quote(text), flaw }),
+        })
+    };
+    found("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", Endpoint::of_traces)
+        .or_else(|| found("OTEL_EXPORTER_OTLP_ENDPOINT", str::parse))
+        .transpose()
+}
+
+/// `OTEL_SDK_DISABLED`, then the first exporter of the list that Pounce has.
+pub(crate) fn exporter(vars: &Vars, warnings: &mut Vec<String>) -> Standard<Exporter> {
+    const DISABLED: &str = "OTEL_SDK_DISABLED";
+    const EXPORTER: &str = "OTEL_TRACES_EXPORTER";
+    match vars.set(DISABLED).map(|text| text.trim().to_ascii_lowercase()).as_deref() {
+        Some("true") => return Ok(Some((Exporter::None, DISABLED))),
+        Some("false") | None => {}
+        Some(other) => {
+            warn(warnings, format!("{DISABLED}: `{other}` is neither true nor false, and counts as false"))
+        }
+    }
+    let mut chosen = None;
+    for word in vars.set(EXPORTER).unwrap_or_default().split(',').filter(|word| !word.trim().is_empty()) {
+        match (word.parse::<Exporter>(), chosen) {
+            (Ok(exporter), None) => chosen = Some(exporter),
+            (Ok(_), Some(first)) => {
+                warn(warnings, format!("{EXPORTER}: Pounce uses one exporter, and takes the first: {first}"));
+            }
+            (Err(flaw), _) => {
+                warn(warnings, format!("{EXPORTER}: `{word}` {}, and is ignored ({})", flaw.what, flaw.hint))
+            }
+        }
+    }
+    Ok(chosen.map(|exporter| (exporter, EXPORTER)))
+}
+
+/// The headers for traces, or else those for all signals; a malformed one is left out.
+pub(crate) fn headers(vars: &Vars, warnings: &mut Vec<String>) -> Standard<Vec<Header>> {
+    let variables = ["OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"];
+    let Some((variable, text)) = first_set(vars, variables) else {
+        return Ok(None);
+    };
+    let mut headers = Vec::new();
+    for (index, pair) in text.split(',').enumerate().filter(|(_, pair)| !pair.trim().is_empty()) {
+        match Header::read_pair(pair) {
+            Ok(header) => headers.push(header),
+            // The text may be a secret: only its position is said.
+            Err(flaw) => warn(
+                warnings,
+                format!("{variable}: entry {} {}, and is ignored ({})", index + 1, flaw.what, flaw.hint),
+            ),
+        }
+    }
+    Ok(Some((vec![Header(headers)], variable)))
+}
+
+/// One of the standard samplers; its argument must be right, as a wrong one multiplies the bill.
+pub(crate) fn sampler(vars: &Vars, warnings: &mut Vec<String>) -> Standard<Sampler> {
+    const SAMPLER: &str = "OTEL_TRACES_SAMPLER";
+    const ARGUMENT: &str = "OTEL_TRACES_SAMPLER_ARG";
+    let Some(name) = vars.set(SAMPLER) else {
+        if vars.set(ARGUMENT).is_some() {
+            let hint = "set OTEL_TRACES_SAMPLER=parentbased_traceidratio, too";
+            warn(
+                warnings,
+                format!("{ARGUMENT} says nothing without {SAMPLER}: every trace is kept ({hint})"),
+            );
+        }
+        return Ok(None);
+    };
+    let name = name.trim().to_ascii_lowercase();
+    // The specification's default of the argument is 1.
+    let argument = vars.set(ARGUMENT).unwrap_or("1");
+    match Sampler::named(&name, || Sampler::read_ratio(argument)) {
+        Some(Ok(sampler)) => Ok(Some((sampler, SAMPLER))),
+        Some(Err(flaw)) => Err(Flawed { variable: ARGUMENT, quoted: format!("`{argument}`"), flaw }),
+        None => {
+            let hint = match nearest(&name, Sampler::NAMES) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("Pounce has {}", Sampler::NAMES.join(", ")),
+            };
+            warn(
+                warnings,
+                format!("{SAMPLER}: `{name}` is not a sampler of Pounce, and is ignored ({hint})"),
+            );
+            Ok(None)
+        }
+    }
+}
+
+/// The HTTP profile of a list that is about other conventions, too; `http/dup` beats `http`.
+pub(crate) fn semconv(vars: &Vars, _: &mut Vec<String>) -> Standard<Semconv> {
+    const VARIABLE: &str = "OTEL_SEMCONV_STABILITY_OPT_IN";
+    let words: Vec<String> = vars
+        .set(VARIABLE)
+        .unwrap_or_default()
+        .split(',')
+        .map(|word| word.trim().to_ascii_lowercase())
+        .collect();
+    let has = |profile: Semconv| words.iter().any(|word| word == profile.as_str());
+    Ok([Semconv::HttpDup, Semconv::Http]
+        .into_iter()
+        .find(|profile| has(*profile))
+        .map(|profile| (profile, VARIABLE)))
+}
+
+/// Warns of what is set and has no effect here.
+pub(crate) fn warn_of_the_rest(otel: &Otel, vars: &Vars, warnings: &mut Vec<String>) {
+    if vars.set("OTEL_CONFIG_FILE").is_some() {
+        warn(warnings, "OTEL_CONFIG_FILE is not supported, and is ignored".to_owned());
+    }
+    let protocol = first_set(vars, ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"]);
+    if let Some((variable, text)) =
+        protocol.filter(|(_, text)| !text.trim().eq_ignore_ascii_case("http/protobuf"))
+    {
+        warn(warnings, format!("{variable}: `{text}` is not supported yet; spans are sent as http/protobuf"));
+    }
+    let asked = vars.set("OTEL_TRACES_EXPORTER").is_some_and(|text| text.trim().eq_ignore_ascii_case("otlp"));
+    if asked && !otel.is_on() {
+        let hint = "set OTEL_EXPORTER_OTLP_ENDPOINT, such as http://localhost:4318";
+        warn(
+            warnings,
+            format!("OTEL_TRACES_EXPORTER is otlp, but there is no endpoint: telemetry is off ({hint})"),
+        );
+    }
+    if otel.is_on() && otel.endpoint.as_ref().is_some_and(|endpoint| endpoint.url.port_u16() == Some(4317)) {
+        let hint = "http/protobuf, which Pounce sends, is usually taken at 4318";
+        warn(warnings, format!("port 4317 of the OTLP endpoint is usually that of gRPC ({hint})"));
+    }
+}
+
+fn first_set<'v, const N: usize>(
+    vars: &'v Vars,
+    variables: [&'static str; N],
+) -> Option<(&'static str, &'v str)> {
+    variables.into_iter().find_map(|variable| vars.set(variable).map(|text| (variable, text)))
+}

@@ -1,0 +1,66 @@
+//! Standard variables that are numbers: timeouts, and the batch processor's.
+
+use std::time::Duration;
+
+use super::{first_set, warn};
+use crate::config::otel::Batch;
+use crate::config::value::Timeout;
+use crate::config::vars::Vars;
+
+/// Time one attempt to export may take; 0 is no limit.
+pub(crate) fn export_timeout(vars: &Vars, warnings: &mut Vec<String>) -> Timeout {
+    let variables = ["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"];
+    timeout(vars, warnings, variables, Duration::from_secs(10))
+}
+
+/// The batch processor's variables.
+pub(crate) fn batch(vars: &Vars, warnings: &mut Vec<String>) -> Batch {
+    let default = Batch::default();
+    let mut count = |variable, default| match number(vars, warnings, [variable]) {
+        Some((variable, 0)) => {
+            warn(warnings, format!("{variable}: 0 would drop every span, and is ignored"));
+            default
+        }
+        Some((_, number)) => usize::try_from(number).unwrap_or(usize::MAX),
+        None => default,
+    };
+    let max_queue_size = count("OTEL_BSP_MAX_QUEUE_SIZE", default.max_queue_size);
+    let batch_size = count("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", default.max_export_batch_size);
+    let delay = number(vars, warnings, ["OTEL_BSP_SCHEDULE_DELAY"]);
+    Batch {
+        // Zero means "at once", which would be a busy loop.
+        schedule_delay: delay.map_or(default.schedule_delay, |(_, ms)| Duration::from_millis(ms.max(1))),
+        max_queue_size,
+        // The specification: must not be more than the queue holds.
+        max_export_batch_size: batch_size.min(max_queue_size),
+        export_timeout: timeout(vars, warnings, ["OTEL_BSP_EXPORT_TIMEOUT"], Duration::from_secs(30)),
+    }
+}
+
+/// The first variable of these that is set; a malformed one is warned about and ignored.
+fn number<const N: usize>(
+    vars: &Vars,
+    warnings: &mut Vec<String>,
+    variables: [&'static str; N],
+) -> Option<(&'static str, u64)> {
+    // A year in milliseconds: more can't be meant, and must not overflow a clock.
+    const LARGEST: u64 = 365 * 24 * 3_600_000;
+    let (variable, text) = first_set(vars, variables)?;
+    match text.trim().parse::<u64>() {
+        Ok(number) if number <= LARGEST => Some((variable, number)),
+        _ => {
+            warn(warnings, format!("{variable}: `{text}` is not a whole number in range, and is ignored"));
+            None
+        }
+    }
+}
+
+fn timeout<const N: usize>(
+    vars: &Vars,
+    warnings: &mut Vec<String>,
+    variables: [&'static str; N],
+    default: Duration,
+) -> Timeout {
+    let ms = number(vars, warnings, variables).map(|(_, ms)| Duration::from_millis(ms));
+    Timeout(Some(ms.unwrap_or(default)).filter(|time| !time.is_zero()))
+}

@@ -1,0 +1,170 @@
+//! Tests of the standard variables.
+
+use std::time::Duration;
+
+use crate::config::*;
+
+fn load(vars: &[(&'static str, &'static str)]) -> Result<Config, Mistakes> {
+    let sources = Sources { vars: vars.iter().copied().collect(), ..Sources::default() };
+    crate::config::load(sources).map(|loaded| loaded.config)
+}
+
+/// What is in force without a warning.
+fn otel(vars: &[(&'static str, &'static str)]) -> Otel {
+    let config = load(vars).unwrap();
+    assert_eq!(config.warnings, [""; 0]);
+    config.otel
+}
+
+/// The defaults, and this many warnings.
+fn ignored(vars: &[(&'static str, &'static str)]) -> String {
+    let config = load(vars).unwrap();
+    assert_eq!(config.otel, Otel::default(), "{vars:?}");
+    assert_eq!(config.warnings.len(), 1, "{:?}", config.warnings);
+    config.warnings[0].clone()
+}
+
+fn mistake(vars: &[(&'static str, &'static str)]) -> Mistake {
+    let mistakes = load(vars).unwrap_err();
+    assert_eq!(mistakes.iter().count(), 1, "{mistakes}");
+    mistakes.iter().next().unwrap().clone()
+}
+
+fn url(vars: &[(&'static str, &'static str)]) -> String {
+    otel(vars).endpoint.unwrap().to_string()
+}
+
+#[test]
+fn an_endpoint_turns_telemetry_on() {
+    assert!(!otel(&[]).is_on());
+    assert!(otel(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://x")]).is_on());
+    assert!(!otel(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "")]).is_on());
+    assert!(otel(&[("OTEL_TRACES_EXPORTER", "Console")]).is_on());
+    assert!(!otel(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://x"), ("OTEL_TRACES_EXPORTER", "none")]).is_on());
+    assert!(!otel(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://x"), ("OTEL_SDK_DISABLED", "TRUE")]).is_on());
+}
+
+#[test]
+fn the_endpoint_of_traces_is_taken_as_it_is() {
+    let all = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://all:4318");
+    assert_eq!(url(&[all]), "http://all:4318/v1/traces");
+    assert_eq!(url(&[all, ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://traces/in")]), "http://traces/in");
+    assert_eq!(url(&[all, ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "")]), "http://all:4318/v1/traces");
+}
+
+#[test]
+fn a_malformed_endpoint_or_sampler_argument_is_a_mistake() {
+    for text in ["localhost:4318", "ftp://x", "http://u:p@x"] {
+        assert_eq!(mistake(&[("OTEL_EXPORTER_OTLP_ENDPOINT", text)]).place, "OTEL_EXPORTER_OTLP_ENDPOINT");
+    }
+    for text in ["10%", "1.5", "nan", "-1"] {
+        let vars = [("OTEL_TRACES_SAMPLER", "TraceIdRatio"), ("OTEL_TRACES_SAMPLER_ARG", text)];
+        assert_eq!(mistake(&vars).place, "OTEL_TRACES_SAMPLER_ARG");
+    }
+}
+
+#[test]
+fn every_standard_sampler_is_known() {
+    let sampler = |name, argument| {
+        otel(&[("OTEL_TRACES_SAMPLER", name), ("OTEL_TRACES_SAMPLER_ARG", argument)]).sampler
+    };
+    assert_eq!(sampler("always_on", "x"), Sampler::AlwaysOn);
+    assert_eq!(sampler("always_off", ""), Sampler::AlwaysOff);
+    assert_eq!(sampler("traceidratio", " 0.1"), Sampler::Ratio(0.1));
+    assert_eq!(sampler("traceidratio", ""), Sampler::AlwaysOn);
+    assert_eq!(sampler("PARENTBASED_ALWAYS_ON", ""), Sampler::AlwaysOn.parent_based());
+    assert_eq!(sampler("parentbased_always_off", ""), Sampler::AlwaysOff.parent_based());
+    assert_eq!(sampler("parentbased_traceidratio", "0.5"), Sampler::Ratio(0.5).parent_based());
+}
+
+#[test]
+fn anything_else_malformed_is_warned_about_and_ignored() {
+    assert!(ignored(&[("OTEL_TRACES_SAMPLER", "allways_on")]).contains("did you mean `always_on`?"));
+    assert!(ignored(&[("OTEL_TRACES_SAMPLER_ARG", "0.1")]).contains("parentbased_traceidratio"));
+    assert!(ignored(&[("OTEL_TRACES_EXPORTER", "zipkin")]).contains("zipkin"));
+    assert!(ignored(&[("OTEL_SDK_DISABLED", "1")]).contains("neither true nor false"));
+    assert!(ignored(&[("OTEL_EXPORTER_OTLP_TIMEOUT", "10s")]).contains("10s"));
+    assert!(ignored(&[("OTEL_BSP_SCHEDULE_DELAY", "-1")]).contains("-1"));
+    assert!(ignored(&[("OTEL_BSP_MAX_QUEUE_SIZE", "0")]).contains("drop every span"));
+    assert!(ignored(&[("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")]).contains("http/protobuf"));
+    assert!(ignored(&[("OTEL_CONFIG_FILE", "x")]).contains("not supported"));
+}
+
+#[test]
+fn headers_are_decoded_and_a_malformed_one_is_left_out() {
+    let headers = otel(&[("OTEL_EXPORTER_OTLP_HEADERS", "a=1, Authorization=Bearer%20x,")]).headers;
+    assert_eq!(headers.len(), 2);
+    assert_eq!((headers[1].0.as_str(), headers[1].1.as_bytes()), ("authorization", &b"Bearer x"[..]));
+
+    let config =
+        load(&[("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "s3cret,a=1"), ("OTEL_EXPORTER_OTLP_HEADERS", "b=2")])
+            .unwrap();
+    assert_eq!(config.otel.headers.len(), 1);
+    assert!(
+        config.warnings[0].contains("entry 1") && !config.warnings[0].contains("s3cret"),
+        "{:?}",
+        config.warnings
+    );
+}
+
+#[test]
+fn resource_attributes_are_decoded_or_discarded_whole() {
+    let attributes = |text| otel(&[("OTEL_RESOURCE_ATTRIBUTES", text)]).resource_attributes;
+    assert_eq!(
+        attributes("team=a%2Cb, k%3D=v=w"),
+        [("team".into(), "a,b".into()), ("k=".into(), "v=w".into())]
+    );
+    assert_eq!(attributes("a=1,a=2"), [("a".into(), "2".into())]);
+    for text in ["a=1,b", "a=%4", "a=%zz", "a=%ff", "=1", "a=1,%=2"] {
+        assert!(ignored(&[("OTEL_RESOURCE_ATTRIBUTES", text)]).contains("the whole value is ignored"));
+    }
+}
+
+#[test]
+fn the_service_name_of_its_own_variable_wins() {
+    let attributes = ("OTEL_RESOURCE_ATTRIBUTES", "service.name=low,team=x");
+    let low = otel(&[attributes]);
+    assert_eq!(low.service_name.as_deref(), Some("low"));
+    assert_eq!(low.resource_attributes, [("team".into(), "x".into())]);
+    let high = otel(&[attributes, ("OTEL_SERVICE_NAME", "high")]);
+    assert_eq!(high.service_name.as_deref(), Some("high"));
+    assert_eq!(high.resource_attributes, [("team".into(), "x".into())]);
+}
+
+#[test]
+fn times_are_in_milliseconds_and_zero_is_no_limit() {
+    let otel = otel(&[
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "1"),
+        ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "2000"),
+        ("OTEL_BSP_EXPORT_TIMEOUT", "0"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "0"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "100"),
+    ]);
+    assert_eq!(otel.timeout, Timeout(Some(Duration::from_secs(2))));
+    assert_eq!(otel.batch.export_timeout, Timeout(None));
+    assert_eq!(otel.batch.schedule_delay, Duration::from_millis(1));
+    assert_eq!((otel.batch.max_queue_size, otel.batch.max_export_batch_size), (100, 100));
+}
+
+#[test]
+fn the_semantic_conventions_of_http_are_picked_out_of_the_list() {
+    let semconv = |text| otel(&[("OTEL_SEMCONV_STABILITY_OPT_IN", text)]).semconv;
+    assert_eq!(semconv("database, HTTP"), Semconv::Http);
+    assert_eq!(semconv("http,http/dup"), Semconv::HttpDup);
+    assert_eq!(semconv("database"), Semconv::Compat);
+}
+
+#[test]
+fn what_looks_like_a_slip_is_warned_about() {
+    assert!(ignored(&[("OTEL_TRACES_EXPORTER", "otlp")]).contains("telemetry is off"));
+    let grpc = load(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://x:4317")]).unwrap();
+    assert!(grpc.warnings[0].contains("4318"), "{:?}", grpc.warnings);
+    let two = load(&[("OTEL_TRACES_EXPORTER", "console,otlp")]).unwrap();
+    assert_eq!((two.otel.exporter, two.warnings.len()), (Exporter::Console, 1));
+}
+
+#[test]
+fn a_flag_of_the_same_meaning_beats_a_standard_variable_unjudged() {
+    let vars = [("POUNCE_OTEL_ENDPOINT", "http://x"), ("OTEL_EXPORTER_OTLP_ENDPOINT", "nonsense")];
+    assert_eq!(url(&vars), "http://x/v1/traces");
+}

@@ -1,0 +1,77 @@
+//! `pounce:telemetry`: what a guest says about its own request.
+//!
+//! Every function is total: without a current request, when nothing is recorded or over a limit it does nothing, and
+//! counts it. Child spans, metrics and logs are linked and do nothing yet; that is counted too.
+
+mod convert;
+mod logs;
+mod metrics;
+mod propagation;
+mod tracing;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use wasmtime::AsContextMut;
+use wasmtime::component::{Access, HasData, Linker};
+
+use super::bindings;
+use super::scope::RequestScope;
+use super::state::{HostState, current_request};
+use crate::telemetry::ServerSpan;
+
+/// Calls that did nothing, by reason; said at exit.
+#[derive(Debug, Default)]
+pub(crate) struct Ignored {
+    /// No current request: a start function, work after the response, a subtask whose request is not certain.
+    pub(crate) unattributed: AtomicU64,
+    /// Child spans, metrics and logs, which this version does not record yet.
+    pub(crate) unsupported: AtomicU64,
+}
+
+/// A handle on a span: the server span of a request, or a child span, which is not recorded yet.
+pub struct GuestSpan {
+    scope: Option<Arc<RequestScope>>,
+    child: bool,
+}
+
+/// What `span.enter` gives.
+pub struct GuestScope;
+
+/// Names the host's data to the linker.
+pub(crate) struct Telemetry;
+
+impl HasData for Telemetry {
+    type Data<'a> = &'a mut HostState;
+}
+
+/// Links the whole package.
+pub(crate) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+    bindings::types::add_to_linker::<HostState, Telemetry>(linker, |state| state)?;
+    bindings::tracing::add_to_linker::<HostState, Telemetry>(linker, |state| state)?;
+    bindings::propagation::add_to_linker::<HostState, Telemetry>(linker, |state| state)?;
+    bindings::metrics::add_to_linker::<HostState, Telemetry>(linker, |state| state)?;
+    bindings::logs::add_to_linker::<HostState, Telemetry>(linker, |state| state)
+}
+
+type Host<'a> = Access<'a, HostState, Telemetry>;
+
+/// The current request, or a count.
+fn current(host: &mut Host<'_>) -> Option<Arc<RequestScope>> {
+    let scope = current_request(&mut host.as_context_mut());
+    if scope.is_none() {
+        host.data_mut().ignored.unattributed.fetch_add(1, Ordering::Relaxed);
+    }
+    scope
+}
+
+/// The server span of the current request; one that is off where there is none.
+fn span(host: &mut Host<'_>) -> ServerSpan {
+    current(host).map_or_else(ServerSpan::off, |scope| scope.span.clone())
+}
+
+fn unsupported(host: &mut Host<'_>) {
+    host.data_mut().ignored.unsupported.fetch_add(1, Ordering::Relaxed);
+}
+
+impl bindings::types::Host for &mut HostState {}

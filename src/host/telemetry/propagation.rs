@@ -1,0 +1,97 @@
+//! `pounce:telemetry/propagation`: the trace of a request, for calls that the host cannot see.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use wasmtime::component::Resource;
+
+use super::{GuestSpan, Host, Telemetry, convert, current, unsupported};
+use crate::host::bindings::{propagation as wit, types};
+use crate::host::{HostState, RequestScope};
+use crate::telemetry::propagation;
+
+/// The context of a request's server span; while telemetry is off, that of its caller; else all zero.
+pub(super) fn context_of(scope: Option<&RequestScope>) -> types::SpanContext {
+    let context = scope.and_then(|scope| {
+        scope.span.context().or_else(|| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in incoming(scope) {
+                headers.insert(HeaderName::from_static(name), value.clone());
+            }
+            propagation::extract(&headers)
+        })
+    });
+    context.as_ref().map_or_else(
+        || types::SpanContext {
+            trace_id: "0".repeat(32),
+            span_id: "0".repeat(16),
+            trace_flags: 0,
+            trace_state: String::new(),
+        },
+        convert::context,
+    )
+}
+
+fn incoming(scope: &RequestScope) -> impl Iterator<Item = (&'static str, &HeaderValue)> {
+    let pair = &scope.incoming;
+    [("traceparent", &pair.traceparent), ("tracestate", &pair.tracestate)]
+        .into_iter()
+        .filter_map(|(name, value)| value.as_ref().map(|value| (name, value)))
+}
+
+/// The headers that continue the trace of a request: of its server span, or the caller's as they came.
+fn headers_of(scope: Option<&RequestScope>) -> Vec<types::Header> {
+    let Some(scope) = scope else {
+        return Vec::new();
+    };
+    let mut headers = HeaderMap::new();
+    match scope.span.context() {
+        Some(context) => propagation::inject(&context, &mut headers),
+        None => {
+            for (name, value) in incoming(scope) {
+                headers.insert(HeaderName::from_static(name), value.clone());
+            }
+        }
+    }
+    headers
+        .iter()
+        .map(|(name, value)| types::Header {
+            name: name.as_str().to_owned(),
+            value: String::from_utf8_lossy(value.as_bytes()).into_owned(),
+        })
+        .collect()
+}
+
+impl wit::Host for &mut HostState {}
+
+impl wit::HostWithStore<HostState> for Telemetry {
+    fn inject(mut host: Host<'_>) -> wasmtime::Result<Vec<types::Header>> {
+        Ok(headers_of(current(&mut host).as_deref()))
+    }
+
+    fn inject_for(mut host: Host<'_>, this: Resource<GuestSpan>) -> wasmtime::Result<Vec<types::Header>> {
+        let span = host.data_mut().table.get(&this)?;
+        Ok(headers_of(span.scope.as_deref()))
+    }
+
+    fn extract(_host: Host<'_>, headers: Vec<types::Header>) -> wasmtime::Result<Option<types::SpanContext>> {
+        let mut map = HeaderMap::new();
+        for header in &headers {
+            // Whatever else a message carries does not matter, and need not be a header that HTTP would take.
+            let name =
+                ["traceparent", "tracestate"].into_iter().find(|name| header.name.eq_ignore_ascii_case(name));
+            if let (Some(name), Ok(value)) = (name, HeaderValue::from_str(&header.value)) {
+                map.append(HeaderName::from_static(name), value);
+            }
+        }
+        Ok(propagation::extract(&map).as_ref().map(convert::context))
+    }
+
+    fn baggage(mut host: Host<'_>) -> wasmtime::Result<Vec<types::Header>> {
+        unsupported(&mut host);
+        Ok(Vec::new())
+    }
+
+    fn set_baggage(mut host: Host<'_>, _name: String, _value: String) -> wasmtime::Result<bool> {
+        unsupported(&mut host);
+        Ok(false)
+    }
+}

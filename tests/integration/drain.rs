@@ -1,0 +1,209 @@
+//! Stopping: what is in flight finishes, what is over time is cut, and no span is lost on the way out.
+
+use crate::support::client::{self, Answer, Connection};
+use crate::support::pounce::Pounce;
+use crate::support::{
+    Abi, Collector, PATIENCE, Protocol, eventually, for_both_abis, pounce, within,
+};
+use hyper::Response;
+use hyper::body::Incoming;
+use std::time::Duration;
+use tokio::net::TcpStream;
+
+const PROTOCOLS: [Protocol; 2] = [Protocol::H1, Protocol::H2];
+
+for_both_abis!(
+    what_is_in_flight_finishes,
+    beyond_the_grace_period_requests_are_cut
+);
+
+/// A response whose head has come and whose body takes `milliseconds`.
+async fn in_flight(
+    server: &Pounce,
+    protocol: Protocol,
+    milliseconds: u64,
+) -> (Connection, Response<Incoming>) {
+    let mut connection = Connection::open(server.addr(), protocol).await;
+    let path = format!("/in-flight?ms=0&chunks=10&body_ms={}", milliseconds / 10);
+    let response = connection.send(client::get(&path)).await;
+    (connection, response)
+}
+
+async fn what_is_in_flight_finishes(abi: Abi) {
+    for signal in [Pounce::term, Pounce::int] {
+        let server = pounce().guest(abi, "slow").start().await;
+        let addr = server.addr();
+        let mut going = Vec::new();
+        for protocol in PROTOCOLS {
+            going.push(in_flight(&server, protocol, 3000).await);
+        }
+        let (mut waiting, request) = (
+            Connection::open(addr, Protocol::H1).await,
+            client::get("/?ms=2500"),
+        );
+        let head = tokio::spawn(waiting.start(request));
+        // Sent before the signal; once this later one is answered, the server has most likely read it.
+        client::fetch_path(addr, "/?ms=0").await;
+        signal(&server);
+        eventually("the listener to close", async || {
+            TcpStream::connect(addr).await.is_err()
+        })
+        .await;
+        for (connection, response) in going {
+            let answer = Answer::read(response).await;
+            assert_eq!(answer.text().lines().count(), 10, "whole");
+            within("the connection to close", connection.closed())
+                .await
+                .expect("in order");
+        }
+        let answer = Answer::read(head.await.unwrap().expect("a response")).await;
+        assert_eq!(
+            (answer.text(), answer.header("connection")),
+            ("chunk 1\n", "close")
+        );
+        server.wait().await.expect(0, &[]);
+    }
+}
+
+/// Clients with a connection open cannot know: their requests are served, and they are told that these are the last.
+#[tokio::test]
+async fn during_a_drain_open_connections_are_served_and_told_to_close() {
+    let server = pounce().guest(Abi::P2, "slow").start().await;
+    let addr = server.addr();
+    let (_connection, response) = in_flight(&server, Protocol::H1, 4000).await;
+    let mut open = Connection::open(addr, Protocol::H1).await;
+    let before = open.fetch(client::get("/?ms=0")).await;
+    assert_eq!(
+        (before.text(), before.header("connection")),
+        ("chunk 1\n", "")
+    );
+    server.term();
+    eventually("the listener to close", async || {
+        TcpStream::connect(addr).await.is_err()
+    })
+    .await;
+    let during = open.fetch(client::get("/?ms=0")).await;
+    assert_eq!(
+        (during.text(), during.header("connection")),
+        ("chunk 1\n", "close")
+    );
+    assert_eq!(Answer::read(response).await.text().lines().count(), 10);
+    server.wait().await.expect(0, &[]);
+}
+
+#[tokio::test]
+async fn idle_connections_do_not_hold_it_up() {
+    let server = pounce()
+        .fixture("status.wat")
+        .flag("--grace-period", "10m")
+        .start()
+        .await;
+    let mut open = Vec::new();
+    for protocol in PROTOCOLS {
+        let mut connection = Connection::open(server.addr(), protocol).await;
+        connection.fetch(client::get("/200")).await;
+        open.push(connection);
+    }
+    let silent = TcpStream::connect(server.addr()).await.unwrap();
+    let begun = std::time::Instant::now();
+    server.stop().await.expect(0, &[]);
+    assert!(begun.elapsed() < PATIENCE / 2, "{:?}", begun.elapsed());
+    drop(silent);
+}
+
+async fn beyond_the_grace_period_requests_are_cut(abi: Abi) {
+    let collector = Collector::start().await;
+    let server = pounce()
+        .guest(abi, "slow")
+        .flag("--grace-period", "1s")
+        .traced(&collector)
+        .start()
+        .await;
+    let mut cut = Vec::new();
+    for protocol in PROTOCOLS {
+        cut.push(in_flight(&server, protocol, 600_000).await);
+    }
+    server.term();
+    for (_connection, response) in cut {
+        let answer = Answer::read(response).await;
+        assert!(answer.error.is_some(), "it looks whole: {answer:?}");
+    }
+    server.wait().await.expect(1, &["cut", "grace"]);
+    // No waiting: what was in flight has been flushed before it exited.
+    let spans = collector.received();
+    assert_eq!(spans.len(), 2, "{spans:?}");
+    for span in spans {
+        assert!(
+            span.failed() && !span.text("error.type").is_empty(),
+            "{span:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_the_drain() {
+    for second in [Pounce::term, Pounce::int] {
+        let server = pounce()
+            .guest(Abi::P2, "slow")
+            .flag("--grace-period", "10m")
+            .start()
+            .await;
+        let addr = server.addr();
+        let (_connection, response) = in_flight(&server, Protocol::H1, 600_000).await;
+        server.term();
+        eventually("the drain to begin", async || {
+            TcpStream::connect(addr).await.is_err()
+        })
+        .await;
+        second(&server);
+        server.wait().await.expect(1, &[]);
+        assert!(Answer::read(response).await.error.is_some());
+    }
+}
+
+#[tokio::test]
+async fn telemetry_is_flushed_at_exit() {
+    let collector = Collector::start().await;
+    // No batch would go out by itself for ten minutes.
+    let server = pounce()
+        .fixture("status.wat")
+        .traced(&collector)
+        .env("OTEL_BSP_SCHEDULE_DELAY", 600_000)
+        .start()
+        .await;
+    for _ in 0..5 {
+        client::fetch_path(server.addr(), "/200").await;
+    }
+    assert_eq!(collector.received().len(), 0);
+    let exit = server.stop().await;
+    exit.expect(0, &[]);
+    assert_eq!(collector.received().len(), 5);
+    let totals = exit.totals();
+    assert_eq!((totals.ended, totals.exported, totals.dropped), (5, 5, 0));
+}
+
+/// A backend that hangs at the wrong moment must not hang the server: what could not be sent is counted.
+#[tokio::test]
+async fn a_backend_that_hangs_does_not_hold_it_up() {
+    let collector = Collector::start().await;
+    collector.always(crate::support::collector::Reply::Silence);
+    let server = pounce()
+        .fixture("status.wat")
+        .flag("--grace-period", "2s")
+        .traced(&collector)
+        .start()
+        .await;
+    for _ in 0..5 {
+        client::fetch_path(server.addr(), "/200").await;
+    }
+    let begun = std::time::Instant::now();
+    let exit = server.stop().await;
+    exit.expect(0, &[]);
+    assert!(
+        begun.elapsed() < Duration::from_secs(30),
+        "{:?}",
+        begun.elapsed()
+    );
+    let totals = exit.totals();
+    assert_eq!((totals.ended, totals.exported, totals.dropped), (5, 0, 5));
+}

@@ -1,0 +1,60 @@
+//! Components that nobody here wrote the toolchain of: JavaScript and Python, built by their own tools.
+
+use crate::support::client::{self, Connection};
+use crate::support::guest::built;
+use crate::support::{Collector, PATIENCE, Protocol, pounce};
+
+#[tokio::test]
+async fn a_javascript_component_is_served_and_traced() {
+    is_served_and_traced("hello-js", "Hello from JavaScript!\n").await;
+}
+
+#[tokio::test]
+async fn a_python_component_is_served_and_traced() {
+    is_served_and_traced("hello-py", "Hello from Python!\n").await;
+}
+
+async fn is_served_and_traced(stem: &str, greeting: &str) {
+    let collector = Collector::start().await;
+    // Compiling 12 to 22 MB takes its time on a loaded machine, and so does an interpreter's first breath.
+    let server = pounce()
+        .component(built(stem))
+        .flag("--request-timeout", "60s")
+        .patience(PATIENCE * 5)
+        .traced(&collector)
+        .start()
+        .await;
+    for protocol in [Protocol::H1, Protocol::H2] {
+        let mut connection = Connection::open(server.addr(), protocol).await;
+        assert_eq!(
+            connection.fetch(client::get("/greeting")).await.text(),
+            greeting,
+            "{protocol:?}"
+        );
+        let body = "sent there and back ".repeat(5000);
+        assert_eq!(
+            connection
+                .fetch(client::post("/echo", body.clone()))
+                .await
+                .text(),
+            body,
+            "{protocol:?}"
+        );
+    }
+    let spans = collector.spans(4).await;
+    let names: Vec<_> = spans.iter().map(|span| span.name.as_str()).collect();
+    assert_eq!(
+        names,
+        ["GET /greeting", "POST /echo", "GET /greeting", "POST /echo"]
+    );
+    for span in spans {
+        assert_eq!(
+            (
+                span.text("pounce.component"),
+                span.int("http.response.status_code")
+            ),
+            (stem, Some(200))
+        );
+        assert!(!span.failed());
+    }
+}

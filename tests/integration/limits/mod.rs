@@ -1,0 +1,167 @@
+//! Each limit: what a client gets beyond it, that it holds, and that nobody else pays for it. Here: how many, and how
+//! much memory.
+
+use crate::support::client::{self, Connection};
+use crate::support::{Abi, Collector, Protocol, eventually, for_both_abis, pounce, within};
+use std::time::Duration;
+
+/// Heads and bodies.
+mod sizes;
+/// Heads, idle connections and guests.
+mod times;
+
+const PROTOCOLS: [Protocol; 2] = [Protocol::H1, Protocol::H2];
+
+for_both_abis!(
+    beyond_max_in_flight_requests_are_shed,
+    a_guest_beyond_max_memory_is_500,
+    beyond_max_total_memory_requests_are_refused_and_the_server_lives,
+);
+
+/// Goes on until its client hangs up.
+const ENDLESS: &str = "/?ms=0&body_ms=100&chunks=1000000";
+
+async fn beyond_max_in_flight_requests_are_shed(abi: Abi) {
+    let server = pounce()
+        .guest(abi, "slow")
+        .flag("--max-in-flight", 1)
+        .start()
+        .await;
+    for protocol in PROTOCOLS {
+        let (first, _response) = client::hold(server.addr(), protocol, ENDLESS).await;
+        let answer = client::fetch(server.addr(), protocol, client::get("/?ms=0")).await;
+        assert_eq!(answer.status, 503, "{protocol:?}");
+        let seconds: u32 = answer
+            .header("retry-after")
+            .parse()
+            .expect("seconds in Retry-After");
+        assert!((1..=60).contains(&seconds), "{protocol:?}: {seconds}");
+        // The place is free again once its client is gone.
+        first.abort();
+        eventually("the place to be free", async || {
+            client::fetch(server.addr(), protocol, client::get("/?ms=0"))
+                .await
+                .status
+                == 200
+        })
+        .await;
+    }
+}
+
+async fn a_guest_beyond_max_memory_is_500(abi: Abi) {
+    let collector = Collector::start().await;
+    let server = pounce()
+        .guest(abi, "hog-memory")
+        .flag("--max-memory", "32MiB")
+        .traced(&collector)
+        .start()
+        .await;
+    assert_eq!(
+        client::fetch_path(server.addr(), "/?mib=16").await.text(),
+        "took 16 MiB\n"
+    );
+    assert_eq!(
+        client::fetch_path(server.addr(), "/?mib=48").await.status,
+        500
+    );
+    assert_eq!(
+        client::fetch_path(server.addr(), "/?mib=16").await.text(),
+        "took 16 MiB\n"
+    );
+    let failed: Vec<_> = collector
+        .spans(3)
+        .await
+        .into_iter()
+        .filter(|span| span.failed())
+        .collect();
+    assert_eq!(failed.len(), 1);
+    assert_eq!(failed[0].text("error.type"), "out_of_memory");
+    let peak = failed[0].int("pounce.guest.memory.peak");
+    assert!(
+        peak.is_none_or(|peak| (16 << 20..=32 << 20).contains(&peak)),
+        "{peak:?}"
+    );
+}
+
+/// Instances that each may have 128 MiB, and 64 MiB for all: some requests are refused, none brings the server down,
+/// and it never holds more than it was told to.
+async fn beyond_max_total_memory_requests_are_refused_and_the_server_lives(abi: Abi) {
+    let server = pounce()
+        .guest(abi, "hog-memory")
+        .flag("--max-total-memory", "64MiB")
+        .flag("--isolation", "request")
+        .start()
+        .await;
+    let addr = server.addr();
+    let before = server.resident();
+    let big = tokio::spawn(client::fetch_path(addr, "/?mib=48&ms=6000"));
+    eventually("the big one to hold its memory", async || {
+        server.resident() > before + (40 << 20)
+    })
+    .await;
+    // Each wants 2 MiB and more, so that the rest is gone after a few.
+    let small: Vec<_> = (0..24)
+        .map(|_| tokio::spawn(client::fetch_path(addr, "/?mib=1&ms=2000")))
+        .collect();
+    let mut peak = server.resident();
+    let mut shed = 0;
+    for task in small {
+        let answer = task.await.unwrap();
+        peak = peak.max(server.resident());
+        match answer.status.as_u16() {
+            200 => {}
+            // It got in, and then there was no more.
+            500 => {}
+            503 => {
+                assert!(!answer.header("retry-after").is_empty());
+                shed += 1;
+            }
+            status => panic!("status {status}"),
+        }
+    }
+    assert!(shed > 0, "nobody was shed");
+    assert!(
+        peak < before + (112 << 20),
+        "{} MiB resident, {} before",
+        peak >> 20,
+        before >> 20
+    );
+    assert_eq!(
+        big.await.unwrap().text(),
+        "took 48 MiB\n",
+        "the one that had its memory"
+    );
+    eventually("memory to be given back", async || {
+        client::fetch_path(addr, "/?mib=48").await.status == 200
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn beyond_max_connections_clients_wait() {
+    let server = pounce()
+        .fixture("status.wat")
+        .flag("--max-connections", 2)
+        .start()
+        .await;
+    let mut open = Vec::new();
+    for _ in 0..2 {
+        let mut connection = Connection::open(server.addr(), Protocol::H1).await;
+        assert_eq!(connection.fetch(client::get("/200")).await.status, 200);
+        open.push(connection);
+    }
+    let mut third = tokio::spawn(client::fetch_path(server.addr(), "/200"));
+    let early = tokio::time::timeout(Duration::from_secs(2), &mut third).await;
+    assert!(
+        early.is_err(),
+        "a third connection was served beside the two"
+    );
+    open.remove(0).abort();
+    assert_eq!(
+        within("the third client's turn", third)
+            .await
+            .unwrap()
+            .status,
+        200
+    );
+}

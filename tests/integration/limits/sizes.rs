@@ -1,0 +1,108 @@
+//! How large: request heads and bodies.
+
+use super::PROTOCOLS;
+use crate::support::client::{self, Answer, Connection, Raw, WithHeader, streamed};
+use crate::support::pounce::Pounce;
+use crate::support::{Abi, Protocol, for_both_abis, pounce};
+use bytes::Bytes;
+use http::Method;
+use hyper::body::Frame;
+
+for_both_abis!(a_large_body_is_413);
+
+#[tokio::test]
+async fn a_large_head_is_431() {
+    let server = pounce()
+        .fixture("status.wat")
+        .flag("--max-header-size", "8KiB")
+        .start()
+        .await;
+    let by_default = pounce().fixture("status.wat").start().await;
+    for protocol in PROTOCOLS {
+        for (server, size, status) in [
+            (&server, 4 * 1024, 200),
+            (&server, 12 * 1024, 431),
+            (&by_default, 24 * 1024, 200),
+            (&by_default, 40 * 1024, 431),
+        ] {
+            let request = client::get("/200").with("x-large", "x".repeat(size));
+            let mut connection = Connection::open(server.addr(), protocol).await;
+            let answer = connection.fetch(request).await;
+            assert_eq!(answer.status, status, "{protocol:?}, {size} bytes");
+        }
+    }
+    let mut raw = Raw::open(by_default.addr()).await;
+    let target = "x".repeat(40 * 1024);
+    // It may hang up before it has read all of that.
+    let _cut = raw
+        .write(format!("GET /{target} HTTP/1.1\r\nhost: a\r\n\r\n"))
+        .await;
+    let answer = raw.read_until("\r\n\r\n").await;
+    assert!(
+        answer.starts_with("HTTP/1.1 431") || answer.starts_with("HTTP/1.1 414"),
+        "a long target: {answer}"
+    );
+}
+
+async fn a_large_body_is_413(abi: Abi) {
+    let server = pounce()
+        .guest(abi, "echo")
+        .flag("--max-request-body", "1KiB")
+        .start()
+        .await;
+    let whole = pounce()
+        .guest(abi, "relay")
+        .flag("--max-request-body", "1KiB")
+        .start()
+        .await;
+    for protocol in PROTOCOLS {
+        let fits =
+            client::fetch(server.addr(), protocol, client::post("/", vec![b'x'; 1024])).await;
+        assert_eq!(
+            (fits.status.as_u16(), fits.text().len()),
+            (200, 1024),
+            "{protocol:?}"
+        );
+        let announced =
+            client::fetch(server.addr(), protocol, client::post("/", vec![b'x'; 1025])).await;
+        assert_eq!(announced.status, 413, "{protocol:?}");
+
+        // Without a length nobody knows before the limit is reached. A guest that has answered by then is cut off …
+        let answer = send_streamed(&server, protocol, 64).await;
+        assert!(
+            answer.status == 413 || answer.error.is_some(),
+            "{protocol:?}: {answer:?}"
+        );
+        assert!(
+            answer.body.len() <= 1024,
+            "{protocol:?}: {} bytes came back",
+            answer.body.len()
+        );
+        // … and one that reads first is overruled, whatever it makes of the broken body.
+        let answer = send_streamed(&whole, protocol, 64).await;
+        assert_eq!(answer.status, 413, "{protocol:?}: {answer:?}");
+    }
+}
+
+/// Sends `parts` KiB without announcing a length.
+async fn send_streamed(server: &Pounce, protocol: Protocol, parts: usize) -> Answer {
+    let (sender, body) = streamed();
+    tokio::spawn(async move {
+        // Ends when the server stops reading.
+        for _ in 0..parts {
+            if sender
+                .send(Ok(Frame::data(Bytes::from(vec![b' '; 1024]))))
+                .await
+                .is_err()
+            {
+                break;
+            }
+        }
+    });
+    client::fetch(
+        server.addr(),
+        protocol,
+        client::request(Method::POST, "/", body),
+    )
+    .await
+}

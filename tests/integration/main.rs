@@ -1,0 +1,44 @@
+//! One test binary: everything a user, a client or an operator can see, against the real `pounce`.
+//!
+//! Tests start the built binary on port 0 (`support::pounce`), talk to it as a client (`support::client`) and read
+//! its spans as a collector would (`support::collector`). Guests come from `make guests`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "tests fail by panicking, and the long ones report what they measured"
+)]
+
+/// The real binary, the fake collector and origin, HTTP clients, span comparison.
+mod support;
+
+/// A component answers HTTP: both ABIs, both protocols, streaming, trailers, HEAD, 100-continue.
+mod serve;
+
+/// The layers, file sizes, and that every guest is tested.
+mod architecture;
+/// A real backend gives back what was sent.
+mod backend;
+/// Stopping: signals, the grace period, the last batch.
+mod drain;
+/// From a finished span to the endpoint: batches, settings, failures, the console.
+mod export;
+/// What a client gets when a guest fails, and what the span says.
+mod failures;
+/// Components from JavaScript and Python.
+mod foreign;
+/// Requests that share an instance keep to themselves.
+mod isolation;
+/// Clients that go away.
+mod left;
+/// Sizes, counts, times and memory: what a client gets beyond each limit.
+mod limits;
+/// What a guest may call, and the trace that goes with it.
+mod outbound;
+/// What is refused before anything is served, with a message that says what to do.
+mod refusals;
+/// Full load for a while: memory and numbers hold.
+mod soak;
+/// What guests write to stdout and stderr.
+mod stdio;
+/// The server span: names, parents, attributes of each profile, sampling, resource, the guest's own attributes.
+mod tracing;

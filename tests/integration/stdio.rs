@@ -1,0 +1,147 @@
+//! What guests write to stdout and stderr: into our log, by the line, with the trace it belongs to, and bounded.
+
+use crate::support::client;
+use crate::support::{Abi, Collector, for_both_abis, pounce};
+use serde_json::Value;
+
+for_both_abis!(
+    lines_of_a_guest_are_log_lines,
+    a_long_line_is_cut,
+    a_flood_is_limited_and_counted
+);
+
+/// The log lines of guests, as JSON.
+fn guest_lines(stderr: &str) -> Vec<Value> {
+    let lines = stderr.lines().map(|line| {
+        let value = serde_json::from_str::<Value>(line);
+        value.unwrap_or_else(|error| {
+            panic!("log lines are JSON when stderr is no terminal: {error}: {line}")
+        })
+    });
+    lines
+        .filter(|line| find(line, "stream").is_some())
+        .collect()
+}
+
+/// The text under `key`, wherever in the line it is.
+fn find<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
+    let map = value.as_object()?;
+    map.get(key)
+        .and_then(Value::as_str)
+        .or_else(|| map.values().find_map(|value| find(value, key)))
+}
+
+async fn lines_of_a_guest_are_log_lines(abi: Abi) {
+    let collector = Collector::start().await;
+    let server = pounce()
+        .guest(abi, "stdio")
+        .flag("--isolation", "request")
+        .traced(&collector)
+        .start()
+        .await;
+    assert_eq!(
+        client::fetch_path(server.addr(), "/").await.text(),
+        "written\n"
+    );
+    let span = collector.span().await;
+    let exit = server.stop().await;
+    exit.expect(0, &[]);
+    assert_eq!(exit.stdout.lines().count(), 1, "stdout is ours: {exit}");
+    let lines = guest_lines(&exit.stderr);
+    for stream in ["stdout", "stderr"] {
+        let of_stream: Vec<_> = lines
+            .iter()
+            .filter(|line| find(line, "stream") == Some(stream))
+            .collect();
+        let texts: Vec<_> = of_stream
+            .iter()
+            .filter_map(|line| find(line, "message"))
+            .collect();
+        assert_eq!(texts.first(), Some(&"a line"), "{stream}: {texts:?}");
+        assert_eq!(
+            texts.last(),
+            Some(&"a line without an end"),
+            "{stream}: {texts:?}"
+        );
+        assert!(
+            texts.iter().any(|text| text.starts_with("no UTF-8: ")),
+            "{stream}: {texts:?}"
+        );
+        for line in of_stream {
+            assert_eq!(
+                find(line, "trace_id"),
+                Some(span.trace_id.as_str()),
+                "{line}"
+            );
+            assert_eq!(find(line, "span_id"), Some(span.span_id.as_str()), "{line}");
+            assert_eq!(
+                find(line, "component"),
+                Some(abi.stem("stdio").as_str()),
+                "{line}"
+            );
+        }
+    }
+    assert!(
+        !exit.stderr.contains('\u{1b}'),
+        "a guest could move the cursor of whoever reads the log"
+    );
+}
+
+async fn a_long_line_is_cut(abi: Abi) {
+    let server = pounce().guest(abi, "stdio").start().await;
+    let answer = client::fetch_path(server.addr(), "/?lines=1&length=1000000&only=stderr").await;
+    assert_eq!(answer.text(), "written\n");
+    let exit = server.stop().await;
+    let lines = guest_lines(&exit.stderr);
+    assert!(find(&lines[0], "message").is_some_and(|text| text.starts_with("line 1 xxx")));
+    let longest = exit.stderr.lines().map(str::len).max();
+    assert!(longest < Some(32 * 1024), "{longest:?} bytes in a line");
+    // Cut off or cut in pieces: the megabyte is not multiplied.
+    assert!(
+        exit.stderr.len() < 2_000_000,
+        "{} bytes of log",
+        exit.stderr.len()
+    );
+}
+
+/// A guest that writes without end keeps neither itself nor others from being served.
+async fn a_flood_is_limited_and_counted(abi: Abi) {
+    const LINES: usize = 50_000;
+    let server = pounce()
+        .guest(abi, "stdio")
+        .flag("--request-timeout", "none")
+        .start()
+        .await;
+    let answer = client::fetch_path(server.addr(), &format!("/?lines={LINES}&only=stderr")).await;
+    assert_eq!(answer.text(), "written\n");
+    let exit = server.stop().await;
+    exit.expect(0, &["drop"]);
+    let logged = guest_lines(&exit.stderr).len();
+    assert!(logged >= 10 && logged < LINES, "{logged} lines");
+    let total = exit
+        .stderr
+        .lines()
+        .rfind(|line| line.contains("dropped") && line.contains("output"))
+        .expect("a total");
+    let digits: Vec<usize> = total
+        .split(|c: char| !c.is_ascii_digit())
+        .filter_map(|n| n.parse().ok())
+        .collect();
+    assert!(
+        digits.contains(&(LINES - logged)),
+        "{} lines are missing and not counted: {total}",
+        LINES - logged
+    );
+}
+
+#[tokio::test]
+async fn a_log_for_people_is_text() {
+    let mut server = pounce()
+        .guest(Abi::P2, "stdio")
+        .flag("--log-format", "text")
+        .start()
+        .await;
+    client::fetch_path(server.addr(), "/?lines=1&only=stdout").await;
+    let line = server.logged(&["line 1"]).await;
+    assert!(!line.starts_with('{') && line.contains("stdout"), "{line}");
+}

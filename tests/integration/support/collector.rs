@@ -1,0 +1,256 @@
+//! An OTLP/HTTP receiver with scripted replies. It decodes with `opentelemetry-proto`, not with our own encoder's
+//! tables, and keeps the spans of exports that it accepted.
+
+use super::server::{Arrived, Identity, Serving, serve};
+use super::span::{Span, read};
+use super::{PATIENCE, within};
+use bytes::Bytes;
+use http::{HeaderMap, Response, StatusCode, header};
+use http_body_util::Full;
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
+use prost::Message;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How the collector answers an export.
+#[derive(Clone, Debug)]
+pub(crate) enum Reply {
+    /// Takes all spans.
+    Accept,
+    /// Takes all spans, after a while.
+    AcceptAfter(Duration),
+    /// Says that it left out this many, and why.
+    Partial(i64, &'static str),
+    /// Refuses with a status.
+    Refuse(u16),
+    /// Refuses with a status and `Retry-After` in seconds.
+    RetryAfter(u16, u64),
+    /// 200 with a body that is no OTLP.
+    Garbage,
+    /// Closes the connection without an answer.
+    HangUp,
+    /// Never answers.
+    Silence,
+}
+
+/// One request for export, refused ones too.
+#[derive(Clone, Debug)]
+pub(crate) struct Export {
+    /// Path and query.
+    pub(crate) target: String,
+    /// Headers.
+    pub(crate) headers: HeaderMap,
+    /// Its spans; none where they are only counted.
+    pub(crate) spans: Vec<Span>,
+    /// Whether the reply took them.
+    pub(crate) accepted: bool,
+}
+
+/// The receiver.
+pub(crate) struct Collector {
+    addr: SocketAddr,
+    script: Arc<Mutex<Script>>,
+    exports: watch::Receiver<Vec<Export>>,
+    _serving: Serving,
+}
+
+struct Script {
+    next: VecDeque<Reply>,
+    then: Reply,
+}
+
+impl Collector {
+    /// Starts one that accepts everything.
+    pub(crate) async fn start() -> Self {
+        Self::with(None).await
+    }
+
+    /// The same, in TLS if there is an identity.
+    pub(crate) async fn with(identity: Option<&Identity>) -> Self {
+        let script = Arc::new(Mutex::new(Script {
+            next: VecDeque::new(),
+            then: Reply::Accept,
+        }));
+        let (sender, exports) = watch::channel(Vec::new());
+        let sender = Arc::new(sender);
+        let replies = script.clone();
+        let answer = move |arrived: Arrived| {
+            let reply = {
+                let mut script = replies.lock().expect("not poisoned");
+                script
+                    .next
+                    .pop_front()
+                    .unwrap_or_else(|| script.then.clone())
+            };
+            answer(arrived, reply, sender.clone())
+        };
+        let (addr, serving) = serve(identity, answer).await;
+        Collector {
+            addr,
+            script,
+            exports,
+            _serving: serving,
+        }
+    }
+
+    /// Where it listens.
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// What to give as `OTEL_EXPORTER_OTLP_ENDPOINT`.
+    pub(crate) fn endpoint(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    /// Replies to the next exports, in order.
+    pub(crate) fn script(&self, replies: impl IntoIterator<Item = Reply>) {
+        self.script
+            .lock()
+            .expect("not poisoned")
+            .next
+            .extend(replies);
+    }
+
+    /// Replies thus to every export that the script does not cover.
+    pub(crate) fn always(&self, reply: Reply) {
+        self.script.lock().expect("not poisoned").then = reply;
+    }
+
+    /// All exports so far.
+    pub(crate) fn exports(&self) -> Vec<Export> {
+        self.exports.borrow().clone()
+    }
+
+    /// The accepted spans so far.
+    pub(crate) fn received(&self) -> Vec<Span> {
+        accepted(&self.exports.borrow())
+    }
+
+    /// Waits until `n` exports have arrived.
+    pub(crate) async fn exports_of(&self, n: usize) -> Vec<Export> {
+        let mut exports = self.exports.clone();
+        let wait = exports.wait_for(|exports| exports.len() >= n);
+        within(&format!("waiting for {n} exports"), wait)
+            .await
+            .expect("the receiver runs")
+            .clone()
+    }
+
+    /// Waits until `n` spans have been accepted, and fails on more: a span that comes twice is a lie too.
+    pub(crate) async fn spans(&self, n: usize) -> Vec<Span> {
+        let mut exports = self.exports.clone();
+        let wait = exports.wait_for(|exports| accepted(exports).len() >= n);
+        let in_time = tokio::time::timeout(PATIENCE, wait).await.is_ok();
+        let spans = self.received();
+        let names: Vec<_> = spans.iter().map(|span| &span.name).collect();
+        assert!(
+            in_time && spans.len() == n,
+            "{} spans came and not {n}: {names:?}",
+            spans.len()
+        );
+        spans
+    }
+
+    /// Waits for the one span of the one request that was made.
+    pub(crate) async fn span(&self) -> Span {
+        self.spans(1).await.remove(0)
+    }
+
+    /// Waits for a span that `wanted` picks.
+    pub(crate) async fn span_where(&self, what: &str, wanted: impl Fn(&Span) -> bool) -> Span {
+        let mut exports = self.exports.clone();
+        let pick = |exports: &Vec<Export>| accepted(exports).into_iter().find(|span| wanted(span));
+        let found = match tokio::time::timeout(
+            PATIENCE,
+            exports.wait_for(|exports| pick(exports).is_some()),
+        )
+        .await
+        {
+            Ok(exports) => pick(&exports.expect("the receiver runs")),
+            Err(_) => None,
+        };
+        found.unwrap_or_else(|| {
+            let names: Vec<_> = self.received().into_iter().map(|span| span.name).collect();
+            panic!("no span {what} among {names:?}")
+        })
+    }
+}
+
+fn accepted(exports: &[Export]) -> Vec<Span> {
+    let accepted = exports.iter().filter(|export| export.accepted);
+    let mut spans: Vec<_> = accepted.flat_map(|export| export.spans.clone()).collect();
+    // The order of arrival says nothing: spans come from several buffers.
+    spans.sort_by_key(|span| span.start);
+    spans
+}
+
+async fn answer(
+    arrived: Arrived,
+    reply: Reply,
+    exports: Arc<watch::Sender<Vec<Export>>>,
+) -> Option<Response<Full<Bytes>>> {
+    let request = match ExportTraceServiceRequest::decode(arrived.body.clone()) {
+        Ok(request)
+            if arrived.target.ends_with("/v1/traces")
+                && arrived.values("content-type") == ["application/x-protobuf"] =>
+        {
+            request
+        }
+        // A real collector would refuse these as well; the span that never comes fails the test.
+        _ => return Some(with_status(StatusCode::BAD_REQUEST)),
+    };
+    if let Reply::AcceptAfter(delay) = reply {
+        tokio::time::sleep(delay).await;
+    }
+    let accepted = matches!(
+        reply,
+        Reply::Accept | Reply::AcceptAfter(_) | Reply::Partial(..) | Reply::Garbage
+    );
+    let export = Export {
+        target: arrived.target,
+        headers: arrived.headers,
+        spans: read(request),
+        accepted,
+    };
+    exports.send_modify(|exports| exports.push(export));
+    let partial = match reply {
+        Reply::Accept | Reply::AcceptAfter(_) => None,
+        Reply::Partial(rejected_spans, message) => Some(ExportTracePartialSuccess {
+            rejected_spans,
+            error_message: message.into(),
+        }),
+        Reply::Refuse(status) => return Some(with_status(status.try_into().expect("a status"))),
+        Reply::RetryAfter(status, seconds) => {
+            let mut response = with_status(status.try_into().expect("a status"));
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, seconds.into());
+            return Some(response);
+        }
+        Reply::Garbage => return Some(Response::new(Full::from("<html>It works!</html>"))),
+        Reply::HangUp => return None,
+        Reply::Silence => std::future::pending().await,
+    };
+    let body = ExportTraceServiceResponse {
+        partial_success: partial,
+    }
+    .encode_to_vec();
+    let mut response = Response::new(Full::from(body));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        header::HeaderValue::from_static("application/x-protobuf"),
+    );
+    Some(response)
+}
+
+fn with_status(status: StatusCode) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = status;
+    response
+}

@@ -1,0 +1,62 @@
+//! What the tests are written with. Nothing here knows what a test expects.
+
+/// Attributes as tests read them, and exact comparison.
+pub(crate) mod attributes;
+/// HTTP/1.1, h2c and raw TCP clients.
+pub(crate) mod client;
+/// An OTLP/HTTP receiver with scripted replies.
+pub(crate) mod collector;
+/// How the server ended.
+pub(crate) mod exit;
+/// Where guests are, or how to build them.
+pub(crate) mod guest;
+/// A scripted HTTP server that guests call.
+pub(crate) mod origin;
+/// The real binary behind a builder.
+pub(crate) mod pounce;
+/// A small HTTP server in the test's own process.
+pub(crate) mod server;
+/// Spans as tests read them.
+pub(crate) mod span;
+
+pub(crate) use client::Protocol;
+pub(crate) use collector::Collector;
+pub(crate) use guest::Abi;
+pub(crate) use pounce::pounce;
+
+use std::future::Future;
+use std::time::Duration;
+
+/// Long enough that only a hang reaches it, on two loaded cores and a debug build.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Awaits `future`; a hang fails the test and says in what.
+pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, future).await {
+        Ok(value) => value,
+        Err(_) => panic!("{what}: nothing happened in {PATIENCE:?}"),
+    }
+}
+
+/// Waits until `condition` holds, looking again every 20 ms: for what announces itself in no other way.
+pub(crate) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let wait = async {
+        while !condition().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    within(what, wait).await;
+}
+
+/// Runs `async fn name(Abi)` as the tests `name::wasi_0_2` and `name::wasi_0_3`.
+macro_rules! for_both_abis {
+    ($($name:ident),* $(,)?) => { $(
+        mod $name {
+            #[tokio::test]
+            async fn wasi_0_2() { super::$name($crate::support::Abi::P2).await }
+            #[tokio::test]
+            async fn wasi_0_3() { super::$name($crate::support::Abi::P3).await }
+        }
+    )* };
+}
+pub(crate) use for_both_abis;

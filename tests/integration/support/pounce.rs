@@ -1,0 +1,335 @@
+//! The real binary behind a builder: starts it on port 0, waits until it is ready, reads what it prints, signals it,
+//! and kills it when the test is over.
+
+use super::exit::Exit;
+use super::guest::{Abi, fixture};
+use super::{Collector, PATIENCE, within};
+use std::ffi::OsString;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// `pounce serve`, nothing inherited from the environment of the test run that it could read as a setting.
+pub(crate) fn pounce() -> Builder {
+    Builder {
+        component: None,
+        listen: true,
+        args: Vec::new(),
+        env: Vec::new(),
+        patience: PATIENCE,
+    }
+}
+
+/// What will be started.
+pub(crate) struct Builder {
+    component: Option<PathBuf>,
+    listen: bool,
+    args: Vec<OsString>,
+    env: Vec<(String, String)>,
+    patience: Duration,
+}
+
+impl Builder {
+    /// Serves this file.
+    pub(crate) fn component(mut self, path: impl AsRef<Path>) -> Self {
+        self.component = Some(path.as_ref().to_owned());
+        self
+    }
+
+    /// Serves a guest of `guests/`.
+    pub(crate) fn guest(self, abi: Abi, name: &str) -> Self {
+        self.component(abi.guest(name))
+    }
+
+    /// Serves a component of `tests/fixtures/`.
+    pub(crate) fn fixture(self, name: &str) -> Self {
+        self.component(fixture(name))
+    }
+
+    /// Adds `--name value`.
+    pub(crate) fn flag(mut self, name: &str, value: impl ToString) -> Self {
+        assert!(name.starts_with("--"), "a flag: {name}");
+        self.args.push(name.into());
+        self.args.push(value.to_string().into());
+        self
+    }
+
+    /// Adds one argument as it is.
+    pub(crate) fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Sets a variable of its environment.
+    pub(crate) fn env(mut self, name: &str, value: impl ToString) -> Self {
+        self.env.push((name.into(), value.to_string()));
+        self
+    }
+
+    /// Waits this long for the ready line.
+    pub(crate) fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Leaves `--listen` to the test.
+    pub(crate) fn without_listen(mut self) -> Self {
+        self.listen = false;
+        self
+    }
+
+    /// Sends spans to `collector`, soon rather than in batches of five seconds.
+    pub(crate) fn traced(self, collector: &Collector) -> Self {
+        self.env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint())
+            .env("OTEL_BSP_SCHEDULE_DELAY", 50)
+    }
+
+    fn spawn(self) -> Process {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pounce"));
+        command
+            .arg("serve")
+            .args(self.component)
+            .args(self.args)
+            .env_clear();
+        for name in ["PATH", "HOME", "TMPDIR"] {
+            command.envs(std::env::var_os(name).map(|value| (name, value)));
+        }
+        if self.listen {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
+        command
+            .envs(self.env)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the built binary starts");
+        let stdout = Text::read(child.stdout.take().expect("piped"));
+        let stderr = Text::read(child.stderr.take().expect("piped"));
+        Process {
+            child,
+            stdout,
+            stderr,
+            exited: false,
+        }
+    }
+
+    /// Starts it and waits until it listens.
+    pub(crate) async fn start(self) -> Pounce {
+        let patience = self.patience;
+        let mut process = self.spawn();
+        let ready = |text: &Text| text.closed || text.whole.contains('\n');
+        let wait = tokio::time::timeout(patience, process.stdout.wait_for(ready)).await;
+        assert!(wait.is_ok(), "no ready line in {patience:?}");
+        drop(wait);
+        let line = process
+            .stdout
+            .borrow()
+            .whole
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        let Some(addr) = line
+            .strip_prefix("listening on http://")
+            .and_then(|addr| addr.parse().ok())
+        else {
+            let exit = process.exit().await;
+            panic!("no ready line but {line:?}\n{exit}");
+        };
+        Pounce { process, addr }
+    }
+
+    /// Runs it to its end: for what it refuses.
+    pub(crate) async fn run(self) -> Exit {
+        self.spawn().exit().await
+    }
+}
+
+/// A running server; killed when dropped.
+pub(crate) struct Pounce {
+    process: Process,
+    addr: SocketAddr,
+}
+
+impl Pounce {
+    /// Where it listens.
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Asks it to drain, as a supervisor would.
+    pub(crate) fn term(&self) {
+        self.process.signal(rustix::process::Signal::TERM);
+    }
+
+    /// Asks it to drain, as Ctrl-C would.
+    pub(crate) fn int(&self) {
+        self.process.signal(rustix::process::Signal::INT);
+    }
+
+    /// Waits until it has exited by itself.
+    pub(crate) async fn wait(mut self) -> Exit {
+        self.process.exit().await
+    }
+
+    /// Drains it and returns what it said.
+    pub(crate) async fn stop(self) -> Exit {
+        self.term();
+        self.wait().await
+    }
+
+    /// What it has written to stdout so far.
+    pub(crate) fn stdout(&self) -> String {
+        self.process.stdout.borrow().whole.clone()
+    }
+
+    /// Waits for a line on stderr that contains all of `parts`.
+    pub(crate) async fn logged(&mut self, parts: &[&str]) -> String {
+        let find = |text: &Text| {
+            text.whole
+                .lines()
+                .find(|line| parts.iter().all(|part| line.contains(part)))
+                .map(str::to_owned)
+        };
+        let wait = self
+            .process
+            .stderr
+            .wait_for(|text| text.closed || find(text).is_some());
+        let found = match tokio::time::timeout(PATIENCE, wait).await {
+            Ok(text) => find(&text.expect("reader thread")),
+            Err(_) => None,
+        };
+        found.unwrap_or_else(|| panic!("no line with {parts:?} on stderr"))
+    }
+
+    /// Resident memory in bytes.
+    pub(crate) fn resident(&self) -> u64 {
+        let status = self.proc("status");
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmRSS:"))
+            .expect("a VmRSS line");
+        let kib = line
+            .split_whitespace()
+            .nth(1)
+            .and_then(|n| n.parse::<u64>().ok())
+            .expect("a number of KiB");
+        kib * 1024
+    }
+
+    /// Processor time that it has used.
+    pub(crate) fn processor_time(&self) -> Duration {
+        let stat = self.proc("stat");
+        let fields = stat
+            .rsplit(')')
+            .next()
+            .expect("the name in parentheses")
+            .split_whitespace();
+        let ticks: u64 = fields
+            .skip(11)
+            .take(2)
+            .map(|ticks| ticks.parse::<u64>().expect("a number"))
+            .sum();
+        // The kernel reports in hundredths whatever its own tick is.
+        Duration::from_millis(ticks * 10)
+    }
+
+    /// Names of its threads.
+    pub(crate) fn threads(&self) -> Vec<String> {
+        let tasks =
+            std::fs::read_dir(format!("/proc/{}/task", self.process.child.id())).expect("it runs");
+        // A thread may end between the listing and the read.
+        let name = |task: std::io::Result<std::fs::DirEntry>| {
+            std::fs::read_to_string(task.ok()?.path().join("comm")).ok()
+        };
+        tasks
+            .filter_map(name)
+            .map(|name| name.trim_end().to_owned())
+            .collect()
+    }
+
+    /// Whether it still runs.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        self.process.child.try_wait().expect("our child").is_none()
+    }
+
+    fn proc(&self, file: &str) -> String {
+        std::fs::read_to_string(format!("/proc/{}/{file}", self.process.child.id()))
+            .expect("it runs")
+    }
+}
+
+/// The child with what it prints.
+struct Process {
+    child: Child,
+    stdout: watch::Receiver<Text>,
+    stderr: watch::Receiver<Text>,
+    exited: bool,
+}
+
+impl Process {
+    fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).expect("it runs");
+    }
+
+    async fn exit(&mut self) -> Exit {
+        // Both pipes close when the process ends, so that nothing has to poll for it.
+        for pipe in [&mut self.stdout, &mut self.stderr] {
+            within(
+                "waiting for pounce to exit",
+                pipe.wait_for(|text| text.closed),
+            )
+            .await
+            .expect("reader thread");
+        }
+        let code = self.child.wait().expect("our child").code();
+        self.exited = true;
+        Exit {
+            code,
+            stdout: self.stdout.borrow().whole.clone(),
+            stderr: self.stderr.borrow().whole.clone(),
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if !self.exited {
+            self.child
+                .kill()
+                .and_then(|()| self.child.wait())
+                .expect("our child");
+        }
+        if std::thread::panicking() {
+            println!("--- stderr of pounce\n{}---", self.stderr.borrow().whole);
+        }
+    }
+}
+
+/// What a pipe has given so far.
+#[derive(Default)]
+struct Text {
+    whole: String,
+    closed: bool,
+}
+
+impl Text {
+    /// Reads `pipe` on a thread, so that the child never blocks on us.
+    fn read(pipe: impl Read + Send + 'static) -> watch::Receiver<Text> {
+        let (sender, receiver) = watch::channel(Text::default());
+        std::thread::spawn(move || {
+            let mut pipe = BufReader::new(pipe);
+            let mut line = Vec::new();
+            while pipe.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
+                sender.send_modify(|text| text.whole.push_str(&String::from_utf8_lossy(&line)));
+                line.clear();
+            }
+            sender.send_modify(|text| text.closed = true);
+        });
+        receiver
+    }
+}
