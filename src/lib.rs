@@ -66,3 +66,5 @@ mod telemetry;
 pub use app::{App, Outcome, StartError};
 pub use cli::run;
 pub use config::Config;
+#[doc(hidden)]
+pub use telemetry::bench;

@@ -87,7 +87,7 @@ impl fmt::Display for Totals {
             export_failed,
             shutdown,
         } = self.dropped;
-        write!(f, "{} spans ended, {} exported", self.ended, self.exported)?;
+        write!(f, "{} ended, {} exported", self.ended, self.exported)?;
         for (count, what) in [
             (self.rejected, "rejected by the endpoint"),
             (queue_full, "dropped because the queue was full"),

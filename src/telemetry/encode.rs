@@ -104,6 +104,38 @@ impl<'a> SpanWriter<'a> {
         attribute(self.out, 9, key, value);
     }
 
+    /// A text attribute with a constant key. Inlined, so that all but the text is written as constants: most of a
+    /// span is this.
+    #[inline(always)]
+    pub(super) fn text(&mut self, key: &'static str, text: &str) {
+        let len = key.len() + text.len() + 6;
+        if len >= 0x80 {
+            return self.attribute(key, Borrowed::Text(text));
+        }
+        self.key(key, len);
+        let lens = [text.len() as u8 + 2, text.len() as u8];
+        self.out
+            .extend_from_slice(&[field(2, BYTES), lens[0], field(1, BYTES), lens[1]]);
+        self.out.extend_from_slice(text.as_bytes());
+    }
+
+    /// A number with a constant key.
+    #[inline(always)]
+    pub(super) fn int(&mut self, key: &'static str, int: u64) {
+        let value_len = 1 + varint_len(int);
+        self.key(key, key.len() + value_len + 4);
+        self.out
+            .extend_from_slice(&[field(2, BYTES), value_len as u8, field(3, VARINT)]);
+        varint(self.out, int);
+    }
+
+    #[inline(always)]
+    fn key(&mut self, key: &'static str, len: usize) {
+        self.out
+            .extend_from_slice(&[field(9, BYTES), len as u8, field(1, BYTES), key.len() as u8]);
+        self.out.extend_from_slice(key.as_bytes());
+    }
+
     /// An event.
     pub(super) fn event(
         &mut self,
@@ -275,15 +307,12 @@ fn count(out: &mut Vec<u8>, number: u8, value: u32) {
     }
 }
 
-#[inline]
-fn varint(out: &mut Vec<u8>, value: u64) {
-    if value < 0x80 {
-        out.push(value as u8); // nearly all lengths
-    } else {
-        let mut bytes = [0; 10];
-        let used = put_varint(&mut bytes, value);
-        out.extend_from_slice(&bytes[..used]);
+fn varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
     }
+    out.push(value as u8);
 }
 
 fn put_varint(bytes: &mut [u8; 10], mut value: u64) -> usize {

@@ -4,6 +4,8 @@
 //! records, [`encode`] writes the record as OTLP once, [`pipeline`] holds it, [`export`] sends it. Nothing of it blocks
 //! or fails a request; what is lost is counted in [`Totals`].
 
+#[doc(hidden)]
+pub mod bench;
 mod context;
 mod counters;
 mod encode;
@@ -14,6 +16,7 @@ pub(crate) mod logs;
 mod path_names;
 mod pipeline;
 pub(crate) mod propagation;
+mod recording;
 mod redact;
 mod request;
 mod resource;
@@ -32,6 +35,7 @@ pub(crate) use value::{Exception, Status, Value};
 use crate::config::{self, Semconv};
 use path_names::PathNames;
 use pipeline::Pipeline;
+use recording::Recording;
 use request::Request;
 use sampler::Sampler;
 use std::net::SocketAddr;
@@ -136,13 +140,9 @@ impl Telemetry {
         if !context.is_sampled() {
             return ServerSpan::unsampled(context);
         }
-        ServerSpan::start(
-            &running.shared,
-            context,
-            parent_id,
-            Request::new(peer, head),
-            route,
-        )
+        let request = Request::new(peer, head);
+        let recording = Recording::start(&running.shared, context, parent_id, request, route);
+        ServerSpan::recorded(recording)
     }
 
     /// What became of the spans so far; all zero when telemetry is off.

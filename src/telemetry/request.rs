@@ -2,7 +2,7 @@
 //!
 //! Nothing is copied at the start: URI and headers share the memory that the request was read into.
 
-use super::encode::{Borrowed, SpanWriter};
+use super::encode::SpanWriter;
 use super::limits::{Attributes, MAX_VALUE};
 use super::value::shortened;
 use super::{Peer, redact, semconv};
@@ -63,80 +63,68 @@ impl Request {
 
     /// Writes the attributes that are known from the start, without those that the guest has set itself.
     pub(super) fn write(&self, profile: Semconv, guest: &Attributes, span: &mut SpanWriter<'_>) {
-        let mut put = |key: &str, value: Borrowed<'_>| {
-            if guest.list.is_empty() || !guest.has(key) {
-                span.attribute(key, value);
-            }
-        };
-        let legacy = profile != Semconv::Http;
+        let mut put = Put { span, guest };
         let scheme = if self.peer.tls { "https" } else { "http" };
+        let default_port = if self.peer.tls { 443 } else { 80 };
         let method = self.method.as_str();
-
-        if self.method_is_known() {
-            put(semconv::HTTP_REQUEST_METHOD, Borrowed::Text(method));
-        } else {
-            put(
-                semconv::HTTP_REQUEST_METHOD,
-                Borrowed::Text(semconv::OTHER_METHOD),
-            );
-            put(semconv::HTTP_REQUEST_METHOD_ORIGINAL, text(method));
-        }
-        put(semconv::URL_PATH, text(self.uri.path()));
         let query = self.uri.query().map(redact::query);
-        if let Some(query) = &query {
-            put(semconv::URL_QUERY, text(query));
-        }
-        put(semconv::URL_SCHEME, Borrowed::Text(scheme));
         let authority = self.authority();
         let server = authority.and_then(split_authority);
-        let default_port = if self.peer.tls { 443 } else { 80 };
         let server_port = server.map(|(_, port)| port.unwrap_or(default_port));
+
+        if self.method_is_known() {
+            put.text(semconv::HTTP_REQUEST_METHOD, method);
+        } else {
+            put.text(semconv::HTTP_REQUEST_METHOD, semconv::OTHER_METHOD);
+            put.text(semconv::HTTP_REQUEST_METHOD_ORIGINAL, method);
+        }
+        put.text(semconv::URL_PATH, self.uri.path());
+        if let Some(query) = &query {
+            put.text(semconv::URL_QUERY, query);
+        }
+        put.text(semconv::URL_SCHEME, scheme);
         if let Some((host, _)) = server {
-            put(semconv::SERVER_ADDRESS, text(host));
+            put.text(semconv::SERVER_ADDRESS, host);
         }
         if let Some(port) = server_port {
-            put(semconv::SERVER_PORT, Borrowed::Int(port.into()));
+            put.int(semconv::SERVER_PORT, port.into());
         }
         if let Some(version) = protocol_version(self.version) {
-            put(semconv::NETWORK_PROTOCOL_VERSION, Borrowed::Text(version));
+            put.text(semconv::NETWORK_PROTOCOL_VERSION, version);
         }
         if let Some(remote) = self.peer.remote {
             let address = AddressText::new(remote.ip());
-            put(
-                semconv::NETWORK_PEER_ADDRESS,
-                Borrowed::Text(address.as_str()),
-            );
-            put(
-                semconv::NETWORK_PEER_PORT,
-                Borrowed::Int(remote.port().into()),
-            );
-            put(semconv::CLIENT_ADDRESS, Borrowed::Text(address.as_str()));
+            put.text(semconv::NETWORK_PEER_ADDRESS, address.as_str());
+            put.int(semconv::NETWORK_PEER_PORT, remote.port().into());
+            put.text(semconv::CLIENT_ADDRESS, address.as_str());
         }
         if let Some(agent) = &self.user_agent {
-            put(semconv::USER_AGENT_ORIGINAL, text(&header_text(agent)));
+            put.text(semconv::USER_AGENT_ORIGINAL, &header_text(agent));
         }
         if let Some(size) = self.body_size {
-            put(semconv::HTTP_REQUEST_BODY_SIZE, Borrowed::Int(size as i64));
+            put.int(semconv::HTTP_REQUEST_BODY_SIZE, size);
+        }
+        if profile == Semconv::Http {
+            return;
         }
 
-        if legacy {
-            put(semconv::HTTP_METHOD, text(method));
-            let target = match &query {
-                Some(Cow::Owned(redacted)) => Cow::Owned([self.uri.path(), "?", redacted].concat()),
-                _ => Cow::Borrowed(
-                    self.uri
-                        .path_and_query()
-                        .map_or(self.uri.path(), |both| both.as_str()),
-                ),
-            };
-            put(semconv::HTTP_TARGET, text(&target));
-            put(semconv::HTTP_SCHEME, Borrowed::Text(scheme));
-            if let Some(authority) = authority {
-                put(semconv::HTTP_HOST, text(authority));
+        put.text(semconv::HTTP_METHOD, method);
+        let path = self.uri.path();
+        match &query {
+            Some(Cow::Owned(redacted)) => {
+                put.text(semconv::HTTP_TARGET, &[path, "?", redacted].concat());
             }
-            if let Some(port) = server_port.or(self.peer.local.map(|local| local.port())) {
-                put(semconv::NET_HOST_PORT, Borrowed::Int(port.into()));
-            }
+            _ => put.text(
+                semconv::HTTP_TARGET,
+                self.uri.path_and_query().map_or(path, |p| p.as_str()),
+            ),
+        }
+        put.text(semconv::HTTP_SCHEME, scheme);
+        if let Some(authority) = authority {
+            put.text(semconv::HTTP_HOST, authority);
+        }
+        if let Some(port) = server_port.or(self.peer.local.map(|local| local.port())) {
+            put.int(semconv::NET_HOST_PORT, port.into());
         }
     }
 
@@ -151,9 +139,31 @@ impl Request {
     }
 }
 
-/// A text that a client may make long.
-fn text(text: &str) -> Borrowed<'_> {
-    Borrowed::Text(shortened(text, MAX_VALUE))
+/// Writes what the guest has not set itself; texts may be as long as a client makes them, and are cut.
+struct Put<'a, 'b> {
+    span: &'a mut SpanWriter<'b>,
+    guest: &'a Attributes,
+}
+
+impl Put<'_, '_> {
+    #[inline(always)]
+    fn text(&mut self, key: &'static str, text: &str) {
+        if self.is_free(key) {
+            self.span.text(key, shortened(text, MAX_VALUE));
+        }
+    }
+
+    #[inline(always)]
+    fn int(&mut self, key: &'static str, int: u64) {
+        if self.is_free(key) {
+            self.span.int(key, int);
+        }
+    }
+
+    #[inline(always)]
+    fn is_free(&self, key: &str) -> bool {
+        self.guest.list.is_empty() || !self.guest.has(key)
+    }
 }
 
 /// Splits `host[:port]`; the brackets of an IPv6 address are taken off. `None` when it is neither.
@@ -199,7 +209,10 @@ fn protocol_version(version: Version) -> Option<&'static str> {
 
 /// A header's text; bytes that are not UTF-8 are replaced, because OTLP strings must be.
 fn header_text(value: &HeaderValue) -> Cow<'_, str> {
-    String::from_utf8_lossy(value.as_bytes())
+    match value.to_str() {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(value.as_bytes()),
+    }
 }
 
 /// An IP address as text, without an allocation.
@@ -215,8 +228,32 @@ impl AddressText {
             len: 0,
         };
         // A dual-stack socket shows IPv4 peers as mapped IPv6 ones.
-        write!(text, "{}", address.to_canonical()).expect("the longest address has 45 bytes");
+        match address.to_canonical() {
+            // The formatter takes longer than the rest of the span's addresses and ports.
+            IpAddr::V4(address) => {
+                for (at, octet) in address.octets().into_iter().enumerate() {
+                    if at > 0 {
+                        text.digit(b'.');
+                    }
+                    if octet >= 100 {
+                        text.digit(b'0' + octet / 100);
+                    }
+                    if octet >= 10 {
+                        text.digit(b'0' + octet / 10 % 10);
+                    }
+                    text.digit(b'0' + octet % 10);
+                }
+            }
+            IpAddr::V6(address) => {
+                write!(text, "{address}").expect("the longest address has 45 bytes");
+            }
+        }
         text
+    }
+
+    fn digit(&mut self, digit: u8) {
+        self.text[self.len] = digit;
+        self.len += 1;
     }
 
     fn as_str(&self) -> &str {
@@ -265,6 +302,8 @@ mod tests {
     fn addresses_are_written_in_their_short_form() {
         for (given, text) in [
             ("127.0.0.1", "127.0.0.1"),
+            ("255.100.99.10", "255.100.99.10"),
+            ("0.9.109.200", "0.9.109.200"),
             ("::ffff:10.0.0.1", "10.0.0.1"),
             ("2001:db8::1", "2001:db8::1"),
         ] {

@@ -3,8 +3,9 @@
 //! Status code, sizes and everything under `pounce.` are what the host saw; what a guest says of them is left out.
 
 use super::encode::{Borrowed, SpanWriter};
+use super::recording::Late;
 use super::semconv;
-use super::server_span::{Late, Phases};
+use super::server_span::Phases;
 use super::value::Status;
 use crate::config::Semconv;
 use http::StatusCode;
@@ -69,35 +70,28 @@ pub(super) fn write(
         failure,
         phases,
     } = &late.response;
-    let legacy = profile != Semconv::Http;
     if let Some(route) = &late.route {
-        span.attribute(semconv::HTTP_ROUTE, Borrowed::Text(route));
+        span.text(semconv::HTTP_ROUTE, route);
     }
     if let Some(status) = status {
-        let (code, sent) = (
-            Borrowed::Int(status.as_u16().into()),
-            Borrowed::Int(body_bytes_sent as i64),
-        );
-        span.attribute(semconv::HTTP_RESPONSE_STATUS_CODE, code);
-        span.attribute(semconv::HTTP_RESPONSE_BODY_SIZE, sent);
-        if legacy {
-            span.attribute(semconv::HTTP_STATUS_CODE, code);
-            span.attribute(semconv::HTTP_RESPONSE_CONTENT_LENGTH, sent);
+        span.int(semconv::HTTP_RESPONSE_STATUS_CODE, status.as_u16().into());
+        span.int(semconv::HTTP_RESPONSE_BODY_SIZE, body_bytes_sent);
+        if profile != Semconv::Http {
+            span.int(semconv::HTTP_STATUS_CODE, status.as_u16().into());
+            span.int(semconv::HTTP_RESPONSE_CONTENT_LENGTH, body_bytes_sent);
         }
     }
     let mut guests_error = false;
     match (failure, status) {
-        (Some(failure), _) => {
-            span.attribute(semconv::ERROR_TYPE, Borrowed::Text(&failure.error_type))
-        }
+        (Some(failure), _) => span.text(semconv::ERROR_TYPE, &failure.error_type),
         // A type that the guest gives says more than the code.
         _ if late.attributes.has(semconv::ERROR_TYPE) => guests_error = true,
         (None, Some(status)) if status.is_server_error() => {
-            span.attribute(semconv::ERROR_TYPE, Borrowed::Text(status.as_str()));
+            span.text(semconv::ERROR_TYPE, status.as_str());
         }
         _ => {}
     }
-    span.attribute(semconv::POUNCE_COMPONENT, Borrowed::Text(component));
+    span.text(semconv::POUNCE_COMPONENT, component);
     write_phases(phases, span);
     for (key, value) in &late.attributes.list {
         if !is_hosts(key) || (guests_error && &**key == semconv::ERROR_TYPE) {

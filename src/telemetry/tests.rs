@@ -2,11 +2,14 @@
 
 use super::*;
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
+use opentelemetry_proto::tonic::trace::v1::{ScopeSpans, Span, status::StatusCode as Code};
+use prost::Message;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Duration;
 
 mod exporting;
+mod outcome;
 mod spans;
 
 /// Settings that record everything and have no exporter.
@@ -77,4 +80,67 @@ impl Write for Screen {
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
+}
+
+/// Telemetry whose spans stay in the buffers.
+fn recording(change: impl FnOnce(&mut config::Otel)) -> Telemetry {
+    let mut otel = settings();
+    change(&mut otel);
+    let pipeline = Arc::new(Pipeline::new(2048, 512));
+    Telemetry::new(&otel, "hello", pipeline, export::Exporter::none())
+}
+
+fn spans(telemetry: &Telemetry) -> Vec<Span> {
+    let pipeline = &telemetry.0.as_ref().unwrap().shared.pipeline;
+    let chunks = pipeline.drain(false);
+    let decode = |chunk: &pipeline::Chunk| ScopeSpans::decode(&*chunk.bytes).unwrap().spans;
+    chunks.iter().flat_map(decode).collect()
+}
+
+fn one(telemetry: &Telemetry) -> Span {
+    let spans = spans(telemetry);
+    assert_eq!(spans.len(), 1);
+    let span = spans.into_iter().next().unwrap();
+    let keys: std::collections::BTreeSet<_> = span.attributes.iter().map(|a| &a.key).collect();
+    assert_eq!(
+        keys.len(),
+        span.attributes.len(),
+        "keys differ: {:?}",
+        span.attributes
+    );
+    span
+}
+
+/// `key = value` of every attribute, sorted.
+fn lines(span: &Span) -> Vec<String> {
+    let show = |value: &any_value::Value| match value {
+        any_value::Value::StringValue(text) => text.clone(),
+        any_value::Value::IntValue(int) => int.to_string(),
+        any_value::Value::BoolValue(bool) => bool.to_string(),
+        any_value::Value::DoubleValue(double) => double.to_string(),
+        other => format!("{other:?}"),
+    };
+    let mut lines: Vec<_> = span
+        .attributes
+        .iter()
+        .map(|attribute| {
+            let value = attribute.value.as_ref().unwrap().value.as_ref().unwrap();
+            format!("{} = {}", attribute.key, show(value))
+        })
+        .collect();
+    lines.sort();
+    lines
+}
+
+fn attribute(span: &Span, key: &str) -> Option<String> {
+    let prefix = format!("{key} = ");
+    lines(span)
+        .iter()
+        .find_map(|line| Some(line.strip_prefix(&prefix)?.to_owned()))
+}
+
+fn status(span: &Span) -> (Code, &str) {
+    span.status
+        .as_ref()
+        .map_or((Code::Unset, ""), |status| (status.code(), &status.message))
 }

@@ -21,6 +21,9 @@ struct State {
     told: bool,
     last_failure_line: Option<Instant>,
     last_rejection_line: Option<Instant>,
+    last_overflow_line: Option<Instant>,
+    /// Spans known to have met full buffers.
+    overflowed: u64,
 }
 
 impl Health {
@@ -83,6 +86,21 @@ impl Health {
         }
     }
 
+    /// So far, `dropped` spans met full buffers. While the endpoint fails, that is no news.
+    pub(super) fn overflowed(&self, now: Instant, dropped: u64) {
+        let mut state = self.state();
+        let more = dropped - std::mem::replace(&mut state.overflowed, dropped);
+        if more > 0 && state.failing_since.is_none() && is_due(&mut state.last_overflow_line, now) {
+            let endpoint = &self.endpoint;
+            tracing::warn!(
+                endpoint,
+                dropped,
+                "spans come faster than the endpoint takes them, and {more} were dropped: raise \
+                 OTEL_BSP_MAX_QUEUE_SIZE, or record fewer (`otel.sample`)"
+            );
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -128,6 +146,24 @@ mod tests {
             "{recovery}"
         );
         assert_eq!(logged(|| health.arrived(at(71), 0, "")), "");
+    }
+
+    #[test]
+    fn full_buffers_are_told_once_a_minute_unless_the_endpoint_fails() {
+        let health = Health::new("http://c/".into());
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        assert_eq!(logged(|| health.overflowed(at(0), 0)), "");
+        let line = logged(|| health.overflowed(at(1), 5));
+        assert!(
+            line.contains("5 were dropped") && line.contains("MAX_QUEUE_SIZE"),
+            "{line}"
+        );
+        assert_eq!(logged(|| health.overflowed(at(60), 7)), "");
+        assert_eq!(logged(|| health.overflowed(at(62), 7)), "", "none since");
+        assert_eq!(logged(|| health.overflowed(at(63), 8)).lines().count(), 1);
+        logged(|| health.failed(at(200), "refused", 8));
+        assert_eq!(logged(|| health.overflowed(at(201), 9)), "");
     }
 
     #[test]

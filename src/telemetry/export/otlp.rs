@@ -80,6 +80,8 @@ pub(super) async fn run(settings: Settings, pipeline: &Arc<Pipeline>, mut stop: 
                     .batches(&pipeline.drain(false), batch.max_export_batch_size.max(1)),
             );
             flush_at = Instant::now() + delay;
+            let dropped = pipeline.totals().dropped.queue_full;
+            sender.health.overflowed(Instant::now().into_std(), dropped);
         }
         fill(&mut sending, &mut backlog, &sender, &stop);
         tokio::select! {

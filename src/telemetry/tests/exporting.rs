@@ -133,7 +133,7 @@ fn a_batch_arrives_with_resource_scope_and_headers() {
     serve(&telemetry, 3);
     let totals = balanced(telemetry.shutdown(in_seconds(10)));
     assert_eq!((totals.ended, totals.exported), (3, 3));
-    assert_eq!(totals.to_string(), "3 spans ended, 3 exported");
+    assert_eq!(totals.to_string(), "3 ended, 3 exported");
     let request = requests.try_recv().unwrap();
     assert_eq!(request.line, "POST /v1/traces HTTP/1.1");
     assert_eq!(request.headers["content-type"], "application/x-protobuf");
@@ -237,7 +237,7 @@ fn spans_that_the_endpoint_rejects_are_counted() {
     assert_eq!((totals.exported, totals.rejected), (3, 2));
     assert_eq!(
         totals.to_string(),
-        "5 spans ended, 3 exported, 2 rejected by the endpoint"
+        "5 ended, 3 exported, 2 rejected by the endpoint"
     );
 }
 

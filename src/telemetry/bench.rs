@@ -1,0 +1,85 @@
+//! What the benchmarks may touch; no part of the library's interface.
+
+use super::pipeline::Pipeline;
+use super::{Peer, Telemetry, export, propagation};
+use crate::config;
+use http::{HeaderMap, StatusCode, request::Parts};
+use std::sync::Arc;
+
+/// Spans of a server with one kind of telemetry.
+pub struct Spans {
+    telemetry: Telemetry,
+    pipeline: Option<Arc<Pipeline>>,
+    peer: Peer,
+}
+
+impl Spans {
+    /// Telemetry is off.
+    #[must_use]
+    pub fn off() -> Self {
+        Spans {
+            telemetry: Telemetry::off(),
+            pipeline: None,
+            peer: peer(),
+        }
+    }
+
+    /// Telemetry is on, and each request is recorded or none, in the profile that `semconv` names.
+    #[must_use]
+    pub fn on(sampled: bool, semconv: config::Semconv) -> Self {
+        let sampler = if sampled {
+            config::Sampler::AlwaysOn
+        } else {
+            config::Sampler::AlwaysOff
+        };
+        let otel = config::Otel {
+            sampler,
+            semconv,
+            ..config::Otel::default()
+        };
+        let pipeline = Arc::new(Pipeline::new(1 << 20, 512));
+        let telemetry = Telemetry::new(
+            &otel,
+            "hello",
+            Arc::clone(&pipeline),
+            export::Exporter::none(),
+        );
+        Spans {
+            telemetry,
+            pipeline: Some(pipeline),
+            peer: peer(),
+        }
+    }
+
+    /// One request from its head to the end of its response.
+    pub fn request(&self, head: &Parts) {
+        let span = self.telemetry.server_span(&self.peer, head, None);
+        span.response_head(StatusCode::OK);
+        span.end(42);
+    }
+
+    /// Takes the encoded spans; gives their bytes.
+    pub fn drain(&self) -> usize {
+        let chunks = self
+            .pipeline
+            .iter()
+            .flat_map(|pipeline| pipeline.drain(false));
+        chunks.map(|chunk| chunk.bytes.len()).sum()
+    }
+}
+
+fn peer() -> Peer {
+    let address = |port| std::net::SocketAddr::from(([127, 0, 0, 1], port));
+    Peer {
+        remote: Some(address(40_000)),
+        local: Some(address(8080)),
+        tls: false,
+    }
+}
+
+/// Reads the caller's context and writes it back.
+pub fn propagate(from: &HeaderMap, to: &mut HeaderMap) {
+    if let Some(context) = propagation::extract(from) {
+        propagation::inject(&context, to);
+    }
+}

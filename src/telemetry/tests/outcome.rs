@@ -1,0 +1,218 @@
+//! How a server span ends: its status, what a guest adds, and the limits.
+
+use super::*;
+use http::StatusCode;
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode as Code;
+
+#[test]
+fn the_outcome_decides_status_and_error_type() {
+    type Story = fn(&ServerSpan);
+    fn trap() -> Exception {
+        Exception {
+            kind: "Trap".into(),
+            message: "boom".into(),
+            ..Exception::default()
+        }
+    }
+    let stories: [(Story, u16, (Code, &str), Option<&str>); 11] = [
+        (|_| {}, 404, (Code::Ok, ""), None),
+        (|_| {}, 503, (Code::Error, ""), Some("503")),
+        (|_| {}, 700, (Code::Unset, ""), None),
+        (
+            |span| span.fail("timeout", None),
+            504,
+            (Code::Error, ""),
+            Some("timeout"),
+        ),
+        (
+            |span| span.fail("wasm_trap.unreachable", Some(trap())),
+            200,
+            (Code::Error, "boom"),
+            Some("wasm_trap.unreachable"),
+        ),
+        (
+            |span| {
+                span.fail("out_of_memory", None);
+                span.fail("client_disconnected", None);
+            },
+            500,
+            (Code::Error, ""),
+            Some("out_of_memory"),
+        ),
+        (
+            |span| span.set_status(Status::Error("mine".into())),
+            200,
+            (Code::Error, "mine"),
+            None,
+        ),
+        (
+            |span| {
+                span.set_status(Status::Error("mine".into()));
+                span.set_status(Status::Unset);
+                span.fail("timeout", Some(trap()));
+            },
+            500,
+            (Code::Error, "mine"),
+            Some("timeout"),
+        ),
+        (
+            |span| {
+                span.set_status(Status::Error("first".into()));
+                span.set_status(Status::Ok);
+                span.set_status(Status::Error("late".into()));
+            },
+            200,
+            (Code::Ok, ""),
+            None,
+        ),
+        (
+            |span| span.set_status(Status::Ok),
+            500,
+            (Code::Error, ""),
+            Some("500"),
+        ),
+        (
+            |span| span.set_attribute("error.type", Value::Text("mine".into())),
+            500,
+            (Code::Error, ""),
+            Some("mine"),
+        ),
+    ];
+    for (at, (story, code, expected, error_type)) in stories.into_iter().enumerate() {
+        let telemetry = recording(|_| {});
+        let span = telemetry.server_span(&peer(), &head("GET", "/", &[]), None);
+        span.response_head(StatusCode::from_u16(code).unwrap());
+        story(&span);
+        span.end(0);
+        let found = one(&telemetry);
+        assert_eq!(status(&found), expected, "story {at}");
+        assert_eq!(
+            attribute(&found, "error.type").as_deref(),
+            error_type,
+            "story {at}"
+        );
+        assert_eq!(
+            attribute(&found, "http.response.status_code"),
+            Some(code.to_string())
+        );
+    }
+}
+
+#[test]
+fn the_guest_adds_and_replaces_but_does_not_forge() {
+    let telemetry = recording(|_| {});
+    let span = telemetry.server_span(&peer(), &head("GET", "/", &[]), None);
+    for (key, value) in [
+        ("user.id", Value::Int(1)),
+        ("user.id", Value::Int(2)),
+        ("client.address", Value::Text("203.0.113.9".into())),
+        ("http.response.status_code", Value::Int(999)),
+        ("pounce.component", Value::Text("forged".into())),
+    ] {
+        span.set_attribute(key, value);
+    }
+    span.add_event("cache.miss", vec![("key".into(), Value::Text("k".into()))]);
+    span.phases(Phases {
+        reused: Some(true),
+        queue: Some(Duration::from_micros(1500)),
+        ..Phases::default()
+    });
+    span.phases(Phases {
+        memory_peak: Some(65536),
+        ..Phases::default()
+    });
+    span.response_head(StatusCode::OK);
+    span.fail(
+        "wasm_trap.unreachable",
+        Some(Exception {
+            kind: "wasm_trap.unreachable".into(),
+            message: "m".into(),
+            stacktrace: Some("0: f".into()),
+            attributes: vec![],
+        }),
+    );
+    span.end(0);
+    let found = one(&telemetry);
+    for (key, value) in [
+        ("user.id", "2"),
+        ("client.address", "203.0.113.9"),
+        ("network.peer.address", "10.0.0.1"),
+        ("http.response.status_code", "200"),
+        ("pounce.component", "hello"),
+        ("pounce.instance.reused", "true"),
+        ("pounce.queue.duration", "0.0015"),
+        ("pounce.guest.memory.peak", "65536"),
+    ] {
+        assert_eq!(attribute(&found, key).as_deref(), Some(value), "{key}");
+    }
+    assert_eq!(attribute(&found, "pounce.instantiate.duration"), None);
+    assert_eq!(found.dropped_attributes_count, 1, "the forged component");
+    assert_eq!(found.events.len(), 2);
+    assert_eq!(found.events[0].name, "cache.miss");
+    assert_eq!(found.events[1].name, "exception");
+    assert_eq!(
+        text_attributes(&found.events[1].attributes)["exception.stacktrace"],
+        "0: f"
+    );
+    for event in &found.events {
+        assert!(
+            (found.start_time_unix_nano..=found.end_time_unix_nano).contains(&event.time_unix_nano)
+        );
+    }
+}
+
+#[test]
+fn what_is_over_the_limits_is_counted_on_the_span_and_in_the_totals() {
+    let telemetry = recording(|_| {});
+    let span = telemetry.server_span(&peer(), &head("GET", "/", &[]), None);
+    for n in 0..200 {
+        span.set_attribute(&format!("k{n}"), Value::Text("v".repeat(9000)));
+        span.add_event("e", vec![]);
+    }
+    span.end(0);
+    span.set_attribute("late", Value::Bool(true));
+    span.end(0);
+    let found = one(&telemetry);
+    let own = found
+        .attributes
+        .iter()
+        .filter(|attribute| attribute.key.starts_with('k'))
+        .count() as u32;
+    assert!(own <= 64, "bytes of one span are bounded: {own}");
+    assert_eq!(own + found.dropped_attributes_count, 200);
+    assert!(text_attributes(&found.attributes)["k0"].len() == 4096);
+    assert_eq!(found.events.len() as u32 + found.dropped_events_count, 200);
+    let totals = telemetry.totals();
+    assert_eq!(
+        totals.attributes_dropped,
+        u64::from(found.dropped_attributes_count)
+    );
+    assert_eq!(totals.events_dropped, u64::from(found.dropped_events_count));
+    assert_eq!((totals.ended, totals.late_writes), (1, 1));
+}
+
+#[test]
+fn a_span_ends_once_and_an_abandoned_one_all_the_same() {
+    let telemetry = recording(|_| {});
+    let span = telemetry.server_span(&peer(), &head("GET", "/", &[]), None);
+    let guest = span.clone();
+    assert!(guest.is_recording());
+    span.end(1);
+    guest.end(2);
+    assert!(!guest.is_recording() && guest.is_on() && guest.context().is_some());
+    drop((span, guest));
+    assert_eq!(spans(&telemetry).len(), 1);
+    drop(telemetry.server_span(&peer(), &head("GET", "/", &[]), None));
+    let found = one(&telemetry);
+    assert_eq!(
+        attribute(&found, "error.type").as_deref(),
+        Some("abandoned")
+    );
+    assert_eq!(status(&found).0, Code::Error);
+}
+
+#[test]
+fn an_active_span_fits_into_a_kilobyte() {
+    assert!(recording::RECORD_SIZE <= 1024, "{}", recording::RECORD_SIZE);
+    assert!(size_of::<ServerSpan>() <= 56, "{}", size_of::<ServerSpan>());
+}
