@@ -3,10 +3,7 @@
 //! Budgets (DESIGN 5): 0.5 µs and no allocation beyond the record for a plain sampled request, 20 ns otherwise. Take
 //! the figures as ratios to `clock`, one reading of the clock, which a span cannot do without.
 
-#![allow(
-    missing_docs,
-    reason = "criterion's macros make undocumented functions"
-)]
+#![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use http::{HeaderMap, Request, request::Parts};
@@ -34,26 +31,10 @@ fn spans(criterion: &mut Criterion) {
     for (name, spans, head) in [
         ("off", Spans::off(), &plain),
         ("unsampled", Spans::on(false, Semconv::Compat), &plain),
-        (
-            "unsampled, with a parent",
-            Spans::on(false, Semconv::Compat),
-            &called,
-        ),
-        (
-            "http, 14 attributes",
-            Spans::on(true, Semconv::Http),
-            &plain,
-        ),
-        (
-            "compat, 21 attributes",
-            Spans::on(true, Semconv::Compat),
-            &plain,
-        ),
-        (
-            "compat, with a parent",
-            Spans::on(true, Semconv::Compat),
-            &called,
-        ),
+        ("unsampled, with a parent", Spans::on(false, Semconv::Compat), &called),
+        ("http, 14 attributes", Spans::on(true, Semconv::Http), &plain),
+        ("compat, 21 attributes", Spans::on(true, Semconv::Compat), &plain),
+        ("compat, with a parent", Spans::on(true, Semconv::Compat), &called),
     ] {
         let mut since_drain = 0;
         group.bench_function(name, |b| {
@@ -75,13 +56,8 @@ fn propagation(criterion: &mut Criterion) {
     let mut from = HeaderMap::new();
     from.insert("traceparent", PARENT.parse().expect("a valid header"));
     let mut to = HeaderMap::new();
-    criterion.bench_function("extract and inject", |b| {
-        b.iter(|| propagate(black_box(&from), &mut to))
-    });
-    from.insert(
-        "tracestate",
-        "a=1,b=2,vendor=x".parse().expect("a valid header"),
-    );
+    criterion.bench_function("extract and inject", |b| b.iter(|| propagate(black_box(&from), &mut to)));
+    from.insert("tracestate", "a=1,b=2,vendor=x".parse().expect("a valid header"));
     criterion.bench_function("extract and inject, with state", |b| {
         b.iter(|| propagate(black_box(&from), &mut to))
     });

@@ -17,38 +17,17 @@ impl Spans {
     /// Telemetry is off.
     #[must_use]
     pub fn off() -> Self {
-        Spans {
-            telemetry: Telemetry::off(),
-            pipeline: None,
-            peer: peer(),
-        }
+        Spans { telemetry: Telemetry::off(), pipeline: None, peer: peer() }
     }
 
     /// Telemetry is on, and each request is recorded or none, in the profile that `semconv` names.
     #[must_use]
     pub fn on(sampled: bool, semconv: config::Semconv) -> Self {
-        let sampler = if sampled {
-            config::Sampler::AlwaysOn
-        } else {
-            config::Sampler::AlwaysOff
-        };
-        let otel = config::Otel {
-            sampler,
-            semconv,
-            ..config::Otel::default()
-        };
+        let sampler = if sampled { config::Sampler::AlwaysOn } else { config::Sampler::AlwaysOff };
+        let otel = config::Otel { sampler, semconv, ..config::Otel::default() };
         let pipeline = Arc::new(Pipeline::new(1 << 20, 512));
-        let telemetry = Telemetry::new(
-            &otel,
-            "hello",
-            Arc::clone(&pipeline),
-            export::Exporter::none(),
-        );
-        Spans {
-            telemetry,
-            pipeline: Some(pipeline),
-            peer: peer(),
-        }
+        let telemetry = Telemetry::new(&otel, "hello", Arc::clone(&pipeline), export::Exporter::none());
+        Spans { telemetry, pipeline: Some(pipeline), peer: peer() }
     }
 
     /// One request from its head to the end of its response.
@@ -60,21 +39,14 @@ impl Spans {
 
     /// Takes the encoded spans; gives their bytes.
     pub fn drain(&self) -> usize {
-        let chunks = self
-            .pipeline
-            .iter()
-            .flat_map(|pipeline| pipeline.drain(false));
+        let chunks = self.pipeline.iter().flat_map(|pipeline| pipeline.drain(false));
         chunks.map(|chunk| chunk.bytes.len()).sum()
     }
 }
 
 fn peer() -> Peer {
     let address = |port| std::net::SocketAddr::from(([127, 0, 0, 1], port));
-    Peer {
-        remote: Some(address(40_000)),
-        local: Some(address(8080)),
-        tls: false,
-    }
+    Peer { remote: Some(address(40_000)), local: Some(address(8080)), tls: false }
 }
 
 /// Reads the caller's context and writes it back.

@@ -58,9 +58,7 @@ impl SpanContext {
     /// The `traceparent` header of this span, version 00.
     pub(crate) fn traceparent(&self) -> String {
         let bytes = self.traceparent_bytes();
-        std::str::from_utf8(&bytes)
-            .expect("hex digits and dashes are ASCII")
-            .to_owned()
+        std::str::from_utf8(&bytes).expect("hex digits and dashes are ASCII").to_owned()
     }
 
     pub(super) fn traceparent_bytes(&self) -> [u8; 55] {

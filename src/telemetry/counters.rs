@@ -82,12 +82,8 @@ impl Dropped {
 
 impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Dropped {
-            queue_full,
-            export_failed,
-            shutdown,
-        } = self.dropped;
-        write!(f, "{} ended, {} exported", self.ended, self.exported)?;
+        let Dropped { queue_full, export_failed, shutdown } = self.dropped;
+        write!(f, "{} spans ended, {} exported", self.ended, self.exported)?;
         for (count, what) in [
             (self.rejected, "rejected by the endpoint"),
             (queue_full, "dropped because the queue was full"),

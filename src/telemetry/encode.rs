@@ -84,9 +84,7 @@ impl<'a> SpanWriter<'a> {
         fixed64(out, 8, head.end_unix_nanos);
         let remote = if head.parent_is_remote { IS_REMOTE } else { 0 };
         out.extend_from_slice(&FLAGS);
-        out.extend_from_slice(
-            &(u32::from(head.context.flags) | HAS_IS_REMOTE | remote).to_le_bytes(),
-        );
+        out.extend_from_slice(&(u32::from(head.context.flags) | HAS_IS_REMOTE | remote).to_le_bytes());
         SpanWriter { out, start }
     }
 
@@ -94,9 +92,7 @@ impl<'a> SpanWriter<'a> {
     pub(super) fn name(&mut self, parts: [&str; 3]) {
         self.out.push(field(5, BYTES));
         varint(self.out, parts.iter().map(|part| part.len() as u64).sum());
-        parts
-            .iter()
-            .for_each(|part| self.out.extend_from_slice(part.as_bytes()));
+        parts.iter().for_each(|part| self.out.extend_from_slice(part.as_bytes()));
     }
 
     /// An attribute; the caller sees to it that keys differ.
@@ -114,8 +110,7 @@ impl<'a> SpanWriter<'a> {
         }
         self.key(key, len);
         let lens = [text.len() as u8 + 2, text.len() as u8];
-        self.out
-            .extend_from_slice(&[field(2, BYTES), lens[0], field(1, BYTES), lens[1]]);
+        self.out.extend_from_slice(&[field(2, BYTES), lens[0], field(1, BYTES), lens[1]]);
         self.out.extend_from_slice(text.as_bytes());
     }
 
@@ -124,35 +119,23 @@ impl<'a> SpanWriter<'a> {
     pub(super) fn int(&mut self, key: &'static str, int: u64) {
         let value_len = 1 + varint_len(int);
         self.key(key, key.len() + value_len + 4);
-        self.out
-            .extend_from_slice(&[field(2, BYTES), value_len as u8, field(3, VARINT)]);
+        self.out.extend_from_slice(&[field(2, BYTES), value_len as u8, field(3, VARINT)]);
         varint(self.out, int);
     }
 
     #[inline(always)]
     fn key(&mut self, key: &'static str, len: usize) {
-        self.out
-            .extend_from_slice(&[field(9, BYTES), len as u8, field(1, BYTES), key.len() as u8]);
+        self.out.extend_from_slice(&[field(9, BYTES), len as u8, field(1, BYTES), key.len() as u8]);
         self.out.extend_from_slice(key.as_bytes());
     }
 
     /// An event.
-    pub(super) fn event(
-        &mut self,
-        time: u64,
-        name: &str,
-        attributes: &[(Box<str>, Value)],
-        dropped: u32,
-    ) {
+    pub(super) fn event(&mut self, time: u64, name: &str, attributes: &[(Box<str>, Value)], dropped: u32) {
         let attributes_len: usize = attributes
             .iter()
             .map(|(key, value)| 1 + with_length(attribute_len(key, Borrowed::Any(value))))
             .sum();
-        let dropped_len = if dropped > 0 {
-            1 + varint_len(dropped.into())
-        } else {
-            0
-        };
+        let dropped_len = if dropped > 0 { 1 + varint_len(dropped.into()) } else { 0 };
         let len = 9 + 1 + with_length(name.len()) + attributes_len + dropped_len;
         self.out.push(field(11, BYTES));
         varint(self.out, len as u64);
@@ -166,11 +149,7 @@ impl<'a> SpanWriter<'a> {
 
     /// The status; not called when it is unset.
     pub(super) fn status(&mut self, code: Code, message: &str) {
-        let message_len = if message.is_empty() {
-            0
-        } else {
-            1 + with_length(message.len())
-        };
+        let message_len = if message.is_empty() { 0 } else { 1 + with_length(message.len()) };
         self.out.push(field(15, BYTES));
         varint(self.out, (message_len + 2) as u64);
         if !message.is_empty() {
@@ -190,8 +169,7 @@ impl<'a> SpanWriter<'a> {
         if used == LENGTH_ROOM {
             self.out[place..self.start].copy_from_slice(&length[..used]);
         } else {
-            self.out
-                .splice(place..self.start, length[..used].iter().copied());
+            self.out.splice(place..self.start, length[..used].iter().copied());
         }
     }
 }
@@ -225,13 +203,7 @@ fn value_len(value: Borrowed<'_>) -> usize {
             Value::Int(int) => value_len(Borrowed::Int(*int)),
             Value::Double(double) => value_len(Borrowed::Double(*double)),
             Value::Bytes(bytes) => 1 + with_length(bytes.len()),
-            _ => {
-                1 + with_length(
-                    elements(value)
-                        .map(|element| 1 + with_length(value_len(element)))
-                        .sum(),
-                )
-            }
+            _ => 1 + with_length(elements(value).map(|element| 1 + with_length(value_len(element))).sum()),
         },
     }
 }
@@ -254,9 +226,7 @@ fn put_value(out: &mut Vec<u8>, value: Borrowed<'_>) {
             Value::Bytes(raw) => bytes(out, 7, raw),
             _ => {
                 out.push(field(5, BYTES));
-                let len: usize = elements(value)
-                    .map(|element| 1 + with_length(value_len(element)))
-                    .sum();
+                let len: usize = elements(value).map(|element| 1 + with_length(value_len(element))).sum();
                 varint(out, len as u64);
                 for element in elements(value) {
                     out.push(field(1, BYTES));

@@ -129,34 +129,12 @@ mod tests {
 
     #[test]
     fn ids_differ_on_all_threads() {
-        let make = || {
-            (0..10_000)
-                .map(|_| (TraceId::random(), SpanId::random()))
-                .collect::<Vec<_>>()
-        };
+        let make = || (0..10_000).map(|_| (TraceId::random(), SpanId::random())).collect::<Vec<_>>();
         let threads = [std::thread::spawn(make), std::thread::spawn(make)];
-        let all: Vec<_> = threads
-            .into_iter()
-            .flat_map(|t| t.join().unwrap())
-            .collect();
-        assert_eq!(
-            all.iter()
-                .map(|(trace, _)| *trace)
-                .collect::<HashSet<_>>()
-                .len(),
-            20_000
-        );
-        assert_eq!(
-            all.iter()
-                .map(|(_, span)| *span)
-                .collect::<HashSet<_>>()
-                .len(),
-            20_000
-        );
-        assert!(
-            all.iter()
-                .all(|(trace, span)| !trace.is_zero() && !span.is_zero())
-        );
+        let all: Vec<_> = threads.into_iter().flat_map(|t| t.join().unwrap()).collect();
+        assert_eq!(all.iter().map(|(trace, _)| *trace).collect::<HashSet<_>>().len(), 20_000);
+        assert_eq!(all.iter().map(|(_, span)| *span).collect::<HashSet<_>>().len(), 20_000);
+        assert!(all.iter().all(|(trace, span)| !trace.is_zero() && !span.is_zero()));
     }
 
     #[test]
@@ -164,13 +142,9 @@ mod tests {
         let id = SpanId([0, 1, 0xab, 0, 0, 0, 0, 0xff]);
         assert_eq!(id.to_string(), "0001ab00000000ff");
         assert_eq!(SpanId::from_hex(b"0001ab00000000ff"), Some(id));
-        for wrong in [
-            &b"0001AB00000000ff"[..],
-            b"001ab00000000ff",
-            b"+001ab00000000ff",
-            b"0000000000000000",
-            b"",
-        ] {
+        for wrong in
+            [&b"0001AB00000000ff"[..], b"001ab00000000ff", b"+001ab00000000ff", b"0000000000000000", b""]
+        {
             assert_eq!(SpanId::from_hex(wrong), None);
         }
     }

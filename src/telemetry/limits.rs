@@ -88,42 +88,22 @@ impl Events {
         *room -= name.len();
         let mut attributes = Attributes::default();
         for (key, value) in given {
-            let limit = if key == semconv::EXCEPTION_STACKTRACE {
-                MAX_STACKTRACE
-            } else {
-                MAX_VALUE
-            };
+            let limit = if key == semconv::EXCEPTION_STACKTRACE { MAX_STACKTRACE } else { MAX_VALUE };
             attributes.set(&key, value, limit, room);
         }
         let dropped = attributes.dropped;
-        self.list.push(Event {
-            time,
-            name: name.into(),
-            attributes,
-        });
+        self.list.push(Event { time, name: name.into(), attributes });
         dropped
     }
 
     /// Adds the event that stands for `exception`.
-    pub(super) fn add_exception(
-        &mut self,
-        time: u64,
-        exception: Exception,
-        room: &mut usize,
-    ) -> u32 {
-        let Exception {
-            kind,
-            message,
-            stacktrace,
-            mut attributes,
-        } = exception;
+    pub(super) fn add_exception(&mut self, time: u64, exception: Exception, room: &mut usize) -> u32 {
+        let Exception { kind, message, stacktrace, mut attributes } = exception;
         // The exception's own facts come first, so that it is the guest's extras that meet the limits.
         let mut all = Vec::with_capacity(attributes.len() + 3);
         all.push((semconv::EXCEPTION_TYPE.to_owned(), Value::Text(kind)));
         all.push((semconv::EXCEPTION_MESSAGE.to_owned(), Value::Text(message)));
-        all.extend(
-            stacktrace.map(|trace| (semconv::EXCEPTION_STACKTRACE.to_owned(), Value::Text(trace))),
-        );
+        all.extend(stacktrace.map(|trace| (semconv::EXCEPTION_STACKTRACE.to_owned(), Value::Text(trace))));
         attributes.retain(|(key, _)| all.iter().all(|(known, _)| known != key));
         all.append(&mut attributes);
         self.add(time, semconv::EXCEPTION_EVENT, all, room)
@@ -140,10 +120,7 @@ mod tests {
         for (key, value) in [("a", 1), ("b", 2), ("a", 3)] {
             attributes.set(key, Value::Int(value), MAX_VALUE, &mut room);
         }
-        assert_eq!(
-            attributes.list,
-            [("a".into(), Value::Int(3)), ("b".into(), Value::Int(2))]
-        );
+        assert_eq!(attributes.list, [("a".into(), Value::Int(3)), ("b".into(), Value::Int(2))]);
         assert_eq!((attributes.dropped, room), (0, 100 - 18));
     }
 
@@ -151,12 +128,7 @@ mod tests {
     fn what_is_over_a_limit_is_counted() {
         let (mut attributes, mut room) = (Attributes::default(), 2000);
         attributes.set("", Value::Bool(true), MAX_VALUE, &mut room);
-        attributes.set(
-            &"k".repeat(MAX_NAME + 1),
-            Value::Bool(true),
-            MAX_VALUE,
-            &mut room,
-        );
+        attributes.set(&"k".repeat(MAX_NAME + 1), Value::Bool(true), MAX_VALUE, &mut room);
         attributes.set("big", Value::Text("v".repeat(1995)), MAX_VALUE, &mut room);
         attributes.set("bigger", Value::Bool(true), MAX_VALUE, &mut room);
         assert_eq!((attributes.list.len(), attributes.dropped), (1, 3));
@@ -190,21 +162,8 @@ mod tests {
         events.add_exception(5, exception, &mut room);
         let event = &events.list[0];
         assert_eq!((event.time, &*event.name), (5, "exception"));
-        let keys: Vec<_> = event
-            .attributes
-            .list
-            .iter()
-            .map(|(key, _)| &**key)
-            .collect();
-        assert_eq!(
-            keys,
-            [
-                "exception.type",
-                "exception.message",
-                "exception.stacktrace",
-                "x"
-            ]
-        );
+        let keys: Vec<_> = event.attributes.list.iter().map(|(key, _)| &**key).collect();
+        assert_eq!(keys, ["exception.type", "exception.message", "exception.stacktrace", "x"]);
         assert_eq!(event.attributes.list[0].1, Value::Text("Oops".into()));
         assert_eq!(event.attributes.list[2].1.size(), MAX_STACKTRACE);
         for _ in 0..200 {

@@ -100,11 +100,7 @@ impl Telemetry {
             path_names: PathNames::new(),
             component: component.into(),
         });
-        Telemetry(Some(Arc::new(Running {
-            shared,
-            sampler: Sampler::new(&otel.sampler),
-            exporter,
-        })))
+        Telemetry(Some(Arc::new(Running { shared, sampler: Sampler::new(&otel.sampler), exporter })))
     }
 
     /// Whether spans are made at all.
@@ -123,20 +119,13 @@ impl Telemetry {
             return ServerSpan::off();
         };
         let parent = propagation::extract(&head.headers);
-        let trace_id = parent
-            .as_ref()
-            .map_or_else(TraceId::random, |parent| parent.trace_id);
+        let trace_id = parent.as_ref().map_or_else(TraceId::random, |parent| parent.trace_id);
         let flags = running.sampler.flags(trace_id, parent.as_ref());
         let (parent_id, trace_state) = match parent {
             Some(parent) => (Some(parent.span_id), parent.trace_state),
             None => (None, TraceState::default()),
         };
-        let context = SpanContext {
-            trace_id,
-            span_id: SpanId::random(),
-            flags,
-            trace_state,
-        };
+        let context = SpanContext { trace_id, span_id: SpanId::random(), flags, trace_state };
         if !context.is_sampled() {
             return ServerSpan::unsampled(context);
         }
@@ -147,10 +136,7 @@ impl Telemetry {
 
     /// What became of the spans so far; all zero when telemetry is off.
     pub(crate) fn totals(&self) -> Totals {
-        self.0
-            .as_ref()
-            .map(|running| running.shared.pipeline.totals())
-            .unwrap_or_default()
+        self.0.as_ref().map(|running| running.shared.pipeline.totals()).unwrap_or_default()
     }
 
     /// Sends what is buffered and stops the exporter, by `deadline` at the latest; says what was lost.
@@ -158,9 +144,7 @@ impl Telemetry {
     /// Blocks the calling thread. Spans that end later are dropped and counted. A second call changes nothing.
     pub(crate) fn shutdown(&self, deadline: Instant) -> Totals {
         if let Some(running) = &self.0 {
-            running
-                .exporter
-                .shutdown(&running.shared.pipeline, deadline);
+            running.exporter.shutdown(&running.shared.pipeline, deadline);
         }
         self.totals()
     }

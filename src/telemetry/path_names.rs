@@ -24,9 +24,7 @@ impl PathNames {
     pub(super) fn new() -> Self {
         PathNames {
             key: RandomState::new(),
-            slots: std::iter::repeat_with(AtomicU64::default)
-                .take(SLOTS)
-                .collect(),
+            slots: std::iter::repeat_with(AtomicU64::default).take(SLOTS).collect(),
             known: AtomicUsize::new(0),
             warned: AtomicBool::new(false),
         }
@@ -62,11 +60,7 @@ impl PathNames {
     }
 
     fn take_place(&self) -> bool {
-        self.known
-            .fetch_update(Relaxed, Relaxed, |known| {
-                (known < MAX_PATHS).then_some(known + 1)
-            })
-            .is_ok()
+        self.known.fetch_update(Relaxed, Relaxed, |known| (known < MAX_PATHS).then_some(known + 1)).is_ok()
     }
 
     fn refuse(&self) -> bool {
@@ -90,11 +84,7 @@ mod tests {
         let names = PathNames::new();
         for round in 0..2 {
             for n in 0..600 {
-                assert_eq!(
-                    names.admit(&format!("/{n}")),
-                    n < MAX_PATHS,
-                    "round {round}, path {n}"
-                );
+                assert_eq!(names.admit(&format!("/{n}")), n < MAX_PATHS, "round {round}, path {n}");
             }
         }
         assert!(names.warned.load(Relaxed));
@@ -108,9 +98,7 @@ mod tests {
             for thread in 0..4 {
                 let (names, admitted) = (&names, &admitted);
                 scope.spawn(move || {
-                    let own = (0..400)
-                        .filter(|n| names.admit(&format!("/{thread}/{n}")))
-                        .count();
+                    let own = (0..400).filter(|n| names.admit(&format!("/{thread}/{n}"))).count();
                     admitted.fetch_add(own, Relaxed);
                 });
             }

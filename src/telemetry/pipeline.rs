@@ -81,9 +81,7 @@ impl Pipeline {
         Pipeline {
             shards: (0..count).map(|at| Padded(Mutex::new(shard(at)))).collect(),
             // An eighth of a batch may wait uncounted: a shared counter that each span writes would cost more.
-            step: u32::try_from(batch / (8 * count))
-                .unwrap_or(u32::MAX)
-                .max(1),
+            step: u32::try_from(batch / (8 * count)).unwrap_or(u32::MAX).max(1),
             batch,
             pending: Padded(AtomicUsize::new(0)),
             was_full: AtomicBool::new(false),
@@ -127,17 +125,8 @@ impl Pipeline {
     /// Closes the buffers and counts every span that has not arrived as dropped at shutdown.
     pub(super) fn settle(&self) {
         drop(self.drain(true));
-        let Totals {
-            ended,
-            exported,
-            rejected,
-            dropped,
-            ..
-        } = self.totals();
-        Counters::add(
-            &self.counters.shutdown,
-            ended.saturating_sub(exported + rejected + dropped.spans()),
-        );
+        let Totals { ended, exported, rejected, dropped, .. } = self.totals();
+        Counters::add(&self.counters.shutdown, ended.saturating_sub(exported + rejected + dropped.spans()));
     }
 
     /// Takes all that waits. With `close`, spans that come later are dropped and counted.
@@ -150,10 +139,7 @@ impl Pipeline {
             shard.closed |= close;
             let valid = std::mem::take(&mut shard.valid);
             shard.bytes.truncate(valid);
-            let chunk = Chunk {
-                bytes: std::mem::replace(&mut shard.bytes, spare),
-                spans: shard.spans,
-            };
+            let chunk = Chunk { bytes: std::mem::replace(&mut shard.bytes, spare), spans: shard.spans };
             let counted = shard.spans - shard.uncounted;
             (shard.spans, shard.uncounted) = (0, 0);
             self.pending.0.fetch_sub(counted as usize, Relaxed);
@@ -191,11 +177,7 @@ impl Shard {
         self.taken += 1;
         self.spans += 1;
         self.uncounted += 1;
-        Pushed::Yes(if self.uncounted >= step {
-            std::mem::take(&mut self.uncounted)
-        } else {
-            0
-        })
+        Pushed::Yes(if self.uncounted >= step { std::mem::take(&mut self.uncounted) } else { 0 })
     }
 }
 

@@ -25,24 +25,14 @@ pub(crate) fn extract(headers: &HeaderMap) -> Option<SpanContext> {
         return None; // two callers claim to be the parent
     }
     let (trace_id, span_id, flags) = parse_traceparent(parent.as_bytes())?;
-    let trace_state = parse_tracestate(
-        headers
-            .get_all(&TRACESTATE)
-            .iter()
-            .map(HeaderValue::as_bytes),
-    );
-    Some(SpanContext {
-        trace_id,
-        span_id,
-        flags,
-        trace_state: trace_state.unwrap_or_default(),
-    })
+    let trace_state = parse_tracestate(headers.get_all(&TRACESTATE).iter().map(HeaderValue::as_bytes));
+    Some(SpanContext { trace_id, span_id, flags, trace_state: trace_state.unwrap_or_default() })
 }
 
 /// Makes `context` the only one in `headers`: what was there before is replaced.
 pub(crate) fn inject(context: &SpanContext, headers: &mut HeaderMap) {
-    let parent = HeaderValue::from_bytes(&context.traceparent_bytes())
-        .expect("hex digits and dashes are ASCII");
+    let parent =
+        HeaderValue::from_bytes(&context.traceparent_bytes()).expect("hex digits and dashes are ASCII");
     headers.insert(&TRACEPARENT, parent);
     // An empty header must not be sent; checked text is printable ASCII.
     match HeaderValue::from_str(context.trace_state.as_str()) {
@@ -79,10 +69,7 @@ fn parse_tracestate<'a>(fields: impl Iterator<Item = &'a [u8]>) -> Option<TraceS
             continue; // allowed, and not counted
         }
         let equals = member.iter().position(|byte| *byte == b'=')?;
-        if !is_key(&member[..equals])
-            || !is_value(&member[equals + 1..])
-            || members.len() == MAX_MEMBERS
-        {
+        if !is_key(&member[..equals]) || !is_value(&member[equals + 1..]) || members.len() == MAX_MEMBERS {
             return None;
         }
         members.push(std::str::from_utf8(member).ok()?);
@@ -95,9 +82,7 @@ fn parse_tracestate<'a>(fields: impl Iterator<Item = &'a [u8]>) -> Option<TraceS
 fn shorten(members: &mut Vec<&str>) {
     let length = |members: &[&str]| members.iter().map(|member| member.len() + 1).sum::<usize>();
     while length(members) > MAX_STATE + 1 {
-        let long = members
-            .iter()
-            .rposition(|member| member.len() > LONG_MEMBER);
+        let long = members.iter().rposition(|member| member.len() > LONG_MEMBER);
         members.remove(long.unwrap_or(members.len() - 1));
     }
 }
@@ -106,16 +91,12 @@ fn is_key(key: &[u8]) -> bool {
     let first = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     key.len() <= 256
         && key.first().is_some_and(first)
-        && key
-            .iter()
-            .all(|byte| first(byte) || matches!(byte, b'_' | b'-' | b'*' | b'/' | b'@'))
+        && key.iter().all(|byte| first(byte) || matches!(byte, b'_' | b'-' | b'*' | b'/' | b'@'))
 }
 
 fn is_value(value: &[u8]) -> bool {
     (1..=256).contains(&value.len())
-        && value
-            .iter()
-            .all(|byte| matches!(byte, 0x20..=0x7e) && *byte != b'=' && *byte != b',')
+        && value.iter().all(|byte| matches!(byte, 0x20..=0x7e) && *byte != b'=' && *byte != b',')
         && value.last() != Some(&b' ')
 }
 

@@ -56,15 +56,9 @@ impl Recording {
         request: Request,
         route: Option<&str>,
     ) -> Self {
-        let since_epoch = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let route = route.map(|route| shortened(route, MAX_NAME).into());
-        let late = Late {
-            route,
-            room: MAX_SPAN,
-            ..Late::default()
-        };
+        let late = Late { route, room: MAX_SPAN, ..Late::default() };
         Recording {
             shared: Arc::clone(shared),
             context,
@@ -89,9 +83,7 @@ impl Recording {
     }
 
     pub(super) fn add_exception(&self, late: &mut Late, exception: Exception) {
-        self.add_event(late, None, |events, time, room| {
-            events.add_exception(time, exception, room)
-        });
+        self.add_event(late, None, |events, time, room| events.add_exception(time, exception, room));
     }
 
     pub(super) fn add_event(
@@ -109,17 +101,14 @@ impl Recording {
 
     /// Unix time, by the clock that is never set back.
     fn now(&self) -> u64 {
-        self.start_unix_nanos
-            .saturating_add(nanos(self.started.elapsed()))
+        self.start_unix_nanos.saturating_add(nanos(self.started.elapsed()))
     }
 
     /// Encodes the span into the pipeline and frees what it held.
     pub(super) fn end(&self, late: &mut Late, body_bytes_sent: u64) {
         let end_unix_nanos = self.now();
         let name = self.name(late);
-        self.shared
-            .pipeline
-            .push(|out| self.encode(out, late, name, end_unix_nanos, body_bytes_sent));
+        self.shared.pipeline.push(|out| self.encode(out, late, name, end_unix_nanos, body_bytes_sent));
         late.ended = true;
         late.attributes = Attributes::default();
         late.events = Events::default();
@@ -132,12 +121,8 @@ impl Recording {
         match (&late.name, &late.route) {
             (Some(name), _) => [name, "", ""],
             (None, Some(route)) => [method, " ", route],
-            (None, None) if self.shared.profile != Semconv::Compat || path.is_empty() => {
-                [method, "", ""]
-            }
-            (None, None) if self.shared.path_names.admit(path) => {
-                [method, " ", shortened(path, MAX_VALUE)]
-            }
+            (None, None) if self.shared.profile != Semconv::Compat || path.is_empty() => [method, "", ""],
+            (None, None) if self.shared.path_names.admit(path) => [method, " ", shortened(path, MAX_VALUE)],
             (None, None) => [method, "", ""],
         }
     }
@@ -164,21 +149,10 @@ impl Recording {
         );
         span.name(name);
         self.request.write(profile, &late.attributes, &mut span);
-        response::write(
-            late,
-            profile,
-            body_bytes_sent,
-            &self.shared.component,
-            &mut span,
-        );
+        response::write(late, profile, body_bytes_sent, &self.shared.component, &mut span);
         for event in &late.events.list {
             let attributes = &event.attributes;
-            span.event(
-                event.time,
-                &event.name,
-                &attributes.list,
-                attributes.dropped,
-            );
+            span.event(event.time, &event.name, &attributes.list, attributes.dropped);
         }
         match response::status(late, profile) {
             Status::Unset => {}
@@ -200,10 +174,9 @@ impl Drop for Recording {
     fn drop(&mut self) {
         let mut late = std::mem::take(self.late.get_mut().unwrap_or_else(PoisonError::into_inner));
         if !late.ended {
-            late.response.failure.get_or_insert_with(|| Failure {
-                error_type: ABANDONED.into(),
-                message: "".into(),
-            });
+            late.response
+                .failure
+                .get_or_insert_with(|| Failure { error_type: ABANDONED.into(), message: "".into() });
             self.end(&mut late, 0);
         }
     }

@@ -27,11 +27,7 @@ impl Request {
     pub(super) fn new(peer: &Peer, head: &Parts) -> Self {
         let headers = &head.headers;
         // The authority of HTTP/2 and of an absolute URI is the host; only without it does the header count.
-        let host = if head.uri.authority().is_some() {
-            None
-        } else {
-            headers.get(header::HOST)
-        };
+        let host = if head.uri.authority().is_some() { None } else { headers.get(header::HOST) };
         Request {
             method: head.method.clone(),
             uri: head.uri.clone(),
@@ -45,11 +41,7 @@ impl Request {
 
     /// The method as it may stand in a span's name: `HTTP` for one that nobody knows.
     pub(super) fn method_name(&self) -> &str {
-        if self.method_is_known() {
-            self.method.as_str()
-        } else {
-            "HTTP"
-        }
+        if self.method_is_known() { self.method.as_str() } else { "HTTP" }
     }
 
     /// The path, for names of spans without a route.
@@ -114,10 +106,7 @@ impl Request {
             Some(Cow::Owned(redacted)) => {
                 put.text(semconv::HTTP_TARGET, &[path, "?", redacted].concat());
             }
-            _ => put.text(
-                semconv::HTTP_TARGET,
-                self.uri.path_and_query().map_or(path, |p| p.as_str()),
-            ),
+            _ => put.text(semconv::HTTP_TARGET, self.uri.path_and_query().map_or(path, |p| p.as_str())),
         }
         put.text(semconv::HTTP_SCHEME, scheme);
         if let Some(authority) = authority {
@@ -171,14 +160,7 @@ fn split_authority(text: &str) -> Option<(&str, Option<u16>)> {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let (host, rest) = rest.split_once(']')?;
-            (
-                host,
-                if rest.is_empty() {
-                    ""
-                } else {
-                    rest.strip_prefix(':')?
-                },
-            )
+            (host, if rest.is_empty() { "" } else { rest.strip_prefix(':')? })
         }
         None => text.split_once(':').unwrap_or((text, "")),
     };
@@ -192,9 +174,7 @@ fn split_authority(text: &str) -> Option<(&str, Option<u16>)> {
 /// A decimal number and nothing else.
 fn digits(value: &HeaderValue) -> Option<u64> {
     let text = value.to_str().ok()?;
-    text.bytes()
-        .all(|byte| byte.is_ascii_digit())
-        .then(|| text.parse().ok())?
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
 fn protocol_version(version: Version) -> Option<&'static str> {
@@ -223,10 +203,7 @@ struct AddressText {
 
 impl AddressText {
     fn new(address: IpAddr) -> Self {
-        let mut text = AddressText {
-            text: [0; 48],
-            len: 0,
-        };
+        let mut text = AddressText { text: [0; 48], len: 0 };
         // A dual-stack socket shows IPv4 peers as mapped IPv6 ones.
         match address.to_canonical() {
             // The formatter takes longer than the rest of the span's addresses and ports.
@@ -263,10 +240,7 @@ impl AddressText {
 
 impl Write for AddressText {
     fn write_str(&mut self, part: &str) -> std::fmt::Result {
-        let room = self
-            .text
-            .get_mut(self.len..self.len + part.len())
-            .ok_or(std::fmt::Error)?;
+        let room = self.text.get_mut(self.len..self.len + part.len()).ok_or(std::fmt::Error)?;
         room.copy_from_slice(part.as_bytes());
         self.len += part.len();
         Ok(())

@@ -10,17 +10,10 @@ use crate::config;
 /// `service.name` is the option, else the one among the resource attributes, else the component's name. What the
 /// user says of the instance stands; `telemetry.sdk.*` is ours: only the SDK itself may be called `opentelemetry`.
 pub(super) fn encode(otel: &config::Otel, component: &str) -> Vec<u8> {
-    let given = |key: &str| {
-        otel.resource_attributes
-            .iter()
-            .rev()
-            .find(|(known, _)| known == key)
-    };
+    let given = |key: &str| otel.resource_attributes.iter().rev().find(|(known, _)| known == key);
     let mut attributes: Vec<(&str, &str)> = Vec::new();
     let name = otel.service_name.as_deref();
-    let name = name
-        .or(given(semconv::SERVICE_NAME).map(|(_, value)| value.as_str()))
-        .unwrap_or(component);
+    let name = name.or(given(semconv::SERVICE_NAME).map(|(_, value)| value.as_str())).unwrap_or(component);
     let instance = match given(semconv::SERVICE_INSTANCE_ID) {
         Some((_, id)) => id.clone(),
         None => random_uuid(),
@@ -49,14 +42,7 @@ fn random_uuid() -> String {
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
     let hex = TraceId(bytes).to_string();
-    [
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..],
-    ]
-    .join("-")
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
 }
 
 #[cfg(test)]
@@ -70,13 +56,9 @@ mod tests {
     fn resource(option: Option<&str>, given: &[(&str, &str)]) -> BTreeMap<String, String> {
         let mut otel = settings();
         otel.service_name = option.map(str::to_owned);
-        otel.resource_attributes = given
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-            .collect();
-        let attributes = Resource::decode(&*encode(&otel, "hello"))
-            .unwrap()
-            .attributes;
+        otel.resource_attributes =
+            given.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let attributes = Resource::decode(&*encode(&otel, "hello")).unwrap().attributes;
         let count = attributes.len();
         let map = text_attributes(&attributes);
         assert_eq!(map.len(), count, "keys differ");
@@ -86,36 +68,20 @@ mod tests {
     #[test]
     fn the_option_names_the_service_before_attributes_and_component() {
         let attributes = [("service.name", "attribute")];
-        assert_eq!(
-            resource(Some("option"), &attributes)["service.name"],
-            "option"
-        );
+        assert_eq!(resource(Some("option"), &attributes)["service.name"], "option");
         assert_eq!(resource(None, &attributes)["service.name"], "attribute");
         assert_eq!(resource(None, &[])["service.name"], "hello");
     }
 
     #[test]
     fn the_sdk_is_ours_and_the_rest_the_users() {
-        let found = resource(
-            None,
-            &[
-                ("telemetry.sdk.name", "x"),
-                ("a", "1"),
-                ("a", "2"),
-                ("service.version", "3"),
-            ],
-        );
+        let found =
+            resource(None, &[("telemetry.sdk.name", "x"), ("a", "1"), ("a", "2"), ("service.version", "3")]);
         assert_eq!(found["telemetry.sdk.name"], "pounce");
         assert_eq!(found["telemetry.sdk.language"], "rust");
         assert_eq!(found["telemetry.sdk.version"], env!("CARGO_PKG_VERSION"));
-        assert_eq!(
-            (found["a"].as_str(), found["service.version"].as_str()),
-            ("2", "3")
-        );
-        assert_eq!(
-            resource(None, &[("service.instance.id", "me")])["service.instance.id"],
-            "me"
-        );
+        assert_eq!((found["a"].as_str(), found["service.version"].as_str()), ("2", "3"));
+        assert_eq!(resource(None, &[("service.instance.id", "me")])["service.instance.id"], "me");
     }
 
     #[test]

@@ -39,9 +39,7 @@ impl Phases {
 
 /// The status of the span. The host's Error stands above a guest's Ok, and below a guest's Error.
 pub(super) fn status(late: &Late, profile: Semconv) -> Status {
-    let Response {
-        status, failure, ..
-    } = &late.response;
+    let Response { status, failure, .. } = &late.response;
     match (&late.status, failure) {
         (Status::Error(message), _) => Status::Error(message.clone()),
         (_, Some(failure)) => Status::Error(failure.message.to_string()),
@@ -65,11 +63,7 @@ pub(super) fn write(
     component: &str,
     span: &mut SpanWriter<'_>,
 ) {
-    let Response {
-        status,
-        failure,
-        phases,
-    } = &late.response;
+    let Response { status, failure, phases } = &late.response;
     if let Some(route) = &late.route {
         span.text(semconv::HTTP_ROUTE, route);
     }
@@ -114,10 +108,7 @@ fn write_phases(phases: &Phases, span: &mut SpanWriter<'_>) {
         }
     }
     if let Some(peak) = phases.memory_peak {
-        span.attribute(
-            semconv::POUNCE_GUEST_MEMORY_PEAK,
-            Borrowed::Int(peak as i64),
-        );
+        span.attribute(semconv::POUNCE_GUEST_MEMORY_PEAK, Borrowed::Int(peak as i64));
     }
 }
 

@@ -110,11 +110,7 @@ mod tests {
             (based(Setting::Ratio(0.0)), false, true, false),
             (based(based(Setting::AlwaysOff)), false, true, false),
         ] {
-            let found = (
-                decide(&setting, None),
-                decide(&setting, Some(&on)),
-                decide(&setting, Some(&off)),
-            );
+            let found = (decide(&setting, None), decide(&setting, Some(&on)), decide(&setting, Some(&off)));
             assert_eq!(found, (root, under_sampled, under_unsampled), "{setting:?}");
         }
     }
@@ -122,9 +118,7 @@ mod tests {
     #[test]
     fn a_ratio_keeps_its_share_by_the_last_seven_bytes() {
         let sampler = Sampler::new(&Setting::Ratio(0.1));
-        let kept = (0..100_000)
-            .filter(|_| sampler.flags(TraceId::random(), None) & SAMPLED != 0)
-            .count();
+        let kept = (0..100_000).filter(|_| sampler.flags(TraceId::random(), None) & SAMPLED != 0).count();
         assert!((9_000..11_000).contains(&kept), "{kept}");
         let mut id = [0xff; 16];
         id[9..].fill(0);
@@ -138,14 +132,8 @@ mod tests {
         for setting in [Setting::AlwaysOn, Setting::AlwaysOff] {
             let sampler = Sampler::new(&setting);
             assert_eq!(sampler.flags(TraceId([7; 16]), None) & RANDOM, RANDOM);
-            assert_eq!(
-                sampler.flags(TraceId([7; 16]), Some(&parent(SAMPLED))) & RANDOM,
-                0
-            );
-            assert_eq!(
-                sampler.flags(TraceId([7; 16]), Some(&parent(RANDOM))) & RANDOM,
-                RANDOM
-            );
+            assert_eq!(sampler.flags(TraceId([7; 16]), Some(&parent(SAMPLED))) & RANDOM, 0);
+            assert_eq!(sampler.flags(TraceId([7; 16]), Some(&parent(RANDOM))) & RANDOM, RANDOM);
         }
     }
 }

@@ -96,10 +96,7 @@ impl ServerSpan {
             value => {
                 let before = late.attributes.dropped;
                 late.attributes.set(key, value, MAX_VALUE, &mut late.room);
-                Counters::add(
-                    &span.counters().attributes,
-                    late.attributes.dropped - before,
-                );
+                Counters::add(&span.counters().attributes, late.attributes.dropped - before);
             }
         });
     }
@@ -110,16 +107,9 @@ impl ServerSpan {
     }
 
     /// Adds an event that happened at `time`, in nanoseconds of Unix time; now when `None`.
-    pub(crate) fn add_event_at(
-        &self,
-        name: &str,
-        attributes: Vec<(String, Value)>,
-        time: Option<u64>,
-    ) {
+    pub(crate) fn add_event_at(&self, name: &str, attributes: Vec<(String, Value)>, time: Option<u64>) {
         self.write(|span, late| {
-            span.add_event(late, time, |events, time, room| {
-                events.add(time, name, attributes, room)
-            });
+            span.add_event(late, time, |events, time, room| events.add(time, name, attributes, room));
         });
     }
 

@@ -102,12 +102,7 @@ fn one(telemetry: &Telemetry) -> Span {
     assert_eq!(spans.len(), 1);
     let span = spans.into_iter().next().unwrap();
     let keys: std::collections::BTreeSet<_> = span.attributes.iter().map(|a| &a.key).collect();
-    assert_eq!(
-        keys.len(),
-        span.attributes.len(),
-        "keys differ: {:?}",
-        span.attributes
-    );
+    assert_eq!(keys.len(), span.attributes.len(), "keys differ: {:?}", span.attributes);
     span
 }
 
@@ -134,13 +129,9 @@ fn lines(span: &Span) -> Vec<String> {
 
 fn attribute(span: &Span, key: &str) -> Option<String> {
     let prefix = format!("{key} = ");
-    lines(span)
-        .iter()
-        .find_map(|line| Some(line.strip_prefix(&prefix)?.to_owned()))
+    lines(span).iter().find_map(|line| Some(line.strip_prefix(&prefix)?.to_owned()))
 }
 
 fn status(span: &Span) -> (Code, &str) {
-    span.status
-        .as_ref()
-        .map_or((Code::Unset, ""), |status| (status.code(), &status.message))
+    span.status.as_ref().map_or((Code::Unset, ""), |status| (status.code(), &status.message))
 }

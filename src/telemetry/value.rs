@@ -64,10 +64,7 @@ impl Value {
         match self {
             Value::Text(text) => text.len(),
             Value::Bytes(bytes) => bytes.len(),
-            Value::Texts(texts) => texts
-                .iter()
-                .map(|text| text.len() + size_of::<String>())
-                .sum(),
+            Value::Texts(texts) => texts.iter().map(|text| text.len() + size_of::<String>()).sum(),
             Value::Bools(bools) => bools.len() * 4,
             Value::Ints(ints) => ints.len() * 12,
             Value::Doubles(doubles) => doubles.len() * 12,

@@ -3,9 +3,7 @@
 use super::*;
 use crate::telemetry::TraceState;
 use crate::telemetry::id::TraceId;
-use opentelemetry_proto::tonic::common::v1::{
-    AnyValue, ArrayValue, KeyValue, any_value::Value as Wire,
-};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, any_value::Value as Wire};
 use opentelemetry_proto::tonic::trace::v1::{ScopeSpans, Span, Status, span::Event};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -15,9 +13,7 @@ use prost::Message;
 pub(in crate::telemetry) fn wire(value: &Value) -> Wire {
     fn array(values: impl Iterator<Item = Wire>) -> Wire {
         let values = values.map(|value| AnyValue { value: Some(value) });
-        Wire::ArrayValue(ArrayValue {
-            values: values.collect(),
-        })
+        Wire::ArrayValue(ArrayValue { values: values.collect() })
     }
     match value.clone() {
         Value::Text(text) => Wire::StringValue(text),
@@ -33,19 +29,12 @@ pub(in crate::telemetry) fn wire(value: &Value) -> Wire {
 }
 
 fn key_value((key, value): &(Box<str>, Value)) -> KeyValue {
-    let value = Some(AnyValue {
-        value: Some(wire(value)),
-    });
-    KeyValue {
-        key: key.to_string(),
-        value,
-        ..KeyValue::default()
-    }
+    let value = Some(AnyValue { value: Some(wire(value)) });
+    KeyValue { key: key.to_string(), value, ..KeyValue::default() }
 }
 
 fn any_attribute() -> impl Strategy<Value = (Box<str>, Value)> {
-    let double =
-        prop::num::f64::ANY.prop_filter("not-a-number is equal to nothing", |d| !d.is_nan());
+    let double = prop::num::f64::ANY.prop_filter("not-a-number is equal to nothing", |d| !d.is_nan());
     let value = prop_oneof![
         ".{0,40}".prop_map(Value::Text),
         ".{100,300}".prop_map(Value::Text),
@@ -64,12 +53,7 @@ fn any_attribute() -> impl Strategy<Value = (Box<str>, Value)> {
 type AnyEvent = (u64, String, Vec<(Box<str>, Value)>, u32);
 
 fn any_event() -> impl Strategy<Value = AnyEvent> {
-    (
-        any::<u64>(),
-        ".{0,20}",
-        vec(any_attribute(), 0..4),
-        prop_oneof![Just(0), any::<u32>()],
-    )
+    (any::<u64>(), ".{0,20}", vec(any_attribute(), 0..4), prop_oneof![Just(0), any::<u32>()])
 }
 
 fn any_context() -> impl Strategy<Value = SpanContext> {

@@ -29,16 +29,8 @@ impl Envelope {
         bytes(&mut scope, 1, b"pounce");
         bytes(&mut scope, 2, env!("CARGO_PKG_VERSION").as_bytes());
         // A backend may translate by the schema; the old names of the other profiles have no place in it.
-        let schema_url = if otel.semconv == Semconv::Http {
-            semconv::SCHEMA_URL
-        } else {
-            ""
-        };
-        Envelope {
-            resource: resource::encode(otel, component),
-            scope,
-            schema_url,
-        }
+        let schema_url = if otel.semconv == Semconv::Http { semconv::SCHEMA_URL } else { "" };
+        Envelope { resource: resource::encode(otel, component), scope, schema_url }
     }
 
     /// Cuts the spans of `chunks` into requests of at most `max_spans`.
@@ -62,11 +54,7 @@ impl Envelope {
     }
 
     fn batch(&self, entries: &[&[u8]], size: usize, spans: u32) -> Batch {
-        let schema_len = if self.schema_url.is_empty() {
-            0
-        } else {
-            1 + with_length(self.schema_url.len())
-        };
+        let schema_len = if self.schema_url.is_empty() { 0 } else { 1 + with_length(self.schema_url.len()) };
         let scope_spans = 1 + with_length(self.scope.len()) + size + schema_len;
         let resource_spans = 1 + with_length(self.resource.len()) + 1 + with_length(scope_spans);
         let mut body = Vec::with_capacity(1 + with_length(resource_spans));
@@ -74,16 +62,11 @@ impl Envelope {
         bytes(&mut body, 1, &self.resource);
         open(&mut body, 2, scope_spans);
         bytes(&mut body, 1, &self.scope);
-        entries
-            .iter()
-            .for_each(|entry| body.extend_from_slice(entry));
+        entries.iter().for_each(|entry| body.extend_from_slice(entry));
         if !self.schema_url.is_empty() {
             bytes(&mut body, 3, self.schema_url.as_bytes());
         }
-        Batch {
-            body: body.into(),
-            spans,
-        }
+        Batch { body: body.into(), spans }
     }
 }
 
@@ -102,9 +85,7 @@ impl<'a> Iterator for Entries<'a> {
     fn next(&mut self) -> Option<&'a [u8]> {
         let mut length = self.0.get(1..)?;
         let len = prost::encoding::decode_varint(&mut length).ok()?;
-        let (entry, rest) = self
-            .0
-            .split_at_checked(1 + varint_len(len) + usize::try_from(len).ok()?)?;
+        let (entry, rest) = self.0.split_at_checked(1 + varint_len(len) + usize::try_from(len).ok()?)?;
         self.0 = rest;
         Some(entry)
     }
@@ -119,10 +100,7 @@ mod tests {
 
     /// Spans whose names are this long.
     fn chunk(names: &[usize]) -> Chunk {
-        let mut chunk = Chunk {
-            bytes: Vec::new(),
-            spans: 0,
-        };
+        let mut chunk = Chunk { bytes: Vec::new(), spans: 0 };
         for len in names {
             let mut span = Vec::new();
             bytes(&mut span, 5, &vec![b'n'; *len]);
@@ -151,9 +129,6 @@ mod tests {
         assert_eq!(sizes(&chunks, 512), [vec![1, 200, 3, 40_000, 5]]);
         let (large, huge) = (MAX_BYTES / 3, MAX_BYTES + 1);
         let chunks = [chunk(&[large, large, large, huge, 1])];
-        assert_eq!(
-            sizes(&chunks, 512),
-            [vec![large, large], vec![large], vec![huge], vec![1]]
-        );
+        assert_eq!(sizes(&chunks, 512), [vec![large, large], vec![large], vec![huge], vec![1]]);
     }
 }

@@ -27,10 +27,7 @@ pub(in crate::telemetry) struct Printer {
 
 impl Printer {
     pub(super) fn new(out: impl Write + Send + 'static, colour: bool) -> Self {
-        Printer {
-            out: Box::new(out),
-            colour,
-        }
+        Printer { out: Box::new(out), colour }
     }
 }
 
@@ -66,18 +63,8 @@ impl Printer {
             let spans = trace.len() as u64;
             let text = tree::render(&trace, self.colour);
             let counters = &pipeline.counters;
-            let printed = self
-                .out
-                .write_all(text.as_bytes())
-                .and_then(|()| self.out.flush());
-            Counters::add(
-                if printed.is_ok() {
-                    &counters.exported
-                } else {
-                    &counters.export_failed
-                },
-                spans,
-            );
+            let printed = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
+            Counters::add(if printed.is_ok() { &counters.exported } else { &counters.export_failed }, spans);
         }
     }
 }

@@ -28,10 +28,7 @@ struct State {
 
 impl Health {
     pub(super) fn new(endpoint: String) -> Self {
-        Health {
-            endpoint,
-            state: Mutex::default(),
-        }
+        Health { endpoint, state: Mutex::default() }
     }
 
     /// An attempt failed at `now`; so far, `dropped` spans are lost.
@@ -45,13 +42,7 @@ impl Health {
         let endpoint = &self.endpoint;
         if std::mem::replace(&mut state.told, true) {
             let (failures, seconds) = (state.failures, (now - since).as_secs());
-            tracing::warn!(
-                endpoint,
-                error,
-                failures,
-                dropped,
-                "cannot export spans for {seconds} s now"
-            );
+            tracing::warn!(endpoint, error, failures, dropped, "cannot export spans for {seconds} s now");
         } else {
             tracing::warn!(
                 endpoint,
@@ -70,19 +61,10 @@ impl Health {
         if let Some(since) = state.failing_since.take()
             && std::mem::take(&mut state.told)
         {
-            tracing::info!(
-                endpoint,
-                "spans are exported again, after {} s",
-                (now - since).as_secs()
-            );
+            tracing::info!(endpoint, "spans are exported again, after {} s", (now - since).as_secs());
         }
         if (rejected > 0 || !message.is_empty()) && is_due(&mut state.last_rejection_line, now) {
-            tracing::warn!(
-                endpoint,
-                rejected,
-                message,
-                "the endpoint has something to say about a batch"
-            );
+            tracing::warn!(endpoint, rejected, message, "the endpoint has something to say about a batch");
         }
     }
 
@@ -125,26 +107,14 @@ mod tests {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let first = logged(|| health.failed(at(0), "connection refused", 0));
-        assert!(
-            first.contains("WARN") && first.contains("connection refused"),
-            "{first}"
-        );
+        assert!(first.contains("WARN") && first.contains("connection refused"), "{first}");
         assert!(first.contains("http://c:4318/v1/traces"), "{first}");
-        assert_eq!(
-            logged(|| (1..60).for_each(|n| health.failed(at(n), "refused", n))),
-            ""
-        );
+        assert_eq!(logged(|| (1..60).for_each(|n| health.failed(at(n), "refused", n))), "");
         let second = logged(|| health.failed(at(60), "refused", 99));
-        assert!(
-            second.contains("for 60 s now") && second.contains("dropped=99"),
-            "{second}"
-        );
+        assert!(second.contains("for 60 s now") && second.contains("dropped=99"), "{second}");
         assert!(second.contains("failures=61"), "{second}");
         let recovery = logged(|| health.arrived(at(70), 0, ""));
-        assert!(
-            recovery.contains("INFO") && recovery.contains("after 70 s"),
-            "{recovery}"
-        );
+        assert!(recovery.contains("INFO") && recovery.contains("after 70 s"), "{recovery}");
         assert_eq!(logged(|| health.arrived(at(71), 0, "")), "");
     }
 
@@ -155,10 +125,7 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         assert_eq!(logged(|| health.overflowed(at(0), 0)), "");
         let line = logged(|| health.overflowed(at(1), 5));
-        assert!(
-            line.contains("5 were dropped") && line.contains("MAX_QUEUE_SIZE"),
-            "{line}"
-        );
+        assert!(line.contains("5 were dropped") && line.contains("MAX_QUEUE_SIZE"), "{line}");
         assert_eq!(logged(|| health.overflowed(at(60), 7)), "");
         assert_eq!(logged(|| health.overflowed(at(62), 7)), "", "none since");
         assert_eq!(logged(|| health.overflowed(at(63), 8)).lines().count(), 1);
@@ -177,10 +144,6 @@ mod tests {
                 health.arrived(now, 1, "too old");
             }
         });
-        assert_eq!(
-            lines.lines().count(),
-            3,
-            "one failure, its end, one rejection: {lines}"
-        );
+        assert_eq!(lines.lines().count(), 3, "one failure, its end, one rejection: {lines}");
     }
 }

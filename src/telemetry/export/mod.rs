@@ -49,9 +49,7 @@ impl Target {
             }
             config::Exporter::Otlp => {
                 let endpoint = otel.endpoint.as_ref()?;
-                Some(Target::Otlp(Box::new(otlp::Settings::new(
-                    otel, endpoint, component,
-                ))))
+                Some(Target::Otlp(Box::new(otlp::Settings::new(otel, endpoint, component))))
             }
         }
     }
@@ -104,18 +102,12 @@ impl Exporter {
             .recv()
             .context("the thread of the telemetry exporter died")?
             .context("cannot start the runtime of the telemetry exporter")?;
-        Ok(Exporter {
-            stop,
-            done: Mutex::new(Some(done)),
-        })
+        Ok(Exporter { stop, done: Mutex::new(Some(done)) })
     }
 
     /// No exporter: spans stay in the pipeline, for tests and benchmarks.
     pub(super) fn none() -> Self {
-        Exporter {
-            stop: watch::channel(None).0,
-            done: Mutex::new(None),
-        }
+        Exporter { stop: watch::channel(None).0, done: Mutex::new(None) }
     }
 
     /// Flushes and stops, by `deadline` at the latest; afterwards every span is accounted for.
@@ -124,8 +116,7 @@ impl Exporter {
         if let Some(done) = done.take() {
             self.stop.send_replace(Some(deadline));
             // An error means that the thread is stuck or gone: what it holds is then lost, and counted below.
-            let _late = done
-                .recv_timeout(deadline.saturating_duration_since(Instant::now()) + ANSWER_GRACE);
+            let _late = done.recv_timeout(deadline.saturating_duration_since(Instant::now()) + ANSWER_GRACE);
             pipeline.settle();
         }
     }

@@ -60,10 +60,7 @@ pub(super) async fn run(settings: Settings, pipeline: &Arc<Pipeline>, mut stop: 
         client: Client::new(&settings.url, &settings.headers, settings.timeout.0),
         health: Health::new(client::for_people(&settings.url)),
         pipeline: Arc::clone(pipeline),
-        limit: batch
-            .export_timeout
-            .0
-            .map_or(MAX_ELAPSED, |limit| limit.min(MAX_ELAPSED)),
+        limit: batch.export_timeout.0.map_or(MAX_ELAPSED, |limit| limit.min(MAX_ELAPSED)),
     });
     // A delay of zero would be a busy loop.
     let delay = batch.schedule_delay.max(Duration::from_millis(10));
@@ -75,9 +72,7 @@ pub(super) async fn run(settings: Settings, pipeline: &Arc<Pipeline>, mut stop: 
         // While older batches wait, the pipeline holds what comes, within its bounds.
         if backlog.is_empty() && (pipeline.is_due() || Instant::now() >= flush_at) {
             backlog.extend(
-                settings
-                    .envelope
-                    .batches(&pipeline.drain(false), batch.max_export_batch_size.max(1)),
+                settings.envelope.batches(&pipeline.drain(false), batch.max_export_batch_size.max(1)),
             );
             flush_at = Instant::now() + delay;
             let dropped = pipeline.totals().dropped.queue_full;
@@ -92,11 +87,7 @@ pub(super) async fn run(settings: Settings, pipeline: &Arc<Pipeline>, mut stop: 
         }
     };
 
-    backlog.extend(
-        settings
-            .envelope
-            .batches(&pipeline.drain(true), batch.max_export_batch_size.max(1)),
-    );
+    backlog.extend(settings.envelope.batches(&pipeline.drain(true), batch.max_export_batch_size.max(1)));
     // Out of time: what has not arrived is counted by the caller.
     let _in_time = timeout_at(deadline, async {
         loop {
@@ -113,12 +104,7 @@ pub(super) async fn run(settings: Settings, pipeline: &Arc<Pipeline>, mut stop: 
     }
 }
 
-fn fill(
-    sending: &mut JoinSet<Outcome>,
-    backlog: &mut VecDeque<Batch>,
-    sender: &Arc<Sender>,
-    stop: &Stop,
-) {
+fn fill(sending: &mut JoinSet<Outcome>, backlog: &mut VecDeque<Batch>, sender: &Arc<Sender>, stop: &Stop) {
     while sending.len() < MAX_IN_FLIGHT
         && let Some(batch) = backlog.pop_front()
     {
@@ -161,10 +147,7 @@ impl Sender {
                     let rejected = accepted.rejected.clamp(0, batch.spans.into()) as u32;
                     let now = Instant::now().into_std();
                     self.health.arrived(now, rejected, &accepted.message);
-                    return Outcome {
-                        spans: batch.spans,
-                        rejected: Some(rejected),
-                    };
+                    return Outcome { spans: batch.spans, rejected: Some(rejected) };
                 }
                 Ok(Err(failed)) => failed,
                 Err(_elapsed) => Failed::no_answer(self.limit),
@@ -180,10 +163,7 @@ impl Sender {
             let hopeless = !failed.retry || (stop.is_stopping() && !failed.answered);
             if hopeless || Instant::now() + pause >= give_up {
                 self.failed(&failed, batch.spans);
-                return Outcome {
-                    spans: batch.spans,
-                    rejected: None,
-                };
+                return Outcome { spans: batch.spans, rejected: None };
             }
             self.failed(&failed, 0);
             if stop.is_stopping() {
@@ -200,7 +180,6 @@ impl Sender {
     /// Tells of a failure, with which `spans` more are lost.
     fn failed(&self, failed: &Failed, spans: u32) {
         let dropped = self.pipeline.totals().dropped.spans() + u64::from(spans);
-        self.health
-            .failed(Instant::now().into_std(), &failed.error, dropped);
+        self.health.failed(Instant::now().into_std(), &failed.error, dropped);
     }
 }

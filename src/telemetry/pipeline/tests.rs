@@ -12,26 +12,11 @@ fn every_span_is_either_held_or_counted() {
         let pipeline = Pipeline::with_shards(shards, max, 512, MAX_BYTES);
         (0..25).for_each(|_| pipeline.push(span(3)));
         let chunks = pipeline.drain(false);
-        assert_eq!(
-            chunks
-                .iter()
-                .map(|chunk| chunk.spans as usize)
-                .sum::<usize>(),
-            max
-        );
-        assert_eq!(
-            chunks.iter().map(|chunk| chunk.bytes.len()).sum::<usize>(),
-            3 * max
-        );
+        assert_eq!(chunks.iter().map(|chunk| chunk.spans as usize).sum::<usize>(), max);
+        assert_eq!(chunks.iter().map(|chunk| chunk.bytes.len()).sum::<usize>(), 3 * max);
         let totals = pipeline.totals();
-        assert_eq!(
-            (totals.ended, totals.dropped.queue_full),
-            (25, 25 - max as u64)
-        );
-        assert!(
-            pipeline.is_due() && !pipeline.is_due(),
-            "a full queue is drained, once"
-        );
+        assert_eq!((totals.ended, totals.dropped.queue_full), (25, 25 - max as u64));
+        assert!(pipeline.is_due() && !pipeline.is_due(), "a full queue is drained, once");
     }
 }
 
@@ -42,10 +27,7 @@ fn bytes_are_bounded_too() {
     (0..5).for_each(|_| pipeline.push(span(60)));
     let chunks = pipeline.drain(false);
     assert_eq!(
-        chunks
-            .iter()
-            .map(|chunk| (chunk.spans, chunk.bytes.len()))
-            .collect::<Vec<_>>(),
+        chunks.iter().map(|chunk| (chunk.spans, chunk.bytes.len())).collect::<Vec<_>>(),
         [(1, 60), (1, 60)]
     );
     assert_eq!(pipeline.totals().dropped.queue_full, 4);
@@ -60,14 +42,7 @@ fn the_exporter_is_told_when_a_batch_waits() {
         assert!(!told(&pipeline));
         (0..8).for_each(|_| pipeline.push(span(1)));
         assert!(told(&pipeline), "at the latest an eighth of a batch later");
-        assert_eq!(
-            pipeline
-                .drain(false)
-                .iter()
-                .map(|chunk| chunk.spans)
-                .sum::<u32>(),
-            71
-        );
+        assert_eq!(pipeline.drain(false).iter().map(|chunk| chunk.spans).sum::<u32>(), 71);
         assert_eq!(pipeline.pending.0.load(Relaxed), 0);
     }
 }
@@ -81,10 +56,7 @@ fn what_comes_after_the_close_is_counted() {
     pipeline.push(span(1));
     pipeline.settle();
     let totals = pipeline.totals();
-    assert_eq!(
-        (totals.ended, totals.exported, totals.dropped.shutdown),
-        (2, 1, 1)
-    );
+    assert_eq!((totals.ended, totals.exported, totals.dropped.shutdown), (2, 1, 1));
 }
 
 #[test]
@@ -100,10 +72,7 @@ fn a_panic_while_encoding_loses_one_span() {
     assert!(std::panic::catch_unwind(panic).is_err());
     pipeline.push(span(2));
     let chunks = pipeline.drain(false);
-    assert_eq!(
-        (chunks[0].spans, chunks[0].bytes.as_slice()),
-        (2, &[7; 4][..])
-    );
+    assert_eq!((chunks[0].spans, chunks[0].bytes.as_slice()), (2, &[7; 4][..]));
 }
 
 #[test]
@@ -111,27 +80,14 @@ fn threads_and_a_draining_exporter_lose_nothing() {
     let pipeline = Pipeline::with_shards(2, 100_000, 16, MAX_BYTES);
     let mut held = 0;
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..4)
-            .map(|_| scope.spawn(|| (0..5_000).for_each(|_| pipeline.push(span(5)))))
-            .collect();
+        let threads: Vec<_> =
+            (0..4).map(|_| scope.spawn(|| (0..5_000).for_each(|_| pipeline.push(span(5))))).collect();
         while threads.iter().any(|thread| !thread.is_finished()) {
-            held += pipeline
-                .drain(false)
-                .iter()
-                .map(|chunk| u64::from(chunk.spans))
-                .sum::<u64>();
+            held += pipeline.drain(false).iter().map(|chunk| u64::from(chunk.spans)).sum::<u64>();
         }
     });
-    held += pipeline
-        .drain(true)
-        .iter()
-        .map(|chunk| u64::from(chunk.spans))
-        .sum::<u64>();
+    held += pipeline.drain(true).iter().map(|chunk| u64::from(chunk.spans)).sum::<u64>();
     assert_eq!(held + pipeline.totals().dropped.queue_full, 20_000);
     assert_eq!(pipeline.totals().ended, 20_000);
-    assert_eq!(
-        pipeline.pending.0.load(Relaxed),
-        0,
-        "no sum went below zero"
-    );
+    assert_eq!(pipeline.pending.0.load(Relaxed), 0, "no sum went below zero");
 }

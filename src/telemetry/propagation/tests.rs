@@ -20,20 +20,13 @@ fn parent(value: &str) -> Option<SpanContext> {
 fn state(values: &[&str]) -> String {
     let mut pairs = vec![("traceparent", PARENT)];
     pairs.extend(values.iter().map(|value| ("tracestate", *value)));
-    extract(&headers(&pairs))
-        .expect("the parent is right")
-        .trace_state
-        .as_str()
-        .to_owned()
+    extract(&headers(&pairs)).expect("the parent is right").trace_state.as_str().to_owned()
 }
 
 #[test]
 fn a_right_parent_is_read_and_written_back() {
     let context = parent(PARENT).unwrap();
-    assert_eq!(
-        context.trace_id.to_string(),
-        "0af7651916cd43dd8448eb211c80319c"
-    );
+    assert_eq!(context.trace_id.to_string(), "0af7651916cd43dd8448eb211c80319c");
     assert_eq!(context.span_id.to_string(), "b7ad6b7169203331");
     assert!(context.is_sampled());
     assert_eq!(context.traceparent(), PARENT);
@@ -42,19 +35,8 @@ fn a_right_parent_is_read_and_written_back() {
 
 #[test]
 fn flags_keep_sampled_and_random_and_nothing_else() {
-    for (given, kept) in [
-        ("00", 0),
-        ("01", 1),
-        ("02", 2),
-        ("03", 3),
-        ("ff", 3),
-        ("fc", 0),
-    ] {
-        assert_eq!(
-            parent(&format!("{}{given}", &PARENT[..53])).unwrap().flags,
-            kept,
-            "{given}"
-        );
+    for (given, kept) in [("00", 0), ("01", 1), ("02", 2), ("03", 3), ("ff", 3), ("fc", 0)] {
+        assert_eq!(parent(&format!("{}{given}", &PARENT[..53])).unwrap().flags, kept, "{given}");
     }
 }
 
@@ -106,13 +88,7 @@ fn later_versions_are_read_as_far_as_known_and_written_as_version_zero() {
 
 #[test]
 fn two_parents_or_a_state_alone_start_a_new_trace() {
-    assert_eq!(
-        extract(&headers(&[
-            ("traceparent", PARENT),
-            ("traceparent", PARENT)
-        ])),
-        None
-    );
+    assert_eq!(extract(&headers(&[("traceparent", PARENT), ("traceparent", PARENT)])), None);
     assert_eq!(extract(&headers(&[("tracestate", "foo=1")])), None);
     let mut binary = headers(&[]);
     binary.insert("traceparent", HeaderValue::from_bytes(&[0xff; 55]).unwrap());
@@ -133,14 +109,9 @@ fn state_keys_and_values_follow_the_grammar() {
     let key = "z".repeat(256);
     let value = "v".repeat(256);
     let all = "0_-*/@z= !\"#$%&'()*+-./:;<>?@[\\]^_`{|}~";
-    for right in [
-        "a=1",
-        "0=1",
-        "foo@@bar=1",
-        "@foo=1".trim_start_matches('@'),
-        all,
-        &format!("{key}={value}"),
-    ] {
+    for right in
+        ["a=1", "0=1", "foo@@bar=1", "@foo=1".trim_start_matches('@'), all, &format!("{key}={value}")]
+    {
         assert_eq!(state(&[right]), right);
     }
     for wrong in [
@@ -177,42 +148,22 @@ fn a_33rd_member_drops_the_state_and_empty_ones_do_not_count() {
 #[test]
 fn a_long_state_loses_whole_members_long_ones_first_then_from_the_end() {
     let long = format!("long={}", "v".repeat(200));
-    let short: Vec<_> = (0..31)
-        .map(|n| format!("{n}m={}", "v".repeat(124)))
-        .collect();
+    let short: Vec<_> = (0..31).map(|n| format!("{n}m={}", "v".repeat(124))).collect();
     assert_eq!(state(&[&long, &short.join(",")]), short.join(","));
-    let longs: Vec<_> = (0..32)
-        .map(|n| format!("{n}m={}", "v".repeat(200)))
-        .collect();
+    let longs: Vec<_> = (0..32).map(|n| format!("{n}m={}", "v".repeat(200))).collect();
     assert_eq!(state(&[&longs.join(",")]), longs[..20].join(","));
 }
 
 #[test]
 fn inject_replaces_what_a_guest_forwards() {
-    let mut out = headers(&[
-        ("traceparent", "a"),
-        ("traceparent", "b"),
-        ("tracestate", "c=1"),
-        ("tracestate", "d=1"),
-    ]);
+    let mut out =
+        headers(&[("traceparent", "a"), ("traceparent", "b"), ("tracestate", "c=1"), ("tracestate", "d=1")]);
     let context = parent(PARENT).unwrap();
     inject(&context, &mut out);
-    assert_eq!(
-        out.get_all("traceparent").iter().collect::<Vec<_>>(),
-        [PARENT]
-    );
+    assert_eq!(out.get_all("traceparent").iter().collect::<Vec<_>>(), [PARENT]);
     assert_eq!(out.get("tracestate"), None);
-    inject(
-        &SpanContext {
-            trace_state: TraceState::checked("x=1".into()),
-            ..context
-        },
-        &mut out,
-    );
-    assert_eq!(
-        out.get_all("tracestate").iter().collect::<Vec<_>>(),
-        ["x=1"]
-    );
+    inject(&SpanContext { trace_state: TraceState::checked("x=1".into()), ..context }, &mut out);
+    assert_eq!(out.get_all("tracestate").iter().collect::<Vec<_>>(), ["x=1"]);
 }
 
 proptest! {

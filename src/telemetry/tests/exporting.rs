@@ -32,11 +32,7 @@ fn endpoint(answers: Vec<Vec<u8>>) -> (config::Endpoint, Receiver<Arrived>) {
                 while let Some(request) = read(&mut reader) {
                     let answer = {
                         let mut answers = answers.lock().unwrap();
-                        if answers.len() > 1 {
-                            answers.remove(0)
-                        } else {
-                            answers[0].clone()
-                        }
+                        if answers.len() > 1 { answers.remove(0) } else { answers[0].clone() }
                     };
                     let _gone = arrived.send(request);
                     if answer.is_empty() {
@@ -71,19 +67,11 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Arrived> {
     reader.read_exact(&mut body).unwrap();
     let message = ExportTraceServiceRequest::decode(&*body).unwrap();
     let spans = message.resource_spans[0].scope_spans[0].spans.len();
-    Some(Arrived {
-        line: lines[0].clone(),
-        headers,
-        spans,
-        message,
-    })
+    Some(Arrived { line: lines[0].clone(), headers, spans, message })
 }
 
 fn answer(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
-    let head = format!(
-        "HTTP/1.1 {status}\r\n{headers}content-length: {}\r\n\r\n",
-        body.len()
-    );
+    let head = format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\n\r\n", body.len());
     [head.as_bytes(), body].concat()
 }
 
@@ -100,9 +88,7 @@ fn started(endpoint: config::Endpoint, change: impl FnOnce(&mut config::Otel)) -
 
 fn serve(telemetry: &Telemetry, count: usize) {
     for _ in 0..count {
-        telemetry
-            .server_span(&peer(), &head("GET", "/", &[]), None)
-            .end(0);
+        telemetry.server_span(&peer(), &head("GET", "/", &[]), None).end(0);
     }
 }
 
@@ -111,11 +97,7 @@ fn in_seconds(seconds: u64) -> Instant {
 }
 
 fn balanced(totals: Totals) -> Totals {
-    assert_eq!(
-        totals.ended,
-        totals.exported + totals.rejected + totals.dropped.spans(),
-        "{totals:?}"
-    );
+    assert_eq!(totals.ended, totals.exported + totals.rejected + totals.dropped.spans(), "{totals:?}");
     totals
 }
 
@@ -123,25 +105,20 @@ fn balanced(totals: Totals) -> Totals {
 fn a_batch_arrives_with_resource_scope_and_headers() {
     let (endpoint, requests) = endpoint(vec![ok()]);
     let telemetry = started(endpoint, |otel| {
-        otel.headers = vec![(
-            http::HeaderName::from_static("x-key"),
-            http::HeaderValue::from_static("secret"),
-        )];
+        otel.headers =
+            vec![(http::HeaderName::from_static("x-key"), http::HeaderValue::from_static("secret"))];
         otel.service_name = Some("shop".into());
         otel.semconv = Semconv::Http;
     });
     serve(&telemetry, 3);
     let totals = balanced(telemetry.shutdown(in_seconds(10)));
     assert_eq!((totals.ended, totals.exported), (3, 3));
-    assert_eq!(totals.to_string(), "3 ended, 3 exported");
+    assert_eq!(totals.to_string(), "3 spans ended, 3 exported");
     let request = requests.try_recv().unwrap();
     assert_eq!(request.line, "POST /v1/traces HTTP/1.1");
     assert_eq!(request.headers["content-type"], "application/x-protobuf");
     assert_eq!(request.headers["x-key"], "secret");
-    let agent = format!(
-        "Pounce/{0} OTel-OTLP-Exporter-Rust/{0}",
-        env!("CARGO_PKG_VERSION")
-    );
+    let agent = format!("Pounce/{0} OTel-OTLP-Exporter-Rust/{0}", env!("CARGO_PKG_VERSION"));
     assert_eq!(request.headers["user-agent"], agent);
     let resource_spans = &request.message.resource_spans[0];
     let resource = text_attributes(&resource_spans.resource.as_ref().unwrap().attributes);
@@ -151,11 +128,7 @@ fn a_batch_arrives_with_resource_scope_and_headers() {
     assert_eq!(scope_spans.schema_url, semconv::SCHEMA_URL);
     assert_eq!(request.spans, 3);
     serve(&telemetry, 1);
-    assert_eq!(
-        balanced(telemetry.shutdown(second())).dropped.shutdown,
-        1,
-        "too late"
-    );
+    assert_eq!(balanced(telemetry.shutdown(second())).dropped.shutdown, 1, "too late");
 }
 
 #[test]
@@ -166,19 +139,9 @@ fn batches_leave_when_full_and_when_due() {
         otel.batch.schedule_delay = Duration::from_millis(500);
     });
     serve(&telemetry, 9);
-    let mut sizes: Vec<_> = (0..3)
-        .map(|_| {
-            requests
-                .recv_timeout(Duration::from_secs(10))
-                .unwrap()
-                .spans
-        })
-        .collect();
-    assert_eq!(
-        sizes.iter().sum::<usize>(),
-        9,
-        "all came without a shutdown"
-    );
+    let mut sizes: Vec<_> =
+        (0..3).map(|_| requests.recv_timeout(Duration::from_secs(10)).unwrap().spans).collect();
+    assert_eq!(sizes.iter().sum::<usize>(), 9, "all came without a shutdown");
     sizes.sort_unstable();
     assert!(sizes.iter().all(|size| *size <= 4), "{sizes:?}");
     assert_eq!(balanced(telemetry.shutdown(in_seconds(10))).exported, 9);
@@ -189,17 +152,12 @@ fn an_endpoint_that_asks_to_wait_gets_the_batch_again() {
     let busy = answer("503 Service Unavailable", "retry-after: 1\r\n", b"");
     let too_many = answer("429 Too Many Requests", "", b"");
     let (endpoint, requests) = endpoint(vec![busy, too_many, ok()]);
-    let telemetry = started(endpoint, |otel| {
-        otel.batch.schedule_delay = Duration::from_millis(10)
-    });
+    let telemetry = started(endpoint, |otel| otel.batch.schedule_delay = Duration::from_millis(10));
     serve(&telemetry, 2);
     let begin = Instant::now();
     let first = requests.recv_timeout(Duration::from_secs(10)).unwrap();
     let second = requests.recv_timeout(Duration::from_secs(10)).unwrap();
-    assert!(
-        begin.elapsed() >= Duration::from_millis(900),
-        "Retry-After is kept"
-    );
+    assert!(begin.elapsed() >= Duration::from_millis(900), "Retry-After is kept");
     let third = requests.recv_timeout(Duration::from_secs(10)).unwrap();
     assert_eq!(first.message, second.message);
     assert_eq!(first.message, third.message);
@@ -208,11 +166,8 @@ fn an_endpoint_that_asks_to_wait_gets_the_batch_again() {
 
 #[test]
 fn a_refused_batch_is_not_sent_again() {
-    let (endpoint, requests) = endpoint(vec![answer(
-        "400 Bad Request",
-        "content-type: text/plain\r\n",
-        b"what?",
-    )]);
+    let (endpoint, requests) =
+        endpoint(vec![answer("400 Bad Request", "content-type: text/plain\r\n", b"what?")]);
     let telemetry = started(endpoint, |_| {});
     serve(&telemetry, 2);
     let totals = balanced(telemetry.shutdown(in_seconds(10)));
@@ -222,35 +177,20 @@ fn a_refused_batch_is_not_sent_again() {
 
 #[test]
 fn spans_that_the_endpoint_rejects_are_counted() {
-    let partial = ExportTracePartialSuccess {
-        rejected_spans: 2,
-        error_message: "too old".into(),
-    };
-    let body = ExportTraceServiceResponse {
-        partial_success: Some(partial),
-    }
-    .encode_to_vec();
+    let partial = ExportTracePartialSuccess { rejected_spans: 2, error_message: "too old".into() };
+    let body = ExportTraceServiceResponse { partial_success: Some(partial) }.encode_to_vec();
     let (endpoint, _requests) = endpoint(vec![answer("200 OK", "", &body)]);
     let telemetry = started(endpoint, |_| {});
     serve(&telemetry, 5);
     let totals = balanced(telemetry.shutdown(in_seconds(10)));
     assert_eq!((totals.exported, totals.rejected), (3, 2));
-    assert_eq!(
-        totals.to_string(),
-        "5 ended, 3 exported, 2 rejected by the endpoint"
-    );
+    assert_eq!(totals.to_string(), "5 spans ended, 3 exported, 2 rejected by the endpoint");
 }
 
 #[test]
 fn a_dead_endpoint_loses_spans_but_holds_up_nothing() {
-    let port = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let endpoint = format!("http://127.0.0.1:{port}/v1/traces")
-        .parse()
-        .unwrap();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let endpoint = format!("http://127.0.0.1:{port}/v1/traces").parse().unwrap();
     let telemetry = started(endpoint, |otel| {
         otel.batch.max_queue_size = 20;
         otel.batch.max_export_batch_size = 5;
@@ -258,16 +198,9 @@ fn a_dead_endpoint_loses_spans_but_holds_up_nothing() {
     let begin = Instant::now();
     serve(&telemetry, 1000);
     let totals = balanced(telemetry.shutdown(in_seconds(30)));
-    assert!(
-        begin.elapsed() < Duration::from_secs(10),
-        "{:?}",
-        begin.elapsed()
-    );
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
     assert_eq!((totals.ended, totals.exported), (1000, 0));
-    assert!(
-        totals.dropped.queue_full > 0 && totals.dropped.export_failed > 0,
-        "{totals:?}"
-    );
+    assert!(totals.dropped.queue_full > 0 && totals.dropped.export_failed > 0, "{totals:?}");
 }
 
 #[test]
@@ -305,13 +238,7 @@ fn the_handle_may_just_be_dropped() {
     let telemetry = started(endpoint, |_| {});
     serve(&telemetry, 1);
     drop(telemetry);
-    assert_eq!(
-        requests
-            .recv_timeout(Duration::from_secs(10))
-            .unwrap()
-            .spans,
-        1
-    );
+    assert_eq!(requests.recv_timeout(Duration::from_secs(10)).unwrap().spans, 1);
 }
 
 #[test]
@@ -333,9 +260,5 @@ fn the_console_shows_each_trace_soon_after_its_end() {
     let totals = balanced(telemetry.shutdown(in_seconds(10)));
     assert_eq!((totals.ended, totals.exported), (3, 3));
     assert_eq!(text().matches("● GET /  server · ").count(), 3);
-    assert!(
-        text().contains("│ trace ") || text().contains("  trace "),
-        "{}",
-        text()
-    );
+    assert!(text().contains("│ trace ") || text().contains("  trace "), "{}", text());
 }

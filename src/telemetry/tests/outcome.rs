@@ -7,23 +7,15 @@ use opentelemetry_proto::tonic::trace::v1::status::StatusCode as Code;
 #[test]
 fn the_outcome_decides_status_and_error_type() {
     type Story = fn(&ServerSpan);
+    type Ended = (Code, &'static str);
     fn trap() -> Exception {
-        Exception {
-            kind: "Trap".into(),
-            message: "boom".into(),
-            ..Exception::default()
-        }
+        Exception { kind: "Trap".into(), message: "boom".into(), ..Exception::default() }
     }
-    let stories: [(Story, u16, (Code, &str), Option<&str>); 11] = [
+    let stories: [(Story, u16, Ended, Option<&str>); 11] = [
         (|_| {}, 404, (Code::Ok, ""), None),
         (|_| {}, 503, (Code::Error, ""), Some("503")),
         (|_| {}, 700, (Code::Unset, ""), None),
-        (
-            |span| span.fail("timeout", None),
-            504,
-            (Code::Error, ""),
-            Some("timeout"),
-        ),
+        (|span| span.fail("timeout", None), 504, (Code::Error, ""), Some("timeout")),
         (
             |span| span.fail("wasm_trap.unreachable", Some(trap())),
             200,
@@ -39,12 +31,7 @@ fn the_outcome_decides_status_and_error_type() {
             (Code::Error, ""),
             Some("out_of_memory"),
         ),
-        (
-            |span| span.set_status(Status::Error("mine".into())),
-            200,
-            (Code::Error, "mine"),
-            None,
-        ),
+        (|span| span.set_status(Status::Error("mine".into())), 200, (Code::Error, "mine"), None),
         (
             |span| {
                 span.set_status(Status::Error("mine".into()));
@@ -65,12 +52,7 @@ fn the_outcome_decides_status_and_error_type() {
             (Code::Ok, ""),
             None,
         ),
-        (
-            |span| span.set_status(Status::Ok),
-            500,
-            (Code::Error, ""),
-            Some("500"),
-        ),
+        (|span| span.set_status(Status::Ok), 500, (Code::Error, ""), Some("500")),
         (
             |span| span.set_attribute("error.type", Value::Text("mine".into())),
             500,
@@ -86,15 +68,8 @@ fn the_outcome_decides_status_and_error_type() {
         span.end(0);
         let found = one(&telemetry);
         assert_eq!(status(&found), expected, "story {at}");
-        assert_eq!(
-            attribute(&found, "error.type").as_deref(),
-            error_type,
-            "story {at}"
-        );
-        assert_eq!(
-            attribute(&found, "http.response.status_code"),
-            Some(code.to_string())
-        );
+        assert_eq!(attribute(&found, "error.type").as_deref(), error_type, "story {at}");
+        assert_eq!(attribute(&found, "http.response.status_code"), Some(code.to_string()));
     }
 }
 
@@ -112,15 +87,8 @@ fn the_guest_adds_and_replaces_but_does_not_forge() {
         span.set_attribute(key, value);
     }
     span.add_event("cache.miss", vec![("key".into(), Value::Text("k".into()))]);
-    span.phases(Phases {
-        reused: Some(true),
-        queue: Some(Duration::from_micros(1500)),
-        ..Phases::default()
-    });
-    span.phases(Phases {
-        memory_peak: Some(65536),
-        ..Phases::default()
-    });
+    span.phases(Phases { reused: Some(true), queue: Some(Duration::from_micros(1500)), ..Phases::default() });
+    span.phases(Phases { memory_peak: Some(65536), ..Phases::default() });
     span.response_head(StatusCode::OK);
     span.fail(
         "wasm_trap.unreachable",
@@ -150,14 +118,9 @@ fn the_guest_adds_and_replaces_but_does_not_forge() {
     assert_eq!(found.events.len(), 2);
     assert_eq!(found.events[0].name, "cache.miss");
     assert_eq!(found.events[1].name, "exception");
-    assert_eq!(
-        text_attributes(&found.events[1].attributes)["exception.stacktrace"],
-        "0: f"
-    );
+    assert_eq!(text_attributes(&found.events[1].attributes)["exception.stacktrace"], "0: f");
     for event in &found.events {
-        assert!(
-            (found.start_time_unix_nano..=found.end_time_unix_nano).contains(&event.time_unix_nano)
-        );
+        assert!((found.start_time_unix_nano..=found.end_time_unix_nano).contains(&event.time_unix_nano));
     }
 }
 
@@ -173,20 +136,13 @@ fn what_is_over_the_limits_is_counted_on_the_span_and_in_the_totals() {
     span.set_attribute("late", Value::Bool(true));
     span.end(0);
     let found = one(&telemetry);
-    let own = found
-        .attributes
-        .iter()
-        .filter(|attribute| attribute.key.starts_with('k'))
-        .count() as u32;
+    let own = found.attributes.iter().filter(|attribute| attribute.key.starts_with('k')).count() as u32;
     assert!(own <= 64, "bytes of one span are bounded: {own}");
     assert_eq!(own + found.dropped_attributes_count, 200);
     assert!(text_attributes(&found.attributes)["k0"].len() == 4096);
     assert_eq!(found.events.len() as u32 + found.dropped_events_count, 200);
     let totals = telemetry.totals();
-    assert_eq!(
-        totals.attributes_dropped,
-        u64::from(found.dropped_attributes_count)
-    );
+    assert_eq!(totals.attributes_dropped, u64::from(found.dropped_attributes_count));
     assert_eq!(totals.events_dropped, u64::from(found.dropped_events_count));
     assert_eq!((totals.ended, totals.late_writes), (1, 1));
 }
@@ -204,15 +160,12 @@ fn a_span_ends_once_and_an_abandoned_one_all_the_same() {
     assert_eq!(spans(&telemetry).len(), 1);
     drop(telemetry.server_span(&peer(), &head("GET", "/", &[]), None));
     let found = one(&telemetry);
-    assert_eq!(
-        attribute(&found, "error.type").as_deref(),
-        Some("abandoned")
-    );
+    assert_eq!(attribute(&found, "error.type").as_deref(), Some("abandoned"));
     assert_eq!(status(&found).0, Code::Error);
 }
 
 #[test]
 fn an_active_span_fits_into_a_kilobyte() {
-    assert!(recording::RECORD_SIZE <= 1024, "{}", recording::RECORD_SIZE);
-    assert!(size_of::<ServerSpan>() <= 56, "{}", size_of::<ServerSpan>());
+    const { assert!(recording::RECORD_SIZE <= 1024) };
+    const { assert!(size_of::<ServerSpan>() <= 56) };
 }

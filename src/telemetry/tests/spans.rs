@@ -50,10 +50,7 @@ fn each_profile_has_its_attributes_name_and_status() {
             ("traceparent", CALLER),
             ("tracestate", "a=1"),
         ];
-        let before = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap()
-            .as_nanos() as u64;
+        let before = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
         let head = head("POST", "/a/b?x=1&sig=secret", &headers);
         let span = telemetry.server_span(&peer(), &head, None);
         let context = span.context().unwrap();
@@ -70,14 +67,8 @@ fn each_profile_has_its_attributes_name_and_status() {
         assert_eq!(found.trace_id, context.trace_id.0);
         assert_eq!(context.trace_id.to_string(), &CALLER[3..35]);
         assert_eq!(found.span_id, context.span_id.0);
-        assert_eq!(
-            SpanId(found.parent_span_id.try_into().unwrap()).to_string(),
-            &CALLER[36..52]
-        );
-        assert_eq!(
-            (found.flags, found.trace_state.as_str(), found.kind),
-            (0x301, "a=1", 2)
-        );
+        assert_eq!(SpanId(found.parent_span_id.try_into().unwrap()).to_string(), &CALLER[36..52]);
+        assert_eq!((found.flags, found.trace_state.as_str(), found.kind), (0x301, "a=1", 2));
         assert!(found.start_time_unix_nano >= before);
         assert!(found.end_time_unix_nano >= found.start_time_unix_nano);
     }
@@ -106,11 +97,7 @@ fn a_route_and_the_guests_name_stand_in_the_name() {
             "mine",
             Some("/a"),
         ),
-        (
-            |span| span.set_route(&"r".repeat(5000)),
-            &format!("GET {}", "r".repeat(256)),
-            None,
-        ),
+        (|span| span.set_route(&"r".repeat(5000)), &format!("GET {}", "r".repeat(256)), None),
     ];
     for semconv in [Semconv::Compat, Semconv::HttpDup, Semconv::Http] {
         for (change, name, route) in &cases {
@@ -133,32 +120,16 @@ fn beyond_five_hundred_paths_names_are_the_method_alone() {
     let lines = logged(|| serve_paths(&telemetry, 0..501));
     assert_eq!(lines.lines().count(), 1, "{lines}");
     assert!(lines.contains("set-route"), "{lines}");
-    assert_eq!(
-        logged(|| serve_paths(&telemetry, 501..503)),
-        "",
-        "said once"
-    );
-    telemetry
-        .server_span(&peer(), &head("GET", "/7", &[]), None)
-        .end(0);
-    telemetry
-        .server_span(&peer(), &head("GET", "/new", &[]), Some("/{n}"))
-        .end(0);
-    let names: Vec<_> = spans(&telemetry)
-        .into_iter()
-        .map(|span| span.name)
-        .collect();
-    assert_eq!(
-        names[499..],
-        ["GET /499", "GET", "GET", "GET", "GET /7", "GET /{n}"]
-    );
+    assert_eq!(logged(|| serve_paths(&telemetry, 501..503)), "", "said once");
+    telemetry.server_span(&peer(), &head("GET", "/7", &[]), None).end(0);
+    telemetry.server_span(&peer(), &head("GET", "/new", &[]), Some("/{n}")).end(0);
+    let names: Vec<_> = spans(&telemetry).into_iter().map(|span| span.name).collect();
+    assert_eq!(names[499..], ["GET /499", "GET", "GET", "GET", "GET /7", "GET /{n}"]);
 }
 
 fn serve_paths(telemetry: &Telemetry, paths: std::ops::Range<usize>) {
     for n in paths {
-        telemetry
-            .server_span(&peer(), &head("GET", &format!("/{n}"), &[]), None)
-            .end(0);
+        telemetry.server_span(&peer(), &head("GET", &format!("/{n}"), &[]), None).end(0);
     }
 }
 
@@ -166,82 +137,33 @@ fn serve_paths(telemetry: &Telemetry, paths: std::ops::Range<usize>) {
 fn unknown_methods_are_other() {
     for method in ["get", "BREW"] {
         let telemetry = recording(|_| {});
-        telemetry
-            .server_span(&peer(), &head(method, "/tea", &[]), None)
-            .end(0);
+        telemetry.server_span(&peer(), &head(method, "/tea", &[]), None).end(0);
         let found = one(&telemetry);
         assert_eq!(found.name, "HTTP /tea");
-        assert_eq!(
-            attribute(&found, "http.request.method").as_deref(),
-            Some("_OTHER")
-        );
-        assert_eq!(
-            attribute(&found, "http.request.method_original").as_deref(),
-            Some(method)
-        );
+        assert_eq!(attribute(&found, "http.request.method").as_deref(), Some("_OTHER"));
+        assert_eq!(attribute(&found, "http.request.method_original").as_deref(), Some(method));
     }
 }
 
 #[test]
 fn the_server_is_what_the_client_called() {
     for (uri, host, tls, expected) in [
-        (
-            "/",
-            Some("h"),
-            false,
-            [Some("h"), Some("80"), Some("h"), Some("80")],
-        ),
-        (
-            "/",
-            Some("h"),
-            true,
-            [Some("h"), Some("443"), Some("h"), Some("443")],
-        ),
-        (
-            "/",
-            Some("[::1]:81"),
-            false,
-            [Some("::1"), Some("81"), Some("[::1]:81"), Some("81")],
-        ),
-        (
-            "http://u:p@a:82/",
-            Some("h"),
-            false,
-            [Some("a"), Some("82"), Some("a:82"), Some("82")],
-        ),
-        (
-            "/",
-            Some("a b"),
-            false,
-            [Some("a b"), Some("80"), Some("a b"), Some("80")],
-        ),
-        (
-            "/",
-            Some("h:x"),
-            false,
-            [None, None, Some("h:x"), Some("8080")],
-        ),
+        ("/", Some("h"), false, [Some("h"), Some("80"), Some("h"), Some("80")]),
+        ("/", Some("h"), true, [Some("h"), Some("443"), Some("h"), Some("443")]),
+        ("/", Some("[::1]:81"), false, [Some("::1"), Some("81"), Some("[::1]:81"), Some("81")]),
+        ("http://u:p@a:82/", Some("h"), false, [Some("a"), Some("82"), Some("a:82"), Some("82")]),
+        ("/", Some("a b"), false, [Some("a b"), Some("80"), Some("a b"), Some("80")]),
+        ("/", Some("h:x"), false, [None, None, Some("h:x"), Some("8080")]),
         ("/", None, false, [None, None, None, Some("8080")]),
     ] {
         let telemetry = recording(|_| {});
         let headers: Vec<_> = host.map(|host| ("host", host)).into_iter().collect();
         let peer = Peer { tls, ..peer() };
-        telemetry
-            .server_span(&peer, &head("GET", uri, &headers), None)
-            .end(0);
+        telemetry.server_span(&peer, &head("GET", uri, &headers), None).end(0);
         let found = one(&telemetry);
-        let keys = [
-            "server.address",
-            "server.port",
-            "http.host",
-            "net.host.port",
-        ];
+        let keys = ["server.address", "server.port", "http.host", "net.host.port"];
         let values = keys.map(|key| attribute(&found, key));
-        assert_eq!(
-            values.each_ref().map(Option::as_deref),
-            expected,
-            "{uri} {host:?}"
-        );
+        assert_eq!(values.each_ref().map(Option::as_deref), expected, "{uri} {host:?}");
         let scheme = if tls { "https" } else { "http" };
         assert_eq!(attribute(&found, "url.scheme").as_deref(), Some(scheme));
     }
@@ -252,23 +174,13 @@ fn odd_requests_give_valid_spans() {
     let telemetry = recording(|_| {});
     let mut odd = head("OPTIONS", "*", &[]);
     odd.version = http::Version::HTTP_2;
-    odd.headers.insert(
-        "user-agent",
-        http::HeaderValue::from_bytes(b"\xff\xfe").unwrap(),
-    );
-    odd.headers
-        .insert("content-length", http::HeaderValue::from_static("+5"));
+    odd.headers.insert("user-agent", http::HeaderValue::from_bytes(b"\xff\xfe").unwrap());
+    odd.headers.insert("content-length", http::HeaderValue::from_static("+5"));
     telemetry.server_span(&Peer::default(), &odd, None).end(0);
     let found = one(&telemetry);
     assert_eq!(found.name, "OPTIONS *");
-    assert_eq!(
-        attribute(&found, "network.protocol.version").as_deref(),
-        Some("2")
-    );
-    assert_eq!(
-        attribute(&found, "user_agent.original").as_deref(),
-        Some("\u{fffd}\u{fffd}")
-    );
+    assert_eq!(attribute(&found, "network.protocol.version").as_deref(), Some("2"));
+    assert_eq!(attribute(&found, "user_agent.original").as_deref(), Some("\u{fffd}\u{fffd}"));
     for absent in [
         "network.peer.address",
         "client.address",
@@ -279,18 +191,11 @@ fn odd_requests_give_valid_spans() {
     ] {
         assert_eq!(attribute(&found, absent), None);
     }
-    telemetry
-        .server_span(&peer(), &head("CONNECT", "example.com:443", &[]), None)
-        .end(0);
+    telemetry.server_span(&peer(), &head("CONNECT", "example.com:443", &[]), None).end(0);
     assert_eq!(one(&telemetry).name, "CONNECT");
     let long = format!("/{}", "p".repeat(9000));
-    telemetry
-        .server_span(&peer(), &head("GET", &long, &[]), None)
-        .end(0);
-    assert_eq!(
-        attribute(&one(&telemetry), "url.path").map(|path| path.len()),
-        Some(4096)
-    );
+    telemetry.server_span(&peer(), &head("GET", &long, &[]), None).end(0);
+    assert_eq!(attribute(&one(&telemetry), "url.path").map(|path| path.len()), Some(4096));
 }
 
 #[test]
@@ -298,19 +203,12 @@ fn an_unsampled_request_has_a_context_and_no_record() {
     let telemetry = recording(|otel| otel.sampler = Sampling::AlwaysOff);
     let span = telemetry.server_span(
         &peer(),
-        &head(
-            "GET",
-            "/",
-            &[("traceparent", CALLER), ("tracestate", "a=1")],
-        ),
+        &head("GET", "/", &[("traceparent", CALLER), ("tracestate", "a=1")]),
         None,
     );
     assert!(span.is_on() && !span.is_recording());
     let context = span.context().unwrap();
-    assert_eq!(
-        (context.trace_id.to_string().as_str(), context.flags),
-        (&CALLER[3..35], 0)
-    );
+    assert_eq!((context.trace_id.to_string().as_str(), context.flags), (&CALLER[3..35], 0));
     assert_eq!(context.trace_state.as_str(), "a=1");
     assert_ne!(context.span_id.to_string(), &CALLER[36..52]);
     span.set_attribute("a", Value::Bool(true));
@@ -323,11 +221,7 @@ fn an_unsampled_request_has_a_context_and_no_record() {
 fn new_traces_are_random_and_broken_callers_start_one() {
     let telemetry = recording(|_| {});
     let broken = CALLER.to_uppercase();
-    let head = head(
-        "GET",
-        "/",
-        &[("traceparent", &broken), ("tracestate", "a=1")],
-    );
+    let head = head("GET", "/", &[("traceparent", &broken), ("tracestate", "a=1")]);
     telemetry.server_span(&peer(), &head, None).end(0);
     let found = one(&telemetry);
     assert_eq!((found.flags, found.trace_state.as_str()), (0x103, ""));

@@ -32,14 +32,11 @@ impl Traces {
     pub(super) fn add(&mut self, spans: Vec<Span>) {
         self.spans += spans.len();
         for span in spans {
-            let trace = self
-                .waiting
-                .entry(span.trace_id.clone())
-                .or_insert_with(|| Waiting {
-                    spans: Vec::new(),
-                    root: None,
-                    since: Instant::now(),
-                });
+            let trace = self.waiting.entry(span.trace_id.clone()).or_insert_with(|| Waiting {
+                spans: Vec::new(),
+                root: None,
+                since: Instant::now(),
+            });
             if span.parent_span_id.is_empty() || span.flags & IS_REMOTE != 0 {
                 trace.root = Some(self.round);
             }
@@ -72,11 +69,8 @@ impl Traces {
     }
 
     fn take(&mut self, ready: impl Fn(&Waiting) -> bool) -> Vec<Trace> {
-        let mut traces: Vec<_> = self
-            .waiting
-            .extract_if(|_, trace| ready(trace))
-            .map(|(_, waiting)| waiting.spans)
-            .collect();
+        let mut traces: Vec<_> =
+            self.waiting.extract_if(|_, trace| ready(trace)).map(|(_, waiting)| waiting.spans).collect();
         self.spans -= traces.iter().map(Vec::len).sum::<usize>();
         traces.sort_by_key(|trace| trace.iter().map(|span| span.start_time_unix_nano).min());
         traces
@@ -100,20 +94,13 @@ mod tests {
     #[test]
     fn a_trace_is_ready_one_round_after_its_root() {
         let mut traces = Traces::default();
-        traces.add(vec![
-            span(2, &[], 0, 20),
-            span(1, &[9; 8], IS_REMOTE, 10),
-            span(3, &[9; 8], 0, 30),
-        ]);
+        traces.add(vec![span(2, &[], 0, 20), span(1, &[9; 8], IS_REMOTE, 10), span(3, &[9; 8], 0, 30)]);
         assert!(traces.has_root());
         assert!(traces.take_ready().is_empty());
         traces.add(vec![span(1, &[8; 8], 0, 11)]);
         let ready = traces.take_ready();
         assert_eq!(
-            ready
-                .iter()
-                .map(|trace| (trace[0].trace_id[0], trace.len()))
-                .collect::<Vec<_>>(),
+            ready.iter().map(|trace| (trace[0].trace_id[0], trace.len())).collect::<Vec<_>>(),
             [(1, 2), (2, 1)]
         );
         assert!(!traces.has_root() && !traces.is_empty());

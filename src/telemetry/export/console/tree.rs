@@ -3,9 +3,7 @@
 use super::traces::Trace;
 use crate::telemetry::encode::IS_REMOTE;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
-use opentelemetry_proto::tonic::trace::v1::{
-    Span, span::Event, span::SpanKind, status::StatusCode,
-};
+use opentelemetry_proto::tonic::trace::v1::{Span, span::Event, span::SpanKind, status::StatusCode};
 use std::fmt::Write;
 
 /// Byte values longer than this are cut.
@@ -13,11 +11,7 @@ const MAX_BYTES: usize = 32;
 
 /// Renders `trace`; ends with an empty line.
 pub(super) fn render(trace: &Trace, colour: bool) -> String {
-    let mut tree = Tree {
-        trace,
-        out: String::new(),
-        colour,
-    };
+    let mut tree = Tree { trace, out: String::new(), colour };
     let known = |id: &[u8]| trace.iter().any(|span| span.span_id == id);
     for root in tree.sorted(|span| !known(&span.parent_span_id)) {
         tree.span(root, "", "", None);
@@ -68,57 +62,31 @@ impl<'a> Tree<'a> {
             self.line(&body, &[(&note, Some(Style::Red))]);
         }
         for (at, child) in children.iter().enumerate() {
-            let (branch, below) = if at + 1 == children.len() {
-                ("└─", "  ")
-            } else {
-                ("├─", "│ ")
-            };
-            self.span(
-                child,
-                &format!("{rest}{branch}"),
-                &format!("{rest}{below}"),
-                Some(span),
-            );
+            let (branch, below) =
+                if at + 1 == children.len() { ("└─", "  ") } else { ("├─", "│ ") };
+            self.span(child, &format!("{rest}{branch}"), &format!("{rest}{below}"), Some(span));
         }
     }
 
     fn title(&mut self, span: &Span, before: &str, parent: Option<&Span>) {
-        let (code, message) = span
-            .status
-            .as_ref()
-            .map_or((StatusCode::Unset, ""), |s| (s.code(), s.message.as_str()));
+        let (code, message) =
+            span.status.as_ref().map_or((StatusCode::Unset, ""), |s| (s.code(), s.message.as_str()));
         let (status, style) = match code {
             StatusCode::Ok => ("ok".to_owned(), Some(Style::Green)),
             StatusCode::Unset => ("unset".to_owned(), None),
             StatusCode::Error if message.is_empty() => ("error".to_owned(), Some(Style::Red)),
             StatusCode::Error => (format!("error: {}", clean(message)), Some(Style::Red)),
         };
-        let took = duration(
-            span.end_time_unix_nano
-                .saturating_sub(span.start_time_unix_nano),
-        );
-        let from = parent.map_or(String::new(), |parent| {
-            format!(" from {}", after(span.start_time_unix_nano, parent))
-        });
+        let took = duration(span.end_time_unix_nano.saturating_sub(span.start_time_unix_nano));
+        let from = parent
+            .map_or(String::new(), |parent| format!(" from {}", after(span.start_time_unix_nano, parent)));
         let facts = format!("  {} · {took}{from} · ", kind(span));
         let name = clean(&span.name);
-        self.line(
-            before,
-            &[
-                ("● ", style),
-                (&name, Some(Style::Bold)),
-                (&facts, None),
-                (&status, style),
-            ],
-        );
+        self.line(before, &[("● ", style), (&name, Some(Style::Bold)), (&facts, None), (&status, style)]);
     }
 
     fn event(&mut self, event: &Event, span: &Span, before: &str) {
-        let style = if event.name == "exception" {
-            Style::Red
-        } else {
-            Style::Cyan
-        };
+        let style = if event.name == "exception" { Style::Red } else { Style::Cyan };
         let at = format!("{}  ", after(event.time_unix_nano, span));
         self.line(before, &[(&at, None), (&clean(&event.name), Some(style))]);
         self.attributes(&event.attributes, &format!("{before}  "));
@@ -130,10 +98,7 @@ impl<'a> Tree<'a> {
             .map(|attribute| (clean(&attribute.key), value(attribute.value.as_ref())))
             .collect();
         let in_line = texts.iter().filter(|(_, value)| !value.contains('\n'));
-        let width = in_line
-            .map(|(key, _)| key.chars().count())
-            .max()
-            .unwrap_or_default();
+        let width = in_line.map(|(key, _)| key.chars().count()).max().unwrap_or_default();
         for (key, value) in &texts {
             if value.contains('\n') {
                 self.line(before, &[(key, Some(Style::Dim))]);
@@ -158,8 +123,7 @@ impl<'a> Tree<'a> {
     fn styled(&mut self, text: &str, style: Option<Style>) {
         match style {
             Some(style) if self.colour && !text.is_empty() => {
-                self.out
-                    .extend(["\x1b[", &(style as u8).to_string(), "m", text, "\x1b[0m"]);
+                self.out.extend(["\x1b[", &(style as u8).to_string(), "m", text, "\x1b[0m"]);
             }
             _ => self.out.push_str(text),
         }
@@ -167,17 +131,9 @@ impl<'a> Tree<'a> {
 }
 
 fn ids(span: &Span) -> String {
-    let mut text = format!(
-        "trace {} · span {}",
-        hex(&span.trace_id),
-        hex(&span.span_id)
-    );
+    let mut text = format!("trace {} · span {}", hex(&span.trace_id), hex(&span.span_id));
     if !span.parent_span_id.is_empty() {
-        let whose = if span.flags & IS_REMOTE != 0 {
-            " (caller)"
-        } else {
-            ""
-        };
+        let whose = if span.flags & IS_REMOTE != 0 { " (caller)" } else { "" };
         text.extend([" · parent ", &hex(&span.parent_span_id), whose]);
     }
     text
@@ -205,11 +161,7 @@ fn value(value: Option<&AnyValue>) -> String {
         }
         Some(Value::BytesValue(bytes)) => format!("0x{}", hex(bytes)),
         Some(Value::ArrayValue(array)) => {
-            let elements: Vec<_> = array
-                .values
-                .iter()
-                .map(|element| self::value(Some(element)))
-                .collect();
+            let elements: Vec<_> = array.values.iter().map(|element| self::value(Some(element))).collect();
             format!("[{}]", elements.join(", "))
         }
         Some(other) => format!("{other:?}"),
@@ -237,10 +189,7 @@ fn clean(text: &str) -> String {
 }
 
 fn after(time: u64, span: &Span) -> String {
-    format!(
-        "+{}",
-        duration(time.saturating_sub(span.start_time_unix_nano))
-    )
+    format!("+{}", duration(time.saturating_sub(span.start_time_unix_nano)))
 }
 
 /// A length of time in the unit that suits it, with three digits.
@@ -252,11 +201,7 @@ fn duration(nanos: u64) -> String {
         1_000_000..1_000_000_000 => (value / 1e6, "ms"),
         _ => (value / 1e9, "s"),
     };
-    let digits = if value < 10.0 {
-        2
-    } else {
-        usize::from(value < 100.0)
-    };
+    let digits = if value < 10.0 { 2 } else { usize::from(value < 100.0) };
     format!("{value:.digits$} {unit}")
 }
 

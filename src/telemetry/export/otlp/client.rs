@@ -21,12 +21,8 @@ const MAX_SHOWN: usize = 300;
 /// Connections are closed after this without a batch.
 const IDLE: Duration = Duration::from_secs(60);
 
-const AGENT: &str = concat!(
-    "Pounce/",
-    env!("CARGO_PKG_VERSION"),
-    " OTel-OTLP-Exporter-Rust/",
-    env!("CARGO_PKG_VERSION")
-);
+const AGENT: &str =
+    concat!("Pounce/", env!("CARGO_PKG_VERSION"), " OTel-OTLP-Exporter-Rust/", env!("CARGO_PKG_VERSION"));
 
 /// A client of one endpoint.
 pub(super) struct Client {
@@ -59,18 +55,10 @@ pub(super) struct Failed {
 }
 
 impl Client {
-    pub(super) fn new(
-        url: &Uri,
-        given: &[(HeaderName, HeaderValue)],
-        timeout: Option<Duration>,
-    ) -> Self {
+    pub(super) fn new(url: &Uri, given: &[(HeaderName, HeaderValue)], timeout: Option<Duration>) -> Self {
         // Reading the system's certificates takes time and memory that only `https` needs.
         let encrypted = url.scheme_str() == Some("https");
-        let roots = if encrypted {
-            system_roots()
-        } else {
-            RootCertStore::empty()
-        };
+        let roots = if encrypted { system_roots() } else { RootCertStore::empty() };
         Self::with_roots(url, given, timeout, roots)
     }
 
@@ -87,10 +75,7 @@ impl Client {
             value.set_sensitive(true);
             headers.insert(name, value);
         }
-        headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/x-protobuf"),
-        );
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -103,12 +88,7 @@ impl Client {
             .pool_idle_timeout(IDLE)
             .pool_timer(TokioTimer::new())
             .build(connector);
-        Client {
-            http,
-            url: url.clone(),
-            headers,
-            timeout,
-        }
+        Client { http, url: url.clone(), headers, timeout }
     }
 
     /// Sends `body` once, and reads the answer whole, within the timeout.
@@ -118,11 +98,7 @@ impl Client {
             *request.method_mut() = Method::POST;
             *request.uri_mut() = self.url.clone();
             *request.headers_mut() = self.headers.clone();
-            let answer = self
-                .http
-                .request(request)
-                .await
-                .map_err(|error| Failed::transport(&error))?;
+            let answer = self.http.request(request).await.map_err(|error| Failed::transport(&error))?;
             judge(answer).await
         };
         match self.timeout {
@@ -147,16 +123,8 @@ impl Failed {
 
     fn transport(error: &(dyn std::error::Error + 'static)) -> Self {
         let causes = std::iter::successors(Some(error), |error| error.source());
-        let error = causes
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(": ");
-        Failed {
-            error,
-            retry: true,
-            answered: false,
-            retry_after: None,
-        }
+        let error = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+        Failed { error, retry: true, answered: false, retry_after: None }
     }
 }
 
@@ -166,14 +134,9 @@ async fn judge(answer: Response<Incoming>) -> Result<Accepted, Failed> {
     if head.status.is_success() {
         // The spans have arrived even if the rest of the answer has not.
         let body = body.map(|body| body.to_bytes()).unwrap_or_default();
-        let partial = ExportTraceServiceResponse::decode(body)
-            .ok()
-            .and_then(|answer| answer.partial_success);
+        let partial = ExportTraceServiceResponse::decode(body).ok().and_then(|answer| answer.partial_success);
         let partial = partial.unwrap_or_default();
-        return Ok(Accepted {
-            rejected: partial.rejected_spans,
-            message: partial.error_message,
-        });
+        return Ok(Accepted { rejected: partial.rejected_spans, message: partial.error_message });
     }
     let body = body.map(|body| body.to_bytes()).unwrap_or_default();
     let status = head.status;
@@ -182,17 +145,8 @@ async fn judge(answer: Response<Incoming>) -> Result<Accepted, Failed> {
         error.push_str(&format!("; it says: {said}"));
     }
     let retry = matches!(status.as_u16(), 429 | 502 | 503 | 504);
-    let retry_after = if retry {
-        retry_after(&head.headers)
-    } else {
-        None
-    };
-    Err(Failed {
-        error,
-        retry,
-        answered: true,
-        retry_after,
-    })
+    let retry_after = if retry { retry_after(&head.headers) } else { None };
+    Err(Failed { error, retry, answered: true, retry_after })
 }
 
 /// What to do about an answer that trying again will not change.
@@ -211,10 +165,7 @@ fn advice(status: StatusCode) -> &'static str {
 
 /// The start of an error answer, when it is text.
 fn shown(headers: &HeaderMap, body: &[u8]) -> Option<String> {
-    let kind = headers
-        .get(CONTENT_TYPE)
-        .and_then(|kind| kind.to_str().ok())
-        .unwrap_or_default();
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let text = if kind.starts_with("application/x-protobuf") {
         RpcStatus::decode(body).ok()?.message
     } else if kind.starts_with("text/plain") || kind.starts_with("application/json") {
@@ -249,12 +200,7 @@ fn system_roots() -> RootCertStore {
     let found = rustls_native_certs::load_native_certs();
     roots.add_parsable_certificates(found.certs);
     if roots.is_empty() {
-        let errors = found
-            .errors
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join("; ");
+        let errors = found.errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         tracing::warn!(
             errors,
             "found no certificate authorities, so no https endpoint can be trusted: install \
@@ -277,11 +223,7 @@ fn tls(roots: RootCertStore) -> ClientConfig {
 pub(super) fn for_people(url: &Uri) -> String {
     let host = url.authority().map_or("", |authority| authority.as_str());
     let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-    format!(
-        "{}://{host}{}",
-        url.scheme_str().unwrap_or("http"),
-        url.path()
-    )
+    format!("{}://{host}{}", url.scheme_str().unwrap_or("http"), url.path())
 }
 
 #[cfg(test)]

@@ -9,11 +9,7 @@ fn text(key: &str, value: &str) -> KeyValue {
 }
 
 fn attribute(key: &str, value: Value) -> KeyValue {
-    KeyValue {
-        key: key.into(),
-        value: Some(AnyValue { value: Some(value) }),
-        ..KeyValue::default()
-    }
+    KeyValue { key: key.into(), value: Some(AnyValue { value: Some(value) }), ..KeyValue::default() }
 }
 
 fn span(id: u8, parent: &[u8], name: &str, from: u64, to: u64) -> Span {
@@ -31,12 +27,7 @@ fn span(id: u8, parent: &[u8], name: &str, from: u64, to: u64) -> Span {
 
 #[test]
 fn a_trace_reads_as_a_tree() {
-    let status = |code, message: &str| {
-        Some(Status {
-            code,
-            message: message.into(),
-        })
-    };
+    let status = |code, message: &str| Some(Status { code, message: message.into() });
     let server = Span {
         kind: 2,
         flags: 0x300,
@@ -48,12 +39,8 @@ fn a_trace_reads_as_a_tree() {
                 "list",
                 Value::ArrayValue(ArrayValue {
                     values: vec![
-                        AnyValue {
-                            value: Some(Value::BoolValue(true)),
-                        },
-                        AnyValue {
-                            value: Some(Value::DoubleValue(0.5)),
-                        },
+                        AnyValue { value: Some(Value::BoolValue(true)) },
+                        AnyValue { value: Some(Value::DoubleValue(0.5)) },
                     ],
                 }),
             ),
@@ -61,25 +48,15 @@ fn a_trace_reads_as_a_tree() {
         events: vec![Event {
             time_unix_nano: 1_000_310_000,
             name: "exception".into(),
-            attributes: vec![
-                text("exception.type", "Oops"),
-                text("exception.stacktrace", "0: a\n1: b"),
-            ],
+            attributes: vec![text("exception.type", "Oops"), text("exception.stacktrace", "0: a\n1: b")],
             ..Event::default()
         }],
         status: status(2, "it broke"),
         dropped_attributes_count: 3,
         ..span(1, &[9; 8], "GET /users/{id}", 0, 1_840_000)
     };
-    let late = Span {
-        kind: 3,
-        status: status(1, ""),
-        ..span(3, &[1; 8], "GET", 900_000, 1_000_000)
-    };
-    let early = Span {
-        attributes: vec![text("k", "v")],
-        ..span(2, &[1; 8], "load", 10_000, 20_000)
-    };
+    let late = Span { kind: 3, status: status(1, ""), ..span(3, &[1; 8], "GET", 900_000, 1_000_000) };
+    let early = Span { attributes: vec![text("k", "v")], ..span(2, &[1; 8], "load", 10_000, 20_000) };
     let inner = span(4, &[2; 8], "parse", 12_000, 12_999);
     let expected = "\
 ● GET /users/{id}  server · 1.84 ms · error: it broke
@@ -110,23 +87,11 @@ fn a_trace_reads_as_a_tree() {
 #[test]
 fn nothing_that_a_client_sends_steers_the_terminal() {
     let mut evil = span(1, &[], "GET /\x1b[2J", 0, 1);
-    evil.attributes = vec![
-        text("k\x07", "a\x1b]0;x\x07"),
-        text("lines", "one\rtwo\n\x1b[31mthree"),
-    ];
-    evil.status = Some(Status {
-        code: 2,
-        message: "\x1b\n".into(),
-    });
-    evil.events = vec![Event {
-        name: "\x1b".into(),
-        ..Event::default()
-    }];
+    evil.attributes = vec![text("k\x07", "a\x1b]0;x\x07"), text("lines", "one\rtwo\n\x1b[31mthree")];
+    evil.status = Some(Status { code: 2, message: "\x1b\n".into() });
+    evil.events = vec![Event { name: "\x1b".into(), ..Event::default() }];
     let text = render(&vec![evil], false);
-    assert!(
-        !text.chars().any(|c| c.is_control() && c != '\n'),
-        "{text:?}"
-    );
+    assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
     assert!(text.contains("● GET /\\u{1b}[2J"));
     assert_eq!(text.lines().count(), 8, "{text}");
 }

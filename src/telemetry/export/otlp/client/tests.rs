@@ -30,12 +30,7 @@ async fn endpoint() -> (Uri, RootCertStore) {
             }
         }
     });
-    (
-        format!("https://localhost:{port}/v1/traces")
-            .parse()
-            .unwrap(),
-        roots,
-    )
+    (format!("https://localhost:{port}/v1/traces").parse().unwrap(), roots)
 }
 
 async fn post(url: &Uri, roots: RootCertStore) -> Result<Accepted, Failed> {
@@ -47,13 +42,7 @@ async fn post(url: &Uri, roots: RootCertStore) -> Result<Accepted, Failed> {
 async fn a_trusted_endpoint_is_spoken_to_over_tls() {
     let (url, roots) = endpoint().await;
     let accepted = post(&url, roots).await.unwrap();
-    assert_eq!(
-        accepted,
-        Accepted {
-            rejected: 0,
-            message: String::new()
-        }
-    );
+    assert_eq!(accepted, Accepted { rejected: 0, message: String::new() });
 }
 
 #[tokio::test]
@@ -61,40 +50,24 @@ async fn an_endpoint_that_nobody_vouches_for_gets_nothing() {
     let (url, _) = endpoint().await;
     let (_, of_another) = endpoint().await;
     let failed = post(&url, of_another).await.unwrap_err();
-    assert!(
-        failed.error.contains("certificate"),
-        "the cause is told: {}",
-        failed.error
-    );
+    assert!(failed.error.contains("certificate"), "the cause is told: {}", failed.error);
     assert!(failed.retry && !failed.answered);
 }
 
 #[tokio::test]
 async fn a_refused_connection_is_told_with_its_cause() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap())
-        .parse()
-        .unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
     drop(listener);
     let failed = post(&url, RootCertStore::empty()).await.unwrap_err();
-    assert!(
-        failed.error.contains("Connection refused"),
-        "{}",
-        failed.error
-    );
+    assert!(failed.error.contains("Connection refused"), "{}", failed.error);
 }
 
 #[test]
 fn the_endpoint_is_shown_without_secrets() {
     for (url, shown) in [
-        (
-            "http://localhost:4318/v1/traces",
-            "http://localhost:4318/v1/traces",
-        ),
-        (
-            "https://u:p@example.com/v1/traces?key=secret",
-            "https://example.com/v1/traces",
-        ),
+        ("http://localhost:4318/v1/traces", "http://localhost:4318/v1/traces"),
+        ("https://u:p@example.com/v1/traces?key=secret", "https://example.com/v1/traces"),
     ] {
         assert_eq!(for_people(&url.parse().unwrap()), shown);
     }
@@ -110,10 +83,7 @@ fn retry_after_is_seconds_or_a_moment() {
     assert_eq!(read("7"), Some(Duration::from_secs(7)));
     assert_eq!(read("soon"), None);
     assert_eq!(read("-1"), None);
-    assert_eq!(
-        read(&httpdate::fmt_http_date(UNIX_EPOCH)),
-        Some(Duration::ZERO)
-    );
+    assert_eq!(read(&httpdate::fmt_http_date(UNIX_EPOCH)), Some(Duration::ZERO));
     let future = SystemTime::now() + Duration::from_secs(100);
     let wait = read(&httpdate::fmt_http_date(future)).unwrap();
     assert!((95..=100).contains(&wait.as_secs()), "{wait:?}");
@@ -126,21 +96,9 @@ fn an_explanation_is_shown_short_and_on_one_line() {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         headers
     };
-    assert_eq!(
-        shown(&headers("text/plain"), b" no\n\x1b[2Jway "),
-        Some("no\\n\\u{1b}[2Jway".into())
-    );
-    let status = RpcStatus {
-        message: "bad token".into(),
-    }
-    .encode_to_vec();
-    assert_eq!(
-        shown(&headers("application/x-protobuf"), &status),
-        Some("bad token".into())
-    );
+    assert_eq!(shown(&headers("text/plain"), b" no\n\x1b[2Jway "), Some("no\\n\\u{1b}[2Jway".into()));
+    let status = RpcStatus { message: "bad token".into() }.encode_to_vec();
+    assert_eq!(shown(&headers("application/x-protobuf"), &status), Some("bad token".into()));
     assert_eq!(shown(&headers("text/html"), b"<html>"), None);
-    assert_eq!(
-        shown(&headers("text/plain"), &[b'x'; 9999]).map(|text| text.len()),
-        Some(MAX_SHOWN)
-    );
+    assert_eq!(shown(&headers("text/plain"), &[b'x'; 9999]).map(|text| text.len()), Some(MAX_SHOWN));
 }
