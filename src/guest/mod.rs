@@ -59,7 +59,7 @@ impl Guests {
     ) -> anyhow::Result<Self> {
         let guest = &config.guest;
         let capabilities = Capabilities::new(name, guest, own)?;
-        let component = component::load(path, config.http.max_in_flight, guest.max_memory.0)?;
+        let component = component::load(path, slots_for(config.http.max_in_flight), guest.max_memory.0)?;
         let mold = Mold {
             engine: component.slots.engine,
             capabilities,
@@ -205,6 +205,12 @@ impl Guests {
         let header = |name| request.headers().get(name).cloned();
         IncomingContext { traceparent: header("traceparent"), tracestate: header("tracestate") }
     }
+}
+
+/// Instance slots for so many requests in flight: an instance that is being torn down, or that works on after its
+/// response, must not stand in the way of the next request.
+fn slots_for(in_flight: usize) -> usize {
+    in_flight.saturating_add(in_flight / 8).saturating_add(8)
 }
 
 /// Stops the guest of a request whose caller went away before the response head.

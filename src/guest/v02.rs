@@ -124,6 +124,14 @@ impl Pool {
         let instantiate = state.instantiate.take();
         state.serve_one(Some(scope.clone()));
 
+        // Known now, and said now: the response may be over before the guest is.
+        scope.span.phases(Phases {
+            reused: Some(reused),
+            queue: Some(queue.saturating_sub(instantiate.unwrap_or_default())),
+            instantiate,
+            ..Phases::default()
+        });
+
         let mut cpu = Duration::ZERO;
         let done = {
             let call = metered(handle(&mut instance, request, head), &mut cpu);
@@ -135,13 +143,7 @@ impl Pool {
             }
         };
         let limits = &instance.store.data().limits;
-        scope.span.phases(Phases {
-            reused: Some(reused),
-            queue: Some(queue.saturating_sub(instantiate.unwrap_or_default())),
-            instantiate,
-            cpu: Some(cpu),
-            memory_peak: Some(limits.peak()),
-        });
+        scope.span.phases(Phases { cpu: Some(cpu), memory_peak: Some(limits.peak()), ..Phases::default() });
         match done {
             Some(Ok(())) => self.put_back(instance),
             Some(Err(error)) => {

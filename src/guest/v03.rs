@@ -2,6 +2,7 @@
 //! file says how many, for how long, and what becomes of them when the instance fails.
 
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -142,8 +143,14 @@ impl HandlerState for Workers {
     }
 }
 
-/// The requests of one worker that are not over, for the part of it that runs outside the store.
-type Requests = Arc<Mutex<Vec<Weak<RequestScope>>>>;
+/// The requests of one worker, for the part of it that runs outside the store.
+#[derive(Clone, Default)]
+struct Requests {
+    /// Those that are not over.
+    live: Arc<Mutex<Vec<Weak<RequestScope>>>>,
+    /// One was cancelled before its response: what the guest still does for it, it does for nobody.
+    cancelled: Arc<AtomicBool>,
+}
 
 /// What a worker does when requests come and when it ends.
 struct Worker {
@@ -183,11 +190,15 @@ impl WorkerState for Worker {
             memory_peak: (!self.sharing.shared()).then(|| state.limits.peak()),
         });
         {
-            let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut requests = self.requests.live.lock().unwrap_or_else(PoisonError::into_inner);
             requests.retain(|scope| scope.strong_count() > 0);
             requests.push(Arc::downgrade(&scope));
         }
-        Box::pin(async move { scope.cancelled().await })
+        let cancelled = self.requests.cancelled.clone();
+        Box::pin(async move {
+            scope.cancelled().await;
+            cancelled.store(true, Ordering::Release);
+        })
     }
 
     fn drop(&self, mut store: Store<HostState>, result: Result<(), wasmtime::Error>) {
@@ -224,14 +235,18 @@ impl Watch {
         if status == WorkerStatus::Idle {
             return since.elapsed() >= IDLE_TIMEOUT;
         }
-        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        let requests = self.requests.live.lock().unwrap_or_else(PoisonError::into_inner);
         let live: Vec<_> = requests.iter().filter_map(Weak::upgrade).collect();
         let ignores = live.iter().any(|scope| scope.is_ignored_for(IGNORED_FOR));
         let abandoned = live.iter().all(|scope| scope.is_closed() || scope.is_cancelled());
         match status {
             WorkerStatus::Requests => ignores,
             // Streams its responses, or works on after them: only the latter may not last for ever.
-            _ => abandoned && self.linger.is_some_and(|linger| since.elapsed() >= linger),
+            _ => {
+                let cancelled = self.requests.cancelled.load(Ordering::Acquire);
+                let linger = if cancelled { Some(IGNORED_FOR) } else { self.linger };
+                abandoned && linger.is_some_and(|linger| since.elapsed() >= linger)
+            }
         }
     }
 }

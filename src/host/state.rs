@@ -11,7 +11,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use super::limits::Limits;
 use super::outgoing::Outgoing;
 use super::scope::RequestScope;
-use super::stdio::{GuestLog, GuestOutput, Owner, Stream};
+use super::stdio::{GuestOutput, Owner, Stream};
 use super::telemetry::Ignored;
 use super::{Capabilities, MAX_FIELDS_SIZE, MAX_HANDLES};
 use crate::telemetry::ServerSpan;
@@ -34,6 +34,7 @@ pub(crate) struct HostState {
     pub(crate) outgoing: Outgoing,
     pub(crate) limits: Limits,
     requests: Requests,
+    output: [GuestOutput; 2],
     output_owner: Owner,
     /// Telemetry calls of guests that did nothing.
     pub(super) ignored: Arc<Ignored>,
@@ -49,13 +50,16 @@ impl HostState {
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(MAX_FIELDS_SIZE);
         let output_owner = Owner::default();
+        let output = [Stream::Stdout, Stream::Stderr]
+            .map(|stream| GuestOutput::new(capabilities.log.clone(), output_owner.clone(), stream));
         Ok(Self {
             table,
-            wasi: wasi(capabilities, &capabilities.log, &output_owner)?,
+            wasi: wasi(capabilities, &output)?,
             http,
             outgoing: Outgoing::new(capabilities.client.clone()),
             limits,
             requests: if shared { Requests::Many(Vec::new()) } else { Requests::One(None) },
+            output,
             output_owner,
             ignored: capabilities.ignored.clone(),
             instantiate: None,
@@ -64,6 +68,9 @@ impl HostState {
 
     /// The store now serves this request, and no other (`isolation = request`, or 0.2 reuse one after another).
     pub(crate) fn serve_one(&mut self, scope: Option<Arc<RequestScope>>) {
+        for output in &self.output {
+            output.finish_line();
+        }
         *self.output_owner.lock().unwrap_or_else(PoisonError::into_inner) =
             scope.as_ref().map_or_else(ServerSpan::off, |scope| scope.span.clone());
         self.requests = Requests::One(scope);
@@ -117,14 +124,14 @@ pub(crate) fn current_request(store: &mut StoreContextMut<'_, HostState>) -> Opt
     requests.iter().find(|(other, _)| *other == task).and_then(|(_, scope)| scope.upgrade())
 }
 
-fn wasi(capabilities: &Capabilities, log: &Arc<GuestLog>, owner: &Owner) -> wasmtime::Result<WasiCtx> {
+fn wasi(capabilities: &Capabilities, [stdout, stderr]: &[GuestOutput; 2]) -> wasmtime::Result<WasiCtx> {
     let mut wasi = WasiCtx::builder();
     wasi.max_random_size(super::MAX_RANDOM)
         // Sockets stay closed: outgoing traffic goes through wasi:http, where it is checked and traced.
         .allow_tcp(false)
         .allow_udp(false)
-        .stdout(GuestOutput::new(log.clone(), owner.clone(), Stream::Stdout))
-        .stderr(GuestOutput::new(log.clone(), owner.clone(), Stream::Stderr));
+        .stdout(stdout.clone())
+        .stderr(stderr.clone());
     if !capabilities.env.is_empty() {
         wasi.envs(&capabilities.env);
     }

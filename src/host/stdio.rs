@@ -123,6 +123,14 @@ impl GuestOutput {
         Self { log, owner, stream, partial: Arc::default() }
     }
 
+    /// Logs what was written without a newline; at the end of a request, so that it is told as that request's.
+    pub(crate) fn finish_line(&self) {
+        let mut partial = self.partial.lock().unwrap_or_else(PoisonError::into_inner);
+        if !partial.is_empty() {
+            self.emit(&mut partial);
+        }
+    }
+
     fn push(&self, bytes: &[u8]) {
         let mut partial = self.partial.lock().unwrap_or_else(PoisonError::into_inner);
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
@@ -151,11 +159,7 @@ impl Drop for GuestOutput {
     fn drop(&mut self) {
         // The last handle: a guest that ends without a newline still said something.
         if Arc::strong_count(&self.partial) == 1 {
-            let mut partial =
-                std::mem::take(&mut *self.partial.lock().unwrap_or_else(PoisonError::into_inner));
-            if !partial.is_empty() {
-                self.emit(&mut partial);
-            }
+            self.finish_line();
         }
     }
 }

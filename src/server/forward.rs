@@ -1,41 +1,26 @@
-//! From the request that came to the one that a guest gets: an absolute URI, no header that belongs to the connection,
-//! and a body with an end.
+//! From the request that came to the one that a guest gets: an absolute URI, and no header that belongs to the
+//! connection.
 
-use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, ready};
-
-use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderName, Method, Request, Uri, request};
-use http_body::{Frame, SizeHint};
-use hyper::body::Incoming;
 
-use crate::guest::{Failure, RequestBodyError};
+use super::inbound::InboundBody;
+use crate::guest::Failure;
 use crate::telemetry::Peer;
 
-/// Prepares a request for a guest. `max_body` is in bytes; `too_large` is set once the body exceeds it.
+/// Prepares a request for a guest.
 pub(crate) fn prepare(
     peer: &Peer,
     mut head: request::Parts,
-    body: Incoming,
-    max_body: Option<u64>,
-    too_large: TooLarge,
-) -> Result<Request<LimitedBody>, Failure> {
+    body: InboundBody,
+) -> Result<Request<InboundBody>, Failure> {
     if head.method == Method::CONNECT {
         return Err(Failure::not_implemented("CONNECT cannot be expressed in wasi:http"));
     }
-    let announced =
-        head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if let (Some(length), Some(max)) = (announced, max_body)
-        && length > max
-    {
-        return Err(Failure::body_too_large(max));
-    }
+    body.check_length(&head)?;
     head.uri = absolute(peer, &head)?;
     drop_connection_headers(&mut head);
-    let body = LimitedBody { inner: body, left: max_body, max: max_body.unwrap_or(u64::MAX), too_large };
     Ok(Request::from_parts(head, body))
 }
 
@@ -97,62 +82,5 @@ fn drop_connection_headers(head: &mut request::Parts) {
         .collect();
     for name in named {
         head.headers.remove(name);
-    }
-}
-
-/// Whether a request's body turned out to be larger than the limit: what a guest makes of the broken body is then not
-/// what went wrong.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct TooLarge(Arc<OnceLock<u64>>);
-
-impl TooLarge {
-    /// The failure that it is, if it is.
-    pub(crate) fn failure(&self) -> Option<Failure> {
-        self.0.get().copied().map(Failure::body_too_large)
-    }
-}
-
-/// A request body that ends with an error where it exceeds the limit.
-#[derive(Debug)]
-pub(crate) struct LimitedBody {
-    inner: Incoming,
-    left: Option<u64>,
-    max: u64,
-    too_large: TooLarge,
-}
-
-impl http_body::Body for LimitedBody {
-    type Data = Bytes;
-    type Error = RequestBodyError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
-        let frame = match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
-            None => return Poll::Ready(None),
-            Some(Err(error)) => {
-                return Poll::Ready(Some(Err(RequestBodyError::Incomplete(error.to_string()))));
-            }
-            Some(Ok(frame)) => frame,
-        };
-        if let (Some(left), Some(data)) = (self.left.as_mut(), frame.data_ref()) {
-            match left.checked_sub(data.len() as u64) {
-                Some(rest) => *left = rest,
-                None => {
-                    _ = self.too_large.0.set(self.max);
-                    return Poll::Ready(Some(Err(RequestBodyError::TooLarge(self.max))));
-                }
-            }
-        }
-        Poll::Ready(Some(Ok(frame)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
     }
 }

@@ -9,6 +9,7 @@ use super::admission::Admission;
 use super::drain::{Drain, Phase};
 use super::forward;
 use super::idle::Activity;
+use super::inbound::InboundBody;
 use super::response::{self, Body, Exchange};
 use crate::guest::Guests;
 use crate::telemetry::{Peer, Telemetry};
@@ -35,10 +36,12 @@ impl Handler {
         let span = self.telemetry.server_span(peer, &head, None);
         let exchange = Exchange::begin(span.clone(), &head, activity.begin(), self.drain.clone());
 
+        let body = InboundBody::new(body, &head, self.max_body, exchange.too_large());
+
         let answer = async {
             // Sheds load before any work is done for the request.
             let permit = self.admission.admit()?;
-            let request = forward::prepare(peer, head, body, self.max_body, exchange.too_large())?;
+            let request = forward::prepare(peer, head, body)?;
             self.guests.invoke(request, span, permit).await
         }
         .await;

@@ -6,6 +6,7 @@ mod drain;
 mod forward;
 mod handler;
 mod idle;
+mod inbound;
 mod listener;
 mod response;
 

@@ -2,20 +2,25 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Method, Response, StatusCode, Version, request};
 use http_body::{Body as _, Frame, SizeHint};
+use tokio::time::Sleep;
 
 use super::drain::{Drain, OpenRequest, Phase};
-use super::forward::TooLarge;
 use super::idle::Busy;
+use super::inbound::TooLarge;
 use crate::guest::{self, Blame, Failure};
 use crate::telemetry::ServerSpan;
 
 /// Seconds after which a shed client may try again.
 const RETRY_AFTER_SECONDS: &str = "1";
+
+/// Between the last bytes of a response that breaks off and its end.
+const FLUSH_PAUSE: Duration = Duration::from_millis(20);
 
 /// One request and its response, until both are over. Ends the span exactly once, however that comes about.
 pub(crate) struct Exchange {
@@ -90,10 +95,10 @@ pub(crate) struct Body {
     content: Content,
     /// Bytes that the head promises.
     promised: Option<u64>,
-    /// The response has no body whatever the guest wrote (HEAD, 204, 304): hyper never asks for it.
+    /// The response has no body, whatever the guest writes (HEAD, 204, 304); over HTTP/2 hyper would send it.
     bodiless: bool,
-    /// The guest failed; hyper is told at its next visit.
-    broken: Option<Failure>,
+    /// The guest failed, and hyper is told after a pause.
+    broken: Option<(BrokenOff, Pin<Box<Sleep>>)>,
     exchange: Exchange,
 }
 
@@ -193,8 +198,12 @@ impl http_body::Body for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         let this = &mut *self;
-        if let Some(failure) = this.broken.take() {
-            return Poll::Ready(Some(Err(BrokenOff(failure.message.clone()))));
+        if let Some((_, pause)) = &mut this.broken {
+            ready!(pause.as_mut().poll(cx));
+            return Poll::Ready(this.broken.take().map(|(error, _)| Err(error)));
+        }
+        if this.bodiless {
+            return Poll::Ready(None);
         }
         let frame = match &mut this.content {
             Content::Ours(text) => text.take().map(|text| Ok(Frame::data(text))),
@@ -220,21 +229,27 @@ impl http_body::Body for Body {
                 let failure = this.exchange.too_large.failure().unwrap_or(failure);
                 this.exchange.fail(&failure);
                 this.exchange.end();
-                // hyper drops what it has not flushed yet when a body fails: a pause lets the client have the head and
-                // all that the guest did write.
-                this.broken = Some(failure);
-                cx.waker().wake_by_ref();
+                // hyper drops what it has not sent yet when a body fails: a pause lets the client have the head
+                // and all that the guest did write.
+                let mut pause = Box::pin(tokio::time::sleep(FLUSH_PAUSE));
+                let poll = pause.as_mut().poll(cx);
+                let error = BrokenOff(failure.message.clone());
+                if poll.is_ready() {
+                    return Poll::Ready(Some(Err(error)));
+                }
+                this.broken = Some((error, pause));
                 Poll::Pending
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.content_is_over()
+        self.broken.is_none() && (self.bodiless || self.content_is_over())
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
+            _ if self.bodiless => SizeHint::with_exact(0),
             Content::Ours(text) => SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64)),
             Content::Guest(body) => body.size_hint(),
         }

@@ -139,7 +139,7 @@ async fn the_trace_of_the_request_goes_along(abi: Abi) {
         let [version, trace_id, parent, flags] = sent[0].split('-').collect::<Vec<_>>()[..] else {
             panic!("{sent:?}")
         };
-        assert_eq!((version, flags), ("00", "01"));
+        assert_eq!((version, flags), ("00", "03"), "sampled, and of a random trace id");
         // The caller of the origin is a span of ours, which the collector has.
         let caller =
             spans.iter().find(|span| span.span_id == parent).expect("the parent is a span that arrived");

@@ -87,8 +87,14 @@ async fn client(addr: SocketAddr, seed: u64, end: Instant, seen: Arc<Seen>) {
             }
             _ => {
                 let answer = connection.fetch(client::get("/?mib=0")).await;
-                assert!(answer.error.is_none(), "{answer:?}");
-                seen.answer("plain", answer.status.as_u16());
+                // In a shared instance a neighbour's trap breaks off what was being answered.
+                match answer.error {
+                    Some(_) => {
+                        connection = Connection::open(addr, protocol).await;
+                        seen.answer("plain", 500);
+                    }
+                    None => seen.answer("plain", answer.status.as_u16()),
+                }
             }
         }
     }

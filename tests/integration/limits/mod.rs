@@ -24,13 +24,14 @@ const ENDLESS: &str = "/?ms=0&body_ms=100&chunks=1000000";
 async fn beyond_max_in_flight_requests_are_shed(abi: Abi) {
     let server = pounce().guest(abi, "slow").flag("--max-in-flight", 1).start().await;
     for protocol in PROTOCOLS {
-        let (first, _response) = client::hold(server.addr(), protocol, ENDLESS).await;
+        let (first, response) = client::hold(server.addr(), protocol, ENDLESS).await;
         let answer = client::fetch(server.addr(), protocol, client::get("/?ms=0")).await;
         assert_eq!(answer.status, 503, "{protocol:?}");
         let seconds: u32 = answer.header("retry-after").parse().expect("seconds in Retry-After");
         assert!((1..=60).contains(&seconds), "{protocol:?}: {seconds}");
         // The place is free again once its client is gone.
         first.abort();
+        drop(response);
         eventually("the place to be free", async || {
             client::fetch(server.addr(), protocol, client::get("/?ms=0")).await.status == 200
         })

@@ -83,7 +83,11 @@ async fn what_a_guest_says_of_its_failure_stands(abi: Abi) {
     expect("attributes of the exception", &spans[2].event("exception").attributes, expected);
     assert!(spans[3].failed(), "a guest's Ok does not make a 503 one: {:?}", spans[3].status);
     assert_eq!(spans[4].status, Status::Ok);
-    assert_eq!((spans[5].name.as_str(), spans[5].text("http.route")), ("my name", "/r/{id}"));
+    assert_eq!(
+        (spans[5].name.as_str(), spans[5].text("http.route")),
+        ("GET /r/{id}", "/r/{id}"),
+        "the last word on the name is the route's"
+    );
     assert_eq!(spans[6].status, Status::Error("a &dyn Error".into()));
 }
 

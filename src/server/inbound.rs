@@ -1,0 +1,126 @@
+//! A request's body on its way in: it ends with an error where it exceeds the limit, and what nobody reads of it is
+//! swallowed for a while, so that the client gets to see the response.
+
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, EXPECT};
+use http::{Version, request};
+use http_body::{Body as _, Frame, SizeHint};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+
+use crate::guest::{Failure, RequestBodyError};
+
+/// How long a client may go on sending what nobody reads. Closing the connection at once would reset it, and the
+/// client's kernel might throw the response away unread.
+const SWALLOW_FOR: Duration = Duration::from_secs(2);
+
+/// Whether a request's body turned out to be larger than the limit: what a guest makes of the broken body is then not
+/// what went wrong.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TooLarge(Arc<OnceLock<u64>>);
+
+impl TooLarge {
+    /// The failure that it is, if it is.
+    pub(crate) fn failure(&self) -> Option<Failure> {
+        self.0.get().copied().map(Failure::body_too_large)
+    }
+}
+
+/// The body of a request.
+#[derive(Debug)]
+pub(crate) struct InboundBody {
+    /// Taken once it has ended.
+    inner: Option<Incoming>,
+    /// Bytes that may still come, and that may come in all.
+    left: Option<u64>,
+    max: u64,
+    too_large: TooLarge,
+    /// Reading what is left over does no harm: the client sends it anyway, and on this connection only.
+    swallow: bool,
+}
+
+impl InboundBody {
+    /// `max` is in bytes; `too_large` is set once the body exceeds it.
+    pub(crate) fn new(inner: Incoming, head: &request::Parts, max: Option<u64>, too_large: TooLarge) -> Self {
+        Self {
+            inner: Some(inner),
+            left: max,
+            max: max.unwrap_or(u64::MAX),
+            too_large,
+            // A client that waits for `100 Continue` sends nothing unless the guest reads. HTTP/2 resets the stream
+            // alone, after the response.
+            swallow: head.version < Version::HTTP_2 && !head.headers.contains_key(EXPECT),
+        }
+    }
+
+    /// Refuses a body that says beforehand that it is too large.
+    pub(crate) fn check_length(&self, head: &request::Parts) -> Result<(), Failure> {
+        let announced =
+            head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        match announced {
+            Some(length) if length > self.max => Err(Failure::body_too_large(self.max)),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl http_body::Body for InboundBody {
+    type Data = Bytes;
+    type Error = RequestBodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
+        let Some(inner) = &mut self.inner else { return Poll::Ready(None) };
+        let frame = ready!(Pin::new(inner).poll_frame(cx));
+        // The guest reads: whoever waited for `100 Continue` has it.
+        self.swallow |= matches!(&frame, Some(Ok(_)));
+        let frame = match frame {
+            Some(Ok(frame)) => frame,
+            ended => {
+                self.inner = None;
+                let error = |error: hyper::Error| RequestBodyError::Incomplete(error.to_string());
+                return Poll::Ready(ended.map(|frame| frame.map_err(error)));
+            }
+        };
+        if let (Some(left), Some(data)) = (self.left.as_mut(), frame.data_ref()) {
+            match left.checked_sub(data.len() as u64) {
+                Some(rest) => *left = rest,
+                None => {
+                    // Set once at most: the body has ended for the guest.
+                    _ = self.too_large.0.set(self.max);
+                    return Poll::Ready(Some(Err(RequestBodyError::TooLarge(self.max))));
+                }
+            }
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.as_ref().is_none_or(Incoming::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.as_ref().map_or(SizeHint::with_exact(0), Incoming::size_hint)
+    }
+}
+
+impl Drop for InboundBody {
+    fn drop(&mut self) {
+        let Some(mut rest) = self.inner.take().filter(|inner| self.swallow && !inner.is_end_stream()) else {
+            return;
+        };
+        // Outside a runtime only when the server is gone already.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(tokio::time::timeout(SWALLOW_FOR, async move {
+                while let Some(Ok(_)) = rest.frame().await {}
+            }));
+        }
+    }
+}
