@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::header::EXPECT;
 use http::{Request, Response};
 use hyper::body::Incoming;
 
@@ -36,6 +37,7 @@ impl Handler {
         let span = self.telemetry.server_span(peer, &head, None);
         let exchange = Exchange::begin(span.clone(), &head, activity.begin(), self.drain.clone());
 
+        let waits_to_continue = head.headers.contains_key(EXPECT);
         let body = InboundBody::new(body, &head, self.max_body, exchange.too_large());
 
         let answer = async {
@@ -46,6 +48,11 @@ impl Handler {
         }
         .await;
 
+        if waits_to_continue {
+            // A guest that answers first and reads then: hyper gets its turn to send `100 Continue`, which it cannot
+            // do any more once it has the response.
+            tokio::task::yield_now().await;
+        }
         let mut response = response::finish(answer, exchange);
         if self.drain.phase() != Phase::Serving {
             response::say_goodbye(&mut response);
