@@ -1,7 +1,5 @@
 //! From ready to gone: serve, drain in order, flush telemetry, say what was lost.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -102,44 +100,32 @@ impl Serving {
         let deadline = deadline.max(Instant::now() + LAST_MOMENT);
         // Blocks until the exporter is done, which has its own thread.
         let totals = tokio::task::spawn_blocking(move || telemetry.shutdown(deadline)).await;
-        let handler = &self.app.handler;
-        let (log, ignored) = handler.guests.losses();
-        let shed = handler.admission.shed();
-        let lines = log.dropped();
-        let unattributed = ignored.unattributed.load(Ordering::Relaxed);
-        let unsupported = ignored.unsupported.load(Ordering::Relaxed);
         if let Outcome::Cut(requests) = outcome {
             tracing::warn!(requests, "requests cut at the end of the grace period (http.grace-period)");
         }
-        if shed > 0 {
-            tracing::warn!(
-                shed,
-                "requests shed for want of room (http.max-in-flight, guest.max-total-memory)"
-            );
-        }
-        if lines > 0 {
-            tracing::warn!(lines, "lines of guest output dropped");
-        }
-        if unattributed > 0 {
-            tracing::warn!(unattributed, "telemetry calls of guests without a current request");
-        }
-        if unsupported > 0 {
-            tracing::warn!(unsupported, "telemetry calls of guests that this version does not record");
-        }
+        self.say_losses();
         match totals {
-            Ok(totals) if telemetry_is_on(&self.app) => tracing::info!("spans: {totals}"),
+            Ok(totals) if self.app.telemetry.is_on() => tracing::info!("spans: {totals}"),
             Ok(_) => {}
             Err(error) => tracing::error!("telemetry did not shut down: {error}"),
         }
         tracing::info!("stopped");
     }
-}
 
-fn telemetry_is_on(app: &App) -> bool {
-    app.telemetry.is_on()
+    /// Nothing is lost in silence: a line for each kind of loss that there was.
+    fn say_losses(&self) {
+        let handler = &self.app.handler;
+        let losses = handler.guests.losses();
+        for (count, what) in [
+            (handler.admission.shed(), "requests shed for want of room (http.max-in-flight)"),
+            (losses.output_lines, "lines of guest output dropped"),
+            (losses.outgoing_requests, "outgoing requests refused (guest.allow-outbound)"),
+            (losses.telemetry_unattributed, "telemetry calls of guests without a current request"),
+            (losses.telemetry_unsupported, "telemetry calls of guests that this version does not record"),
+        ] {
+            if count > 0 {
+                tracing::warn!(count, "{what}");
+            }
+        }
+    }
 }
-
-const _: fn() = || {
-    fn is_send<T: Send>() {}
-    is_send::<Arc<App>>();
-};

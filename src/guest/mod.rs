@@ -12,6 +12,7 @@ mod v03;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -24,7 +25,7 @@ pub(crate) use body::{Body, RequestBodyError};
 use self::component::Pre;
 use self::instance::Mold;
 use crate::config::{self, Isolation};
-use crate::host::{Capabilities, GuestLog, Ignored, IncomingContext, MemoryBudget};
+use crate::host::{Capabilities, IncomingContext, MemoryBudget};
 use crate::telemetry::ServerSpan;
 
 /// How long an instance without requests is kept.
@@ -33,6 +34,18 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(1);
 enum Pool {
     V02(Arc<v02::Pool>),
     V03(v03::Pool),
+}
+
+/// Counts of what guests were refused or lost since the start.
+pub(crate) struct Losses {
+    /// Lines of output beyond the rate that is logged.
+    pub(crate) output_lines: u64,
+    /// Outgoing requests that no rule allows.
+    pub(crate) outgoing_requests: u64,
+    /// Telemetry calls without a current request.
+    pub(crate) telemetry_unattributed: u64,
+    /// Telemetry calls that this version does not record.
+    pub(crate) telemetry_unsupported: u64,
 }
 
 /// The guests of a component.
@@ -140,10 +153,15 @@ impl Guests {
         format!("wasi:http {}, {isolation}", self.version)
     }
 
-    /// Counts of what guests lost, for the line at exit.
-    pub(crate) fn losses(&self) -> (&GuestLog, &Ignored) {
-        let capabilities = &self.mold().capabilities;
-        (&capabilities.log, &capabilities.ignored)
+    /// What guests were refused or lost, for the lines at exit.
+    pub(crate) fn losses(&self) -> Losses {
+        let Capabilities { log, ignored, client, .. } = &self.mold().capabilities;
+        Losses {
+            output_lines: log.dropped(),
+            outgoing_requests: client.refused(),
+            telemetry_unattributed: ignored.unattributed.load(Ordering::Relaxed),
+            telemetry_unsupported: ignored.unsupported.load(Ordering::Relaxed),
+        }
     }
 
     fn mold(&self) -> &Mold {

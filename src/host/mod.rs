@@ -23,7 +23,7 @@ pub(crate) use outbound::error_type;
 pub(crate) use scope::{IncomingContext, RequestScope};
 pub(crate) use state::{HostState, current_request};
 pub(crate) use stdio::GuestLog;
-pub(crate) use telemetry::Ignored;
+use telemetry::Ignored;
 
 use crate::config;
 

@@ -27,5 +27,3 @@ mod tests;
 
 pub(crate) use client::{Client, Setup};
 pub(crate) use error::error_type;
-pub(crate) use limits::Limits;
-pub(crate) use roots::Roots;

@@ -18,8 +18,12 @@ pub(super) enum Resolver {
     System(Arc<Semaphore>),
     /// A test's answers; called for every lookup.
     #[cfg(test)]
-    Scripted(Arc<dyn Fn(&str) -> io::Result<Vec<std::net::IpAddr>> + Send + Sync>),
+    Scripted(Arc<Script>),
 }
+
+/// Addresses for a host's name.
+#[cfg(test)]
+type Script = dyn Fn(&str) -> io::Result<Vec<std::net::IpAddr>> + Send + Sync;
 
 impl Resolver {
     pub(super) fn system() -> Self {

@@ -30,12 +30,14 @@ pub(crate) struct Ignored {
 }
 
 /// A handle on a span: the server span of a request, or a child span, which is not recorded yet.
+#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
 pub struct GuestSpan {
     scope: Option<Arc<RequestScope>>,
     child: bool,
 }
 
 /// What `span.enter` gives.
+#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
 pub struct GuestScope;
 
 /// Names the host's data to the linker.

@@ -12,7 +12,7 @@ async fn error_of(answer: impl Into<Vec<u8>>) -> &'static str {
     let server = Server::answering(answer).await;
     let sent = client(&[local()]).send(get(&server.url("/")), None).await;
     // `unwrap_err` would print the response.
-    error_type(&sent.err().expect("an error"))
+    error_type(&sent.map(drop).expect_err("an error"))
 }
 
 #[tokio::test]

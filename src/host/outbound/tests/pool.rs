@@ -11,7 +11,8 @@ use tokio::time::sleep;
 
 use super::super::error::error_type;
 use super::super::limits::Bounded;
-use super::super::{Client, Limits, Setup};
+use super::super::limits::Limits;
+use super::super::{Client, Setup};
 use super::support::*;
 
 #[tokio::test]

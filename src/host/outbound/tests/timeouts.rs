@@ -14,8 +14,9 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::super::error::error_type;
 use super::super::limits::Bounded;
+use super::super::limits::Limits;
 use super::super::resolve::Resolver;
-use super::super::{Client, Limits, Setup};
+use super::super::{Client, Setup};
 use super::support::*;
 
 const SHORT: Duration = Duration::from_millis(500);

@@ -11,7 +11,8 @@ use rustls::{RootCertStore, ServerConfig};
 use tokio_rustls::TlsAcceptor;
 
 use super::super::error::error_type;
-use super::super::{Client, Roots, Setup};
+use super::super::roots::Roots;
+use super::super::{Client, Setup};
 use super::support::*;
 
 /// A server with a certificate for `name` that it signed itself.
@@ -183,6 +184,6 @@ async fn a_header_list_that_is_too_large() {
     let client = trusting(&certificate, "a.test");
     let url = format!("https://a.test:{}/large", server.address.port());
     let sent = client.send(get(&url), None).await;
-    let error = error_type(&sent.err().expect("an error"));
+    let error = error_type(&sent.map(drop).expect_err("an error"));
     assert_eq!(error, "http_response_header_section_size");
 }
