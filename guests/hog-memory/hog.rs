@@ -12,8 +12,9 @@ impl Hog {
         Self((0..mib).map(|_| touched_mib()).collect())
     }
 
-    pub(crate) fn report(&self) -> String {
-        format!("took {} MiB\n", self.0.len())
+    /// One line, and `kib` KiB of dots after it.
+    pub(crate) fn report(&self, kib: u64) -> String {
+        format!("took {} MiB\n{}", self.0.len(), ".".repeat(kib as usize * 1024))
     }
 }
 

@@ -185,9 +185,8 @@ impl WorkerState for Worker {
             reused: Some(instantiate.is_none()),
             queue: Some(scope.admitted.elapsed().saturating_sub(instantiate.unwrap_or_default())),
             instantiate,
-            // Of an instance that others share neither can be told for one request.
-            cpu: None,
-            memory_peak: (!self.sharing.shared()).then(|| state.limits.peak()),
+            // Neither processor time nor memory can be told for one request of a loop that serves several.
+            ..Phases::default()
         });
         {
             let mut requests = self.requests.live.lock().unwrap_or_else(PoisonError::into_inner);

@@ -8,8 +8,6 @@ use hyper::body::Incoming;
 use std::time::Duration;
 use tokio::net::TcpStream;
 
-const PROTOCOLS: [Protocol; 2] = [Protocol::H1, Protocol::H2];
-
 for_both_abis!(what_is_in_flight_finishes, beyond_the_grace_period_requests_are_cut);
 
 /// A response whose head has come and whose body takes `milliseconds`.
@@ -29,7 +27,7 @@ async fn what_is_in_flight_finishes(abi: Abi) {
         let server = pounce().guest(abi, "slow").start().await;
         let addr = server.addr();
         let mut going = Vec::new();
-        for protocol in PROTOCOLS {
+        for protocol in Protocol::BOTH {
             going.push(in_flight(&server, protocol, 3000).await);
         }
         let (mut waiting, request) = (Connection::open(addr, Protocol::H1).await, client::get("/?ms=2500"));
@@ -70,7 +68,7 @@ async fn during_a_drain_open_connections_are_served_and_told_to_close() {
 async fn idle_connections_do_not_hold_it_up() {
     let server = pounce().fixture("status.wat").flag("--grace-period", "10m").start().await;
     let mut open = Vec::new();
-    for protocol in PROTOCOLS {
+    for protocol in Protocol::BOTH {
         let mut connection = Connection::open(server.addr(), protocol).await;
         connection.fetch(client::get("/200")).await;
         open.push(connection);
@@ -86,7 +84,7 @@ async fn beyond_the_grace_period_requests_are_cut(abi: Abi) {
     let collector = Collector::start().await;
     let server = pounce().guest(abi, "slow").flag("--grace-period", "1s").traced(&collector).start().await;
     let mut cut = Vec::new();
-    for protocol in PROTOCOLS {
+    for protocol in Protocol::BOTH {
         cut.push(in_flight(&server, protocol, 600_000).await);
     }
     server.term();

@@ -4,8 +4,6 @@ use crate::support::client::{self, Answer, Raw};
 use crate::support::span::Span;
 use crate::support::{Abi, Collector, Protocol, eventually, for_both_abis, pounce};
 
-const PROTOCOLS: [Protocol; 2] = [Protocol::H1, Protocol::H2];
-
 for_both_abis!(
     a_trap_is_500_and_names_its_kind_on_the_span,
     without_a_response_the_client_gets_an_error,
@@ -35,7 +33,7 @@ async fn a_trap_is_500_and_names_its_kind_on_the_span(abi: Abi) {
         ("/exit", "wasm_trap.exit"),
         ("/exit?ok", "no_response"),
     ] {
-        for protocol in PROTOCOLS {
+        for protocol in Protocol::BOTH {
             expect_plain(&client::fetch(server.addr(), protocol, client::get(path)).await, 500);
         }
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
@@ -67,7 +65,7 @@ async fn without_a_response_the_client_gets_an_error(abi: Abi) {
         .traced(&collector)
         .start()
         .await;
-    for protocol in PROTOCOLS {
+    for protocol in Protocol::BOTH {
         expect_plain(&client::fetch(server.addr(), protocol, client::get("/")).await, status);
     }
     for span in collector.spans(2).await {

@@ -4,8 +4,6 @@ use crate::support::client::{self, Connection, Raw};
 use crate::support::span::Span;
 use crate::support::{Abi, Collector, Protocol, eventually, for_both_abis, pounce};
 
-const PROTOCOLS: [Protocol; 2] = [Protocol::H1, Protocol::H2];
-
 for_both_abis!(
     a_client_that_leaves_before_the_head_stops_the_guest,
     a_client_that_leaves_after_the_head_stops_the_guest,
@@ -20,7 +18,7 @@ async fn a_client_that_leaves_before_the_head_stops_the_guest(abi: Abi) {
         .traced(&collector)
         .start()
         .await;
-    for (n, protocol) in PROTOCOLS.into_iter().enumerate() {
+    for (n, protocol) in Protocol::BOTH.into_iter().enumerate() {
         let (connection, waiting) = loop {
             let mut connection = Connection::open(server.addr(), protocol).await;
             let waiting = tokio::spawn(connection.start(client::get("/left?ms=86400000")));
@@ -54,7 +52,7 @@ async fn a_client_that_leaves_before_the_head_stops_the_guest(abi: Abi) {
 async fn a_client_that_leaves_after_the_head_stops_the_guest(abi: Abi) {
     let collector = Collector::start().await;
     let server = pounce().guest(abi, "slow").flag("--max-in-flight", 1).traced(&collector).start().await;
-    for protocol in PROTOCOLS {
+    for protocol in Protocol::BOTH {
         let path = format!("/left/{protocol:?}");
         let endless = format!("{path}?ms=0&body_ms=50&chunks=1000000");
         let (connection, response) = client::hold(server.addr(), protocol, &endless).await;

@@ -34,6 +34,8 @@ mod left;
 mod limits;
 /// What a guest may call, and the trace that goes with it.
 mod outbound;
+/// The component of the first run.
+mod prebuilt;
 /// What is refused before anything is served, with a message that says what to do.
 mod refusals;
 /// Full load for a while: memory and numbers hold.

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-const PROTOCOLS: [Protocol; 2] = [Protocol::H1, Protocol::H2];
 const MIB: u64 = 1024 * 1024;
 
 for_both_abis!(
@@ -26,7 +25,7 @@ for_both_abis!(
 
 async fn a_guest_answers(abi: Abi) {
     let server = pounce().guest(abi, "hello").start().await;
-    for protocol in PROTOCOLS {
+    for protocol in Protocol::BOTH {
         let mut connection = Connection::open(server.addr(), protocol).await;
         // Twice, so that what a first request leaves behind on the connection would show.
         for _ in 0..2 {
@@ -44,7 +43,7 @@ async fn a_guest_answers(abi: Abi) {
 
 async fn head_has_headers_and_no_body(abi: Abi) {
     let server = pounce().guest(abi, "hello").start().await;
-    for protocol in PROTOCOLS {
+    for protocol in Protocol::BOTH {
         let mut connection = Connection::open(server.addr(), protocol).await;
         let answer = connection.fetch(client::request(Method::HEAD, "/", client::empty())).await;
         assert_eq!((answer.status.as_u16(), answer.text()), (200, ""), "{protocol:?}");
@@ -83,7 +82,7 @@ async fn trailers_pass(abi: Abi) {
 
 async fn bodies_flow_both_ways_at_once(abi: Abi) {
     let server = pounce().guest(abi, "echo").start().await;
-    for protocol in PROTOCOLS {
+    for protocol in Protocol::BOTH {
         let (sender, body) = streamed();
         let mut connection = Connection::open(server.addr(), protocol).await;
         let mut response = connection.send(client::request(Method::POST, "/", body)).await.into_body();
@@ -111,7 +110,7 @@ async fn streaming_takes_constant_memory(abi: Abi) {
     const PARTS: usize = 1536;
     const PART: usize = 64 * 1024;
     let server = pounce().guest(abi, "echo").flag("--max-request-body", "1GiB").start().await;
-    for protocol in PROTOCOLS {
+    for protocol in Protocol::BOTH {
         let (sender, body) = streamed();
         let sent = Arc::new(AtomicUsize::new(0));
         let mut connection = Connection::open(server.addr(), protocol).await;
@@ -160,7 +159,7 @@ async fn a_guest_may_work_on_after_its_response(abi: Abi) {
 async fn requests_run_side_by_side(abi: Abi) {
     let server = pounce().guest(abi, "slow").start().await;
     let addr = server.addr();
-    for protocol in PROTOCOLS {
+    for protocol in Protocol::BOTH {
         let begun = std::time::Instant::now();
         let requests: Vec<_> = match protocol {
             Protocol::H1 => (0..20).map(|_| tokio::spawn(client::fetch_path(addr, "/?ms=1000"))).collect(),
@@ -186,7 +185,7 @@ async fn requests_run_side_by_side(abi: Abi) {
 #[tokio::test]
 async fn text_is_served_too() {
     let server = pounce().fixture("status.wat").start().await;
-    for protocol in PROTOCOLS {
+    for protocol in Protocol::BOTH {
         for status in [200, 204, 304, 404, 418, 500] {
             let answer = client::fetch(server.addr(), protocol, client::get(&format!("/{status}"))).await;
             assert_eq!((answer.status.as_u16(), answer.text()), (status, ""), "{protocol:?}");

@@ -85,6 +85,23 @@ async fn client(addr: SocketAddr, seed: u64, end: Instant, seen: Arc<Seen>) {
                 let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
                 seen.answer("slow", status.unwrap_or_else(|| panic!("no answer but {answer:?}")));
             }
+            3 => {
+                // Reads a large response bit by bit, and half of the time not to its end.
+                let mut slow = Raw::open(addr).await;
+                let request = "GET /?mib=0&kib=512 HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+                slow.write(request).await.expect("the server reads");
+                for _ in 0..20 {
+                    slow.read_some(1024).await;
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                if random.bool() {
+                    slow.reset();
+                    seen.left.fetch_add(1, Relaxed);
+                } else {
+                    slow.read_to_end().await;
+                    seen.answer("reader", 200);
+                }
+            }
             _ => {
                 let answer = connection.fetch(client::get("/?mib=0")).await;
                 // In a shared instance a neighbour's trap breaks off what was being answered.

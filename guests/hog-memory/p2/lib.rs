@@ -1,5 +1,5 @@
-//! Takes memory (see [`hog`]), holds it for `?ms=` (default 0), says how much it took. `?leak` never gives it back to
-//! the instance.
+//! Takes memory (see [`hog`]), holds it for `?ms=` (default 0), says how much it took, and pads that to a response of
+//! `?kib=` KiB more. `?leak` never gives the memory back to the instance.
 
 use guest_http::p2;
 use wasip2::http::types::{IncomingRequest, ResponseOutparam};
@@ -14,7 +14,7 @@ impl wasip2::exports::http::incoming_handler::Guest for HogMemory {
         let target = p2::target(&request);
         let hog = hog::Hog::take(target.number("mib", 64));
         p2::wait(target.number("ms", 0));
-        p2::respond(out, 200, p2::content_type("text/plain"), hog.report().as_bytes());
+        p2::respond(out, 200, p2::content_type("text/plain"), hog.report(target.number("kib", 0)).as_bytes());
         if target.get("leak").is_some() {
             std::mem::forget(hog);
         }

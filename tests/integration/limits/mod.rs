@@ -10,8 +10,6 @@ mod sizes;
 /// Heads, idle connections and guests.
 mod times;
 
-const PROTOCOLS: [Protocol; 2] = [Protocol::H1, Protocol::H2];
-
 for_both_abis!(
     beyond_max_in_flight_requests_are_shed,
     a_guest_beyond_max_memory_is_500,
@@ -23,7 +21,7 @@ const ENDLESS: &str = "/?ms=0&body_ms=100&chunks=1000000";
 
 async fn beyond_max_in_flight_requests_are_shed(abi: Abi) {
     let server = pounce().guest(abi, "slow").flag("--max-in-flight", 1).start().await;
-    for protocol in PROTOCOLS {
+    for protocol in Protocol::BOTH {
         let (first, response) = client::hold(server.addr(), protocol, ENDLESS).await;
         let answer = client::fetch(server.addr(), protocol, client::get("/?ms=0")).await;
         assert_eq!(answer.status, 503, "{protocol:?}");

@@ -1,6 +1,5 @@
 //! How large: request heads and bodies.
 
-use super::PROTOCOLS;
 use crate::support::client::{self, Answer, Connection, Raw, WithHeader, streamed};
 use crate::support::pounce::Pounce;
 use crate::support::{Abi, Protocol, for_both_abis, pounce};
@@ -14,7 +13,7 @@ for_both_abis!(a_large_body_is_413);
 async fn a_large_head_is_431() {
     let server = pounce().fixture("status.wat").flag("--max-header-size", "8KiB").start().await;
     let by_default = pounce().fixture("status.wat").start().await;
-    for protocol in PROTOCOLS {
+    for protocol in Protocol::BOTH {
         for (server, size, status) in [
             (&server, 4 * 1024, 200),
             (&server, 12 * 1024, 431),
@@ -41,7 +40,7 @@ async fn a_large_head_is_431() {
 async fn a_large_body_is_413(abi: Abi) {
     let server = pounce().guest(abi, "echo").flag("--max-request-body", "1KiB").start().await;
     let whole = pounce().guest(abi, "relay").flag("--max-request-body", "1KiB").start().await;
-    for protocol in PROTOCOLS {
+    for protocol in Protocol::BOTH {
         let fits = client::fetch(server.addr(), protocol, client::post("/", vec![b'x'; 1024])).await;
         assert_eq!((fits.status.as_u16(), fits.text().len()), (200, 1024), "{protocol:?}");
         let announced = client::fetch(server.addr(), protocol, client::post("/", vec![b'x'; 1025])).await;

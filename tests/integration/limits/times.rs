@@ -1,7 +1,6 @@
 //! How long: heads, idle connections and guests.
 
-use super::PROTOCOLS;
-use crate::support::client::{self, Connection, Raw};
+use crate::support::client::{self, Connection, Protocol, Raw};
 use crate::support::{Abi, Collector, eventually, for_both_abis, pounce, within};
 use std::time::Duration;
 
@@ -47,7 +46,7 @@ async fn an_idle_connection_is_closed_and_a_busy_one_is_not() {
         .start()
         .await;
     assert_eq!(Raw::open(server.addr()).await.read_to_end().await, "", "a connection that never spoke");
-    for protocol in PROTOCOLS {
+    for protocol in Protocol::BOTH {
         let mut connection = Connection::open(server.addr(), protocol).await;
         // Waiting for a guest is not idling, before the head or after it.
         let answer = connection.fetch(client::get("/?ms=3000&chunks=2&body_ms=3000")).await;
@@ -60,7 +59,7 @@ async fn an_idle_connection_is_closed_and_a_busy_one_is_not() {
 async fn a_slow_guest_is_504(abi: Abi) {
     let collector = Collector::start().await;
     let server = pounce().guest(abi, "slow").flag("--request-timeout", "1s").traced(&collector).start().await;
-    for protocol in PROTOCOLS {
+    for protocol in Protocol::BOTH {
         let mut connection = Connection::open(server.addr(), protocol).await;
         assert_eq!(connection.fetch(client::get("/?ms=600000")).await.status, 504, "{protocol:?}");
         // The limit is on the head: a body may take its time.

@@ -29,6 +29,11 @@ pub(crate) enum Protocol {
     H2,
 }
 
+impl Protocol {
+    /// All that a listener speaks.
+    pub(crate) const BOTH: [Self; 2] = [Self::H1, Self::H2];
+}
+
 /// No body.
 pub(crate) fn empty() -> Body {
     Empty::new().map_err(|never: Infallible| match never {}).boxed_unsync()
@@ -269,6 +274,13 @@ impl Raw {
             }
         }
         String::from_utf8_lossy(&got).into_owned()
+    }
+
+    /// Reads what there is, `most` bytes of it.
+    pub(crate) async fn read_some(&mut self, most: usize) {
+        let mut part = vec![0; most];
+        // The end shows at the next read.
+        let _bytes = within("the peer to write", self.0.read(&mut part)).await;
     }
 
     /// Reads until the peer closes; a reset is an end too.
