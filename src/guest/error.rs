@@ -12,10 +12,19 @@ use crate::host::{self, Failure, Limits, Refused};
 /// Bytes of a stack trace that go on a span; further frames are left out.
 const MAX_STACKTRACE: usize = 8 * 1024;
 
+/// Whether the guest left of its own accord, without a complaint: after its answer that is no failure.
+pub(super) fn exited_well(error: &wasmtime::Error) -> bool {
+    matches!(error.downcast_ref::<I32Exit>(), Some(I32Exit(0)))
+}
+
 /// Classifies the error that ended a guest's work in a store with these limits.
 pub(super) fn classify(error: &wasmtime::Error, limits: &Limits) -> Failure {
     if error.downcast_ref::<PoolConcurrencyLimitError>().is_some() {
         return Failure::overloaded("every instance slot is taken");
+    }
+    // The worker loop of 0.3 catches our panics, and says no more than this.
+    if error.to_string() == "worker panicked" {
+        return Failure::internal("the host panicked while it ran the guest");
     }
     if let Some(I32Exit(code)) = error.downcast_ref::<I32Exit>() {
         return match code {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use wasmtime::{Engine, Store};
+use wasmtime::{Engine, Store, UpdateDeadline};
 
 use super::error::classify_instantiation;
 use crate::host::{Capabilities, Failure, HostState, Limits, MAX_HANDLES, MAX_HOSTCALL_BYTES, MemoryBudget};
@@ -28,7 +28,11 @@ impl Mold {
         // Computing guests give way at each tick, so that timers and other requests get their turn; what ends them is
         // the drop of their future.
         store.set_epoch_deadline(1);
-        store.epoch_deadline_async_yield_and_update(1);
+        store.epoch_deadline_callback(|_| {
+            // tokio's own yield lets sockets and timers have their turn first; waking at once would put the guest
+            // before them some sixty times over.
+            Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+        });
         Ok(store)
     }
 

@@ -25,7 +25,7 @@ pub(crate) use body::{Body, RequestBodyError};
 use self::component::Pre;
 use self::instance::Mold;
 use crate::config::{self, Isolation};
-use crate::host::{Capabilities, IncomingContext, MemoryBudget};
+use crate::host::{Capabilities, IncomingContext, MemoryBudget, Trace};
 use crate::telemetry::ServerSpan;
 
 /// How long an instance without requests is kept.
@@ -189,7 +189,7 @@ impl Guests {
             return Err(Failure::overloaded("all guests together reached guest.max-total-memory"));
         }
         let incoming = self.incoming(&request, &span);
-        let scope = Arc::new(RequestScope::new(span, incoming, Some(permit)));
+        let scope = Arc::new(RequestScope::new(Trace { span, incoming }, permit));
         let guard = CancelOnDrop(Some(scope.clone()));
         let request = request.map(body::inbound);
         let call = async {
@@ -216,12 +216,15 @@ impl Guests {
         }
     }
 
-    fn incoming<B>(&self, request: &http::Request<B>, span: &ServerSpan) -> IncomingContext {
+    fn incoming<B>(&self, request: &http::Request<B>, span: &ServerSpan) -> Option<Arc<IncomingContext>> {
         if !self.propagates || span.is_on() {
-            return IncomingContext::default();
+            return None;
         }
         let header = |name| request.headers().get(name).cloned();
-        IncomingContext { traceparent: header("traceparent"), tracestate: header("tracestate") }
+        Some(Arc::new(IncomingContext {
+            traceparent: header("traceparent"),
+            tracestate: header("tracestate"),
+        }))
     }
 }
 

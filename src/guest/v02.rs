@@ -3,6 +3,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -17,7 +18,7 @@ use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 use wasmtime_wasi_http::{Error as HttpError, WasiBody, WasiHttpView as _};
 
 use super::IDLE_TIMEOUT;
-use super::error::{classify, error_code};
+use super::error::{classify, error_code, exited_well};
 use super::instance::Mold;
 use crate::host::{Failure, HostState, RequestScope};
 use crate::telemetry::Phases;
@@ -70,19 +71,11 @@ impl Pool {
         scope: Arc<RequestScope>,
     ) -> Result<http::Response<WasiBody>, Failure> {
         let (sender, mut head) = oneshot::channel();
-        let work = AssertUnwindSafe(self.clone().run(request, scope.clone(), sender)).catch_unwind();
-        let mut work = Box::pin(work);
+        let mut work = Box::pin(self.clone().run(request, scope.clone(), sender));
         // The head is taken only when the guest pauses or ends, so that for a short request everything about it is
         // known by then, and nothing has to be handed from one thread to another.
         let (head, ended) = std::future::poll_fn(|cx| {
-            let ended = match work.as_mut().poll(cx) {
-                Poll::Ready(Ok(())) => true,
-                Poll::Ready(Err(_panic)) => {
-                    scope.fail(Failure::internal("the host panicked while it ran the guest"));
-                    true
-                }
-                Poll::Pending => false,
-            };
+            let ended = work.as_mut().poll(cx).is_ready();
             match head.try_recv() {
                 Ok(head) => Poll::Ready((Some(head), ended)),
                 Err(oneshot::error::TryRecvError::Empty) if !ended => Poll::Pending,
@@ -120,40 +113,42 @@ impl Pool {
         let queue = scope.admitted.elapsed();
         let reused = instance.served > 0;
         instance.served += 1;
+        // An instance that has waited is past its tick, and would give way at once.
+        instance.store.set_epoch_deadline(1);
         let state = instance.store.data_mut();
         let instantiate = state.instantiate.take();
         state.serve_one(Some(scope.clone()));
-
         // Known now, and said now: the response may be over before the guest is.
-        scope.span.phases(Phases {
+        scope.span().phases(Phases {
             reused: Some(reused),
             queue: Some(queue.saturating_sub(instantiate.unwrap_or_default())),
             instantiate,
             ..Phases::default()
         });
 
-        let mut cpu = Duration::ZERO;
+        let mut spent = Spent { scope: &scope, cpu: Duration::ZERO, memory: state.limits.peak().clone() };
         let done = {
-            let call = metered(handle(&mut instance, request, head), &mut cpu);
+            let call = metered(handle(&mut instance, request, &scope, head), &mut spent.cpu);
             tokio::select! {
                 biased;
-                result = call => Some(result),
+                // Caught here, while the store is whole: the response must be known to be broken before it goes.
+                result = AssertUnwindSafe(call).catch_unwind() => Some(result),
                 () = scope.cancelled() => None,
                 () = linger(&scope, self.linger) => None,
             }
         };
-        let limits = &instance.store.data().limits;
-        scope.span.phases(Phases { cpu: Some(cpu), memory_peak: Some(limits.peak()), ..Phases::default() });
-        match done {
-            Some(Ok(())) => self.put_back(instance),
-            Some(Err(error)) => {
-                // Before the store goes and takes the body's writer with it: the body then knows that it is broken.
-                let failure = classify(&error, limits);
-                super::report(&scope, &failure);
-                scope.fail(failure);
-            }
-            None => {}
-        }
+        drop(spent);
+        let failure = match done {
+            Some(Ok(Ok(()))) => return self.put_back(instance),
+            // It left after its answer.
+            Some(Ok(Err(error))) if exited_well(&error) && scope.is_answered() => return,
+            Some(Ok(Err(error))) => classify(&error, &instance.store.data().limits),
+            Some(Err(_panic)) => Failure::internal("the host panicked while it ran the guest"),
+            None => return,
+        };
+        // Before the store goes and takes the body's writer with it: the body then knows that it is broken.
+        super::report(&scope, &failure);
+        scope.fail(failure);
     }
 
     async fn take(&self) -> Result<Instance, Failure> {
@@ -187,13 +182,19 @@ impl Pool {
 async fn handle(
     instance: &mut Instance,
     request: http::Request<WasiBody>,
+    scope: &Arc<RequestScope>,
     head: oneshot::Sender<Head>,
 ) -> wasmtime::Result<()> {
     let store = &mut instance.store;
     let scheme =
         if request.uri().scheme() == Some(&Scheme::HTTPS) { wit::Scheme::Https } else { wit::Scheme::Http };
     let request = store.data_mut().http().new_incoming_request(scheme, request)?;
-    let outparam = store.data_mut().http().new_response_outparam(head)?;
+    let answered = scope.clone();
+    let outparam = store.data_mut().http().new_response_outparam_from_callback(move |response| {
+        answered.answer();
+        // Nobody waits any more when the client is gone.
+        _ = head.send(response);
+    })?;
     instance.proxy.wasi_http_incoming_handler().call_handle(store, request, outparam).await
 }
 
@@ -203,6 +204,23 @@ async fn linger(scope: &RequestScope, limit: Option<Duration>) {
     match limit {
         Some(limit) => tokio::time::sleep(limit).await,
         None => std::future::pending().await,
+    }
+}
+
+/// What a request has cost so far; told when the guest is done with it, or is stopped.
+struct Spent<'a> {
+    scope: &'a RequestScope,
+    cpu: Duration,
+    memory: Arc<AtomicU64>,
+}
+
+impl Drop for Spent<'_> {
+    fn drop(&mut self) {
+        self.scope.span().phases(Phases {
+            cpu: Some(self.cpu),
+            memory_peak: Some(self.memory.load(Ordering::Acquire)),
+            ..Phases::default()
+        });
     }
 }
 

@@ -19,7 +19,7 @@ use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::{Error as HttpError, WasiBody, WasiHttpView as _};
 
 use super::IDLE_TIMEOUT;
-use super::error::{classify, error_code};
+use super::error::{classify, error_code, exited_well};
 use super::instance::Mold;
 use crate::host::{Failure, HostState, RequestScope, current_request};
 use crate::telemetry::Phases;
@@ -28,6 +28,8 @@ use crate::telemetry::Phases;
 const WATCH: Duration = Duration::from_millis(50);
 /// How long a worker may ignore a cancelled request (a busy loop starves its event loop) before it is stopped.
 const IGNORED_FOR: Duration = Duration::from_millis(200);
+/// How long an instance may take to start where requests may take for ever.
+const INSTANTIATE_WITHIN: Duration = Duration::from_secs(30);
 /// How long to wait for the reason of a worker's end, which arrives after its callers are woken.
 const REASON_WITHIN: Duration = Duration::from_secs(1);
 
@@ -79,8 +81,12 @@ impl Pool {
         request: http::Request<WasiBody>,
         scope: Arc<RequestScope>,
     ) -> Result<http::Response<WasiBody>, Failure> {
+        let _memory = TellMemory(&scope);
         let error = match self.handler.handle(scope.clone(), request).await {
-            Ok(response) => return Ok(response),
+            Ok(response) => {
+                scope.answer();
+                return Ok(response);
+            }
             Err(error) => error,
         };
         if let Some(code) = error.downcast_ref::<ErrorCode>() {
@@ -98,6 +104,16 @@ impl Pool {
         // The worker failed; it says why when it hands back its store, which is after this.
         let reason = tokio::time::timeout(REASON_WITHIN, scope.failed()).await;
         Err(reason.unwrap_or_else(|_| Failure::internal(format!("the worker failed: {error:#}"))))
+    }
+}
+
+/// Tells the span how much memory the request's instance has had by the time of the response head, or of its lack.
+struct TellMemory<'a>(&'a RequestScope);
+
+impl Drop for TellMemory<'_> {
+    fn drop(&mut self) {
+        let memory_peak = self.0.instance_memory();
+        self.0.span().phases(Phases { memory_peak, ..Phases::default() });
     }
 }
 
@@ -130,8 +146,11 @@ impl HandlerState for Workers {
     type WorkerState = Worker;
 
     async fn instantiate(&self) -> wasmtime::Result<Instance<HostState, Watch, Worker>> {
-        let (store, proxy) =
-            self.create().await.map_err(|failure| wasmtime::Error::new(NoInstance(failure)))?;
+        // The worker is a task of its own: nobody drops it when the request that it starts for has timed out.
+        let limit = self.linger.unwrap_or(INSTANTIATE_WITHIN);
+        let created = tokio::time::timeout(limit, self.create()).await;
+        let created = created.unwrap_or_else(|_| Err(Failure::timeout(limit)));
+        let (store, proxy) = created.map_err(|failure| wasmtime::Error::new(NoInstance(failure)))?;
         let requests = Requests::default();
         Ok(Instance {
             store,
@@ -148,8 +167,10 @@ impl HandlerState for Workers {
 struct Requests {
     /// Those that are not over.
     live: Arc<Mutex<Vec<Weak<RequestScope>>>>,
-    /// One was cancelled before its response: what the guest still does for it, it does for nobody.
+    /// One was cancelled: what the guest still does for it, it does for nobody.
     cancelled: Arc<AtomicBool>,
+    /// We ended the worker.
+    stopped: Arc<AtomicBool>,
 }
 
 /// What a worker does when requests come and when it ends.
@@ -181,11 +202,12 @@ impl WorkerState for Worker {
         let state = store.data_mut();
         let instantiate = state.instantiate.take();
         state.serve_also(task, &scope);
-        scope.span.phases(Phases {
+        scope.set_instance_memory(state.limits.peak().clone());
+        scope.span().phases(Phases {
             reused: Some(instantiate.is_none()),
             queue: Some(scope.admitted.elapsed().saturating_sub(instantiate.unwrap_or_default())),
             instantiate,
-            // Neither processor time nor memory can be told for one request of a loop that serves several.
+            // Processor time cannot be told for one request of a loop that serves several.
             ..Phases::default()
         });
         {
@@ -193,24 +215,29 @@ impl WorkerState for Worker {
             requests.retain(|scope| scope.strong_count() > 0);
             requests.push(Arc::downgrade(&scope));
         }
-        let cancelled = self.requests.cancelled.clone();
-        Box::pin(async move {
-            scope.cancelled().await;
-            cancelled.store(true, Ordering::Release);
-        })
+        scope.on_cancel(self.requests.cancelled.clone());
+        // Once the head is out this future goes, and with it the question whether the loop is stuck.
+        let noticed = Acknowledge(scope);
+        Box::pin(async move { noticed.0.cancelled().await })
     }
 
     fn drop(&self, mut store: Store<HostState>, result: Result<(), wasmtime::Error>) {
         if let Err(error) = result {
             let failure = classify(&error, &store.data().limits);
-            let live = store.data().live();
+            // We ended it ourselves for a request that is over: everybody else in it is innocent.
+            let stopped = self.requests.stopped.load(Ordering::Acquire);
             // A trap leaves its task the current one, so the store still says whose it was.
             let culprit = current_request(&mut store.as_context_mut());
             let innocent = Failure::worker_failed(&failure);
-            for scope in &live {
-                let trapped =
-                    live.len() == 1 || culprit.as_ref().is_some_and(|culprit| Arc::ptr_eq(culprit, scope));
-                let failure = if trapped { &failure } else { &innocent };
+            for scope in &store.data().live() {
+                let own = match &culprit {
+                    Some(culprit) => Arc::ptr_eq(culprit, scope),
+                    None => store.data().served_one(),
+                };
+                if own && exited_well(&error) && scope.is_answered() {
+                    continue;
+                }
+                let failure = if own && !stopped { &failure } else { &innocent };
                 // A request that timed out has its own reason already, and that one stays.
                 super::report(scope, failure);
                 scope.fail(failure.clone());
@@ -218,6 +245,15 @@ impl WorkerState for Worker {
         }
         // Only now do the bodies of these requests lose their writer: each already knows that it is broken.
         drop(store);
+    }
+}
+
+/// Says that a request's instance knows whatever there is to know of its end.
+struct Acknowledge(Arc<RequestScope>);
+
+impl Drop for Acknowledge {
+    fn drop(&mut self) {
+        self.0.acknowledge();
     }
 }
 
@@ -236,8 +272,11 @@ impl Watch {
         }
         let requests = self.requests.live.lock().unwrap_or_else(PoisonError::into_inner);
         let live: Vec<_> = requests.iter().filter_map(Weak::upgrade).collect();
-        let ignores = live.iter().any(|scope| scope.is_ignored_for(IGNORED_FOR));
         let abandoned = live.iter().all(|scope| scope.is_closed() || scope.is_cancelled());
+        // A request whose client is gone may wait for a neighbour that computes; one that has used up its time is
+        // stuck, or stuck behind one that will be.
+        let ignores =
+            live.iter().any(|scope| scope.is_ignored_for(IGNORED_FOR) && (abandoned || scope.is_timed_out()));
         match status {
             WorkerStatus::Requests => ignores,
             // Streams its responses, or works on after them: only the latter may not last for ever.
@@ -259,6 +298,7 @@ impl WorkerExpiration for Watch {
     ) -> Poll<()> {
         loop {
             if self.is_over(status, since) {
+                self.requests.stopped.store(true, Ordering::Release);
                 return Poll::Ready(());
             }
             let idle = status == WorkerStatus::Idle;

@@ -63,19 +63,22 @@ pub(crate) struct Limits {
     /// Bytes that all memories of the store may have together (wasmtime's own limiter counts each memory alone).
     max: u64,
     used: u64,
-    peak: u64,
+    /// Shared with the requests of the instance, whose spans tell it when the store is out of reach.
+    peak: Arc<AtomicU64>,
     refused: Option<Refused>,
+    /// What the growth that was last allowed took.
+    last: u64,
     budget: Arc<MemoryBudget>,
 }
 
 impl Limits {
     pub(crate) fn new(max: u64, budget: Arc<MemoryBudget>) -> Self {
-        Self { max, used: 0, peak: 0, refused: None, budget }
+        Self { max, used: 0, peak: Arc::default(), refused: None, last: 0, budget }
     }
 
     /// The most bytes of linear memory that the instance has had.
-    pub(crate) fn peak(&self) -> u64 {
-        self.peak
+    pub(crate) fn peak(&self) -> &Arc<AtomicU64> {
+        &self.peak
     }
 
     /// The last growth that was refused, if any was: a trap after it is for want of memory.
@@ -107,6 +110,7 @@ impl ResourceLimiter for Limits {
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         let (current, desired) = (current as u64, desired as u64);
+        self.last = 0;
         // Beyond the memory's own declared maximum the growth fails whatever we say.
         if maximum.is_some_and(|maximum| desired > maximum as u64) {
             return Ok(false);
@@ -121,12 +125,17 @@ impl ResourceLimiter for Limits {
             return Ok(false);
         }
         self.used += more;
-        self.peak = self.peak.max(self.used);
+        self.last = more;
+        self.peak.fetch_max(self.used, Ordering::AcqRel);
         Ok(true)
     }
 
     fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
-        // The memory allocated by the host failed to grow after we said yes: the accounting stays on the safe side.
+        // The machine had no memory after we said yes.
+        let last = std::mem::take(&mut self.last);
+        self.used -= last;
+        self.budget.give_back(last);
+        self.refused = Some(Refused::Total);
         Ok(())
     }
 
@@ -165,7 +174,7 @@ mod tests {
         assert!(!limits.memory_growing(0, 60, None).unwrap());
         assert_eq!(limits.refused(), Some(Refused::Instance));
         assert!(limits.memory_growing(0, 40, None).unwrap());
-        assert_eq!((limits.peak(), budget.used()), (100, 100));
+        assert_eq!((limits.peak().load(Ordering::Relaxed), budget.used()), (100, 100));
         drop(limits);
         assert_eq!(budget.used(), 0);
     }
@@ -180,6 +189,16 @@ mod tests {
         assert_eq!(two.refused(), Some(Refused::Total));
         drop(one);
         assert!(two.memory_growing(0, 100, None).unwrap());
+    }
+
+    #[test]
+    fn what_the_machine_refuses_is_given_back() {
+        let budget = Arc::new(MemoryBudget::new(100));
+        let mut limits = Limits::new(100, budget.clone());
+        assert!(limits.memory_growing(0, 60, None).unwrap());
+        limits.memory_grow_failed(wasmtime::format_err!("no memory")).unwrap();
+        assert_eq!(budget.used(), 0);
+        assert!(limits.memory_growing(0, 100, None).unwrap());
     }
 
     #[test]

@@ -20,7 +20,7 @@ use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 pub(crate) use failure::{Blame, Failure};
 pub(crate) use limits::{Limits, MemoryBudget, Refused};
 pub(crate) use outbound::error_type;
-pub(crate) use scope::{IncomingContext, RequestScope};
+pub(crate) use scope::{IncomingContext, RequestScope, Trace};
 pub(crate) use state::{HostState, current_request};
 pub(crate) use stdio::GuestLog;
 use telemetry::Ignored;

@@ -58,7 +58,7 @@ impl WasiHttpHooks for Outgoing {
     ) -> Box<dyn Future<Output = Sent> + Send> {
         let caller = self.caller.take();
         // Replaces what a guest forwarded from its own caller: a stale parent would tear the trace apart.
-        if let Some(context) = caller.as_ref().and_then(|caller| caller.span.context()) {
+        if let Some(context) = caller.as_ref().and_then(|caller| caller.span().context()) {
             propagation::inject(&context, request.headers_mut());
         }
         let response = self.client.send(request, options);

@@ -1,8 +1,8 @@
 //! One request as the host sees it. Shared by the server's response body, the store that runs the guest and every host
 //! function: who ends first differs, so each looks here for what the others did.
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use http::HeaderValue;
@@ -18,11 +18,19 @@ pub(crate) struct IncomingContext {
     pub(crate) tracestate: Option<HeaderValue>,
 }
 
+/// The trace that a request belongs to. A guest's handle on its span holds this and not the request itself, whose place
+/// must be free when its response is over.
+#[derive(Clone, Debug)]
+pub(crate) struct Trace {
+    pub(crate) span: ServerSpan,
+    /// Kept only for a guest that asks for it, while telemetry is off.
+    pub(crate) incoming: Option<Arc<IncomingContext>>,
+}
+
 /// A request in flight. Guests only ever name it implicitly, as "the current request".
 #[derive(Debug)]
 pub(crate) struct RequestScope {
-    pub(crate) span: ServerSpan,
-    pub(crate) incoming: IncomingContext,
+    pub(crate) trace: Trace,
     /// When the request was handed to the guest layer, for `pounce.queue.duration`.
     pub(crate) admitted: Instant,
     failure: OnceLock<Failure>,
@@ -31,33 +39,41 @@ pub(crate) struct RequestScope {
     /// The expiry of a cancelled request was seen by the event loop of its instance (0.3): the loop is not stuck.
     acknowledged: AtomicBool,
     closed: AtomicBool,
+    /// The guest has given a response head.
+    answered: AtomicBool,
+    /// To be set when the request is cancelled: that its worker works for nobody.
+    worker: OnceLock<Arc<AtomicBool>>,
+    /// The peak of the instance that serves the request, in bytes; the store that knows it runs elsewhere (0.3).
+    memory: OnceLock<Arc<AtomicU64>>,
     cancel: Notify,
     fail: Notify,
     close: Notify,
     /// Held for as long as the request takes up a place: the last owner of the scope frees it.
-    _permit: Option<OwnedSemaphorePermit>,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl RequestScope {
-    pub(crate) fn new(
-        span: ServerSpan,
-        incoming: IncomingContext,
-        permit: Option<OwnedSemaphorePermit>,
-    ) -> Self {
+    pub(crate) fn new(trace: Trace, permit: OwnedSemaphorePermit) -> Self {
         Self {
-            span,
-            incoming,
+            trace,
             admitted: Instant::now(),
             failure: OnceLock::new(),
             cancelled: AtomicBool::new(false),
             cancelled_at: OnceLock::new(),
             acknowledged: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            answered: AtomicBool::new(false),
+            worker: OnceLock::new(),
+            memory: OnceLock::new(),
             cancel: Notify::new(),
             fail: Notify::new(),
             close: Notify::new(),
             _permit: permit,
         }
+    }
+
+    pub(crate) fn span(&self) -> &ServerSpan {
+        &self.trace.span
     }
 
     /// Records why the request failed; the first reason stays.
@@ -86,7 +102,51 @@ impl RequestScope {
         // Only the first time counts.
         _ = self.cancelled_at.set(Instant::now());
         self.cancelled.store(true, Ordering::Release);
+        if let Some(worker) = self.worker.get() {
+            worker.store(true, Ordering::Release);
+        }
         self.cancel.notify_one();
+    }
+
+    /// Has `flag` set when the request is cancelled; for one worker.
+    pub(crate) fn on_cancel(&self, flag: Arc<AtomicBool>) {
+        // A request is given to one worker only.
+        _ = self.worker.set(flag);
+        if self.is_cancelled()
+            && let Some(worker) = self.worker.get()
+        {
+            worker.store(true, Ordering::Release);
+        }
+    }
+
+    /// The event loop of the request's instance has seen that it is cancelled, or need not see it any more.
+    pub(crate) fn acknowledge(&self) {
+        self.acknowledged.store(true, Ordering::Release);
+    }
+
+    /// The guest has given a response head.
+    pub(crate) fn answer(&self) {
+        self.answered.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_answered(&self) -> bool {
+        self.answered.load(Ordering::Acquire)
+    }
+
+    /// Where the instance that serves the request keeps its peak of memory.
+    pub(crate) fn set_instance_memory(&self, peak: Arc<AtomicU64>) {
+        // A request is given to one instance only.
+        _ = self.memory.set(peak);
+    }
+
+    /// Bytes of linear memory that the request's instance has had at most so far, if it has one.
+    pub(crate) fn instance_memory(&self) -> Option<u64> {
+        self.memory.get().map(|peak| peak.load(Ordering::Acquire))
+    }
+
+    /// The request has used up its time.
+    pub(crate) fn is_timed_out(&self) -> bool {
+        self.failure().is_some_and(|failure| failure.error_type.as_deref() == Some("timeout"))
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
@@ -98,7 +158,6 @@ impl RequestScope {
         while !self.is_cancelled() {
             self.cancel.notified().await;
         }
-        self.acknowledged.store(true, Ordering::Release);
     }
 
     /// Cancelled at least so long ago, and nobody in the instance has noticed.

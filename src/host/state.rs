@@ -34,6 +34,8 @@ pub(crate) struct HostState {
     pub(crate) outgoing: Outgoing,
     pub(crate) limits: Limits,
     requests: Requests,
+    /// Requests that a shared store has begun.
+    served: usize,
     output: [GuestOutput; 2],
     output_owner: Owner,
     /// Telemetry calls of guests that did nothing.
@@ -59,6 +61,7 @@ impl HostState {
             outgoing: Outgoing::new(capabilities.client.clone()),
             limits,
             requests: if shared { Requests::Many(Vec::new()) } else { Requests::One(None) },
+            served: 0,
             output,
             output_owner,
             ignored: capabilities.ignored.clone(),
@@ -72,7 +75,7 @@ impl HostState {
             output.finish_line();
         }
         *self.output_owner.lock().unwrap_or_else(PoisonError::into_inner) =
-            scope.as_ref().map_or_else(ServerSpan::off, |scope| scope.span.clone());
+            scope.as_ref().map_or_else(ServerSpan::off, |scope| scope.span().clone());
         self.requests = Requests::One(scope);
         self.limits.forget_refusal();
     }
@@ -84,9 +87,19 @@ impl HostState {
             Requests::Many(requests) => {
                 // Ids are slot numbers and come again: an entry of the same id is of a request long gone.
                 requests.retain(|(other, scope)| *other != task && scope.strong_count() > 0);
+                if requests.is_empty() {
+                    // What an earlier request was refused is not this one's concern.
+                    self.limits.forget_refusal();
+                }
+                self.served += 1;
                 requests.push((task, Arc::downgrade(scope)));
             }
         }
+    }
+
+    /// The store has never served but one request: whatever went wrong in it did so for that one.
+    pub(crate) fn served_one(&self) -> bool {
+        matches!(self.requests, Requests::One(_)) || self.served == 1
     }
 
     /// The requests whose responses are not over yet.

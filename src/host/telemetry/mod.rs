@@ -9,14 +9,13 @@ mod metrics;
 mod propagation;
 mod tracing;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use wasmtime::AsContextMut;
 use wasmtime::component::{Access, HasData, Linker};
 
 use super::bindings;
-use super::scope::RequestScope;
+use super::scope::Trace;
 use super::state::{HostState, current_request};
 use crate::telemetry::ServerSpan;
 
@@ -32,7 +31,7 @@ pub(crate) struct Ignored {
 /// A handle on a span: the server span of a request, or a child span, which is not recorded yet.
 #[expect(unreachable_pub, reason = "the generated bindings re-export it")]
 pub struct GuestSpan {
-    scope: Option<Arc<RequestScope>>,
+    trace: Option<Trace>,
     child: bool,
 }
 
@@ -58,18 +57,18 @@ pub(crate) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
 
 type Host<'a> = Access<'a, HostState, Telemetry>;
 
-/// The current request, or a count.
-fn current(host: &mut Host<'_>) -> Option<Arc<RequestScope>> {
-    let scope = current_request(&mut host.as_context_mut());
-    if scope.is_none() {
+/// The trace of the current request, or a count.
+fn current(host: &mut Host<'_>) -> Option<Trace> {
+    let trace = current_request(&mut host.as_context_mut()).map(|scope| scope.trace.clone());
+    if trace.is_none() {
         host.data_mut().ignored.unattributed.fetch_add(1, Ordering::Relaxed);
     }
-    scope
+    trace
 }
 
 /// The server span of the current request; one that is off where there is none.
 fn span(host: &mut Host<'_>) -> ServerSpan {
-    current(host).map_or_else(ServerSpan::off, |scope| scope.span.clone())
+    current(host).map_or_else(ServerSpan::off, |trace| trace.span)
 }
 
 fn unsupported(host: &mut Host<'_>) {

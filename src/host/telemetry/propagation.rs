@@ -5,15 +5,15 @@ use wasmtime::component::Resource;
 
 use super::{GuestSpan, Host, Telemetry, convert, current, unsupported};
 use crate::host::bindings::{propagation as wit, types};
-use crate::host::{HostState, RequestScope};
+use crate::host::{HostState, Trace};
 use crate::telemetry::propagation;
 
 /// The context of a request's server span; while telemetry is off, that of its caller; else all zero.
-pub(super) fn context_of(scope: Option<&RequestScope>) -> types::SpanContext {
-    let context = scope.and_then(|scope| {
-        scope.span.context().or_else(|| {
+pub(super) fn context_of(trace: Option<&Trace>) -> types::SpanContext {
+    let context = trace.and_then(|trace| {
+        trace.span.context().or_else(|| {
             let mut headers = HeaderMap::new();
-            for (name, value) in incoming(scope) {
+            for (name, value) in incoming(trace) {
                 headers.insert(HeaderName::from_static(name), value.clone());
             }
             propagation::extract(&headers)
@@ -30,23 +30,23 @@ pub(super) fn context_of(scope: Option<&RequestScope>) -> types::SpanContext {
     )
 }
 
-fn incoming(scope: &RequestScope) -> impl Iterator<Item = (&'static str, &HeaderValue)> {
-    let pair = &scope.incoming;
-    [("traceparent", &pair.traceparent), ("tracestate", &pair.tracestate)]
-        .into_iter()
-        .filter_map(|(name, value)| value.as_ref().map(|value| (name, value)))
+fn incoming(trace: &Trace) -> impl Iterator<Item = (&'static str, &HeaderValue)> {
+    let pair = trace.incoming.as_deref();
+    let parent = pair.and_then(|pair| pair.traceparent.as_ref()).map(|value| ("traceparent", value));
+    let state = pair.and_then(|pair| pair.tracestate.as_ref()).map(|value| ("tracestate", value));
+    parent.into_iter().chain(state)
 }
 
 /// The headers that continue the trace of a request: of its server span, or the caller's as they came.
-fn headers_of(scope: Option<&RequestScope>) -> Vec<types::Header> {
-    let Some(scope) = scope else {
+fn headers_of(trace: Option<&Trace>) -> Vec<types::Header> {
+    let Some(trace) = trace else {
         return Vec::new();
     };
     let mut headers = HeaderMap::new();
-    match scope.span.context() {
+    match trace.span.context() {
         Some(context) => propagation::inject(&context, &mut headers),
         None => {
-            for (name, value) in incoming(scope) {
+            for (name, value) in incoming(trace) {
                 headers.insert(HeaderName::from_static(name), value.clone());
             }
         }
@@ -64,12 +64,12 @@ impl wit::Host for &mut HostState {}
 
 impl wit::HostWithStore<HostState> for Telemetry {
     fn inject(mut host: Host<'_>) -> wasmtime::Result<Vec<types::Header>> {
-        Ok(headers_of(current(&mut host).as_deref()))
+        Ok(headers_of(current(&mut host).as_ref()))
     }
 
     fn inject_for(mut host: Host<'_>, this: Resource<GuestSpan>) -> wasmtime::Result<Vec<types::Header>> {
         let span = host.data_mut().table.get(&this)?;
-        Ok(headers_of(span.scope.as_deref()))
+        Ok(headers_of(span.trace.as_ref()))
     }
 
     fn extract(_host: Host<'_>, headers: Vec<types::Header>) -> wasmtime::Result<Option<types::SpanContext>> {

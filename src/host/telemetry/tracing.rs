@@ -19,7 +19,7 @@ fn server_span(host: &mut Host<'_>, handle: &Resource<GuestSpan>) -> wasmtime::R
         unsupported(host);
         return Ok(ServerSpan::off());
     }
-    Ok(span.scope.as_ref().map_or_else(ServerSpan::off, |scope| scope.span.clone()))
+    Ok(span.trace.as_ref().map_or_else(ServerSpan::off, |trace| trace.span.clone()))
 }
 
 impl wit::HostWithStore<HostState> for Telemetry {
@@ -28,12 +28,12 @@ impl wit::HostWithStore<HostState> for Telemetry {
     }
 
     fn current_context(mut host: Host<'_>) -> wasmtime::Result<types::SpanContext> {
-        Ok(context_of(current(&mut host).as_deref()))
+        Ok(context_of(current(&mut host).as_ref()))
     }
 
     fn current(mut host: Host<'_>) -> wasmtime::Result<Resource<GuestSpan>> {
-        let scope = current(&mut host);
-        Ok(host.data_mut().table.push(GuestSpan { scope, child: false })?)
+        let trace = current(&mut host);
+        Ok(host.data_mut().table.push(GuestSpan { trace, child: false })?)
     }
 
     fn set_attribute(mut host: Host<'_>, key: String, value: types::Value) -> wasmtime::Result<()> {
@@ -104,12 +104,12 @@ impl wit::HostSpanWithStore<HostState> for Telemetry {
 
     fn context(mut host: Host<'_>, this: Resource<GuestSpan>) -> wasmtime::Result<types::SpanContext> {
         let span = host.data_mut().table.get(&this)?;
-        Ok(context_of(span.scope.as_deref()))
+        Ok(context_of(span.trace.as_ref()))
     }
 
     fn is_recording(mut host: Host<'_>, this: Resource<GuestSpan>) -> wasmtime::Result<bool> {
         let span = host.data_mut().table.get(&this)?;
-        Ok(!span.child && span.scope.as_ref().is_some_and(|scope| scope.span.is_recording()))
+        Ok(!span.child && span.trace.as_ref().is_some_and(|trace| trace.span.is_recording()))
     }
 
     fn set_attribute(
@@ -189,9 +189,9 @@ impl wit::HostSpanWithStore<HostState> for Telemetry {
 }
 
 fn child(host: &mut Host<'_>) -> wasmtime::Result<Resource<GuestSpan>> {
-    let scope = current(host);
+    let trace = current(host);
     unsupported(host);
-    Ok(host.data_mut().table.push(GuestSpan { scope, child: true })?)
+    Ok(host.data_mut().table.push(GuestSpan { trace, child: true })?)
 }
 
 impl wit::HostScopeWithStore<HostState> for Telemetry {
