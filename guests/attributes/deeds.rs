@@ -25,6 +25,7 @@
 //! | `route=TEMPLATE`, `name=NAME` | names the span |
 //! | `via=current` | from here on by the handle of `current()` (all but the route) |
 //! | `end` | ends the handle; what follows goes to the span itself again, which must still be open |
+//! | `keep` | takes a handle by `current()` and never gives it back |
 //! | `wait=N` | waits N milliseconds, in which an instance of 0.3 turns to its other requests |
 //! | `code=N` | answers with this HTTP status |
 
@@ -54,6 +55,7 @@ pub(crate) async fn perform(target: &Target, wait: impl AsyncFn(u64)) -> Done {
                 }
             }
             ("route", template) => tracing::set_route(template),
+            ("keep", _) => std::mem::forget(tracing::current()),
             ("wait", milliseconds) => wait(milliseconds.parse().unwrap_or(0)).await,
             _ => match &handle {
                 Some(span) => by_handle(span, key, value),

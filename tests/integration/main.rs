@@ -32,6 +32,8 @@ mod isolation;
 mod left;
 /// Sizes, counts, times and memory: what a client gets beyond each limit.
 mod limits;
+/// What requests do to each other.
+mod neighbours;
 /// What a guest may call, and the trace that goes with it.
 mod outbound;
 /// The component of the first run.

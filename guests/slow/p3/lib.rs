@@ -1,15 +1,26 @@
-//! Takes its time: `?ms=` before the head (default 1000), then `?chunks=` pieces of the body (default 1), each after
+//! Takes its time: `?ms=` before the head (default 1000), of which it computes the last `?busy=` ms without a pause, then `?chunks=` pieces of the body (default 1), each after
 //! `?body_ms=` (default 0). Pieces read `chunk 1\n`, `chunk 2\n`, …
 
 use guest_http::p3::{self, Answer};
+use wasip3::clocks::monotonic_clock;
 use wasip3::http::types::{ErrorCode, Request, Response};
+
+/// Keeps the instance to itself for so many milliseconds.
+fn compute(ms: u64) {
+    let end = monotonic_clock::now() + ms * 1_000_000;
+    while monotonic_clock::now() < end {
+        std::hint::spin_loop();
+    }
+}
 
 struct Slow;
 
 impl wasip3::exports::http::handler::Guest for Slow {
     async fn handle(request: Request) -> Result<Response, ErrorCode> {
         let target = p3::target(&request);
-        p3::wait(target.number("ms", 1000)).await;
+        let busy = target.number("busy", 0);
+        p3::wait(target.number("ms", 1000).saturating_sub(busy)).await;
+        compute(busy);
         let (mut answer, response) = Answer::new(200, p3::content_type("text/plain"));
         wasip3::spawn_local(async move {
             for chunk in 1..=target.number("chunks", 1) {
