@@ -26,6 +26,10 @@ test: setup guests ## Install what is missing, then run all tests
 	guests/foreign.sh
 	$(CARGO) test
 
+.PHONY: soak
+soak: guests ## 60 s at full load with traps, clients that leave and slow readers, per version of wasi:http
+	POUNCE_SOAK=60 $(CARGO) test --test integration -- soak --nocapture
+
 .PHONY: lint
 lint: ## Check format, clippy (warnings are errors) and shell scripts
 	$(CARGO) fmt --check

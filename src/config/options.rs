@@ -82,9 +82,9 @@ options! {
 
         /// Host the guest may call: `[scheme://]host[:port]`.
         ///
-        /// For example `https://api.example.com`, `*.example.com:443` or `http://127.0.0.1:*`. A `*` alone
-        /// stands for any public host; loopback, private, link-local and metadata addresses are
-        /// allowed only when named.
+        /// For example `https://api.example.com`, `*.example.com:443` or `http://127.0.0.1:*`. Without a
+        /// port, the one that goes with the scheme. A `*` alone stands for any public host, at any port;
+        /// loopback, private, link-local and metadata addresses are allowed only when named.
         allow_outbound: Vec<OutboundRule>, "HOST" = (Vec::new, "none", "https://api.example.com");
 
         /// Environment variable of the guest: KEY=VALUE, KEY or KEY=@FILE.

@@ -9,7 +9,7 @@ use wasmtime_wasi_http::p3::bindings::ServicePre;
 
 use super::engine::{self, Slots};
 use super::inspect::{self, Inspection, Version};
-use crate::host::{self, HostState, INTERFACES};
+use crate::host::{self, HostState, PACKAGES};
 
 /// The pre-instance of either version: compiled and linked, not yet running.
 pub(crate) enum Pre {
@@ -102,29 +102,40 @@ fn check_imports(inspection: &Inspection) -> anyhow::Result<()> {
 /// What is wrong with an import, if anything.
 fn complaint(import: &str) -> Option<String> {
     let (name, version) = import.split_once('@').unwrap_or((import, ""));
-    let Some(interface) = INTERFACES.iter().find(|interface| name.starts_with(interface.prefix)) else {
-        let advice = match name.split_once('/').map_or(name, |(package, _)| package) {
-            package @ ("wasi:keyvalue" | "wasi:config" | "wasi:blobstore" | "wasi:messaging"
-            | "wasi:logging") => {
-                format!(
-                    "{package} is not hosted; reach such a service over wasi:http (`--allow-outbound`), settings through the environment (`--env`)"
-                )
+    let (package, interface) = name.split_once('/').unwrap_or((name, ""));
+    let Some(hosted) = PACKAGES.iter().find(|hosted| hosted.name == package) else {
+        let advice = match package {
+            "wasi:config" => {
+                "not hosted; give the guest its settings through the environment (`--env KEY=VALUE`)"
             }
-            "wasi:otel" => "wasi:otel is not hosted yet; `pounce:telemetry` is".to_owned(),
+            "wasi:keyvalue" | "wasi:blobstore" | "wasi:messaging" => {
+                "not hosted; reach such a service over wasi:http (`--allow-outbound HOST`)"
+            }
+            "wasi:logging" => "not hosted; what a guest writes to standard output is logged",
+            "wasi:otel" => "not hosted yet; `pounce:telemetry` is",
             _ => {
                 "not hosted; compose the component with one that exports it (`wac plug`), or build it without"
-                    .to_owned()
             }
         };
         return Some(format!("`{import}`: {advice}"));
     };
-    let has = interface.versions.join(" and ");
+    let lines: Vec<_> = hosted.lines.iter().map(|(line, _)| *line).collect();
+    let lines = lines.join(" and ");
     if version.contains('-') {
-        return Some(format!("`{import}`: a release candidate; rebuild it for a release ({has} are hosted)"));
+        return Some(format!(
+            "`{import}`: a release candidate; rebuild it for a release ({lines} are hosted)"
+        ));
     }
-    let line_of = |version: &str| version.split('.').take(2).collect::<Vec<_>>().join(".");
-    let fits = interface.versions.contains(&line_of(version).as_str());
-    (!fits).then(|| format!("`{import}`: {has} of it is hosted; rebuild it for that version"))
+    let line = version.split('.').take(2).collect::<Vec<_>>().join(".");
+    let Some((_, interfaces)) = hosted.lines.iter().find(|(hosted, _)| *hosted == line) else {
+        return Some(format!("`{import}`: {lines} of {package} is hosted; rebuild it for that version"));
+    };
+    (!interfaces.contains(&interface)).then(|| {
+        format!(
+            "`{import}`: of {package} {line}, these are hosted: {}; build it without",
+            interfaces.join(", ")
+        )
+    })
 }
 
 fn link(slots: &Slots, wasm: &[u8], inspection: &Inspection) -> anyhow::Result<(Pre, bool, bool)> {
@@ -166,6 +177,9 @@ mod tests {
         assert!(complaint("wasi:http/types@0.3.0-rc-2026-01-06").unwrap().contains("release candidate"));
         assert!(complaint("wasi:io/streams@0.3.0").unwrap().contains("0.2"));
         assert!(complaint("wasi:keyvalue/store@0.2.0-draft").unwrap().contains("--allow-outbound"));
+        assert!(complaint("wasi:config/store@0.2.0-rc.1").unwrap().contains("--env"));
+        assert!(complaint("wasi:http/nothing@0.2.0").unwrap().contains("outgoing-handler"));
+        assert!(complaint("wasi:http/handler@0.3.0").is_some());
         assert!(complaint("acme:db/query").unwrap().contains("compose"));
     }
 }

@@ -111,19 +111,25 @@ impl Failure {
 
     /// No room: too many requests in flight, no free instance slot, or too much guest memory in use.
     pub(crate) fn overloaded(message: impl Into<String>) -> Self {
-        Cause::new(StatusCode::SERVICE_UNAVAILABLE, Blame::Host, message).error_type("overloaded").done()
+        Cause::new(StatusCode::SERVICE_UNAVAILABLE, Blame::Host, message)
+            .error_type("overloaded")
+            .exception(None)
     }
 
     /// The peer closed the connection or reset the stream before the end of the response. Nobody gets the status.
     pub(crate) fn client_disconnected() -> Self {
         let message = "the client went away before the response was complete";
-        Cause::new(StatusCode::BAD_REQUEST, Blame::Client, message).error_type("client_disconnected").done()
+        Cause::new(StatusCode::BAD_REQUEST, Blame::Client, message)
+            .error_type("client_disconnected")
+            .exception(None)
     }
 
     /// The drain's grace period ended first.
     pub(crate) fn draining() -> Self {
         let message = "the server stopped before the response was complete (http.grace-period)";
-        Cause::new(StatusCode::SERVICE_UNAVAILABLE, Blame::Host, message).error_type("shutdown").done()
+        Cause::new(StatusCode::SERVICE_UNAVAILABLE, Blame::Host, message)
+            .error_type("shutdown")
+            .exception(None)
     }
 
     /// The request body is larger than `http.max-request-body`.

@@ -83,24 +83,68 @@ impl Capabilities {
     }
 }
 
-/// An interface that the host has: its package and name, and the versions that it serves.
-pub(crate) struct Interface {
-    /// `wasi:http/`, or a whole name.
-    pub(crate) prefix: &'static str,
-    /// Newest version of the 0.2 line and of the 0.3 line, where it has them.
-    pub(crate) versions: &'static [&'static str],
+/// A package that the host has: its interfaces, by line of versions.
+pub(crate) struct Package {
+    pub(crate) name: &'static str,
+    pub(crate) lines: &'static [(&'static str, &'static [&'static str])],
 }
 
+const CLI: &[&str] = &[
+    "environment",
+    "exit",
+    "stdin",
+    "stdout",
+    "stderr",
+    "terminal-input",
+    "terminal-output",
+    "terminal-stdin",
+    "terminal-stdout",
+    "terminal-stderr",
+    // Of 0.3 only.
+    "types",
+];
+const FILESYSTEM: &[&str] = &["types", "preopens"];
+const RANDOM: &[&str] = &["random", "insecure", "insecure-seed"];
+
 /// All that [`link`] links, for messages about what it does not.
-pub(crate) const INTERFACES: &[Interface] = &[
-    Interface { prefix: "wasi:cli/", versions: &["0.2", "0.3"] },
-    Interface { prefix: "wasi:clocks/", versions: &["0.2", "0.3"] },
-    Interface { prefix: "wasi:filesystem/", versions: &["0.2", "0.3"] },
-    Interface { prefix: "wasi:http/", versions: &["0.2", "0.3"] },
-    Interface { prefix: "wasi:io/", versions: &["0.2"] },
-    Interface { prefix: "wasi:random/", versions: &["0.2", "0.3"] },
-    Interface { prefix: "wasi:sockets/", versions: &["0.2", "0.3"] },
-    Interface { prefix: "pounce:telemetry/", versions: &["0.1"] },
+pub(crate) const PACKAGES: &[Package] = &[
+    Package { name: "wasi:cli", lines: &[("0.2", CLI), ("0.3", CLI)] },
+    Package {
+        name: "wasi:clocks",
+        lines: &[
+            ("0.2", &["monotonic-clock", "wall-clock"]),
+            ("0.3", &["monotonic-clock", "system-clock", "types"]),
+        ],
+    },
+    Package { name: "wasi:filesystem", lines: &[("0.2", FILESYSTEM), ("0.3", FILESYSTEM)] },
+    Package {
+        name: "wasi:http",
+        lines: &[("0.2", &["types", "outgoing-handler"]), ("0.3", &["types", "client"])],
+    },
+    Package { name: "wasi:io", lines: &[("0.2", &["error", "poll", "streams"])] },
+    Package { name: "wasi:random", lines: &[("0.2", RANDOM), ("0.3", RANDOM)] },
+    Package {
+        name: "wasi:sockets",
+        lines: &[
+            (
+                "0.2",
+                &[
+                    "network",
+                    "instance-network",
+                    "ip-name-lookup",
+                    "tcp",
+                    "tcp-create-socket",
+                    "udp",
+                    "udp-create-socket",
+                ],
+            ),
+            ("0.3", &["types", "ip-name-lookup"]),
+        ],
+    },
+    Package {
+        name: "pounce:telemetry",
+        lines: &[("0.1", &["types", "tracing", "propagation", "metrics", "logs"])],
+    },
 ];
 
 /// Links every interface. 0.3 guests get the 0.2 ones too: Rust's std still imports them.

@@ -131,7 +131,10 @@ impl ServerSpan {
 
     /// Sets `http.route`, and with it the name `{METHOD} {route}`, in place of one chosen before.
     pub(crate) fn set_route(&self, route: &str) {
-        self.write(|_, late| {
+        self.write(|span, late| {
+            if route.is_empty() {
+                return Counters::add(&span.counters().attributes, 1u32);
+            }
             late.set_route(route);
             late.name = None;
         });
@@ -139,7 +142,11 @@ impl ServerSpan {
 
     /// Renames the span.
     pub(crate) fn update_name(&self, name: &str) {
-        self.write(|_, late| late.name = Some(shortened(name, MAX_NAME).into()));
+        self.write(|span, late| match name {
+            // No span can do without one.
+            "" => Counters::add(&span.counters().attributes, 1u32),
+            name => late.name = Some(shortened(name, MAX_NAME).into()),
+        });
     }
 
     /// The response head was sent.

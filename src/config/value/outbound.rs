@@ -63,7 +63,11 @@ impl FromStr for OutboundRule {
             return Err(Invalid::new("has a user name", "leave it out: rules are about hosts"));
         }
         let (host, port) = split_port(rest)?;
-        Ok(Self { scheme, host: read_host(host)?, port })
+        let host = read_host(host)?;
+        // Any public host is any service of it.
+        let port =
+            if host == HostPattern::Any && port == PortPattern::Default { PortPattern::Any } else { port };
+        Ok(Self { scheme, host, port })
     }
 }
 
