@@ -10,7 +10,7 @@ use http::{HeaderValue, Method, Response, StatusCode, Version, request};
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::Sleep;
 
-use super::drain::{Drain, OpenRequest, Phase};
+use super::drain::{OpenRequest, Phase};
 use super::idle::Busy;
 use super::inbound::TooLarge;
 use crate::guest::{self, Blame, Failure};
@@ -30,29 +30,29 @@ pub(crate) struct Exchange {
     sent: u64,
     ended: bool,
     too_large: TooLarge,
-    drain: Drain,
-    _open: OpenRequest,
+    open: OpenRequest,
     _busy: Busy,
 }
 
 impl Exchange {
-    pub(crate) fn begin(span: ServerSpan, head: &request::Parts, busy: Busy, drain: Drain) -> Self {
+    /// `too_large` tells when the request's body exceeds its limit.
+    pub(crate) fn begin(
+        span: ServerSpan,
+        head: &request::Parts,
+        too_large: TooLarge,
+        busy: Busy,
+        open: OpenRequest,
+    ) -> Self {
         Self {
             span,
             version: head.version,
             is_head: head.method == Method::HEAD,
             sent: 0,
             ended: false,
-            too_large: TooLarge::default(),
-            _open: drain.open(),
-            drain,
+            too_large,
+            open,
             _busy: busy,
         }
-    }
-
-    /// To be set when the request's body exceeds its limit.
-    pub(crate) fn too_large(&self) -> TooLarge {
-        self.too_large.clone()
     }
 
     fn fail(&self, failure: &Failure) {
@@ -85,7 +85,7 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         if !self.ended {
             // Dropped before its end: by hyper, because the client is gone, or by us, because time is up.
-            let cut = self.drain.phase() == Phase::Cut;
+            let cut = self.open.phase() == Phase::Cut;
             self.fail(&if cut { Failure::draining() } else { Failure::client_disconnected() });
             self.end();
         }

@@ -26,6 +26,12 @@ async fn a_large_head_is_431() {
             assert_eq!(answer.status, status, "{protocol:?}, {size} bytes");
         }
     }
+    let many = "a: b\r\n".repeat(100);
+    let mut raw = Raw::open(by_default.addr()).await;
+    raw.write(format!("GET /200 HTTP/1.1\r\nhost: a\r\n{many}\r\n")).await.unwrap();
+    let answer = raw.read_until("\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 431"), "101 fields: {answer}");
+
     let mut raw = Raw::open(by_default.addr()).await;
     let target = "x".repeat(40 * 1024);
     // It may hang up before it has read all of that.
