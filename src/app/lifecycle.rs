@@ -1,12 +1,15 @@
 //! From ready to gone: serve, drain in order, flush telemetry, say what was lost.
 
+use std::pin::{Pin, pin};
 use std::time::{Duration, Instant};
 
-use tokio::signal::unix::{SignalKind, signal};
+use futures_util::FutureExt as _;
+use futures_util::future::{Fuse, FusedFuture as _};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
 use super::App;
-use crate::server::Phase;
+use crate::server::{Drain, Phase};
 
 /// Time that connections get to close once nothing is in flight, and telemetry to flush when the grace period is over.
 const LAST_MOMENT: Duration = Duration::from_secs(2);
@@ -21,29 +24,45 @@ pub enum Outcome {
     Cut(usize),
 }
 
+struct Signals {
+    term: Signal,
+    int: Signal,
+}
+
+impl Signals {
+    fn install() -> std::io::Result<Self> {
+        Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.term.recv() => "SIGTERM",
+            _ = self.int.recv() => "SIGINT",
+        }
+    }
+}
+
 impl App {
     /// Serves until SIGTERM or Ctrl-C, then drains; a second signal ends the drain.
     ///
+    /// The call itself takes over the signals, so that none is lost between it and the first poll of the future.
+    ///
     /// # Errors
     /// The signal handlers cannot be installed.
-    pub async fn run(self) -> std::io::Result<Outcome> {
-        let mut term = signal(SignalKind::terminate())?;
-        let mut int = signal(SignalKind::interrupt())?;
-        let mut next = async || {
-            tokio::select! {
-                _ = term.recv() => "SIGTERM",
-                _ = int.recv() => "SIGINT",
-            }
-        };
-        let serving = self.start();
-        let name = next().await;
-        tracing::info!(
-            signal = name,
-            in_flight = serving.app.handler.drain.in_flight(),
-            "draining for up to {:?}; another signal ends it",
-            serving.app.grace_period
-        );
-        Ok(serving.stop(async { _ = next().await }).await)
+    pub fn run(self) -> impl Future<Output = std::io::Result<Outcome>> {
+        let signals = Signals::install();
+        async move {
+            let mut signals = signals?;
+            let serving = self.start();
+            let name = signals.next().await;
+            tracing::info!(
+                signal = name,
+                in_flight = serving.app.handler.drain.in_flight(),
+                "draining for up to {:?}; another signal ends it",
+                serving.app.grace_period
+            );
+            Ok(serving.stop(async { _ = signals.next().await }).await)
+        }
     }
 
     /// Serves until `shutdown` resolves, then drains. For programs that have signals, or their own end, in hand.
@@ -69,37 +88,71 @@ struct Serving {
 }
 
 impl Serving {
-    /// Drains: no new connections, requests end, connections close, telemetry is flushed.
+    /// Drains: no new connections, requests end, connections close, telemetry is flushed. `hurry` ends the drain, and
+    /// leaves the flush but a moment.
     async fn stop(mut self, hurry: impl Future<Output = ()>) -> Outcome {
         let drain = self.app.handler.drain.clone();
         let deadline = Instant::now() + self.app.grace_period;
+        let mut hurry = pin!(hurry.fuse());
         drain.enter(Phase::Draining);
-        let finished = tokio::select! {
-            () = drain.idle() => true,
-            () = tokio::time::sleep_until(deadline.into()) => false,
-            () = hurry => false,
-        };
-        let outcome = if finished { Outcome::Drained } else { Outcome::Cut(drain.in_flight()) };
-        if finished {
+        let drained = async {
+            drain.idle().await;
             drain.enter(Phase::Closing);
-            let closed = tokio::time::timeout(LAST_MOMENT, async {
-                while self.listeners.join_next().await.is_some() {}
-            });
-            if closed.await.is_err() {
-                tracing::debug!("connections that do not close are cut");
-            }
+            self.closed(&drain).await;
+        };
+        tokio::select! {
+            // First: with nothing in flight there is nothing to cut.
+            biased;
+            () = drained => {}
+            () = tokio::time::sleep_until(deadline.into()) => {}
+            () = hurry.as_mut() => {}
         }
+        let outcome = match drain.in_flight() {
+            0 => Outcome::Drained,
+            requests => Outcome::Cut(requests),
+        };
         drain.enter(Phase::Cut);
         while self.listeners.join_next().await.is_some() {}
-        self.flush(deadline, outcome).await;
+        self.flush(deadline, hurry, outcome).await;
         outcome
     }
 
-    async fn flush(&self, deadline: Instant, outcome: Outcome) {
+    /// Waits until the connections have closed. A request that was on its way while nothing was in flight is served to
+    /// its end; connections without one get a last moment.
+    async fn closed(&mut self, drain: &Drain) {
+        let moment = async {
+            loop {
+                drain.idle().await;
+                tokio::time::sleep(LAST_MOMENT).await;
+                if drain.in_flight() == 0 {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            () = async { while self.listeners.join_next().await.is_some() {} } => {}
+            () = moment => tracing::debug!("connections that do not close are cut"),
+        }
+    }
+
+    async fn flush(
+        &self,
+        deadline: Instant,
+        hurry: Pin<&mut Fuse<impl Future<Output = ()>>>,
+        outcome: Outcome,
+    ) {
+        let last_moment = || Instant::now() + LAST_MOMENT;
+        let deadline = if hurry.is_terminated() { last_moment() } else { deadline.max(last_moment()) };
         let telemetry = self.app.telemetry.clone();
-        let deadline = deadline.max(Instant::now() + LAST_MOMENT);
         // Blocks until the exporter is done, which has its own thread.
-        let totals = tokio::task::spawn_blocking(move || telemetry.shutdown(deadline)).await;
+        let mut shutdown = tokio::task::spawn_blocking(move || telemetry.shutdown(deadline));
+        let totals = tokio::select! {
+            totals = &mut shutdown => totals,
+            () = hurry, if !hurry.is_terminated() => {
+                self.app.telemetry.hurry(last_moment());
+                shutdown.await
+            }
+        };
         if let Outcome::Cut(requests) = outcome {
             tracing::warn!(requests, "requests cut at the end of the grace period (http.grace-period)");
         }

@@ -141,10 +141,13 @@ async fn build_and_run(config: Config) -> ExitCode {
             };
         }
     };
-    for url in app.urls() {
+    let urls = app.urls();
+    // Before anyone is told that it is ready: who waits for that may send a signal at once.
+    let run = app.run();
+    for url in urls {
         output::ready(format_args!("listening on {url}"));
     }
-    match app.run().await {
+    match run.await {
         Ok(Outcome::Drained) => ExitCode::SUCCESS,
         Ok(Outcome::Cut(_)) => ExitCode::FAILURE,
         Err(error) => {

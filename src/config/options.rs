@@ -33,7 +33,7 @@ options! {
 
         /// Time a connection may stay open without a request.
         ///
-        /// 0 or none for no limit.
+        /// Also: time a client may take to read on. 0 or none for no limit.
         idle_timeout: Timeout, "TIME" = "60s";
 
         /// Time a guest has to begin its response.

@@ -35,6 +35,7 @@ pub(crate) fn load(path: &Path, slots: usize, max_memory: u64) -> anyhow::Result
     let wasm = read(path).with_context(name)?;
     let inspection = inspect::inspect(&wasm).with_context(name)?;
     check_imports(&inspection).with_context(name)?;
+    check_memory(&inspection, max_memory).with_context(name)?;
     let slots = engine::build(&inspection, slots, max_memory)?;
     let (pre, composed, propagates) = link(&slots, &wasm, &inspection).with_context(name)?;
     Ok(Component { slots, pre, composed, propagates })
@@ -97,6 +98,18 @@ fn check_imports(inspection: &Inspection) -> anyhow::Result<()> {
     }
     let plural = if missing.len() == 1 { "an interface" } else { "interfaces" };
     bail!("it imports {plural} that are not there:\n  - {}", missing.join("\n  - "));
+}
+
+/// An instance must be able to start.
+fn check_memory(inspection: &Inspection, max_memory: u64) -> anyhow::Result<()> {
+    let least = inspection.least_memory;
+    if least > max_memory {
+        bail!(
+            "it needs at least {least} bytes of memory at start, and may have {max_memory}; raise --max-memory \
+             (guest.max-memory)"
+        );
+    }
+    Ok(())
 }
 
 /// What is wrong with an import, if anything.

@@ -13,6 +13,8 @@ use crate::host::MAX_TABLE_ELEMENTS;
 const TICK: Duration = Duration::from_millis(10);
 /// Slots below which pooling is not worth its rules.
 const MIN_SLOTS: u32 = 32;
+/// Instances at once without a pool.
+const ON_DEMAND: usize = 44;
 /// Bytes of a slot that are cleared by hand instead of being given back to the kernel: page faults cost more than
 /// clearing up to about here.
 const KEEP_RESIDENT: usize = 64 * 1024;
@@ -20,7 +22,7 @@ const KEEP_RESIDENT: usize = 64 * 1024;
 /// An engine and the instances it has room for.
 pub(crate) struct Slots {
     pub(crate) engine: Engine,
-    /// Instances at once; no more requests may be in flight.
+    /// Instances at once. With fewer than were wanted, some must be kept spare for those that are being torn down.
     pub(crate) count: usize,
 }
 
@@ -54,8 +56,8 @@ pub(crate) fn build(inspection: &Inspection, wanted: usize, max_memory: u64) -> 
                 );
                 let engine = Engine::new(&on_demand(inspection)).map_err(anyhow::Error::from)?;
                 tick(&engine)?;
-                // Small reservations: this many still fit where the pool did not.
-                return Ok(Slots { engine, count: wanted.min(MIN_SLOTS as usize) });
+                // Small reservations: this many still fit where the pool did not, and a few more on their way out.
+                return Ok(Slots { engine, count: wanted.min(ON_DEMAND) });
             }
         }
     }

@@ -34,7 +34,12 @@ pub(crate) struct Inspection {
     pub(crate) modules: u32,
     pub(crate) memories: u32,
     pub(crate) tables: u32,
+    /// Bytes of all memories before any of them grows.
+    pub(crate) least_memory: u64,
 }
+
+/// Bytes of a page of memory.
+const PAGE: u64 = 64 * 1024;
 
 /// Reads the sections of `wasm`.
 ///
@@ -48,6 +53,7 @@ pub(crate) fn inspect(wasm: &[u8]) -> anyhow::Result<Inspection> {
         modules: 0,
         memories: 0,
         tables: 0,
+        least_memory: 0,
     };
     let mut exports = Vec::new();
     let mut depth = 0u32;
@@ -81,7 +87,17 @@ pub(crate) fn inspect(wasm: &[u8]) -> anyhow::Result<Inspection> {
                     exports.push(export.context("not a valid component")?.name.name.to_owned());
                 }
             }
-            Payload::MemorySection(section) => found.memories += section.count(),
+            Payload::MemorySection(section) => {
+                found.memories += section.count();
+                for memory in section {
+                    let memory = memory.context("not a valid component")?;
+                    if memory.memory64 {
+                        bail!("it uses memory64, which is not supported; build it for 32 bits (wasm32)");
+                    }
+                    let bytes = memory.initial.saturating_mul(PAGE);
+                    found.least_memory = found.least_memory.saturating_add(bytes);
+                }
+            }
             Payload::TableSection(section) => found.tables += section.count(),
             _ => {}
         }

@@ -37,7 +37,6 @@ impl Protocol {
             // `TimedIo` has a better one.
             .header_read_timeout(None)
             .max_buf_size(size.max(MIN_HEADER_SIZE))
-            .max_headers(256)
             .half_close(false);
         builder
             .http2()

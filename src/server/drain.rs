@@ -1,12 +1,13 @@
 //! Stopping kindly: the phase that every connection watches, and the count of requests that a drain waits for.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 use tokio::sync::{Notify, watch};
 
 /// Where the server is between its start and its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
 pub(crate) enum Phase {
     Serving,
     /// No new connections; requests on open ones are still served, each with the news that it is the last.
@@ -17,51 +18,67 @@ pub(crate) enum Phase {
     Cut,
 }
 
-/// Shared by the lifecycle, which sets the phase, and by all connections.
-#[derive(Clone, Debug)]
-pub(crate) struct Drain {
-    phase: Arc<watch::Sender<Phase>>,
-    requests: Arc<Requests>,
+impl Phase {
+    const ALL: [Self; 4] = [Self::Serving, Self::Draining, Self::Closing, Self::Cut];
 }
 
-#[derive(Debug, Default)]
-struct Requests {
+/// Shared by the lifecycle, which sets the phase, and by all connections.
+#[derive(Clone, Debug)]
+pub(crate) struct Drain(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    told: watch::Sender<Phase>,
+    /// The same for those who only look, which every request does: without a lock.
+    phase: AtomicU8,
     open: AtomicUsize,
     none: Notify,
 }
 
+impl Shared {
+    fn phase(&self) -> Phase {
+        Phase::ALL[usize::from(self.phase.load(Ordering::Acquire))]
+    }
+}
+
 impl Drain {
     pub(crate) fn new() -> Self {
-        Self { phase: Arc::new(watch::Sender::new(Phase::Serving)), requests: Arc::default() }
+        Self(Arc::new(Shared {
+            told: watch::Sender::new(Phase::Serving),
+            phase: AtomicU8::new(Phase::Serving as u8),
+            open: AtomicUsize::new(0),
+            none: Notify::new(),
+        }))
     }
 
     pub(crate) fn enter(&self, phase: Phase) {
-        self.phase.send_replace(phase);
+        self.0.phase.store(phase as u8, Ordering::Release);
+        self.0.told.send_replace(phase);
     }
 
     pub(crate) fn phase(&self) -> Phase {
-        *self.phase.borrow()
+        self.0.phase()
     }
 
     pub(crate) fn watch(&self) -> watch::Receiver<Phase> {
-        self.phase.subscribe()
+        self.0.told.subscribe()
     }
 
     /// Counts a request until the guard is dropped.
     pub(crate) fn open(&self) -> OpenRequest {
-        self.requests.open.fetch_add(1, Ordering::AcqRel);
-        OpenRequest(self.requests.clone())
+        self.0.open.fetch_add(1, Ordering::AcqRel);
+        OpenRequest(self.0.clone())
     }
 
     /// Requests whose responses are not over.
     pub(crate) fn in_flight(&self) -> usize {
-        self.requests.open.load(Ordering::Acquire)
+        self.0.open.load(Ordering::Acquire)
     }
 
     /// Resolves when no request is in flight.
     pub(crate) async fn idle(&self) {
         loop {
-            let none = self.requests.none.notified();
+            let none = self.0.none.notified();
             if self.in_flight() == 0 {
                 return;
             }
@@ -72,7 +89,14 @@ impl Drain {
 
 /// A request in flight.
 #[derive(Debug)]
-pub(crate) struct OpenRequest(Arc<Requests>);
+pub(crate) struct OpenRequest(Arc<Shared>);
+
+impl OpenRequest {
+    /// Where the server is.
+    pub(crate) fn phase(&self) -> Phase {
+        self.0.phase()
+    }
+}
 
 impl Drop for OpenRequest {
     fn drop(&mut self) {

@@ -35,10 +35,10 @@ impl Handler {
     ) -> Response<Body> {
         let (head, body) = request.into_parts();
         let span = self.telemetry.server_span(peer, &head, None);
-        let exchange = Exchange::begin(span.clone(), &head, activity.begin(), self.drain.clone());
-
+        let body = InboundBody::new(body, &head, self.max_body, activity);
+        let open = self.drain.open();
+        let exchange = Exchange::begin(span.clone(), &head, body.too_large(), activity.begin(), open);
         let waits_to_continue = head.headers.contains_key(EXPECT);
-        let body = InboundBody::new(body, &head, self.max_body, exchange.too_large());
 
         let answer = async {
             // Sheds load before any work is done for the request.

@@ -2,7 +2,7 @@
 //!
 //! hyper's own header timer starts when it waits for a head, so it would close an idle keep-alive connection as if it
 //! were slow. Here `header-timeout` runs from a head's first byte to the request, and `idle-timeout` while there is
-//! neither byte nor request.
+//! neither byte nor request, and while a peer does not take what is written to it.
 
 use std::io;
 use std::pin::Pin;
@@ -22,7 +22,7 @@ const H2_PREFACE: &[u8] = b"PRI * HTTP/2";
 pub(crate) struct Patience {
     /// From the first byte of a head to its last.
     pub(crate) header: Option<Duration>,
-    /// Without any request.
+    /// Without any request, and without reading on.
     pub(crate) idle: Option<Duration>,
 }
 
@@ -30,8 +30,10 @@ pub(crate) struct Patience {
 #[derive(Debug, Default)]
 pub(crate) struct Activity {
     requests: AtomicUsize,
-    /// Requests begun so far: the socket sees by it that a head was complete.
-    begun: AtomicUsize,
+    /// Request bodies that are still coming, some of them after the response.
+    uploads: AtomicUsize,
+    /// Beginnings and ends of both so far: the socket sees by it that its clocks start afresh.
+    changes: AtomicUsize,
     is_h2: AtomicBool,
 }
 
@@ -39,8 +41,14 @@ impl Activity {
     /// A request on the connection, until the guard is dropped.
     pub(crate) fn begin(self: &Arc<Self>) -> Busy {
         self.requests.fetch_add(1, Ordering::AcqRel);
-        self.begun.fetch_add(1, Ordering::AcqRel);
+        self.changes.fetch_add(1, Ordering::AcqRel);
         Busy(self.clone())
+    }
+
+    /// A request's body on its way in, until the guard is dropped.
+    pub(crate) fn upload(self: &Arc<Self>) -> Upload {
+        self.uploads.fetch_add(1, Ordering::AcqRel);
+        Upload(self.clone())
     }
 
     /// Whether the peer began with HTTP/2's preface.
@@ -55,7 +63,19 @@ pub(crate) struct Busy(Arc<Activity>);
 
 impl Drop for Busy {
     fn drop(&mut self) {
+        self.0.changes.fetch_add(1, Ordering::AcqRel);
         self.0.requests.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// A request body under way on a connection: what comes then is no head.
+#[derive(Debug)]
+pub(crate) struct Upload(Arc<Activity>);
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        self.0.changes.fetch_add(1, Ordering::AcqRel);
+        self.0.uploads.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -78,6 +98,9 @@ pub(crate) struct TimedIo<T> {
     seen: usize,
     first_bytes: usize,
     sleep: Pin<Box<Sleep>>,
+    /// The peer does not take what is written, until then at the latest. Made when it happens for the first time.
+    stalled: bool,
+    stall: Option<Pin<Box<Sleep>>>,
 }
 
 impl<T> TimedIo<T> {
@@ -92,6 +115,8 @@ impl<T> TimedIo<T> {
             seen: 0,
             first_bytes: 0,
             sleep: Box::pin(tokio::time::sleep_until(now)),
+            stalled: false,
+            stall: None,
         }
     }
 
@@ -109,7 +134,13 @@ impl<T> TimedIo<T> {
                 self.first_bytes = usize::MAX;
             }
         }
-        if self.waiting == Waiting::Idle && self.activity.requests.load(Ordering::Acquire) == 0 {
+        if self.activity.requests.load(Ordering::Acquire) > 0 {
+            return;
+        }
+        if self.activity.uploads.load(Ordering::Acquire) > 0 {
+            // The body of a request that has its response: the peer is not idle.
+            self.since = Instant::now();
+        } else if self.waiting == Waiting::Idle {
             self.waiting = Waiting::Head;
             self.since = Instant::now();
         }
@@ -117,11 +148,11 @@ impl<T> TimedIo<T> {
 
     /// Whether the peer has used up its time; if not, when to look again is registered with `cx`.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let begun = self.activity.begun.load(Ordering::Acquire);
         let busy = self.activity.requests.load(Ordering::Acquire) > 0;
-        if busy || begun != self.seen {
-            // A head was complete since, or a request is under way: the next wait begins afresh.
-            self.seen = begun;
+        let changes = self.activity.changes.load(Ordering::Acquire);
+        if busy || changes != self.seen {
+            // A head was complete since, or a request has ended or is under way: the next wait begins afresh.
+            self.seen = changes;
             self.waiting = Waiting::Idle;
             self.since = Instant::now();
         }
@@ -144,6 +175,23 @@ impl<T> TimedIo<T> {
             }
             poll => poll,
         }
+    }
+
+    /// Runs the clock of a peer that does not read on: from the first write that has to wait to the next that does not.
+    fn watched<R>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
+        if written.is_ready() {
+            self.stalled = false;
+            return written;
+        }
+        let Some(limit) = self.patience.idle else { return Poll::Pending };
+        let stall = self.stall.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+        if !std::mem::replace(&mut self.stalled, true) {
+            stall.as_mut().reset(Instant::now() + limit);
+        }
+        stall
+            .as_mut()
+            .poll(cx)
+            .map(|()| Err(io::Error::new(io::ErrorKind::TimedOut, "the peer does not read its response")))
     }
 }
 
@@ -175,11 +223,13 @@ impl<T: AsyncRead + Unpin> AsyncRead for TimedIo<T> {
 
 impl<T: AsyncWrite + Unpin> AsyncWrite for TimedIo<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, buf)
+        let written = Pin::new(&mut self.inner).poll_write(cx, buf);
+        self.watched(cx, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
+        let written = Pin::new(&mut self.inner).poll_flush(cx);
+        self.watched(cx, written)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -191,7 +241,8 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for TimedIo<T> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
+        self.watched(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {

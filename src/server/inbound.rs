@@ -13,6 +13,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
+use super::idle::{Activity, Upload};
 use crate::guest::{Failure, RequestBodyError};
 
 /// How long a client may go on sending what nobody reads. Closing the connection at once would reset it, and the
@@ -20,14 +21,21 @@ use crate::guest::{Failure, RequestBodyError};
 const SWALLOW_FOR: Duration = Duration::from_secs(2);
 
 /// Whether a request's body turned out to be larger than the limit: what a guest makes of the broken body is then not
-/// what went wrong.
+/// what went wrong. Nothing where there is no body.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct TooLarge(Arc<OnceLock<u64>>);
+pub(crate) struct TooLarge(Option<Arc<OnceLock<u64>>>);
 
 impl TooLarge {
     /// The failure that it is, if it is.
     pub(crate) fn failure(&self) -> Option<Failure> {
-        self.0.get().copied().map(Failure::body_too_large)
+        self.0.as_ref()?.get().copied().map(Failure::body_too_large)
+    }
+
+    fn set(&self, limit: u64) {
+        if let Some(is) = &self.0 {
+            // Set once at most: the body has ended for the guest.
+            _ = is.set(limit);
+        }
     }
 }
 
@@ -40,22 +48,36 @@ pub(crate) struct InboundBody {
     left: Option<u64>,
     max: u64,
     too_large: TooLarge,
+    /// Dropped when the body has ended.
+    upload: Option<Upload>,
     /// Reading what is left over does no harm: the client sends it anyway, and on this connection only.
     swallow: bool,
 }
 
 impl InboundBody {
-    /// `max` is in bytes; `too_large` is set once the body exceeds it.
-    pub(crate) fn new(inner: Incoming, head: &request::Parts, max: Option<u64>, too_large: TooLarge) -> Self {
+    /// `max` is in bytes.
+    pub(crate) fn new(
+        inner: Incoming,
+        head: &request::Parts,
+        max: Option<u64>,
+        activity: &Arc<Activity>,
+    ) -> Self {
+        let inner = Some(inner).filter(|inner| !inner.is_end_stream());
         Self {
-            inner: Some(inner),
             left: max,
             max: max.unwrap_or(u64::MAX),
-            too_large,
+            too_large: TooLarge(inner.as_ref().map(|_| Arc::default())),
+            upload: inner.as_ref().map(|_| activity.upload()),
+            inner,
             // A client that waits for `100 Continue` sends nothing unless the guest reads. HTTP/2 resets the stream
             // alone, after the response.
             swallow: head.version < Version::HTTP_2 && !head.headers.contains_key(EXPECT),
         }
+    }
+
+    /// What tells later whether it exceeded its limit.
+    pub(crate) fn too_large(&self) -> TooLarge {
+        self.too_large.clone()
     }
 
     /// Refuses a body that says beforehand that it is too large.
@@ -85,6 +107,7 @@ impl http_body::Body for InboundBody {
             Some(Ok(frame)) => frame,
             ended => {
                 self.inner = None;
+                self.upload = None;
                 let error = |error: hyper::Error| RequestBodyError::Incomplete(error.to_string());
                 return Poll::Ready(ended.map(|frame| frame.map_err(error)));
             }
@@ -93,8 +116,7 @@ impl http_body::Body for InboundBody {
             match left.checked_sub(data.len() as u64) {
                 Some(rest) => *left = rest,
                 None => {
-                    // Set once at most: the body has ended for the guest.
-                    _ = self.too_large.0.set(self.max);
+                    self.too_large.set(self.max);
                     return Poll::Ready(Some(Err(RequestBodyError::TooLarge(self.max))));
                 }
             }
@@ -116,10 +138,12 @@ impl Drop for InboundBody {
         let Some(mut rest) = self.inner.take().filter(|inner| self.swallow && !inner.is_end_stream()) else {
             return;
         };
+        let upload = self.upload.take();
         // Outside a runtime only when the server is gone already.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(tokio::time::timeout(SWALLOW_FOR, async move {
                 while let Some(Ok(_)) = rest.frame().await {}
+                drop(upload);
             }));
         }
     }

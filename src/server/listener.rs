@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use socket2::{Domain, Protocol as Transport, Socket, Type};
-use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::Semaphore;
+use socket2::{Domain, Protocol as Transport, Socket, TcpKeepalive, Type};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use super::connection::Protocol;
@@ -20,12 +20,25 @@ use crate::telemetry::Peer;
 
 /// Connections that the kernel holds for us while `http.max-connections` are open.
 const BACKLOG: i32 = 4096;
+/// Silence after which the kernel asks whether the peer is still there: one that lost power never says so.
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
 /// Pause after an accept that failed for want of something (file descriptors, memory): trying at once would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 enum Bound {
     Tcp(TcpListener, SocketAddr),
-    Unix(UnixListener, PathBuf),
+    Unix(UnixListener, SocketFile),
+}
+
+/// The file of a unix socket, removed with its listener: also when the server never gets to serve.
+struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_file(&self.0) {
+            tracing::warn!(path = %self.0.display(), "the socket file stays behind: {error}");
+        }
+    }
 }
 
 /// A socket that is bound.
@@ -55,7 +68,7 @@ impl Listener {
     pub(crate) fn url(&self) -> String {
         match &self.0 {
             Bound::Tcp(_, local) => format!("http://{local}"),
-            Bound::Unix(_, path) => format!("unix:{}", path.display()),
+            Bound::Unix(_, file) => format!("unix:{}", file.0.display()),
         }
     }
 }
@@ -83,6 +96,8 @@ fn bind_one(local: SocketAddr) -> std::io::Result<TcpListener> {
     // A restart must not wait for the old connections' last minutes.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
+    // Accepted sockets take it over.
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE_AFTER))?;
     socket.bind(&local.into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
@@ -117,7 +132,7 @@ fn bind_unix(path: PathBuf) -> anyhow::Result<Listener> {
         std::fs::remove_file(&path).with_context(context)?;
     }
     let listener = UnixListener::bind(&path).with_context(context)?;
-    Ok(Listener(Bound::Unix(listener, path)))
+    Ok(Listener(Bound::Unix(listener, SocketFile(path))))
 }
 
 /// All listeners and the connections that came in through them.
@@ -143,20 +158,17 @@ impl Server {
         let mut open = JoinSet::new();
         loop {
             let accepted = tokio::select! {
-                accepted = self.accept(&listener, &mut open) => accepted,
+                accepted = self.accept(&listener) => accepted,
+                // What is kept of a connection goes when it has ended, not when the next one comes.
+                Some(_) = open.join_next() => continue,
                 _ = phase.wait_for(|phase| *phase != Phase::Serving) => break,
             };
-            while open.try_join_next().is_some() {}
-            if let Err(error) = accepted {
-                accept_failed(&error).await;
+            match accepted {
+                Ok((permit, accepted)) => self.spawn(&mut open, permit, accepted),
+                Err(error) => accept_failed(&error).await,
             }
         }
         // Closed now, so that clients that come later are refused at once instead of waiting in the backlog.
-        if let Bound::Unix(_, path) = &listener.0
-            && let Err(error) = std::fs::remove_file(path)
-        {
-            tracing::warn!(path = %path.display(), "the socket file stays behind: {error}");
-        }
         drop(listener);
         let all = async { while open.join_next().await.is_some() {} };
         tokio::select! {
@@ -166,15 +178,24 @@ impl Server {
         open.shutdown().await;
     }
 
-    async fn accept(&self, listener: &Listener, open: &mut JoinSet<()>) -> std::io::Result<()> {
+    /// May be dropped and called again without losing a connection.
+    async fn accept(&self, listener: &Listener) -> std::io::Result<(OwnedSemaphorePermit, Accepted)> {
         // Before accepting: a connection beyond the limit waits in the backlog, where it costs nothing.
-        let Ok(permit) = self.connections.clone().acquire_owned().await else {
-            return Ok(());
-        };
-        let (protocol, handler) = (self.protocol.clone(), self.handler.clone());
-        match &listener.0 {
+        let permit = self.connections.clone().acquire_owned().await.map_err(std::io::Error::other)?;
+        let accepted = match &listener.0 {
             Bound::Tcp(listener, _) => {
                 let (stream, remote) = listener.accept().await?;
+                Accepted::Tcp(stream, remote)
+            }
+            Bound::Unix(listener, _) => Accepted::Unix(listener.accept().await?.0),
+        };
+        Ok((permit, accepted))
+    }
+
+    fn spawn(&self, open: &mut JoinSet<()>, permit: OwnedSemaphorePermit, accepted: Accepted) {
+        let (protocol, handler) = (self.protocol.clone(), self.handler.clone());
+        match accepted {
+            Accepted::Tcp(stream, remote) => {
                 // Small writes of a streaming guest go out as they come. Not vital, so no reason to refuse the peer.
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!("TCP_NODELAY: {error}");
@@ -185,8 +206,7 @@ impl Server {
                     drop(permit);
                 });
             }
-            Bound::Unix(listener, _) => {
-                let (stream, _) = listener.accept().await?;
+            Accepted::Unix(stream) => {
                 let peer = Peer { remote: None, local: None, tls: false };
                 open.spawn(async move {
                     protocol.serve(stream, peer, handler).await;
@@ -194,8 +214,13 @@ impl Server {
                 });
             }
         }
-        Ok(())
     }
+}
+
+/// A connection that came in.
+enum Accepted {
+    Tcp(TcpStream, SocketAddr),
+    Unix(UnixStream),
 }
 
 async fn accept_failed(error: &std::io::Error) {

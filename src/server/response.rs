@@ -10,7 +10,7 @@ use http::{HeaderValue, Method, Response, StatusCode, Version, request};
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::Sleep;
 
-use super::drain::{Drain, OpenRequest, Phase};
+use super::drain::{OpenRequest, Phase};
 use super::idle::Busy;
 use super::inbound::TooLarge;
 use crate::guest::{self, Blame, Failure};
@@ -30,29 +30,29 @@ pub(crate) struct Exchange {
     sent: u64,
     ended: bool,
     too_large: TooLarge,
-    drain: Drain,
-    _open: OpenRequest,
+    open: OpenRequest,
     _busy: Busy,
 }
 
 impl Exchange {
-    pub(crate) fn begin(span: ServerSpan, head: &request::Parts, busy: Busy, drain: Drain) -> Self {
+    /// `too_large` tells when the request's body exceeds its limit.
+    pub(crate) fn begin(
+        span: ServerSpan,
+        head: &request::Parts,
+        too_large: TooLarge,
+        busy: Busy,
+        open: OpenRequest,
+    ) -> Self {
         Self {
             span,
             version: head.version,
             is_head: head.method == Method::HEAD,
             sent: 0,
             ended: false,
-            too_large: TooLarge::default(),
-            _open: drain.open(),
-            drain,
+            too_large,
+            open,
             _busy: busy,
         }
-    }
-
-    /// To be set when the request's body exceeds its limit.
-    pub(crate) fn too_large(&self) -> TooLarge {
-        self.too_large.clone()
     }
 
     fn fail(&self, failure: &Failure) {
@@ -60,6 +60,18 @@ impl Exchange {
             self.span.fail(error_type, failure.exception.clone());
         }
         log(&self.span, failure);
+    }
+
+    /// Ends the request after its head: the status it was sent with tells nothing of what went wrong.
+    fn break_off(&mut self, failure: &Failure) {
+        match self.too_large.failure() {
+            Some(too_large) => {
+                self.span.fail("http_request_body_size", None);
+                log(&self.span, &too_large);
+            }
+            None => self.fail(failure),
+        }
+        self.end();
     }
 
     fn end(&mut self) {
@@ -73,7 +85,7 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         if !self.ended {
             // Dropped before its end: by hyper, because the client is gone, or by us, because time is up.
-            let cut = self.drain.phase() == Phase::Cut;
+            let cut = self.open.phase() == Phase::Cut;
             self.fail(&if cut { Failure::draining() } else { Failure::client_disconnected() });
             self.end();
         }
@@ -209,26 +221,20 @@ impl http_body::Body for Body {
             Content::Ours(text) => text.take().map(|text| Ok(Frame::data(text))),
             Content::Guest(body) => ready!(Pin::new(body).poll_frame(cx)),
         };
-        match frame {
+        match this.checked(frame) {
             None => {
                 this.complete();
                 Poll::Ready(None)
             }
             Some(Ok(frame)) => {
-                if let Some(data) = frame.data_ref() {
-                    this.exchange.sent += data.len() as u64;
-                }
                 // hyper does not ask again after any of these.
-                if frame.is_trailers() || this.promised == Some(this.exchange.sent) || this.content_is_over()
-                {
+                if frame.is_trailers() || this.is_whole() {
                     this.complete();
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
             Some(Err(failure)) => {
-                let failure = this.exchange.too_large.failure().unwrap_or(failure);
-                this.exchange.fail(&failure);
-                this.exchange.end();
+                this.exchange.break_off(&failure);
                 // hyper drops what it has not sent yet when a body fails: a pause lets the client have the head
                 // and all that the guest did write.
                 let mut pause = Box::pin(tokio::time::sleep(FLUSH_PAUSE));
@@ -244,19 +250,57 @@ impl http_body::Body for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.broken.is_none() && (self.bodiless || self.content_is_over())
+        // One that ends before its promise is asked once more, and says so then.
+        self.broken.is_none() && (self.bodiless || self.content_is_over() && self.is_whole())
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
             _ if self.bodiless => SizeHint::with_exact(0),
             Content::Ours(text) => SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64)),
+            // What the head says, whatever the guest makes of it: hyper compares the two.
+            Content::Guest(_) if self.promised.is_some() => {
+                SizeHint::with_exact(self.promised.unwrap_or(0).saturating_sub(self.exchange.sent))
+            }
             Content::Guest(body) => body.size_hint(),
         }
     }
 }
 
 impl Body {
+    /// Counts a frame. A body that ends before the length that its head promises has failed.
+    fn checked(
+        &mut self,
+        frame: Option<Result<Frame<Bytes>, Failure>>,
+    ) -> Option<Result<Frame<Bytes>, Failure>> {
+        let data = match &frame {
+            Some(Ok(frame)) => frame.data_ref(),
+            Some(Err(_)) => return frame,
+            None => None,
+        };
+        self.exchange.sent += data.map_or(0, |data| data.len() as u64);
+        let sent = self.exchange.sent;
+        match self.promised.filter(|promised| data.is_none() && sent < *promised) {
+            Some(promised) => Some(Err(Failure::error_code(
+                StatusCode::BAD_GATEWAY,
+                "http_response_incomplete",
+                format!(
+                    "the body ended after {sent} of the {promised} bytes that its Content-Length promises"
+                ),
+            ))),
+            None => frame,
+        }
+    }
+
+    /// All that belongs to the response has been handed over.
+    fn is_whole(&self) -> bool {
+        self.bodiless
+            || match self.promised {
+                Some(promised) => self.exchange.sent >= promised,
+                None => self.content_is_over(),
+            }
+    }
+
     fn content_is_over(&self) -> bool {
         match &self.content {
             Content::Ours(text) => text.is_none(),
@@ -267,7 +311,8 @@ impl Body {
 
 impl Drop for Body {
     fn drop(&mut self) {
-        if !self.exchange.ended && (self.bodiless || self.content_is_over()) {
+        // hyper does not ask for what follows the last byte that the head promises: of none, not even once.
+        if !self.exchange.ended && self.is_whole() {
             self.complete();
         }
     }

@@ -148,6 +148,13 @@ impl Telemetry {
         }
         self.totals()
     }
+
+    /// Has a shutdown, under way or to come, end by `deadline` if that is sooner.
+    pub(crate) fn hurry(&self, deadline: Instant) {
+        if let Some(running) = &self.0 {
+            running.exporter.hurry(deadline);
+        }
+    }
 }
 
 #[cfg(test)]

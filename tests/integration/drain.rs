@@ -1,6 +1,6 @@
 //! Stopping: what is in flight finishes, what is over time is cut, and no span is lost on the way out.
 
-use crate::support::client::{self, Answer, Connection};
+use crate::support::client::{self, Answer, Connection, Raw};
 use crate::support::pounce::Pounce;
 use crate::support::{Abi, Collector, PATIENCE, Protocol, eventually, for_both_abis, pounce, within};
 use hyper::Response;
@@ -101,6 +101,43 @@ async fn beyond_the_grace_period_requests_are_cut(abi: Abi) {
     }
 }
 
+/// Nothing was in flight when its last bytes were still on their way: it is served all the same, and waited for.
+#[tokio::test]
+async fn a_request_that_was_coming_in_is_served() {
+    let server = pounce().guest(Abi::P2, "slow").start().await;
+    let addr = server.addr();
+    let mut raw = Raw::open(addr).await;
+    raw.write("GET /?ms=4000 HTTP/1.1\r\n").await.unwrap();
+    // Accepted later, answered: the server has most likely seen the earlier one.
+    client::fetch_path(addr, "/?ms=0").await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    server.term();
+    eventually("the listener to close", async || TcpStream::connect(addr).await.is_err()).await;
+    raw.write("host: a\r\n\r\n").await.unwrap();
+    let heard = raw.read_to_end().await;
+    assert!(heard.starts_with("HTTP/1.1 200") && heard.contains("connection: close"), "{heard:?}");
+    assert!(heard.ends_with("chunk 1\n\r\n0\r\n\r\n"), "{heard:?}");
+    server.wait().await.expect(0, &[]);
+}
+
+/// A supervisor may send one as soon as it reads the ready line.
+#[tokio::test]
+async fn a_signal_right_after_the_ready_line_is_heeded() {
+    for _ in 0..8 {
+        pounce().fixture("status.wat").start().await.stop().await.expect(0, &[]);
+    }
+}
+
+#[tokio::test]
+async fn two_signals_with_nothing_in_flight_cut_nothing() {
+    for _ in 0..8 {
+        let server = pounce().fixture("status.wat").start().await;
+        server.term();
+        server.int();
+        server.wait().await.expect(0, &[]);
+    }
+}
+
 #[tokio::test]
 async fn a_second_signal_ends_the_drain() {
     for second in [Pounce::term, Pounce::int] {
@@ -151,4 +188,26 @@ async fn a_backend_that_hangs_does_not_hold_it_up() {
     assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
     let totals = exit.totals();
     assert_eq!((totals.ended, totals.exported, totals.dropped), (5, 0, 5));
+}
+
+/// Who sends a second signal does not wait for a backend either.
+#[tokio::test]
+async fn a_second_signal_ends_the_flush() {
+    let collector = Collector::start().await;
+    collector.always(crate::support::collector::Reply::Silence);
+    let mut server =
+        pounce().fixture("status.wat").flag("--grace-period", "10m").traced(&collector).start().await;
+    client::fetch_path(server.addr(), "/200").await;
+    server.term();
+    server.logged(&["draining"]).await;
+    // Nothing is in flight: what is left is the flush.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(server.is_alive(), "nothing to end");
+    let begun = std::time::Instant::now();
+    server.int();
+    let exit = server.wait().await;
+    exit.expect(0, &[]);
+    assert!(begun.elapsed() < PATIENCE / 2, "{:?}", begun.elapsed());
+    let totals = exit.totals();
+    assert_eq!((totals.ended, totals.exported, totals.dropped), (1, 0, 1));
 }

@@ -14,6 +14,16 @@ async fn a_python_component_is_served_and_traced() {
     is_served_and_traced("hello-py", "Hello from Python!\n").await;
 }
 
+/// A toolkit with a server macro of its own, and the SDK beside it.
+#[tokio::test]
+async fn a_wstd_component_speaks_through_the_sdk() {
+    let collector = Collector::start().await;
+    let server = pounce().component(built("with-wstd")).traced(&collector).start().await;
+    assert_eq!(client::fetch_path(server.addr(), "/").await.text(), "Hello, wstd!\n");
+    let span = collector.span().await;
+    assert_eq!((span.name.as_str(), span.text("guest.toolkit")), ("GET /wstd", "wstd"));
+}
+
 async fn is_served_and_traced(stem: &str, greeting: &str) {
     let collector = Collector::start().await;
     // Compiling 12 to 22 MB takes its time on a loaded machine, and so does an interpreter's first breath.

@@ -30,6 +30,8 @@ mod foreign;
 mod isolation;
 /// Clients that go away.
 mod left;
+/// Responses that say how long they are.
+mod lengths;
 /// Sizes, counts, times and memory: what a client gets beyond each limit.
 mod limits;
 /// What requests do to each other.

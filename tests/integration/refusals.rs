@@ -188,3 +188,45 @@ async fn a_component_that_cannot_start_is_refused() {
     std::fs::write(&path, broken).unwrap();
     pounce().component(&path).run().await.expect(2, &["stillborn.wat", "unreachable"]);
 }
+
+/// The file of a socket that was bound before the component was read goes with it.
+#[tokio::test]
+async fn no_socket_file_is_left_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("pounce.sock");
+    let listen = format!("unix:{}", socket.display());
+    let exit = pounce().fixture("core-module.wat").without_listen().flag("--listen", listen).run().await;
+    exit.expect(2, &["core module"]);
+    assert!(!socket.exists(), "the socket file is left behind");
+}
+
+/// A `status.wat` with another memory, in a folder of its own.
+fn with_memory(memory: &str) -> (tempfile::TempDir, std::path::PathBuf) {
+    let whole = std::fs::read_to_string(fixture("status.wat")).unwrap();
+    let changed = whole.replacen(r#"(memory (export "memory") 1)"#, memory, 1);
+    assert_ne!(changed, whole);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("memory.wat");
+    std::fs::write(&path, changed).unwrap();
+    (dir, path)
+}
+
+#[tokio::test]
+async fn a_component_that_needs_more_memory_than_it_gets_is_told_how_much() {
+    let (_dir, path) = with_memory(r#"(memory (export "memory") 64)"#);
+    let exit = pounce().component(&path).flag("--max-memory", "1MiB").run().await;
+    exit.expect(2, &["memory.wat", "at least 4194304 bytes", "--max-memory"]);
+}
+
+#[tokio::test]
+async fn a_memory_of_64_bits_is_named_as_one() {
+    let (_dir, path) = with_memory(r#"(memory (export "memory") i64 1)"#);
+    pounce().component(&path).run().await.expect(2, &["memory.wat", "memory64", "wasm32"]);
+}
+
+/// More than there can be slots for: it serves, and says how many at once.
+#[tokio::test]
+async fn fewer_requests_in_flight_than_asked_for_are_said() {
+    let mut server = pounce().fixture("status.wat").flag("--max-in-flight", 100_000).start().await;
+    server.logged(&["100000", "requests at once are served"]).await;
+}

@@ -19,6 +19,8 @@ use tokio::sync::watch;
 const DROP_GRACE: Duration = Duration::from_secs(1);
 /// How much later than its deadline a shutdown still waits for the exporter's last word.
 const ANSWER_GRACE: Duration = Duration::from_millis(100);
+/// How often the shutdown looks whether its deadline has moved.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Where spans go.
 pub(super) enum Target {
@@ -114,11 +116,23 @@ impl Exporter {
     pub(super) fn shutdown(&self, pipeline: &Pipeline, deadline: Instant) {
         let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(done) = done.take() {
-            self.stop.send_replace(Some(deadline));
-            // An error means that the thread is stuck or gone: what it holds is then lost, and counted below.
-            let _late = done.recv_timeout(deadline.saturating_duration_since(Instant::now()) + ANSWER_GRACE);
+            self.hurry(deadline);
+            loop {
+                let end = (*self.stop.borrow()).unwrap_or(deadline) + ANSWER_GRACE;
+                let left = end.saturating_duration_since(Instant::now());
+                // When it does not answer the thread is stuck or gone: what it holds is then lost, and counted below.
+                match done.recv_timeout(left.min(LOOK)) {
+                    Err(mpsc::RecvTimeoutError::Timeout) if !left.is_zero() => {}
+                    _ => break,
+                }
+            }
             pipeline.settle();
         }
+    }
+
+    /// Has the shutdown end by `deadline`, if that is sooner than it would.
+    pub(super) fn hurry(&self, deadline: Instant) {
+        self.stop.send_modify(|stop| *stop = Some(stop.map_or(deadline, |earlier| earlier.min(deadline))));
     }
 }
 
@@ -128,6 +142,19 @@ impl Stop {
         match self.0.wait_for(Option::is_some).await {
             Ok(deadline) => (*deadline).unwrap_or_else(Instant::now),
             Err(_handle_dropped) => Instant::now() + DROP_GRACE,
+        }
+    }
+
+    /// Waits for the deadline of the shutdown, which may be moved meanwhile.
+    async fn over(&mut self) {
+        loop {
+            let deadline = self.stopped().await;
+            let moved = tokio::time::timeout_at(deadline.into(), self.0.changed()).await;
+            match moved {
+                Ok(Ok(())) => {}
+                Ok(Err(_handle_dropped)) => return tokio::time::sleep_until(deadline.into()).await,
+                Err(_elapsed) => return,
+            }
         }
     }
 

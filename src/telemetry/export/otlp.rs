@@ -10,6 +10,7 @@ use crate::telemetry::counters::Counters;
 use crate::telemetry::pipeline::Pipeline;
 use client::{Client, Failed};
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -68,7 +69,7 @@ pub(super) async fn run(settings: Settings, pipeline: &Arc<Pipeline>, mut stop: 
     let mut sending: JoinSet<Outcome> = JoinSet::new();
     let mut flush_at = Instant::now() + delay;
 
-    let deadline = loop {
+    loop {
         // While older batches wait, the pipeline holds what comes, within its bounds.
         if backlog.is_empty() && (pipeline.is_due() || Instant::now() >= flush_at) {
             backlog.extend(
@@ -83,22 +84,24 @@ pub(super) async fn run(settings: Settings, pipeline: &Arc<Pipeline>, mut stop: 
             () = pipeline.batch_ready.notified(), if backlog.is_empty() => {}
             () = sleep_until(flush_at), if backlog.is_empty() => {}
             Some(outcome) = sending.join_next() => count(pipeline, outcome.ok()),
-            deadline = stop.stopped() => break Instant::from_std(deadline),
+            _deadline = stop.stopped() => break,
         }
-    };
+    }
 
     backlog.extend(settings.envelope.batches(&pipeline.drain(true), batch.max_export_batch_size.max(1)));
-    // Out of time: what has not arrived is counted by the caller.
-    let _in_time = timeout_at(deadline, async {
-        loop {
-            fill(&mut sending, &mut backlog, &sender, &stop);
-            match sending.join_next().await {
+    let mut over = stop.clone();
+    let mut over = pin!(over.over());
+    loop {
+        fill(&mut sending, &mut backlog, &sender, &stop);
+        tokio::select! {
+            outcome = sending.join_next() => match outcome {
                 Some(outcome) => count(pipeline, outcome.ok()),
                 None => break,
-            }
+            },
+            // Out of time: what has not arrived is counted by the caller.
+            () = over.as_mut() => break,
         }
-    })
-    .await;
+    }
     while let Some(outcome) = sending.try_join_next() {
         count(pipeline, outcome.ok());
     }

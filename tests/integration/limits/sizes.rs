@@ -2,12 +2,12 @@
 
 use crate::support::client::{self, Answer, Connection, Raw, WithHeader, streamed};
 use crate::support::pounce::Pounce;
-use crate::support::{Abi, Protocol, for_both_abis, pounce};
+use crate::support::{Abi, Collector, Protocol, for_both_abis, pounce};
 use bytes::Bytes;
 use http::Method;
 use hyper::body::Frame;
 
-for_both_abis!(a_large_body_is_413);
+for_both_abis!(a_large_body_is_413, a_body_that_grows_too_large_after_the_head_fails_the_span);
 
 #[tokio::test]
 async fn a_large_head_is_431() {
@@ -26,6 +26,12 @@ async fn a_large_head_is_431() {
             assert_eq!(answer.status, status, "{protocol:?}, {size} bytes");
         }
     }
+    let many = "a: b\r\n".repeat(100);
+    let mut raw = Raw::open(by_default.addr()).await;
+    raw.write(format!("GET /200 HTTP/1.1\r\nhost: a\r\n{many}\r\n")).await.unwrap();
+    let answer = raw.read_until("\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 431"), "101 fields: {answer}");
+
     let mut raw = Raw::open(by_default.addr()).await;
     let target = "x".repeat(40 * 1024);
     // It may hang up before it has read all of that.
@@ -53,6 +59,29 @@ async fn a_large_body_is_413(abi: Abi) {
         // … and one that reads first is overruled, whatever it makes of the broken body.
         let answer = send_streamed(&whole, protocol, 64).await;
         assert_eq!(answer.status, 413, "{protocol:?}: {answer:?}");
+    }
+}
+
+/// The status was sent before anyone knew: 200 alone would look as if all had gone well.
+async fn a_body_that_grows_too_large_after_the_head_fails_the_span(abi: Abi) {
+    let collector = Collector::start().await;
+    let server =
+        pounce().guest(abi, "echo").flag("--max-request-body", "1KiB").traced(&collector).start().await;
+    for protocol in Protocol::BOTH {
+        let (sender, body) = streamed();
+        let mut connection = Connection::open(server.addr(), protocol).await;
+        sender.send(Ok(Frame::data(Bytes::from_static(b"head first")))).await.unwrap();
+        let response = connection.send(client::request(Method::POST, "/", body)).await;
+        assert_eq!(response.status(), 200);
+        sender.send(Ok(Frame::data(Bytes::from(vec![b' '; 2048])))).await.unwrap();
+        drop(sender);
+        let answer = Answer::read(response).await;
+        assert!(answer.error.is_some(), "{protocol:?}: {answer:?}");
+    }
+    for span in collector.spans(2).await {
+        assert!(span.failed(), "{span:?}");
+        assert_eq!(span.text("error.type"), "http_request_body_size");
+        assert_eq!(span.int("http.response.status_code"), Some(200));
     }
 }
 

@@ -4,7 +4,12 @@ use crate::support::client::{self, Connection, Protocol, Raw};
 use crate::support::{Abi, Collector, eventually, for_both_abis, pounce, within};
 use std::time::Duration;
 
-for_both_abis!(a_slow_guest_is_504, a_busy_guest_is_interrupted_and_the_server_stays_responsive,);
+for_both_abis!(
+    a_client_that_does_not_read_is_cut_off,
+    an_upload_may_outlive_its_response,
+    a_slow_guest_is_504,
+    a_busy_guest_is_interrupted_and_the_server_stays_responsive,
+);
 
 #[tokio::test]
 async fn a_slow_head_is_cut_off_and_a_silent_connection_is_not() {
@@ -53,6 +58,53 @@ async fn an_idle_connection_is_closed_and_a_busy_one_is_not() {
         assert_eq!(answer.text(), "chunk 1\nchunk 2\n", "{protocol:?}");
         // An error would do as well: what counts is that it ends.
         let _how = connection.closed().await;
+    }
+}
+
+/// A response that nobody takes would keep its place, and its guest's memory, for ever.
+async fn a_client_that_does_not_read_is_cut_off(abi: Abi) {
+    let collector = Collector::start().await;
+    let server = pounce()
+        .guest(abi, "slow")
+        .flag("--idle-timeout", "1s")
+        .flag("--max-in-flight", 1)
+        .traced(&collector)
+        .start()
+        .await;
+    let mut raw = Raw::open(server.addr()).await;
+    raw.write("GET /unread?ms=0&chunks=1000000&size=65535 HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    raw.read_until("chunk 1").await;
+    eventually("its place to be free", async || {
+        client::fetch_path(server.addr(), "/?ms=0").await.status == 200
+    })
+    .await;
+    let unread = collector.span_where("of it", |span| span.text("url.path") == "/unread").await;
+    assert_eq!(unread.text("error.type"), "client_disconnected");
+}
+
+/// What comes after the response is its request's body, and no slow head of the next.
+async fn an_upload_may_outlive_its_response(abi: Abi) {
+    let server = pounce().guest(abi, "leave").flag("--header-timeout", "1s").start().await;
+    let mut raw = Raw::open(server.addr()).await;
+    raw.write("POST /?read&ms=0 HTTP/1.1\r\nhost: a\r\ncontent-length: 60\r\n\r\n").await.unwrap();
+    raw.read_until("on my way out\n").await;
+    for _ in 0..6 {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        raw.write("0123456789").await.expect("nobody hung up");
+    }
+}
+
+/// The wait begins with the end of the last response, not with whatever the connection last looked at.
+#[tokio::test]
+async fn an_idle_connection_has_its_whole_time_after_a_long_response() {
+    let server = pounce().guest(Abi::P2, "slow").flag("--idle-timeout", "3s").start().await;
+    for protocol in Protocol::BOTH {
+        let mut connection = Connection::open(server.addr(), protocol).await;
+        assert_eq!(connection.fetch(client::get("/?ms=5500")).await.status, 200);
+        let end = std::time::Instant::now();
+        let _how = connection.closed().await;
+        // Less than three seconds, because the client may have been late to see the end.
+        assert!(end.elapsed() > Duration::from_millis(1500), "{protocol:?}: {:?}", end.elapsed());
     }
 }
 
