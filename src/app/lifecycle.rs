@@ -113,6 +113,8 @@ impl Serving {
         };
         drain.enter(Phase::Cut);
         while self.listeners.join_next().await.is_some() {}
+        // HTTP/2 streams are tasks of their own: the spans of those that were cut end when they notice.
+        _ = tokio::time::timeout(LAST_MOMENT, drain.idle()).await;
         self.flush(deadline, hurry, outcome).await;
         outcome
     }
