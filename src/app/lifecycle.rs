@@ -156,10 +156,14 @@ impl Serving {
             }
         };
         if let Outcome::Cut(requests) = outcome {
-            tracing::warn!(requests, "requests cut at the end of the grace period (http.grace-period)");
+            tracing::warn!(
+                requests,
+                "requests cut before they were complete: a second signal, or the end of http.grace-period"
+            );
         }
         self.say_losses();
         match totals {
+            Ok(totals) if totals.lost() > 0 => tracing::warn!("spans: {totals}"),
             Ok(totals) if self.app.telemetry.is_on() => tracing::info!("spans: {totals}"),
             Ok(_) => {}
             Err(error) => tracing::error!("telemetry did not shut down: {error}"),
@@ -172,7 +176,10 @@ impl Serving {
         let handler = &self.app.handler;
         let losses = handler.guests.losses();
         for (count, what) in [
-            (handler.admission.shed(), "requests shed for want of room (http.max-in-flight)"),
+            (
+                handler.admission.shed(),
+                "requests shed for want of room (http.max-in-flight, guest.max-total-memory)",
+            ),
             (losses.output_lines, "lines of guest output dropped"),
             (losses.outgoing_requests, "outgoing requests refused (guest.allow-outbound)"),
             (losses.telemetry_unattributed, "telemetry calls of guests without a current request"),

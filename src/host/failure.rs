@@ -116,6 +116,11 @@ impl Failure {
             .exception(None)
     }
 
+    /// Whether the request was shed.
+    pub(crate) fn is_overloaded(&self) -> bool {
+        self.error_type.as_deref() == Some("overloaded")
+    }
+
     /// The peer closed the connection or reset the stream before the end of the response. Nobody gets the status.
     pub(crate) fn client_disconnected() -> Self {
         let message = "the client went away before the response was complete";

@@ -24,9 +24,15 @@ impl Admission {
     /// A place for one request, freed when the permit is dropped.
     pub(crate) fn admit(&self) -> Result<OwnedSemaphorePermit, Failure> {
         self.places.clone().try_acquire_owned().map_err(|_| {
-            self.shed.fetch_add(1, Ordering::Relaxed);
             Failure::overloaded(format!("{} requests are in flight (http.max-in-flight)", self.limit))
         })
+    }
+
+    /// Counts the request if it was shed: here, or further on for want of memory or of an instance.
+    pub(crate) fn count<T>(&self, answer: &Result<T, Failure>) {
+        if answer.as_ref().is_err_and(Failure::is_overloaded) {
+            self.shed.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Requests refused since the start.

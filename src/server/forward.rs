@@ -40,9 +40,7 @@ fn absolute(peer: &Peer, head: &request::Parts) -> Result<Uri, Failure> {
         None => None,
     };
     let authority = match (head.uri.authority(), host) {
-        (Some(authority), Some(host)) if *authority != host => {
-            return Err(Failure::bad_request("the Host header names another host than the request target"));
-        }
+        // The target's own host counts, whatever Host says (RFC 9112 §3.2.2, RFC 9113 §8.3.1).
         (Some(authority), _) => authority.clone(),
         (None, Some(host)) => host,
         // HTTP/1.0 may leave it out; 1.1 may not.

@@ -37,7 +37,7 @@ impl Handler {
         let span = self.telemetry.server_span(peer, &head, None);
         let body = InboundBody::new(body, &head, self.max_body, activity);
         let open = self.drain.open();
-        let exchange = Exchange::begin(span.clone(), &head, body.too_large(), activity.begin(), open);
+        let exchange = Exchange::begin(span.clone(), &head, body.fault(), activity.begin(), open);
         let waits_to_continue = head.headers.contains_key(EXPECT);
 
         let answer = async {
@@ -48,6 +48,7 @@ impl Handler {
         }
         .await;
 
+        self.admission.count(&answer);
         if waits_to_continue {
             // A guest that answers first and reads then: hyper gets its turn to send `100 Continue`, which it cannot
             // do any more once it has the response.

@@ -20,21 +20,19 @@ use crate::guest::{Failure, RequestBodyError};
 /// client's kernel might throw the response away unread.
 const SWALLOW_FOR: Duration = Duration::from_secs(2);
 
-/// Whether a request's body turned out to be larger than the limit: what a guest makes of the broken body is then not
-/// what went wrong. Nothing where there is no body.
+/// What broke off a request's body, if anything did: what a guest makes of that is then not what went wrong.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct TooLarge(Option<Arc<OnceLock<u64>>>);
+pub(crate) struct BodyFault(Option<Arc<OnceLock<Failure>>>);
 
-impl TooLarge {
-    /// The failure that it is, if it is.
+impl BodyFault {
     pub(crate) fn failure(&self) -> Option<Failure> {
-        self.0.as_ref()?.get().copied().map(Failure::body_too_large)
+        self.0.as_ref()?.get().cloned()
     }
 
-    fn set(&self, limit: u64) {
-        if let Some(is) = &self.0 {
+    fn set(&self, failure: Failure) {
+        if let Some(fault) = &self.0 {
             // Set once at most: the body has ended for the guest.
-            _ = is.set(limit);
+            _ = fault.set(failure);
         }
     }
 }
@@ -47,7 +45,7 @@ pub(crate) struct InboundBody {
     /// Bytes that may still come, and that may come in all.
     left: Option<u64>,
     max: u64,
-    too_large: TooLarge,
+    fault: BodyFault,
     /// Dropped when the body has ended.
     upload: Option<Upload>,
     /// Reading what is left over does no harm: the client sends it anyway, and on this connection only.
@@ -66,7 +64,7 @@ impl InboundBody {
         Self {
             left: max,
             max: max.unwrap_or(u64::MAX),
-            too_large: TooLarge(inner.as_ref().map(|_| Arc::default())),
+            fault: BodyFault(inner.as_ref().map(|_| Arc::default())),
             upload: inner.as_ref().map(|_| activity.upload()),
             inner,
             // A client that waits for `100 Continue` sends nothing unless the guest reads. HTTP/2 resets the stream
@@ -75,9 +73,9 @@ impl InboundBody {
         }
     }
 
-    /// What tells later whether it exceeded its limit.
-    pub(crate) fn too_large(&self) -> TooLarge {
-        self.too_large.clone()
+    /// What tells later whether it broke off.
+    pub(crate) fn fault(&self) -> BodyFault {
+        self.fault.clone()
     }
 
     /// Refuses a body that says beforehand that it is too large.
@@ -108,15 +106,20 @@ impl http_body::Body for InboundBody {
             ended => {
                 self.inner = None;
                 self.upload = None;
-                let error = |error: hyper::Error| RequestBodyError::Incomplete(error.to_string());
-                return Poll::Ready(ended.map(|frame| frame.map_err(error)));
+                let Some(Err(error)) = ended else { return Poll::Ready(None) };
+                self.fault.set(if error.is_parse() {
+                    Failure::bad_request(format!("the request body is malformed: {error}"))
+                } else {
+                    Failure::client_disconnected()
+                });
+                return Poll::Ready(Some(Err(RequestBodyError::Incomplete(error.to_string()))));
             }
         };
         if let (Some(left), Some(data)) = (self.left.as_mut(), frame.data_ref()) {
             match left.checked_sub(data.len() as u64) {
                 Some(rest) => *left = rest,
                 None => {
-                    self.too_large.set(self.max);
+                    self.fault.set(Failure::body_too_large(self.max));
                     return Poll::Ready(Some(Err(RequestBodyError::TooLarge(self.max))));
                 }
             }

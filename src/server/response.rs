@@ -12,7 +12,7 @@ use tokio::time::Sleep;
 
 use super::drain::{OpenRequest, Phase};
 use super::idle::Busy;
-use super::inbound::TooLarge;
+use super::inbound::BodyFault;
 use crate::guest::{self, Blame, Failure};
 use crate::telemetry::ServerSpan;
 
@@ -29,17 +29,17 @@ pub(crate) struct Exchange {
     is_head: bool,
     sent: u64,
     ended: bool,
-    too_large: TooLarge,
+    fault: BodyFault,
     open: OpenRequest,
     _busy: Busy,
 }
 
 impl Exchange {
-    /// `too_large` tells when the request's body exceeds its limit.
+    /// `fault` tells when the request's body breaks off.
     pub(crate) fn begin(
         span: ServerSpan,
         head: &request::Parts,
-        too_large: TooLarge,
+        fault: BodyFault,
         busy: Busy,
         open: OpenRequest,
     ) -> Self {
@@ -49,7 +49,7 @@ impl Exchange {
             is_head: head.method == Method::HEAD,
             sent: 0,
             ended: false,
-            too_large,
+            fault,
             open,
             _busy: busy,
         }
@@ -64,13 +64,11 @@ impl Exchange {
 
     /// Ends the request after its head: the status it was sent with tells nothing of what went wrong.
     fn break_off(&mut self, failure: &Failure) {
-        match self.too_large.failure() {
-            Some(too_large) => {
-                self.span.fail("http_request_body_size", None);
-                log(&self.span, &too_large);
-            }
-            None => self.fail(failure),
-        }
+        let fault = self.fault.failure();
+        let failure = fault.as_ref().unwrap_or(failure);
+        let error_type = failure.error_type.as_deref().unwrap_or("http_request_body_size");
+        self.span.fail(error_type, failure.exception.clone());
+        log(&self.span, failure);
         self.end();
     }
 
@@ -117,7 +115,7 @@ pub(crate) struct Body {
 /// Makes the response, and leaves the rest of the request to its body.
 pub(crate) fn finish(answer: Result<Response<guest::Body>, Failure>, exchange: Exchange) -> Response<Body> {
     // Whatever the guest made of a body that broke off, the client is told what was wrong with it.
-    let answer = exchange.too_large.failure().map_or(answer, Err);
+    let answer = exchange.fault.failure().map_or(answer, Err);
     let answer = answer.and_then(|response| match response.status() {
         // 101 would make hyper hand over the connection, and other 1xx are no answers.
         status if status.is_informational() => Err(Failure::error_code(

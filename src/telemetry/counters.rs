@@ -80,6 +80,13 @@ impl Dropped {
     }
 }
 
+impl Totals {
+    /// Spans that the endpoint does not have.
+    pub(crate) fn lost(&self) -> u64 {
+        self.rejected + self.dropped.spans()
+    }
+}
+
 impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Dropped { queue_full, export_failed, shutdown } = self.dropped;

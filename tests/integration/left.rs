@@ -7,6 +7,7 @@ use crate::support::{Abi, Collector, Protocol, eventually, for_both_abis, pounce
 for_both_abis!(
     a_client_that_leaves_before_the_head_stops_the_guest,
     a_client_that_leaves_after_the_head_stops_the_guest,
+    a_client_that_leaves_in_its_upload_is_to_blame,
 );
 
 async fn a_client_that_leaves_before_the_head_stops_the_guest(abi: Abi) {
@@ -80,4 +81,20 @@ async fn a_client_whose_connection_is_reset_has_left_too() {
     raw.read_until("chunk 1\n").await;
     raw.reset();
     assert_eq!(collector.span().await.text("error.type"), "client_disconnected");
+}
+
+/// Whatever the guest makes of half a body, it is not what went wrong.
+async fn a_client_that_leaves_in_its_upload_is_to_blame(abi: Abi) {
+    for guest in ["echo", "relay"] {
+        let collector = Collector::start().await;
+        let server = pounce().guest(abi, guest).traced(&collector).start().await;
+        let mut raw = Raw::open(server.addr()).await;
+        raw.write("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 200\r\n\r\n[1,").await.unwrap();
+        // Read by the guest by then, or not: both must end alike.
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        drop(raw);
+        let span = collector.span().await;
+        assert_eq!(span.text("error.type"), "client_disconnected", "{guest}");
+        assert!(span.failed(), "{guest}");
+    }
 }
