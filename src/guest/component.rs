@@ -30,13 +30,18 @@ pub(crate) struct Component {
 ///
 /// # Errors
 /// Every reason for which it cannot be served, each with what to do about it.
-pub(crate) fn load(path: &Path, slots: usize, max_memory: u64) -> anyhow::Result<Component> {
+pub(crate) fn load(
+    path: &Path,
+    slots: usize,
+    max_memory: u64,
+    max_total_memory: u64,
+) -> anyhow::Result<Component> {
     let name = || format!("component `{}` cannot be served", path.display());
     let wasm = read(path).with_context(name)?;
     let inspection = inspect::inspect(&wasm).with_context(name)?;
     check_imports(&inspection).with_context(name)?;
     check_memory(&inspection, max_memory).with_context(name)?;
-    let slots = engine::build(&inspection, slots, max_memory)?;
+    let slots = engine::build(&inspection, slots, max_memory, max_total_memory)?;
     let (pre, composed, propagates) = link(&slots, &wasm, &inspection).with_context(name)?;
     Ok(Component { slots, pre, composed, propagates })
 }

@@ -30,11 +30,16 @@ pub(crate) struct Slots {
 ///
 /// # Errors
 /// No engine at all: not even an on-demand one.
-pub(crate) fn build(inspection: &Inspection, wanted: usize, max_memory: u64) -> anyhow::Result<Slots> {
+pub(crate) fn build(
+    inspection: &Inspection,
+    wanted: usize,
+    max_memory: u64,
+    max_total_memory: u64,
+) -> anyhow::Result<Slots> {
     let mut slots = u32::try_from(wanted).unwrap_or(u32::MAX).clamp(1, 16_384);
     let mut refusal = None;
     loop {
-        match Engine::new(&pooling(inspection, slots, max_memory)) {
+        match Engine::new(&pooling(inspection, slots, max_memory, max_total_memory)) {
             Ok(engine) => {
                 if let Some(error) = refusal {
                     tracing::warn!(
@@ -82,7 +87,14 @@ fn common(inspection: &Inspection) -> Config {
     config
 }
 
-fn pooling(inspection: &Inspection, slots: u32, max_memory: u64) -> Config {
+/// How many slots are given back to the kernel in one go. More is faster, but until then what dead instances used stays
+/// resident, and the budget does not count it: it may be a twentieth of it at most.
+fn batch(max_memory: u64, max_total_memory: u64) -> usize {
+    let slots = (max_total_memory / 20).checked_div(max_memory).unwrap_or(1);
+    usize::try_from(slots).unwrap_or(usize::MAX).clamp(1, 16)
+}
+
+fn pooling(inspection: &Inspection, slots: u32, max_memory: u64, max_total_memory: u64) -> Config {
     // An instance takes a slot per core instance, of which wit-component makes more than there are modules.
     let per_instance = |found: u32, least: u32| slots.saturating_mul(found.max(least));
     let mut pool = PoolingAllocationConfig::new();
@@ -102,7 +114,7 @@ fn pooling(inspection: &Inspection, slots: u32, max_memory: u64) -> Config {
         .max_component_instance_size(16 << 20)
         .max_core_instance_size(16 << 20)
         .max_unused_warm_slots(slots)
-        .decommit_batch_size(16)
+        .decommit_batch_size(batch(max_memory, max_total_memory))
         .linear_memory_keep_resident(KEEP_RESIDENT)
         .async_stack_keep_resident(KEEP_RESIDENT)
         // Can leave a page of one instance to the next in 48.0.8 (wasmtime #14357).
@@ -136,4 +148,18 @@ fn tick(engine: &Engine) -> anyhow::Result<()> {
         })
         .context("cannot start the thread that interrupts guests")?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::batch;
+
+    #[test]
+    fn what_dead_instances_keep_is_a_small_share_of_the_budget() {
+        const MIB: u64 = 1 << 20;
+        assert_eq!(batch(128 * MIB, 20 << 30), 8);
+        assert_eq!(batch(MIB, 20 << 30), 16);
+        assert_eq!(batch(128 * MIB, 400 * MIB), 1);
+        assert_eq!(batch(0, MIB), 1);
+    }
 }

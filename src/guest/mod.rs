@@ -72,7 +72,12 @@ impl Guests {
     ) -> anyhow::Result<Self> {
         let guest = &config.guest;
         let capabilities = Capabilities::new(name, guest, own)?;
-        let component = component::load(path, slots_for(config.http.max_in_flight), guest.max_memory.0)?;
+        let component = component::load(
+            path,
+            slots_for(config.http.max_in_flight),
+            guest.max_memory.0,
+            guest.max_total_memory.0,
+        )?;
         let mold = Mold {
             engine: component.slots.engine,
             capabilities,

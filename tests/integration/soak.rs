@@ -124,6 +124,8 @@ async fn memory_is_flat_and_no_span_is_lost(abi: Abi) {
     let mut server = pounce()
         .guest(abi, "hog-memory")
         .flag("--max-memory", "32MiB")
+        // Little enough for the memory of dead instances to go back to the kernel at once.
+        .flag("--max-total-memory", "512MiB")
         .flag("--otel-endpoint", format!("http://{collector}"))
         .start()
         .await;
