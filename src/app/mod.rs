@@ -59,7 +59,7 @@ impl App {
         let guests = Guests::load(&path, &name, &config, own).await.map_err(StartError::Mistake)?;
         let telemetry = Telemetry::start(&config.otel, &name).map_err(StartError::Unavailable)?;
 
-        let in_flight = config.http.max_in_flight.min(room(guests.slots()));
+        let in_flight = config.http.max_in_flight.min(guests.room());
         if in_flight < config.http.max_in_flight {
             tracing::warn!(
                 max_in_flight = config.http.max_in_flight,
@@ -86,10 +86,4 @@ impl App {
     pub fn urls(&self) -> Vec<String> {
         self.listeners.iter().map(Listener::url).collect()
     }
-}
-
-/// Requests at once that so many instance slots are enough for: an eighth and a few more are spare, for instances that
-/// are being torn down or work on after their response. The inverse of what [`Guests::load`] asks for.
-fn room(slots: usize) -> usize {
-    ((slots.saturating_sub(8) * 8 + 7) / 9).max(1)
 }

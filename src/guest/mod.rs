@@ -28,6 +28,8 @@ use crate::config::{self, Isolation};
 use crate::host::{Capabilities, IncomingContext, MemoryBudget, Trace};
 use crate::telemetry::ServerSpan;
 
+/// Instance slots beyond those that requests in flight take.
+const SPARE_SLOTS: usize = 8;
 /// How long an instance without requests is kept.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -145,8 +147,8 @@ impl Guests {
     }
 
     /// Requests that there is room for at once.
-    pub(crate) fn slots(&self) -> usize {
-        self.slots
+    pub(crate) fn room(&self) -> usize {
+        room(self.slots)
     }
 
     /// One line for the log: version and isolation.
@@ -213,9 +215,7 @@ impl Guests {
         match answer {
             Ok(response) => Ok(response.map(|body| Body::new(body, scope))),
             Err(failure) => {
-                scope.fail(failure.clone());
-                scope.cancel();
-                scope.close();
+                scope.abandon(failure.clone());
                 Err(failure)
             }
         }
@@ -236,7 +236,12 @@ impl Guests {
 /// Instance slots for so many requests in flight: an instance that is being torn down, or that works on after its
 /// response, must not stand in the way of the next request.
 fn slots_for(in_flight: usize) -> usize {
-    in_flight.saturating_add(in_flight / 8).saturating_add(8)
+    in_flight.saturating_add(in_flight / 8).saturating_add(SPARE_SLOTS)
+}
+
+/// Requests in flight that so many slots are enough for: the inverse of [`slots_for`].
+fn room(slots: usize) -> usize {
+    ((slots.saturating_sub(SPARE_SLOTS) * 8 + 7) / 9).max(1)
 }
 
 /// Stops the guest of a request whose caller went away before the response head.
@@ -251,9 +256,7 @@ impl CancelOnDrop {
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         if let Some(scope) = self.0.take() {
-            scope.fail(Failure::client_disconnected());
-            scope.cancel();
-            scope.close();
+            scope.abandon(Failure::client_disconnected());
         }
     }
 }
@@ -274,5 +277,18 @@ fn expire_idle(pool: &Arc<v02::Pool>) {
 fn report(scope: &RequestScope, failure: &Failure) {
     if scope.is_closed() {
         tracing::warn!(error = failure.message, "guest failed after its response was over");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{room, slots_for};
+
+    #[test]
+    fn slots_made_for_requests_have_room_for_as_many() {
+        for in_flight in 1..=20_000 {
+            assert_eq!(room(slots_for(in_flight)), in_flight);
+        }
+        assert_eq!(room(1), 1, "never none");
     }
 }

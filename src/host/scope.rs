@@ -34,7 +34,6 @@ pub(crate) struct RequestScope {
     /// When the request was handed to the guest layer, for `pounce.queue.duration`.
     pub(crate) admitted: Instant,
     failure: OnceLock<Failure>,
-    cancelled: AtomicBool,
     cancelled_at: OnceLock<Instant>,
     /// The expiry of a cancelled request was seen by the event loop of its instance (0.3): the loop is not stuck.
     acknowledged: AtomicBool,
@@ -58,7 +57,6 @@ impl RequestScope {
             trace,
             admitted: Instant::now(),
             failure: OnceLock::new(),
-            cancelled: AtomicBool::new(false),
             cancelled_at: OnceLock::new(),
             acknowledged: AtomicBool::new(false),
             closed: AtomicBool::new(false),
@@ -101,11 +99,17 @@ impl RequestScope {
     pub(crate) fn cancel(&self) {
         // Only the first time counts.
         _ = self.cancelled_at.set(Instant::now());
-        self.cancelled.store(true, Ordering::Release);
         if let Some(worker) = self.worker.get() {
             worker.store(true, Ordering::Release);
         }
         self.cancel.notify_one();
+    }
+
+    /// The response will never be: records why, and ends whatever is still done for it.
+    pub(crate) fn abandon(&self, failure: Failure) {
+        self.fail(failure);
+        self.cancel();
+        self.close();
     }
 
     /// Has `flag` set when the request is cancelled; for one worker.
@@ -150,7 +154,7 @@ impl RequestScope {
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Acquire)
+        self.cancelled_at.get().is_some()
     }
 
     /// Resolves once [`cancel`](Self::cancel) was called. For one waiter.

@@ -56,7 +56,12 @@ impl Exchange {
     }
 
     fn fail(&self, failure: &Failure) {
-        if let Some(error_type) = &failure.error_type {
+        self.tell(failure, failure.error_type.as_deref());
+    }
+
+    /// Tells span and log of a failure; the span has failed only where there is an error type.
+    fn tell(&self, failure: &Failure, error_type: Option<&str>) {
+        if let Some(error_type) = error_type {
             self.span.fail(error_type, failure.exception.clone());
         }
         log(&self.span, failure);
@@ -66,9 +71,7 @@ impl Exchange {
     fn break_off(&mut self, failure: &Failure) {
         let fault = self.fault.failure();
         let failure = fault.as_ref().unwrap_or(failure);
-        let error_type = failure.error_type.as_deref().unwrap_or("http_request_body_size");
-        self.span.fail(error_type, failure.exception.clone());
-        log(&self.span, failure);
+        self.tell(failure, failure.error_type.as_deref().or(Some("http_request_body_size")));
         self.end();
     }
 
