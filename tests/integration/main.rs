@@ -26,6 +26,8 @@ mod export;
 mod failures;
 /// Components from JavaScript and Python.
 mod foreign;
+/// The guests that show spans, calls and limits answer what their heads say.
+mod guests_telemetry;
 /// Requests that share an instance keep to themselves.
 mod isolation;
 /// Clients that go away.
