@@ -141,6 +141,16 @@ options! {
         semconv: Semconv, "PROFILE" = "compat"
             or otel_env::semconv["OTEL_SEMCONV_STABILITY_OPT_IN"];
 
+        /// Request header that is recorded on spans, as http.request.header.NAME.
+        ///
+        /// Headers that carry credentials are refused.
+        request_headers: Vec<HeaderToRecord>, "NAME" = (Vec::new, "none", "x-request-id");
+
+        /// Response header that is recorded on spans, as http.response.header.NAME.
+        ///
+        /// Headers that carry credentials are refused.
+        response_headers: Vec<HeaderToRecord>, "NAME" = (Vec::new, "none", "cache-control");
+
         /// What a remote parent that a guest names is to its span: link or adopt.
         ///
         /// With link, the span stays in its request's trace, with a link to the other one. With adopt,

@@ -130,7 +130,7 @@ pub(crate) fn finish(answer: Result<Response<guest::Body>, Failure>, exchange: E
     });
     match answer {
         Ok(response) => {
-            exchange.span.response_head(response.status());
+            exchange.span.response_head(response.status(), response.headers());
             let promised =
                 response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
             let bodiless = exchange.is_head
@@ -150,22 +150,24 @@ pub(crate) fn finish(answer: Result<Response<guest::Body>, Failure>, exchange: E
 /// The response to a failure: the status, and no word on internals.
 fn refuse(failure: &Failure, exchange: Exchange) -> Response<Body> {
     let status = failure.status;
-    exchange.span.response_head(status);
-    exchange.fail(failure);
     let text = Bytes::from(format!("{}\n", status.canonical_reason().unwrap_or("Error")));
-    let length = text.len();
-    let bodiless = exchange.is_head;
-    let content = Content::Ours(Some(text));
-    let mut response =
-        Response::new(Body { content, promised: Some(length as u64), bodiless, broken: None, exchange });
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    let (mut head, ()) = Response::new(()).into_parts();
+    head.status = status;
+    head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    head.headers.insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
     if status == StatusCode::SERVICE_UNAVAILABLE {
-        headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+        head.headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
     }
-    response
+    exchange.span.response_head(status, &head.headers);
+    exchange.fail(failure);
+    let body = Body {
+        promised: Some(text.len() as u64),
+        content: Content::Ours(Some(text)),
+        bodiless: exchange.is_head,
+        broken: None,
+        exchange,
+    };
+    Response::from_parts(head, body)
 }
 
 /// Tells an HTTP/1 client that the connection ends with this response; HTTP/2 has GOAWAY for it.

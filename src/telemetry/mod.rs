@@ -15,6 +15,7 @@ mod context;
 mod counters;
 mod encode;
 mod export;
+mod headers;
 mod id;
 mod limits;
 pub(crate) mod logs;
@@ -43,6 +44,7 @@ pub(crate) use value::{Exception, Status, Value};
 
 use crate::config::{self, Semconv};
 use children::Families;
+use headers::Wanted;
 use path_names::PathNames;
 use pipeline::Pipeline;
 use recording::Recording;
@@ -80,6 +82,8 @@ struct Shared {
     path_names: PathNames,
     component: Box<str>,
     families: Families,
+    request_headers: Wanted,
+    response_headers: Wanted,
 }
 
 impl Telemetry {
@@ -111,6 +115,8 @@ impl Telemetry {
             path_names: PathNames::new(),
             component: component.into(),
             families: Families::default(),
+            request_headers: Wanted::new("http.request.header.", &otel.request_headers),
+            response_headers: Wanted::new("http.response.header.", &otel.response_headers),
         });
         Telemetry(Some(Arc::new(Running { shared, sampler: Sampler::new(&otel.sampler), exporter })))
     }
@@ -142,7 +148,8 @@ impl Telemetry {
             return ServerSpan::unsampled(context);
         }
         let request = Request::new(peer, head);
-        let recording = Recording::start(&running.shared, context, parent_id, request, route);
+        let headers = running.shared.request_headers.find(&head.headers);
+        let recording = Recording::start(&running.shared, context, parent_id, request, headers, route);
         ServerSpan::recorded(recording)
     }
 

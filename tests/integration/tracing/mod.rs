@@ -7,6 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What a span must say, line by line.
 mod expected;
+/// Headers on spans.
+mod headers;
 /// What a guest can do to the span.
 mod guest;
 /// Names, and the bound on their number.
