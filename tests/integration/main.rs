@@ -48,3 +48,5 @@ mod soak;
 mod stdio;
 /// The server span: names, parents, attributes of each profile, sampling, resource, the guest's own attributes.
 mod tracing;
+/// Request bodies: what came of them, and what nobody read.
+mod uploads;
