@@ -9,6 +9,7 @@ mod idle;
 mod inbound;
 mod listener;
 mod response;
+mod stall;
 
 pub(crate) use admission::Admission;
 pub(crate) use drain::{Drain, Phase};

@@ -9,6 +9,8 @@ use std::time::Duration;
 mod sizes;
 /// Heads, idle connections and guests.
 mod times;
+/// Peers that leave no room for their response.
+mod windows;
 
 for_both_abis!(
     beyond_max_in_flight_requests_are_shed,
