@@ -26,6 +26,8 @@ mod export;
 mod failures;
 /// Components from JavaScript and Python.
 mod foreign;
+/// Sockets that the service manager hands over.
+mod inherited;
 /// Requests that share an instance keep to themselves.
 mod isolation;
 /// Clients that go away.
