@@ -44,6 +44,8 @@ pub(super) fn classify(error: &wasmtime::Error, limits: &Limits) -> Failure {
         return Failure::out_of_memory(message, backtrace);
     }
     match trap {
+        // What a handler of 0.2 does by returning without one.
+        Some(Trap::NoAsyncResult) => Failure::no_response("the handler ended without a response"),
         Some(trap) => Failure::trap(kind(trap), trap.to_string(), backtrace),
         // An error of a host function: what it says is for the guest's author.
         None => Failure::trap("host_error", error.root_cause().to_string(), backtrace),
