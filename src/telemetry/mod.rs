@@ -6,6 +6,11 @@
 
 #[doc(hidden)]
 pub mod bench;
+mod child;
+mod child_span;
+mod children;
+mod client_span;
+mod clock;
 mod context;
 mod counters;
 mod encode;
@@ -13,6 +18,7 @@ mod export;
 mod id;
 mod limits;
 pub(crate) mod logs;
+mod notes;
 mod path_names;
 mod pipeline;
 pub(crate) mod propagation;
@@ -26,13 +32,17 @@ mod semconv;
 mod server_span;
 mod value;
 
+pub(crate) use child_span::{ChildSpan, Options as ChildOptions};
+pub(crate) use client_span::{ClientSpan, Connected};
 pub(crate) use context::{SpanContext, TraceState};
 pub(crate) use counters::Totals;
+pub(crate) use encode::Kind;
 pub(crate) use id::{SpanId, TraceId};
 pub(crate) use server_span::{Phases, ServerSpan};
 pub(crate) use value::{Exception, Status, Value};
 
 use crate::config::{self, Semconv};
+use children::Families;
 use path_names::PathNames;
 use pipeline::Pipeline;
 use recording::Recording;
@@ -69,6 +79,7 @@ struct Shared {
     profile: Semconv,
     path_names: PathNames,
     component: Box<str>,
+    families: Families,
 }
 
 impl Telemetry {
@@ -99,6 +110,7 @@ impl Telemetry {
             profile: otel.semconv,
             path_names: PathNames::new(),
             component: component.into(),
+            families: Families::default(),
         });
         Telemetry(Some(Arc::new(Running { shared, sampler: Sampler::new(&otel.sampler), exporter })))
     }
@@ -139,11 +151,12 @@ impl Telemetry {
         self.0.as_ref().map(|running| running.shared.pipeline.totals()).unwrap_or_default()
     }
 
-    /// Sends what is buffered and stops the exporter, by `deadline` at the latest; says what was lost.
+    /// Ends the spans that guests left open, sends what is buffered and stops the exporter, by `deadline` at the latest; says what was lost.
     ///
     /// Blocks the calling thread. Spans that end later are dropped and counted. A second call changes nothing.
     pub(crate) fn shutdown(&self, deadline: Instant) -> Totals {
         if let Some(running) = &self.0 {
+            running.shared.families.close();
             running.exporter.shutdown(&running.shared.pipeline, deadline);
         }
         self.totals()

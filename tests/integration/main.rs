@@ -26,6 +26,8 @@ mod export;
 mod failures;
 /// Components from JavaScript and Python.
 mod foreign;
+/// Nothing lands on the wrong trace, however requests are interleaved.
+mod identity;
 /// Sockets that the service manager hands over.
 mod inherited;
 /// Requests that share an instance keep to themselves.
