@@ -15,7 +15,8 @@ options! {
     pub struct Http: "http", "HTTP", false {
         /// Address to listen on: HOST:PORT or unix:PATH.
         ///
-        /// Port 0 picks a free port; an IPv6 address stands in brackets.
+        /// Port 0 picks a free port; an IPv6 address stands in brackets. Sockets that the service manager hands
+        /// over (LISTEN_FDS) are listened on, too; with them, only addresses that are set count, not the default.
         listen: Vec<ListenAddr>, "ADDR" = "127.0.0.1:8080";
 
         /// Connections held open at once; further ones wait in the backlog.

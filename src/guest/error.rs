@@ -44,6 +44,8 @@ pub(super) fn classify(error: &wasmtime::Error, limits: &Limits, said: Option<St
         return Failure::out_of_memory(message, backtrace);
     }
     match trap {
+        // What a handler of 0.2 does by returning without one.
+        Some(Trap::NoAsyncResult) => Failure::no_response("the handler ended without a response"),
         // A panic ends in this trap, which says nothing of it.
         Some(Trap::UnreachableCodeReached) if said.is_some() => {
             Failure::trap(kind(Trap::UnreachableCodeReached), said.unwrap_or_default(), backtrace)

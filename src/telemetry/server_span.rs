@@ -166,6 +166,14 @@ impl ServerSpan {
         });
     }
 
+    /// The request's body has come whole, so many bytes of it. That may be after the end, and is then no loss: nobody
+    /// could have known before.
+    pub(crate) fn request_body_size(&self, bytes: u64) {
+        if let Some(span) = self.recording() {
+            span.late().response.request_body_size = Some(bytes);
+        }
+    }
+
     /// The request failed on the host's side: status Error and `error.type`, of which the first stays.
     pub(crate) fn fail(&self, error_type: &str, exception: Option<Exception>) {
         self.write(|span, late| {

@@ -7,10 +7,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What a span must say, line by line.
 mod expected;
-/// Headers on spans.
-mod headers;
 /// What a guest can do to the span.
 mod guest;
+/// Headers on spans.
+mod headers;
 /// Names, and the bound on their number.
 mod names;
 /// Whose child it is, and whether it is kept.
