@@ -4,6 +4,7 @@ mod bindings;
 mod current;
 mod failure;
 mod limits;
+mod meter;
 mod outbound;
 mod outgoing;
 mod scope;
@@ -22,6 +23,7 @@ use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 pub(crate) use current::{Serving, current_request};
 pub(crate) use failure::{Blame, Failure};
 pub(crate) use limits::{Limits, MemoryBudget, Refused};
+pub(crate) use meter::Meter;
 pub(crate) use outbound::error_type;
 pub(crate) use scope::{IncomingContext, RequestScope, Trace};
 pub(crate) use state::HostState;
@@ -65,6 +67,8 @@ pub(crate) struct Capabilities {
     pub(crate) log: Arc<GuestLog>,
     pub(crate) ignored: Arc<Ignored>,
     pub(crate) guest_parents: config::GuestParents,
+    /// Somebody looks at spans.
+    pub(crate) traced: bool,
 }
 
 impl Capabilities {
@@ -92,6 +96,7 @@ impl Capabilities {
             log: Arc::new(GuestLog::new(component)),
             ignored: Arc::default(),
             guest_parents: config.otel.guest_parents,
+            traced: config.otel.is_on(),
         })
     }
 }

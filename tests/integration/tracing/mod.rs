@@ -15,6 +15,8 @@ mod headers;
 mod names;
 /// Whose child it is, and whether it is kept.
 mod parents;
+/// The guest's time on a processor.
+mod processor;
 /// The exact attributes of each profile, for each way a request can end.
 mod profiles;
 /// Who says so: the resource.
