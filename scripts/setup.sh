@@ -23,6 +23,7 @@ main() {
   fi
   componentize_js
   componentize_py
+  opentelemetry_python
   jaeger
   echo "setup: everything is there (cache: $cache)"
 }

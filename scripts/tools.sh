@@ -7,8 +7,10 @@
 
 wasm_tools_version=1.262.0.0
 adapter_version=48.0.8
-# Also in tests/integration/backend.rs.
+# Also in tests/integration/backend/mod.rs.
 jaeger_version=1.76.0
+# Also in tests/integration/backend/chain.rs and tests/services/requirements.txt.
+opentelemetry_python_version=1.45.2
 go_version=1.25.5
 
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -104,9 +106,19 @@ componentize_py() {
   tool=$tool/bin/componentize-py
 }
 
+# --- services that are not ours --------------------------------------------------------------------------------------
+
+# The stock OpenTelemetry SDK of Python, for tests/integration/backend/chain.rs.
+opentelemetry_python() {
+  tool=$cache/opentelemetry-python-$opentelemetry_python_version
+  cached "$tool" "OpenTelemetry for Python $opentelemetry_python_version" python_environment \
+    --requirement "$repository/tests/services/requirements.txt"
+  tool=$tool/bin/python
+}
+
 # --- backends -------------------------------------------------------------------------------------------------------
 
-# A tracing backend with an API, for tests/integration/backend.rs.
+# A tracing backend with an API, for tests/integration/backend.
 jaeger() {
   tool=$cache/jaeger-$jaeger_version
   cached "$tool" "Jaeger $jaeger_version, a tracing backend (2 to 6 minutes)" build_jaeger

@@ -8,6 +8,9 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
+/// A trace through services of ours and of others.
+mod chain;
+
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT: &str = "b7ad6b7169203331";
 
@@ -18,14 +21,14 @@ struct Jaeger {
     query: SocketAddr,
 }
 
-/// Where `make setup` leaves it (scripts/tools.sh), unless `POUNCE_JAEGER` says otherwise.
-fn binary() -> PathBuf {
+/// Where `make setup` leaves a tool (scripts/tools.sh), unless the variable says otherwise.
+fn tool(variable: &str, place: &str) -> PathBuf {
     let var = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let path = var("POUNCE_JAEGER").unwrap_or_else(|| {
+    let path = var(variable).unwrap_or_else(|| {
         let home = || var("HOME").expect("a home").join(".cache");
         let cache =
             var("POUNCE_CACHE").unwrap_or_else(|| var("XDG_CACHE_HOME").unwrap_or_else(home).join("pounce"));
-        cache.join("jaeger-1.76.0/jaeger")
+        cache.join(place)
     });
     assert!(path.exists(), "{} is missing: run `make setup`", path.display());
     path
@@ -46,7 +49,7 @@ impl Jaeger {
             "collector.grpc-server.host-port",
             "collector.http-server.host-port",
         ];
-        let child = Command::new(binary())
+        let child = Command::new(tool("POUNCE_JAEGER", "jaeger-1.76.0/jaeger"))
             .args(flags.iter().zip(&addrs).map(|(flag, addr)| format!("--{flag}={addr}")))
             // It traces itself otherwise, and its own spans come first.
             .env("OTEL_TRACES_SAMPLER", "always_off")
