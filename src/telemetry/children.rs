@@ -20,6 +20,31 @@ pub(super) struct Children {
     state: Mutex<State>,
 }
 
+/// All requests that have spans under theirs, for the last moment of the server.
+///
+/// Who holds a guest's open span is its instance, and an instance that is shared outlives its requests, and telemetry.
+#[derive(Default)]
+pub(super) struct Families(Mutex<Vec<Weak<Children>>>);
+
+impl Families {
+    fn add(&self, children: &Arc<Children>) {
+        let mut list = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if list.len() == list.capacity() {
+            list.retain(|children| children.strong_count() > 0);
+            // Room for as many again, or one that goes as each comes would have all looked at every time.
+            let room = list.len().max(16);
+            list.reserve(room);
+        }
+        list.push(Arc::downgrade(children));
+    }
+
+    /// Ends, marked as incomplete, what is still open of any of them.
+    pub(super) fn close(&self) {
+        let list = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        list.iter().filter_map(Weak::upgrade).for_each(|children| children.close());
+    }
+}
+
 struct State {
     /// Every span there has been, ended ones too, and its trace: a guest may have adopted another than the request's.
     known: HashMap<SpanId, TraceId>,
@@ -42,9 +67,11 @@ pub(super) struct Start<'a> {
 }
 
 impl Children {
-    pub(super) fn new(shared: Arc<Shared>, clock: Clock, server: SpanContext) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, clock: Clock, server: SpanContext) -> Arc<Self> {
         let state = State { known: HashMap::new(), open: Vec::new(), room: MAX_CHILDREN_SIZE };
-        Children { shared, clock, server, state: Mutex::new(state) }
+        let children = Arc::new(Children { shared, clock, server, state: Mutex::new(state) });
+        children.shared.families.add(&children);
+        children
     }
 
     /// Starts a span; `None`, and a count, when there are too many.

@@ -58,6 +58,14 @@ impl GuestSpan {
         }
     }
 
+    /// The same for what is about to be written, which is counted where it comes too late.
+    pub(super) fn takes_writes(&self) -> bool {
+        match &self.child {
+            Some(child) => child.takes_writes(),
+            None => self.server().takes_writes(),
+        }
+    }
+
     pub(super) fn set_attribute(&self, key: &str, value: Value) {
         match &self.child {
             Some(child) => child.set_attribute(key, value),
@@ -66,7 +74,7 @@ impl GuestSpan {
     }
 
     pub(super) fn set_attributes(&self, list: Vec<types::Attribute>) {
-        if self.is_recording() {
+        if self.takes_writes() {
             for attribute in list {
                 self.set_attribute(&attribute.key, attribute.value.into());
             }
@@ -74,7 +82,7 @@ impl GuestSpan {
     }
 
     pub(super) fn add_event(&self, name: &str, list: Vec<types::Attribute>, time: Option<u64>) {
-        if self.is_recording() {
+        if self.takes_writes() {
             let attributes = convert::attributes(list);
             match &self.child {
                 Some(child) => child.add_event(name, attributes, time),
@@ -84,7 +92,7 @@ impl GuestSpan {
     }
 
     pub(super) fn add_link(&self, context: SpanContext, list: Vec<types::Attribute>) {
-        if self.is_recording() {
+        if self.takes_writes() {
             let attributes = convert::attributes(list);
             match &self.child {
                 Some(child) => child.add_link(context, attributes),
@@ -95,7 +103,7 @@ impl GuestSpan {
 
     /// The event, and the error status with the exception's message.
     pub(super) fn record_exception(&self, error: types::Exception) {
-        if self.is_recording() {
+        if self.takes_writes() {
             let message = error.message.clone();
             match &self.child {
                 Some(child) => child.record_exception(error.into()),
