@@ -26,6 +26,8 @@ mod export;
 mod failures;
 /// Components from JavaScript and Python.
 mod foreign;
+/// Spans of a guest's own.
+mod guest_spans;
 /// Requests that share an instance keep to themselves.
 mod isolation;
 /// Clients that go away.
