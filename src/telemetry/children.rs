@@ -20,37 +20,39 @@ pub(super) struct Children {
     state: Mutex<State>,
 }
 
-/// All requests that have spans under theirs, for the last moment of the server.
-///
-/// Who holds a guest's open span is its instance, and an instance that is shared outlives its requests, and telemetry.
-#[derive(Default)]
-pub(super) struct Families(Mutex<Vec<Weak<Children>>>);
-
-impl Families {
-    fn add(&self, children: &Arc<Children>) {
-        let mut list = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if list.len() == list.capacity() {
-            list.retain(|children| children.strong_count() > 0);
-            // Room for as many again, or one that goes as each comes would have all looked at every time.
-            let room = list.len().max(16);
-            list.reserve(room);
-        }
-        list.push(Arc::downgrade(children));
-    }
-
-    /// Ends, marked as incomplete, what is still open of any of them.
-    pub(super) fn close(&self) {
-        let list = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        list.iter().filter_map(Weak::upgrade).for_each(|children| children.close());
-    }
-}
-
 struct State {
     /// Every span there has been, ended ones too, and its trace: a guest may have adopted another than the request's.
     known: HashMap<SpanId, TraceId>,
     open: Vec<Weak<Child>>,
     /// Bytes left for names, attributes, events and links of all of them.
     room: usize,
+}
+
+/// The families of all requests, so that a shutdown ends what guests left open.
+#[derive(Default)]
+pub(super) struct Families(Mutex<Vec<Weak<Children>>>);
+
+impl Families {
+    fn add(&self, family: &Arc<Children>) {
+        let mut families = self.lock();
+        if families.len() == families.capacity() {
+            families.retain(|family| family.strong_count() > 0);
+            // Room for as many again, or one that goes as each comes would have all looked at every time.
+            let room = families.len().max(16);
+            families.reserve(room);
+        }
+        families.push(Arc::downgrade(family));
+    }
+
+    /// Ends, marked as incomplete, every span that is still open.
+    pub(super) fn close(&self) {
+        let families = std::mem::take(&mut *self.lock());
+        families.iter().filter_map(Weak::upgrade).for_each(|family| family.close());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Weak<Children>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What a span has from its start.

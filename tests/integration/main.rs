@@ -28,6 +28,8 @@ mod failures;
 mod foreign;
 /// Spans of a guest's own.
 mod guest_spans;
+/// Nothing lands on the wrong trace, however requests are interleaved.
+mod identity;
 /// Requests that share an instance keep to themselves.
 mod isolation;
 /// Clients that go away.
