@@ -18,6 +18,8 @@ mod serve;
 mod architecture;
 /// A real backend gives back what was sent.
 mod backend;
+/// The spans of what guests call.
+mod calls;
 /// Stopping: signals, the grace period, the last batch.
 mod drain;
 /// From a finished span to the endpoint: batches, settings, failures, the console.
