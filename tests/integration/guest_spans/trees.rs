@@ -7,6 +7,7 @@ for_both_abis!(
     parents_are_what_was_entered,
     scopes_may_be_left_in_any_order,
     a_handle_on_the_server_span_is_no_span_of_its_own,
+    a_handle_on_the_current_span_is_that_span,
     the_sdks_spans_nest,
     spans_may_be_deep,
     spans_may_be_many_up_to_the_limit,
@@ -43,6 +44,20 @@ async fn a_handle_on_the_server_span_is_no_span_of_its_own(abi: Abi) {
     assert_eq!((server.int("by.handle"), server.int("after.end")), (Some(1), Some(2)));
     assert!(server.int("http.response.status_code") == Some(200) && !server.failed());
     assert!(!server.is_incomplete());
+}
+
+async fn a_handle_on_the_current_span_is_that_span(abi: Abi) {
+    let session = session(guest(abi), &["/current"], "01").await;
+    let case = &session.cases[0];
+    case.expect_tree("Internal kept\nInternal ended by handle");
+    let component = case.server().text("pounce.component");
+    // Given back it ends nothing; told to end, it does.
+    let expected = format!("by.handle = 1\n after.drop = 1\n pounce.component = {component:?}");
+    case.span("kept").expect_attributes(&expected);
+    case.span("ended by handle").expect_attributes(&format!("pounce.component = {component:?}"));
+    assert!(case.spans.iter().all(|span| !span.is_incomplete()));
+    let line = session.exit.stderr.lines().find(|line| line.contains("writes to spans that had ended"));
+    assert!(line.is_some_and(|line| line.contains("\"count\":1")), "{}", session.exit);
 }
 
 async fn the_sdks_spans_nest(abi: Abi) {
