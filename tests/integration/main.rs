@@ -18,6 +18,8 @@ mod serve;
 mod architecture;
 /// A real backend gives back what was sent.
 mod backend;
+/// Who failed, and what it said.
+mod blame;
 /// The spans of what guests call.
 mod calls;
 /// Stopping: signals, the grace period, the last batch.
