@@ -22,6 +22,8 @@ mod backend;
 mod blame;
 /// The spans of what guests call.
 mod calls;
+/// The tree that people read.
+mod console;
 /// Stopping: signals, the grace period, the last batch.
 mod drain;
 /// From a finished span to the endpoint: batches, settings, failures, the console.
