@@ -34,6 +34,8 @@ mod failures;
 mod foreign;
 /// Spans of a guest's own.
 mod guest_spans;
+/// Guests that tell more, and worse, than anybody would want to hear.
+mod hostile;
 /// Nothing lands on the wrong trace, however requests are interleaved.
 mod identity;
 /// Requests that share an instance keep to themselves.
