@@ -44,7 +44,7 @@ pub(crate) struct Losses {
     pub(crate) output_lines: u64,
     /// Outgoing requests that no rule allows.
     pub(crate) outgoing_requests: u64,
-    /// Links, parents and scopes that are not valid, or too many.
+    /// Links, parents, scopes and handles that are not valid, or too many.
     pub(crate) telemetry_invalid: u64,
     /// Telemetry calls without a current request.
     pub(crate) telemetry_unattributed: u64,

@@ -34,6 +34,8 @@ mod failures;
 mod foreign;
 /// Spans of a guest's own.
 mod guest_spans;
+/// The guests that show spans, calls and limits answer what their heads say.
+mod guests_telemetry;
 /// Guests that tell more, and worse, than anybody would want to hear.
 mod hostile;
 /// Nothing lands on the wrong trace, however requests are interleaved.

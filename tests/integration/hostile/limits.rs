@@ -20,7 +20,7 @@ const ATTRIBUTES: &str = "attributes dropped";
 const EVENTS: &str = "span events dropped";
 const LINKS: &str = "span links dropped";
 const SPANS: &str = "spans under requests dropped";
-const INVALID: &str = "links, parents and scopes of guests refused";
+const INVALID: &str = "links, parents, scopes and handles of guests refused";
 
 /// Attributes whose keys begin so.
 fn count(span: &Span, prefix: &str) -> usize {
