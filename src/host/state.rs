@@ -25,6 +25,8 @@ pub(crate) struct HostState {
     pub(crate) outgoing: Outgoing,
     pub(crate) limits: Limits,
     pub(super) requests: Requests,
+    /// Handles on spans that are in the table.
+    pub(super) spans: usize,
     output: [GuestOutput; 2],
     pub(super) writer: Writer,
     /// Telemetry calls of guests that did nothing.
@@ -56,6 +58,7 @@ impl HostState {
             outgoing: Outgoing::new(capabilities.client.clone()),
             limits,
             requests: Requests::new(serving),
+            spans: 0,
             guest_parents: capabilities.guest_parents,
             output,
             writer,

@@ -4,7 +4,7 @@ use wasmtime::AsContextMut as _;
 use wasmtime::component::Resource;
 
 use super::propagation::context_of;
-use super::span::{GuestSpan, give, named};
+use super::span::{GuestSpan, NO_HANDLE, give, named, take};
 use super::{GuestScope, Host, Telemetry, convert, current, invalid, span, unattributed};
 use crate::config::GuestParents;
 use crate::host::HostState;
@@ -245,14 +245,16 @@ impl wit::HostSpanWithStore<HostState> for Telemetry {
                 None => None,
             },
         };
+        // What entered nothing needs no place in the table.
+        let Some(key) = key else {
+            return Ok(Resource::new_own(NO_HANDLE));
+        };
         let given = host.data_mut().table.push(GuestScope(key));
         Ok(given.unwrap_or_else(|_| {
             // Nobody could leave it again.
-            if let Some(key) = key {
-                host.data_mut().requests.leave(key);
-            }
+            host.data_mut().requests.leave(key);
             invalid(&mut host);
-            Resource::new_own(u32::MAX)
+            Resource::new_own(NO_HANDLE)
         }))
     }
 
@@ -262,8 +264,7 @@ impl wit::HostSpanWithStore<HostState> for Telemetry {
     }
 
     fn drop(mut host: Host<'_>, this: Resource<GuestSpan>) -> Result<()> {
-        // What does nothing is in no table.
-        if let Ok(span) = host.data_mut().table.delete(this) {
+        if let Some(span) = take(&mut host, this) {
             span.dropped();
         }
         Ok(())
@@ -273,7 +274,7 @@ impl wit::HostSpanWithStore<HostState> for Telemetry {
 impl wit::HostScopeWithStore<HostState> for Telemetry {
     fn drop(mut host: Host<'_>, this: Resource<GuestScope>) -> Result<()> {
         let state = host.data_mut();
-        if let Ok(GuestScope(Some(key))) = state.table.delete(this) {
+        if let Ok(GuestScope(key)) = state.table.delete(this) {
             state.requests.leave(key);
         }
         Ok(())

@@ -39,16 +39,15 @@ async fn bombs_take_no_memory_that_stays(abi: Abi) {
 /// Handles that are never given back do nothing beyond a limit, and cost the guest nothing but its own memory.
 async fn handles_that_are_hoarded_do_nothing(abi: Abi) {
     let invalid = "links, parents, scopes and handles of guests refused";
-    // Of 10 000 resources that a store may have a few are the request's own.
     let done = deed(abi, "/span-bomb?n=100000").await;
     assert_eq!(done.own("bomb ").len(), 1000);
     assert!(done.own("bomb ").iter().all(|span| span.is_incomplete()));
     assert_eq!(done.said("spans under requests dropped"), 99_000);
-    assert!((90_000..91_000).contains(&done.said(invalid)), "{}", done.exit);
+    // Half of what a store may have: the guest needs the rest to answer.
+    assert_eq!(done.said(invalid), 95_000);
     let done = deed(abi, "/scope-bomb?n=100000").await;
     assert_eq!((done.own("entered").len(), done.spans.len()), (1, 2));
-    // Neither entered nor, most of them, a resource: each is refused for one reason or for both.
-    assert!(done.said(invalid) >= 100_000 - 1024, "{}", done.exit);
+    assert_eq!(done.said(invalid), 100_000 - 1024);
 }
 
 /// A guest that takes more handles than any may hold is ended, and it alone: what it did until then is told.
