@@ -9,6 +9,7 @@
 //! | `/events?n=10000` | so many events on the server span and on a span `many events`, every hundredth with 200 attributes |
 //! | `/links?n=10000` | so many links on a span `many links`, in its options and later, valid, malformed and of zeros |
 //! | `/span-bomb?n=100000` | so many spans, opened and never given back; `&close` gives them back, `&enter` enters them too |
+//! | `/big-spans?n=1000` | so many spans `big N`, each with an attribute `long` of 4000 bytes |
 //! | `/scope-bomb?n=100000` | one span `entered`, entered so many times, scopes never given back |
 //! | `/names` | spans, events, exceptions, logs and instruments with names that are empty, 1 MiB long, of control characters |
 //! | `/routes?v=VALUE` | `set-route(VALUE)`; without `v` some that are empty, 1 MiB long, of line ends |
@@ -43,6 +44,7 @@ const DEEDS: &[Deed] = &[
     ("/events", |target| events(target.number("n", 10_000))),
     ("/links", |target| links(target.number("n", 10_000))),
     ("/span-bomb", span_bomb),
+    ("/big-spans", |target| big_spans(target.number("n", 1000))),
     ("/scope-bomb", |target| scope_bomb(target.number("n", 100_000))),
     ("/names", |_| names()),
     ("/routes", |target| routes(target.get("v"))),
@@ -167,6 +169,13 @@ fn span_bomb(target: &Target) {
         if target.get("close").is_none() {
             std::mem::forget(span);
         }
+    }
+}
+
+fn big_spans(n: u64) {
+    let long = "x".repeat(4000);
+    for number in 0..n {
+        Span::start(&format!("big {number}")).set_attribute("long", long.as_str());
     }
 }
 

@@ -21,6 +21,7 @@
 //! | `/ended-twice` | `ended twice`, at T + 1 s and T + 2 s (started at T) |
 //! | `/used-after-end` | `used after end` with attribute `before` = 1; all else comes after its end |
 //! | `/server-handle` | none: attribute `by.handle` = 1 on the server span, which is ended by its handle, then attribute `after.end` = 2 |
+//! | `/current` | `kept` with attributes `by.handle` = 1 and `after.drop` = 1, by a handle that outlives the scope and is given back before it; `ended by handle`, then attribute `late` |
 //! | `/remote` | `remote` with parent [`REMOTE`], `of remote` in it; `invalid remote` with parent of zeros |
 //! | `/in-scope` | by the SDK: `in span` with child `in scope` |
 //! | `/request` | by the SDK: `POST /orders/{id}`, 503, service `orders`, caller [`REMOTE`]; `GET`, internal |
@@ -64,6 +65,7 @@ const CASES: &[Case] = &[
     ("/ended-twice", |seen, _| ended_twice(seen)),
     ("/used-after-end", |seen, _| used_after_end(seen)),
     ("/server-handle", |_, _| server_handle()),
+    ("/current", |seen, _| current(seen)),
     ("/remote", |seen, _| remote(seen)),
     ("/in-scope", |_, _| in_scope()),
     ("/request", |_, _| requests()),
@@ -314,6 +316,22 @@ fn server_handle() {
     server.end(Some(T));
     drop(server);
     tracing::set_attribute("after.end", &Value::Int(2));
+}
+
+fn current(seen: &mut Seen) {
+    let kept = seen.start("kept");
+    let scope = kept.enter();
+    let handle = tracing::current();
+    drop(scope);
+    // It names the span that was current when it was asked for.
+    handle.set_attribute("by.handle", &Value::Int(1));
+    drop(handle);
+    kept.set_attribute("after.drop", &Value::Int(1));
+    let ended = seen.start("ended by handle");
+    let scope = ended.enter();
+    tracing::current().end(None);
+    drop(scope);
+    ended.set_attribute("late", &Value::Int(1));
 }
 
 fn remote(seen: &mut Seen) {

@@ -6,6 +6,7 @@
 //! | `?lines=N` | N lines `line 1`, `line 2`, … |
 //! | `&length=N` | each of them filled up with `x` to N bytes |
 //! | `?only=stdout`, `?only=stderr` | the same to one of them |
+//! | `?std=ID` (0.3) | `std ID 0` … `std ID 4` by Rust's std, to stdout and stderr in turns, with a wait of 2 ms after each; nothing else |
 
 use guest_http::Target;
 

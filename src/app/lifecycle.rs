@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use super::App;
 use crate::server::{Drain, Phase};
+use crate::telemetry::Totals;
 
 /// Time that connections get to close once nothing is in flight, and telemetry to flush when the grace period is over.
 const LAST_MOMENT: Duration = Duration::from_secs(2);
@@ -161,7 +162,7 @@ impl Serving {
                 "requests cut before they were complete: a second signal, or the end of http.grace-period"
             );
         }
-        self.say_losses();
+        self.say_losses(&self.app.telemetry.totals());
         match totals {
             Ok(totals) if totals.lost() > 0 => tracing::warn!("spans: {totals}"),
             Ok(totals) if self.app.telemetry.is_on() => tracing::info!("spans: {totals}"),
@@ -172,7 +173,7 @@ impl Serving {
     }
 
     /// Nothing is lost in silence: a line for each kind of loss that there was.
-    fn say_losses(&self) {
+    fn say_losses(&self, totals: &Totals) {
         let handler = &self.app.handler;
         let losses = handler.guests.losses();
         for (count, what) in [
@@ -183,7 +184,16 @@ impl Serving {
             (losses.output_lines, "lines of guest output dropped"),
             (losses.outgoing_requests, "outgoing requests refused (guest.allow-outbound)"),
             (losses.telemetry_unattributed, "telemetry calls of guests without a current request"),
+            (
+                losses.telemetry_invalid,
+                "links, parents, scopes and handles of guests refused: not valid, or too many",
+            ),
             (losses.telemetry_unsupported, "telemetry calls of guests that this version does not record"),
+            (totals.attributes_dropped, "attributes dropped: over a limit, or names that guests may not set"),
+            (totals.events_dropped, "span events dropped: over a limit"),
+            (totals.links_dropped, "span links dropped: over a limit"),
+            (totals.children_dropped, "spans under requests dropped: over a limit"),
+            (totals.late_writes, "writes to spans that had ended"),
         ] {
             if count > 0 {
                 tracing::warn!(count, "{what}");

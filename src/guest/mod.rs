@@ -44,6 +44,8 @@ pub(crate) struct Losses {
     pub(crate) output_lines: u64,
     /// Outgoing requests that no rule allows.
     pub(crate) outgoing_requests: u64,
+    /// Links, parents, scopes and handles that are not valid, or too many.
+    pub(crate) telemetry_invalid: u64,
     /// Telemetry calls without a current request.
     pub(crate) telemetry_unattributed: u64,
     /// Telemetry calls that this version does not record.
@@ -166,6 +168,7 @@ impl Guests {
         Losses {
             output_lines: log.dropped(),
             outgoing_requests: client.refused(),
+            telemetry_invalid: ignored.invalid.load(Ordering::Relaxed),
             telemetry_unattributed: ignored.unattributed.load(Ordering::Relaxed),
             telemetry_unsupported: ignored.unsupported.load(Ordering::Relaxed),
         }

@@ -34,6 +34,8 @@ use crate::config;
 
 /// Resources that the host keeps for one store at a time.
 pub(crate) const MAX_RESOURCES: usize = 10_000;
+/// Of these, spans: the rest is for what a guest needs to answer at all.
+const MAX_SPANS: usize = MAX_RESOURCES / 2;
 /// Handles that the guest of one store may hold, at some 16 bytes each. More than resources, because a guest with too
 /// many spans gets handles that do nothing: `pounce:telemetry` never traps.
 pub(crate) const MAX_HANDLES: usize = 1 << 17;

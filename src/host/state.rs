@@ -28,6 +28,8 @@ pub(crate) struct HostState {
     /// Tells whose code runs, where several requests share the processor in one event loop.
     pub(crate) meter: Option<Meter>,
     pub(super) requests: Requests,
+    /// Handles on spans that are in the table.
+    pub(super) spans: usize,
     output: [GuestOutput; 2],
     pub(super) writer: Writer,
     /// Telemetry calls of guests that did nothing.
@@ -62,6 +64,7 @@ impl HostState {
             outgoing: Outgoing::new(capabilities.client.clone()),
             limits,
             requests: Requests::new(serving),
+            spans: 0,
             guest_parents: capabilities.guest_parents,
             output,
             writer,

@@ -64,6 +64,15 @@ impl Child {
         !self.late().ended
     }
 
+    /// Whether a write would be taken; counts one that would not.
+    pub(super) fn takes_writes(&self) -> bool {
+        let open = self.is_open();
+        if !open {
+            Counters::add(&self.family.counters().late_writes, 1u32);
+        }
+        open
+    }
+
     /// Now, in nanoseconds of Unix time.
     pub(super) fn now(&self) -> u64 {
         self.family.clock.now()

@@ -111,6 +111,12 @@ impl ChildSpan {
         self.record().is_some_and(Child::is_open)
     }
 
+    /// The same for a caller that is about to write, and would convert what it writes for nothing: a write after the
+    /// end of the span is counted here.
+    pub(crate) fn takes_writes(&self) -> bool {
+        self.record().is_some_and(Child::takes_writes)
+    }
+
     /// What identifies the span to others; also after its end.
     pub(crate) fn context(&self) -> Option<SpanContext> {
         match self {

@@ -37,6 +37,9 @@ impl Families {
         let mut families = self.lock();
         if families.len() == families.capacity() {
             families.retain(|family| family.strong_count() > 0);
+            // Room for as many again, or one that goes as each comes would have all looked at every time.
+            let room = families.len().max(16);
+            families.reserve(room);
         }
         families.push(Arc::downgrade(family));
     }

@@ -158,7 +158,8 @@ impl Telemetry {
         self.0.as_ref().map(|running| running.shared.pipeline.totals()).unwrap_or_default()
     }
 
-    /// Ends the spans that guests left open, sends what is buffered and stops the exporter, by `deadline` at the latest; says what was lost.
+    /// Ends the spans that guests left open, sends what is buffered and stops the exporter, by `deadline` at the latest;
+    /// says what was lost.
     ///
     /// Blocks the calling thread. Spans that end later are dropped and counted. A second call changes nothing.
     pub(crate) fn shutdown(&self, deadline: Instant) -> Totals {

@@ -77,6 +77,16 @@ impl ServerSpan {
         self.recording().is_some_and(|span| !span.late().ended)
     }
 
+    /// The same for a caller that is about to write, and would convert what it writes for nothing: a write after the
+    /// end of the span is counted here.
+    pub(crate) fn takes_writes(&self) -> bool {
+        let recording = self.is_recording();
+        if let Some(span) = self.recording().filter(|_| !recording) {
+            Counters::add(&span.counters().late_writes, 1u32);
+        }
+        recording
+    }
+
     /// What identifies the span to others; also after its end.
     pub(crate) fn context(&self) -> Option<SpanContext> {
         match &self.0 {

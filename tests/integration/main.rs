@@ -18,6 +18,12 @@ mod serve;
 mod architecture;
 /// A real backend gives back what was sent.
 mod backend;
+/// Who failed, and what it said.
+mod blame;
+/// The spans of what guests call.
+mod calls;
+/// The tree that people read.
+mod console;
 /// Stopping: signals, the grace period, the last batch.
 mod drain;
 /// From a finished span to the endpoint: batches, settings, failures, the console.
@@ -26,8 +32,12 @@ mod export;
 mod failures;
 /// Components from JavaScript and Python.
 mod foreign;
+/// Spans of a guest's own.
+mod guest_spans;
 /// The guests that show spans, calls and limits answer what their heads say.
 mod guests_telemetry;
+/// Guests that tell more, and worse, than anybody would want to hear.
+mod hostile;
 /// Nothing lands on the wrong trace, however requests are interleaved.
 mod identity;
 /// Sockets that the service manager hands over.

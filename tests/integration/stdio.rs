@@ -1,7 +1,7 @@
 //! What guests write to stdout and stderr: into our log, by the line, with the trace it belongs to, and bounded.
 
-use crate::support::client;
-use crate::support::{Abi, Collector, for_both_abis, pounce};
+use crate::support::client::{self, Answer, Connection, WithHeader};
+use crate::support::{Abi, Collector, Protocol, for_both_abis, pounce};
 use serde_json::Value;
 
 for_both_abis!(lines_of_a_guest_are_log_lines, a_long_line_is_cut, a_flood_is_limited_and_counted);
@@ -80,6 +80,60 @@ async fn a_flood_is_limited_and_counted(abi: Abi) {
         "{} lines are missing and not counted: {total}",
         LINES - logged
     );
+}
+
+/// Sixteen requests that write in turns, in instances that they share: each line has the trace of the one that wrote it,
+/// by the streams of 0.3 and by those of 0.2, which Rust's std uses.
+#[tokio::test]
+async fn lines_of_a_shared_instance_carry_the_trace_of_their_request() {
+    const AT_ONCE: usize = 16;
+    let trace_id = |n: usize| format!("{:032x}", 0xabc0_0000 + n);
+    let collector = Collector::start().await;
+    let builder = pounce().guest(Abi::P3, "stdio").flag("--concurrency", AT_ONCE);
+    let server = builder.traced(&collector).start().await;
+    let mut connection = Connection::open(server.addr(), Protocol::H2).await;
+    let started: Vec<_> = (0..2 * AT_ONCE)
+        .map(|n| {
+            // The first half by std; the second by streams of their own, each so many lines as nobody else.
+            let path = if n < AT_ONCE { format!("/?std={n}") } else { format!("/?lines={n}") };
+            let traceparent = format!("00-{}-{:016x}-01", trace_id(n), n + 1);
+            tokio::spawn(connection.start(client::get(&path).with("traceparent", traceparent)))
+        })
+        .collect();
+    for response in started {
+        assert_eq!(Answer::read(response.await.unwrap().expect("a response")).await.text(), "written\n");
+    }
+    let spans = collector.spans(2 * AT_ONCE).await;
+    let shared =
+        spans.iter().filter(|span| span.attributes["pounce.instance.reused"].to_string() == "true").count();
+    assert!(shared > AT_ONCE, "only {shared} shared an instance: nothing was put to the test");
+    let exit = server.stop().await;
+    exit.expect(0, &[]);
+    let lines = guest_lines(&exit.stderr);
+    for span in spans {
+        let n = (0..2 * AT_ONCE).find(|n| trace_id(*n) == span.trace_id).expect("a trace of ours");
+        let own = lines.iter().filter(|line| find(line, "trace_id") == Some(&span.trace_id));
+        let mut told: Vec<_> = own
+            .map(|line| {
+                assert_eq!(find(line, "span_id"), Some(span.span_id.as_str()), "{line}");
+                (find(line, "stream").unwrap(), find(line, "message").unwrap())
+            })
+            .collect();
+        told.sort_by_key(|(stream, message)| (*stream, message.len(), *message));
+        let mut expected = Vec::new();
+        if n < AT_ONCE {
+            let line = |k: usize| (["stdout", "stderr"][k % 2], format!("std {n} {k}"));
+            expected.extend([1, 3, 0, 2, 4].map(line));
+        } else {
+            for stream in ["stderr", "stdout"] {
+                expected.extend((1..=n).map(|k| (stream, format!("line {k}"))));
+            }
+        }
+        let told: Vec<_> = told.into_iter().map(|(stream, message)| (stream, message.to_owned())).collect();
+        assert_eq!(told, expected, "lines of request {n}");
+    }
+    let nobodys: Vec<_> = lines.iter().filter(|line| find(line, "trace_id").is_none()).collect();
+    assert!(nobodys.is_empty(), "{nobodys:?}");
 }
 
 #[tokio::test]

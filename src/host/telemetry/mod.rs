@@ -33,9 +33,9 @@ pub(crate) struct Ignored {
     pub(crate) unsupported: AtomicU64,
 }
 
-/// What `span.enter` gives: the key to leave with, where something was entered.
+/// What `span.enter` gives, where something was entered: the key to leave with.
 #[expect(unreachable_pub, reason = "the generated bindings re-export it")]
-pub struct GuestScope(Option<u64>);
+pub struct GuestScope(u64);
 
 /// Names the host's data to the linker.
 pub(crate) struct Telemetry;

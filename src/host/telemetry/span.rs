@@ -3,6 +3,7 @@
 use wasmtime::component::Resource;
 
 use super::{Host, convert, invalid};
+use crate::host::MAX_SPANS;
 use crate::host::bindings::types;
 use crate::host::current::Current;
 use crate::host::scope::Trace;
@@ -22,17 +23,29 @@ pub struct GuestSpan {
 /// What stands for a span that no handle could be made of: the store has too many. Nothing is recorded through it.
 static NONE: GuestSpan = GuestSpan { trace: None, child: None, owned: false };
 
-/// The number of that handle, which no table gives out.
-const NO_HANDLE: u32 = u32::MAX;
+/// The number of a handle that does nothing, which no table gives out.
+pub(super) const NO_HANDLE: u32 = u32::MAX;
 
 /// A handle for the guest. A store with too many gets one that does nothing, and a count: a trap would cost the
 /// request, and a full table every other resource.
 pub(super) fn give(host: &mut Host<'_>, span: GuestSpan) -> Resource<GuestSpan> {
-    let given = host.data_mut().table.push(span);
-    given.unwrap_or_else(|_| {
-        invalid(host);
-        Resource::new_own(NO_HANDLE)
-    })
+    let state = host.data_mut();
+    if state.spans < MAX_SPANS
+        && let Ok(given) = state.table.push(span)
+    {
+        state.spans += 1;
+        return given;
+    }
+    invalid(host);
+    Resource::new_own(NO_HANDLE)
+}
+
+/// Takes a handle back; none where it does nothing, which is in no table.
+pub(super) fn take(host: &mut Host<'_>, handle: Resource<GuestSpan>) -> Option<GuestSpan> {
+    let state = host.data_mut();
+    let span = state.table.delete(handle).ok()?;
+    state.spans -= 1;
+    Some(span)
 }
 
 /// The span that a handle names.
@@ -81,6 +94,14 @@ impl GuestSpan {
         }
     }
 
+    /// The same for what is about to be written, which is counted where it comes too late.
+    pub(super) fn takes_writes(&self) -> bool {
+        match &self.child {
+            Some(child) => child.takes_writes(),
+            None => self.server().takes_writes(),
+        }
+    }
+
     pub(super) fn set_attribute(&self, key: &str, value: Value) {
         match &self.child {
             Some(child) => child.set_attribute(key, value),
@@ -89,7 +110,7 @@ impl GuestSpan {
     }
 
     pub(super) fn set_attributes(&self, list: Vec<types::Attribute>) {
-        if self.is_recording() {
+        if self.takes_writes() {
             for attribute in list {
                 self.set_attribute(&attribute.key, attribute.value.into());
             }
@@ -97,7 +118,7 @@ impl GuestSpan {
     }
 
     pub(super) fn add_event(&self, name: &str, list: Vec<types::Attribute>, time: Option<u64>) {
-        if self.is_recording() {
+        if self.takes_writes() {
             let attributes = convert::attributes(list);
             match &self.child {
                 Some(child) => child.add_event(name, attributes, time),
@@ -107,7 +128,7 @@ impl GuestSpan {
     }
 
     pub(super) fn add_link(&self, context: SpanContext, list: Vec<types::Attribute>) {
-        if self.is_recording() {
+        if self.takes_writes() {
             let attributes = convert::attributes(list);
             match &self.child {
                 Some(child) => child.add_link(context, attributes),
@@ -118,7 +139,7 @@ impl GuestSpan {
 
     /// The event, and the error status with the exception's message.
     pub(super) fn record_exception(&self, error: types::Exception) {
-        if self.is_recording() {
+        if self.takes_writes() {
             let message = error.message.clone();
             match &self.child {
                 Some(child) => child.record_exception(error.into()),

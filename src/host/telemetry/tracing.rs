@@ -4,7 +4,7 @@ use wasmtime::AsContextMut as _;
 use wasmtime::component::Resource;
 
 use super::propagation::context_of;
-use super::span::{GuestSpan, give, named};
+use super::span::{GuestSpan, NO_HANDLE, give, named, take};
 use super::{GuestScope, Host, Telemetry, convert, current, invalid, span, unattributed};
 use crate::config::GuestParents;
 use crate::host::HostState;
@@ -41,7 +41,7 @@ impl wit::HostWithStore<HostState> for Telemetry {
 
     fn set_attributes(mut host: Host<'_>, list: Vec<types::Attribute>) -> Result<()> {
         let span = span(&mut host);
-        if span.is_recording() {
+        if span.takes_writes() {
             for attribute in list {
                 span.set_attribute(&attribute.key, attribute.value.into());
             }
@@ -51,7 +51,7 @@ impl wit::HostWithStore<HostState> for Telemetry {
 
     fn add_event(mut host: Host<'_>, name: String, list: Vec<types::Attribute>) -> Result<()> {
         let span = span(&mut host);
-        if span.is_recording() {
+        if span.takes_writes() {
             span.add_event(&name, convert::attributes(list));
         }
         Ok(())
@@ -59,7 +59,7 @@ impl wit::HostWithStore<HostState> for Telemetry {
 
     fn record_exception(mut host: Host<'_>, error: types::Exception) -> Result<()> {
         let span = span(&mut host);
-        if span.is_recording() {
+        if span.takes_writes() {
             let message = error.message.clone();
             span.record_exception(error.into());
             span.set_status(Status::Error(message));
@@ -197,7 +197,9 @@ impl wit::HostSpanWithStore<HostState> for Telemetry {
         let span = named(&mut host, &this);
         match convert::remote(&link.context) {
             Some(context) => span.add_link(context, link.attributes),
-            None => invalid(&mut host),
+            // A span of ours has an invalid context too, where nothing is recorded.
+            None if span.takes_writes() => invalid(&mut host),
+            None => {}
         }
         Ok(())
     }
@@ -243,14 +245,16 @@ impl wit::HostSpanWithStore<HostState> for Telemetry {
                 None => None,
             },
         };
+        // What entered nothing needs no place in the table.
+        let Some(key) = key else {
+            return Ok(Resource::new_own(NO_HANDLE));
+        };
         let given = host.data_mut().table.push(GuestScope(key));
         Ok(given.unwrap_or_else(|_| {
             // Nobody could leave it again.
-            if let Some(key) = key {
-                host.data_mut().requests.leave(key);
-            }
+            host.data_mut().requests.leave(key);
             invalid(&mut host);
-            Resource::new_own(u32::MAX)
+            Resource::new_own(NO_HANDLE)
         }))
     }
 
@@ -260,8 +264,7 @@ impl wit::HostSpanWithStore<HostState> for Telemetry {
     }
 
     fn drop(mut host: Host<'_>, this: Resource<GuestSpan>) -> Result<()> {
-        // What does nothing is in no table.
-        if let Ok(span) = host.data_mut().table.delete(this) {
+        if let Some(span) = take(&mut host, this) {
             span.dropped();
         }
         Ok(())
@@ -271,7 +274,7 @@ impl wit::HostSpanWithStore<HostState> for Telemetry {
 impl wit::HostScopeWithStore<HostState> for Telemetry {
     fn drop(mut host: Host<'_>, this: Resource<GuestScope>) -> Result<()> {
         let state = host.data_mut();
-        if let Ok(GuestScope(Some(key))) = state.table.delete(this) {
+        if let Ok(GuestScope(key)) = state.table.delete(this) {
             state.requests.leave(key);
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use super::attributes::{self, Attributes, Value, expect, hex};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::trace::v1::{self as otlp, span::SpanKind, status::StatusCode};
+use opentelemetry_proto::tonic::trace::v1::{self as otlp, SpanFlags, span::SpanKind, status::StatusCode};
 use std::fmt::Write as _;
 
 /// A span's status.
@@ -23,6 +23,21 @@ pub(crate) struct Event {
     pub(crate) name: String,
     /// Unix time in nanoseconds.
     pub(crate) time: u64,
+    /// Attributes.
+    pub(crate) attributes: Attributes,
+    /// Attributes that were left out.
+    pub(crate) dropped_attributes: u32,
+}
+
+/// A pointer to another span.
+#[derive(Clone, Debug)]
+pub(crate) struct Link {
+    /// 32 hex digits.
+    pub(crate) trace_id: String,
+    /// 16 hex digits.
+    pub(crate) span_id: String,
+    /// `tracestate`.
+    pub(crate) trace_state: String,
     /// Attributes.
     pub(crate) attributes: Attributes,
 }
@@ -52,10 +67,16 @@ pub(crate) struct Span {
     pub(crate) attributes: Attributes,
     /// Events in order.
     pub(crate) events: Vec<Event>,
+    /// Links in order.
+    pub(crate) links: Vec<Link>,
     /// Status.
     pub(crate) status: Status,
     /// Attributes that were left out.
     pub(crate) dropped_attributes: u32,
+    /// Events that were left out.
+    pub(crate) dropped_events: u32,
+    /// Links that were left out.
+    pub(crate) dropped_links: u32,
     /// Attributes of the resource.
     pub(crate) resource: Attributes,
     /// Name of the instrumentation scope.
@@ -99,6 +120,18 @@ impl Span {
             name: event.name,
             time: event.time_unix_nano,
             attributes: attributes::read(event.attributes),
+            dropped_attributes: event.dropped_attributes_count,
+        };
+        let link = |link: otlp::span::Link| {
+            let (trace_id, span_id) = (hex(&link.trace_id), hex(&link.span_id));
+            assert!(trace_id.len() == 32 && trace_id.bytes().any(|b| b != b'0'), "link to trace {trace_id}");
+            assert!(span_id.len() == 16 && span_id.bytes().any(|b| b != b'0'), "link to span {span_id}");
+            Link {
+                trace_id,
+                span_id,
+                trace_state: link.trace_state,
+                attributes: attributes::read(link.attributes),
+            }
         };
         Span {
             trace_id,
@@ -112,8 +145,11 @@ impl Span {
             end,
             attributes: attributes::read(span.attributes),
             events: span.events.into_iter().map(event).collect(),
+            links: span.links.into_iter().map(link).collect(),
             status,
             dropped_attributes: span.dropped_attributes_count,
+            dropped_events: span.dropped_events_count,
+            dropped_links: span.dropped_links_count,
             resource: resource.clone(),
             scope: scope.to_owned(),
         }
@@ -147,6 +183,18 @@ impl Span {
             (Some(event), None) => event,
             _ => panic!("one event {name:?} should be on span {:?}: {:?}", self.name, self.events),
         }
+    }
+
+    /// Whether its parent is said to be in another process; none where that is not said.
+    pub(crate) fn parent_is_remote(&self) -> Option<bool> {
+        let (known, remote) =
+            (SpanFlags::ContextHasIsRemoteMask as u32, SpanFlags::ContextIsRemoteMask as u32);
+        (self.flags & known != 0).then_some(self.flags & remote != 0)
+    }
+
+    /// Whether the host ended it because its guest did not.
+    pub(crate) fn is_incomplete(&self) -> bool {
+        self.attributes.get("pounce.incomplete") == Some(&Value::Bool(true))
     }
 
     /// Whether the status is an error.

@@ -1,9 +1,10 @@
-//! A trace as text: each span with its attributes and events, children below their parents.
+//! A trace as text: each span with its attributes, events and links, children below their parents.
 
 use super::traces::Trace;
 use crate::telemetry::encode::IS_REMOTE;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
-use opentelemetry_proto::tonic::trace::v1::{Span, span::Event, span::SpanKind, status::StatusCode};
+use opentelemetry_proto::tonic::trace::v1::span::{Event, Link, SpanKind};
+use opentelemetry_proto::tonic::trace::v1::{Span, status::StatusCode};
 use std::fmt::Write;
 
 /// Byte values longer than this are cut.
@@ -56,9 +57,13 @@ impl<'a> Tree<'a> {
         for event in &span.events {
             self.event(event, span, &body);
         }
+        for link in &span.links {
+            self.link(link, &body);
+        }
         let (attributes, events) = (span.dropped_attributes_count, span.dropped_events_count);
-        if attributes + events > 0 {
-            let note = format!("over the limits: {attributes} attributes and {events} events");
+        let links = span.dropped_links_count;
+        if attributes > 0 || events > 0 || links > 0 {
+            let note = format!("over the limits: {attributes} attributes, {events} events and {links} links");
             self.line(&body, &[(&note, Some(Style::Red))]);
         }
         for (at, child) in children.iter().enumerate() {
@@ -90,6 +95,12 @@ impl<'a> Tree<'a> {
         let at = format!("{}  ", after(event.time_unix_nano, span));
         self.line(before, &[(&at, None), (&clean(&event.name), Some(style))]);
         self.attributes(&event.attributes, &format!("{before}  "));
+    }
+
+    fn link(&mut self, link: &Link, before: &str) {
+        let there = format!("trace {} · span {}", hex(&link.trace_id), hex(&link.span_id));
+        self.line(before, &[("linked to  ", None), (&there, Some(Style::Dim))]);
+        self.attributes(&link.attributes, &format!("{before}  "));
     }
 
     fn attributes(&mut self, attributes: &[KeyValue], before: &str) {

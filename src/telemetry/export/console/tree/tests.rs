@@ -51,6 +51,12 @@ fn a_trace_reads_as_a_tree() {
             attributes: vec![text("exception.type", "Oops"), text("exception.stacktrace", "0: a\n1: b")],
             ..Event::default()
         }],
+        links: vec![Link {
+            trace_id: vec![0xcd; 16],
+            span_id: vec![7; 8],
+            attributes: vec![text("why", "queue")],
+            ..Link::default()
+        }],
         status: status(2, "it broke"),
         dropped_attributes_count: 3,
         ..span(1, &[9; 8], "GET /users/{id}", 0, 1_840_000)
@@ -70,7 +76,9 @@ fn a_trace_reads_as_a_tree() {
 │   exception.stacktrace
 │     0: a
 │     1: b
-│ over the limits: 3 attributes and 0 events
+│ linked to  trace cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd · span 0707070707070707
+│   why  queue
+│ over the limits: 3 attributes, 0 events and 0 links
 ├─● load  internal · 10.0 µs from +10.0 µs · unset
 │ │ k  v
 │ └─● parse  internal · 999 ns from +2.00 µs · unset
