@@ -7,7 +7,9 @@ use http::{HeaderName, HeaderValue};
 use super::options::OtelOptions;
 use super::otel_env;
 use super::resolve::Resolver;
-use super::value::{Endpoint, Exporter, PropagateTo, Propagators, Sampler, Semconv, Timeout, TrustParent};
+use super::value::{
+    Endpoint, Exporter, GuestParents, PropagateTo, Propagators, Sampler, Semconv, Timeout, TrustParent,
+};
 use super::vars::Vars;
 
 /// What is traced, and where it is sent.
@@ -34,6 +36,8 @@ pub struct Otel {
     pub random_flag: bool,
     /// Which semantic conventions spans follow.
     pub semconv: Semconv,
+    /// What a remote parent that a guest names is to its span.
+    pub guest_parents: GuestParents,
     /// Further attributes of the resource (`OTEL_RESOURCE_ATTRIBUTES`), without `service.name`.
     pub resource_attributes: Vec<(String, String)>,
     /// Time one attempt to export may take (`OTEL_EXPORTER_OTLP_TIMEOUT`).
@@ -101,6 +105,7 @@ impl Otel {
             propagate_to: options.propagate_to,
             random_flag: options.random_flag,
             semconv: options.semconv,
+            guest_parents: options.guest_parents,
             resource_attributes: otel_env::resource_attributes(vars, warnings)
                 .into_iter()
                 .filter(|(key, _)| key != otel_env::SERVICE_NAME)

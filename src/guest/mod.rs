@@ -73,7 +73,7 @@ impl Guests {
         own: Vec<SocketAddr>,
     ) -> anyhow::Result<Self> {
         let guest = &config.guest;
-        let capabilities = Capabilities::new(name, guest, own)?;
+        let capabilities = Capabilities::new(name, config, own)?;
         let component = component::load(
             path,
             slots_for(config.http.max_in_flight),

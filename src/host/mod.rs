@@ -1,6 +1,7 @@
 //! What a guest may import: one file per WIT interface, and the store data that they share.
 
 mod bindings;
+mod current;
 mod failure;
 mod limits;
 mod outbound;
@@ -17,11 +18,12 @@ use anyhow::Context as _;
 use wasmtime::component::Linker;
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
+pub(crate) use current::current_request;
 pub(crate) use failure::{Blame, Failure};
 pub(crate) use limits::{Limits, MemoryBudget, Refused};
 pub(crate) use outbound::error_type;
 pub(crate) use scope::{IncomingContext, RequestScope, Trace};
-pub(crate) use state::{HostState, current_request};
+pub(crate) use state::HostState;
 pub(crate) use stdio::GuestLog;
 use telemetry::Ignored;
 
@@ -58,6 +60,7 @@ pub(crate) struct Capabilities {
     pub(crate) client: outbound::Client,
     pub(crate) log: Arc<GuestLog>,
     pub(crate) ignored: Arc<Ignored>,
+    pub(crate) guest_parents: config::GuestParents,
 }
 
 impl Capabilities {
@@ -65,7 +68,12 @@ impl Capabilities {
     ///
     /// # Errors
     /// A directory that cannot be opened, or system roots that cannot be read.
-    pub(crate) fn new(component: &str, guest: &config::Guest, own: Vec<SocketAddr>) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        component: &str,
+        config: &config::Config,
+        own: Vec<SocketAddr>,
+    ) -> anyhow::Result<Self> {
+        let guest = &config.guest;
         for dir in &guest.dir {
             std::fs::read_dir(&dir.host)
                 .with_context(|| format!("guest.dir `{}` cannot be opened", dir.host.display()))?;
@@ -79,6 +87,7 @@ impl Capabilities {
             client: outbound::Client::new(setup),
             log: Arc::new(GuestLog::new(component)),
             ignored: Arc::default(),
+            guest_parents: config.otel.guest_parents,
         })
     }
 }

@@ -6,6 +6,11 @@
 
 #[doc(hidden)]
 pub mod bench;
+mod child;
+mod child_span;
+mod children;
+mod client_span;
+mod clock;
 mod context;
 mod counters;
 mod encode;
@@ -13,6 +18,7 @@ mod export;
 mod id;
 mod limits;
 pub(crate) mod logs;
+mod notes;
 mod path_names;
 mod pipeline;
 pub(crate) mod propagation;
@@ -26,8 +32,11 @@ mod semconv;
 mod server_span;
 mod value;
 
+pub(crate) use child_span::{ChildSpan, Options as ChildOptions};
+pub(crate) use client_span::{ClientSpan, Connected};
 pub(crate) use context::{SpanContext, TraceState};
 pub(crate) use counters::Totals;
+pub(crate) use encode::Kind;
 pub(crate) use id::{SpanId, TraceId};
 pub(crate) use server_span::{Phases, ServerSpan};
 pub(crate) use value::{Exception, Status, Value};

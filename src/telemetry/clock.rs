@@ -1,0 +1,32 @@
+//! The time of a request: one reading of the wall clock, then a clock that is never set back.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Tells the Unix time of moments of one request, so that its spans and events are in order.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clock {
+    started: Instant,
+    start_unix_nanos: u64,
+}
+
+impl Clock {
+    /// Starts now.
+    pub(super) fn start() -> Self {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Clock { started: Instant::now(), start_unix_nanos: nanos(since_epoch) }
+    }
+
+    /// When it was started, in nanoseconds of Unix time.
+    pub(super) fn started(&self) -> u64 {
+        self.start_unix_nanos
+    }
+
+    /// Now, in nanoseconds of Unix time.
+    pub(super) fn now(&self) -> u64 {
+        self.start_unix_nanos.saturating_add(nanos(self.started.elapsed()))
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
