@@ -25,8 +25,8 @@ pub(crate) use body::{Body, RequestBodyError};
 use self::component::Pre;
 use self::instance::Mold;
 use crate::config::{self, Isolation};
-use crate::host::{Capabilities, IncomingContext, MemoryBudget, Trace};
-use crate::telemetry::ServerSpan;
+use crate::host::{Capabilities, CarriedBaggage, IncomingContext, MemoryBudget, Trace};
+use crate::telemetry::{Baggage, ServerSpan};
 
 /// Instance slots beyond those that requests in flight take.
 const SPARE_SLOTS: usize = 8;
@@ -186,6 +186,7 @@ impl Guests {
         &self,
         request: http::Request<B>,
         span: ServerSpan,
+        baggage: Baggage,
         permit: OwnedSemaphorePermit,
     ) -> Result<http::Response<Body>, Failure>
     where
@@ -196,7 +197,10 @@ impl Guests {
             return Err(Failure::overloaded("all guests together reached guest.max-total-memory"));
         }
         let incoming = self.incoming(&request, &span);
-        let scope = Arc::new(RequestScope::new(Trace { span, incoming }, permit));
+        let scope = Arc::new(RequestScope::new(
+            Trace { span, incoming, baggage: CarriedBaggage::new(baggage) },
+            permit,
+        ));
         let guard = CancelOnDrop(Some(scope.clone()));
         let request = request.map(body::inbound);
         let call = async {

@@ -22,12 +22,13 @@ pub(crate) use current::current_request;
 pub(crate) use failure::{Blame, Failure};
 pub(crate) use limits::{Limits, MemoryBudget, Refused};
 pub(crate) use outbound::error_type;
-pub(crate) use scope::{IncomingContext, RequestScope, Trace};
+pub(crate) use scope::{CarriedBaggage, IncomingContext, RequestScope, Trace};
 pub(crate) use state::HostState;
 pub(crate) use stdio::GuestLog;
 use telemetry::Ignored;
 
 use crate::config;
+use crate::telemetry::Propagator;
 
 /// Resources and handles that one store may hold at a time.
 pub(crate) const MAX_HANDLES: usize = 10_000;
@@ -61,6 +62,7 @@ pub(crate) struct Capabilities {
     pub(crate) log: Arc<GuestLog>,
     pub(crate) ignored: Arc<Ignored>,
     pub(crate) guest_parents: config::GuestParents,
+    pub(crate) propagator: Propagator,
 }
 
 impl Capabilities {
@@ -80,6 +82,10 @@ impl Capabilities {
         }
         let mut setup = outbound::Setup::new(component, &guest.allow_outbound);
         setup.own = own;
+        // With telemetry off no header is touched.
+        if config.otel.is_on() {
+            setup.propagate_to = outbound::Destinations::new(&config.otel.propagate_to);
+        }
         Ok(Self {
             env: guest.env.iter().map(|env| (env.key.clone(), env.value.clone())).collect(),
             args: guest.args.clone(),
@@ -88,6 +94,7 @@ impl Capabilities {
             log: Arc::new(GuestLog::new(component)),
             ignored: Arc::default(),
             guest_parents: config.otel.guest_parents,
+            propagator: Propagator::new(&config.otel.propagators),
         })
     }
 }

@@ -119,6 +119,20 @@ pub enum TrustParent {
     Of(Vec<Cidr>),
 }
 
+impl TrustParent {
+    /// Whether what this peer says counts; one on a unix socket has no address.
+    #[must_use]
+    pub fn believes(&self, peer: Option<IpAddr>) -> bool {
+        match self {
+            Self::On => true,
+            Self::Off => false,
+            Self::Of(networks) => {
+                peer.is_some_and(|peer| networks.iter().any(|network| network.contains(peer)))
+            }
+        }
+    }
+}
+
 impl Setting for TrustParent {
     const LIST: bool = true;
 
@@ -230,6 +244,17 @@ mod tests {
         assert_eq!(trust(&["10.0.0.0/8", "::1"]), Ok(networks.clone()));
         assert_eq!(networks.show_all(), "10.0.0.0/8, ::1");
         assert_eq!(trust(&["on", "10.0.0.0/8", "nobody"]).unwrap_err().len(), 2);
+    }
+
+    #[test]
+    fn a_peer_is_believed_by_its_address() {
+        let (near, far) = (Some("::ffff:10.1.2.3".parse().unwrap()), Some("192.0.2.1".parse().unwrap()));
+        let of = TrustParent::Of(vec!["10.0.0.0/8".parse().unwrap()]);
+        for (trust, expected) in
+            [(TrustParent::On, [true; 3]), (TrustParent::Off, [false; 3]), (of, [true, false, false])]
+        {
+            assert_eq!([near, far, None].map(|peer| trust.believes(peer)), expected, "{trust:?}");
+        }
     }
 
     proptest! {
