@@ -21,7 +21,7 @@ use wasmtime_wasi_http::{Error as HttpError, WasiBody, WasiHttpView as _};
 use super::IDLE_TIMEOUT;
 use super::error::{classify, error_code, exited_well};
 use super::instance::Mold;
-use crate::host::{Failure, HostState, RequestScope, current_request};
+use crate::host::{Failure, HostState, RequestScope, Serving, current_request};
 use crate::telemetry::Phases;
 
 /// How often a busy worker looks whether a request that was cancelled is being ignored.
@@ -46,8 +46,8 @@ impl Sharing {
     /// An instance for each request (`isolation = request`).
     pub(crate) const NONE: Self = Self { reuse: 1, concurrency: 1 };
 
-    fn shared(self) -> bool {
-        self.reuse > 1
+    fn serving(self) -> Serving {
+        if self.reuse > 1 { Serving::Many } else { Serving::OneInTasks }
     }
 }
 
@@ -133,7 +133,7 @@ struct Workers {
 impl Workers {
     async fn create(&self) -> Result<(Store<HostState>, Proxy), Failure> {
         self.mold
-            .instance(self.sharing.shared(), async |store| {
+            .instance(self.sharing.serving(), async |store| {
                 Ok(Proxy::P3(self.pre.instantiate_async(store).await?))
             })
             .await
@@ -223,12 +223,13 @@ impl WorkerState for Worker {
 
     fn drop(&self, mut store: Store<HostState>, result: Result<(), wasmtime::Error>) {
         if let Err(error) = result {
-            let failure = classify(&error, &store.data().limits);
             // We ended it ourselves for a request that is over: everybody else in it is innocent.
             let stopped = self.requests.stopped.load(Ordering::Acquire);
             // A trap leaves its task the current one, so the store still says whose it was.
             let culprit = current_request(&mut store.as_context_mut());
-            let innocent = Failure::worker_failed(&failure);
+            let said = culprit.as_ref().and_then(|culprit| store.data().panic_of(culprit.span()));
+            let failure = classify(&error, &store.data().limits, said);
+            let innocent = Failure::worker_failed(&failure, culprit.is_some());
             for scope in &store.data().live() {
                 let own = match &culprit {
                     Some(culprit) => Arc::ptr_eq(culprit, scope),
@@ -238,6 +239,9 @@ impl WorkerState for Worker {
                     continue;
                 }
                 let failure = if own && !stopped { &failure } else { &innocent };
+                if !own && let Some(context) = culprit.as_ref().and_then(|culprit| culprit.span().context()) {
+                    scope.span().add_link(context, Vec::new());
+                }
                 // A request that timed out has its own reason already, and that one stays.
                 super::report(scope, failure);
                 scope.fail(failure.clone());

@@ -14,10 +14,22 @@ const MAX_REMEMBERED: usize = 1024;
 /// Spans that one store may have entered at a time.
 const MAX_ENTERED: usize = 1024;
 
+/// How many requests a store serves at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Serving {
+    /// One, by an engine without tasks (0.2).
+    One,
+    /// One, by an engine whose guests may have several tasks (0.3).
+    OneInTasks,
+    /// Several, each in a task of its own (0.3).
+    Many,
+}
+
 /// The requests of a store, and the spans that its guest has entered.
 #[derive(Debug)]
 pub(super) struct Requests {
     serves: Serves,
+    has_tasks: bool,
     entered: Vec<Entered>,
     /// Requests that a shared store has begun.
     begun: usize,
@@ -121,6 +133,9 @@ enum Caller {
 
 /// The task that calls, and whose it is.
 fn caller(store: &mut StoreContextMut<'_, HostState>) -> (Option<GuestTaskId>, Caller) {
+    if !store.data().requests.has_tasks {
+        return (None, Caller::One);
+    }
     let (task, is_root) = match store.async_call_stack() {
         Ok(mut stack) => {
             let task = stack.next();
@@ -139,10 +154,11 @@ fn caller(store: &mut StoreContextMut<'_, HostState>) -> (Option<GuestTaskId>, C
 }
 
 impl Requests {
-    /// None yet; `shared` where several may come at once.
-    pub(super) fn new(shared: bool) -> Self {
-        let serves = if shared { Serves::Many(Vec::new()) } else { Serves::One(None) };
-        Requests { serves, entered: Vec::new(), begun: 0, next_key: 0 }
+    /// None yet.
+    pub(super) fn new(serving: Serving) -> Self {
+        let serves = if serving == Serving::Many { Serves::Many(Vec::new()) } else { Serves::One(None) };
+        let has_tasks = serving != Serving::One;
+        Requests { serves, has_tasks, entered: Vec::new(), begun: 0, next_key: 0 }
     }
 
     /// From now on this one and no other. What the guest left open of the one before is ended.

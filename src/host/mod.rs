@@ -10,6 +10,7 @@ mod scope;
 mod state;
 mod stdio;
 mod telemetry;
+mod writer;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use anyhow::Context as _;
 use wasmtime::component::Linker;
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
-pub(crate) use current::current_request;
+pub(crate) use current::{Serving, current_request};
 pub(crate) use failure::{Blame, Failure};
 pub(crate) use limits::{Limits, MemoryBudget, Refused};
 pub(crate) use outbound::error_type;
@@ -172,6 +173,8 @@ pub(crate) fn link(linker: &mut Linker<HostState>, concurrent: bool) -> wasmtime
         wasmtime_wasi::p3::add_to_linker(linker)?;
         wasmtime_wasi_http::p3::add_to_linker(linker)?;
         outgoing::link_03(linker)?;
+        writer::link_02(linker)?;
+        writer::link_03(linker)?;
     }
     telemetry::link(linker)
 }

@@ -1,17 +1,17 @@
 //! The data of a store: what host functions find when a guest calls.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use wasmtime::component::{GuestTaskId, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-use super::current::Requests;
+use super::current::{Requests, Serving};
 use super::limits::Limits;
 use super::outgoing::Outgoing;
 use super::scope::RequestScope;
-use super::stdio::{GuestOutput, Owner, Stream};
+use super::stdio::{GuestOutput, Stream, Writer};
 use super::telemetry::Ignored;
 use super::{Capabilities, MAX_FIELDS_SIZE, MAX_HANDLES};
 use crate::config::GuestParents;
@@ -26,7 +26,7 @@ pub(crate) struct HostState {
     pub(crate) limits: Limits,
     pub(super) requests: Requests,
     output: [GuestOutput; 2],
-    output_owner: Owner,
+    pub(super) writer: Writer,
     /// Telemetry calls of guests that did nothing.
     pub(super) ignored: Arc<Ignored>,
     /// What a remote parent that a guest names is to its span.
@@ -37,26 +37,30 @@ pub(crate) struct HostState {
 }
 
 impl HostState {
-    /// The state of a new store; `shared` where it may serve several requests at once.
-    pub(crate) fn new(capabilities: &Capabilities, limits: Limits, shared: bool) -> wasmtime::Result<Self> {
+    /// The state of a new store.
+    pub(crate) fn new(
+        capabilities: &Capabilities,
+        limits: Limits,
+        serving: Serving,
+    ) -> wasmtime::Result<Self> {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(MAX_FIELDS_SIZE);
-        let output_owner = Owner::default();
+        let writer = Writer::default();
         let output = [Stream::Stdout, Stream::Stderr]
-            .map(|stream| GuestOutput::new(capabilities.log.clone(), output_owner.clone(), stream));
+            .map(|stream| GuestOutput::new(capabilities.log.clone(), writer.clone(), stream));
         Ok(Self {
             table,
             wasi: wasi(capabilities, &output)?,
             http,
             outgoing: Outgoing::new(capabilities.client.clone(), capabilities.propagator),
             limits,
-            requests: Requests::new(shared),
+            requests: Requests::new(serving),
             guest_parents: capabilities.guest_parents,
             propagator: capabilities.propagator,
             output,
-            output_owner,
+            writer,
             ignored: capabilities.ignored.clone(),
             instantiate: None,
         })
@@ -67,8 +71,7 @@ impl HostState {
         for output in &self.output {
             output.finish_line();
         }
-        *self.output_owner.lock().unwrap_or_else(PoisonError::into_inner) =
-            scope.as_ref().map_or_else(ServerSpan::off, |scope| scope.span().clone());
+        self.writer.set(scope.as_ref().map_or_else(ServerSpan::off, |scope| scope.span().clone()));
         self.requests.set(scope);
         self.limits.forget_refusal();
     }
@@ -87,6 +90,14 @@ impl HostState {
     /// The store has never served but one request: whatever went wrong in it did so for that one.
     pub(crate) fn served_one(&self) -> bool {
         self.requests.has_served_one()
+    }
+
+    /// What `culprit`, which trapped, wrote to stderr when it panicked.
+    pub(crate) fn panic_of(&self, culprit: &ServerSpan) -> Option<String> {
+        for output in &self.output {
+            output.finish_line();
+        }
+        self.writer.panic_of(culprit)
     }
 
     /// The requests whose responses are not over yet.

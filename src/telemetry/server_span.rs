@@ -86,6 +86,16 @@ impl ServerSpan {
         }
     }
 
+    /// Whether both are handles on one span, or both are off.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (State::Off, State::Off) => true,
+            (State::Unsampled(one), State::Unsampled(two)) => one.span_id == two.span_id,
+            (State::Recording(one), State::Recording(two)) => Arc::ptr_eq(one, two),
+            _ => false,
+        }
+    }
+
     /// Sets an attribute; the last value of a key wins. `http.route` is the route; a `pounce.` key is dropped.
     pub(crate) fn set_attribute(&self, key: &str, value: Value) {
         self.write(|span, late| match value {
