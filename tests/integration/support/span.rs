@@ -27,6 +27,19 @@ pub(crate) struct Event {
     pub(crate) attributes: Attributes,
 }
 
+/// A link to another span.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Link {
+    /// 32 hex digits.
+    pub(crate) trace_id: String,
+    /// 16 hex digits.
+    pub(crate) span_id: String,
+    /// `tracestate`.
+    pub(crate) trace_state: String,
+    /// Attributes.
+    pub(crate) attributes: Attributes,
+}
+
 /// A span with the resource and scope it came under.
 #[derive(Clone, Debug)]
 pub(crate) struct Span {
@@ -52,6 +65,8 @@ pub(crate) struct Span {
     pub(crate) attributes: Attributes,
     /// Events in order.
     pub(crate) events: Vec<Event>,
+    /// Links in order.
+    pub(crate) links: Vec<Link>,
     /// Status.
     pub(crate) status: Status,
     /// Attributes that were left out.
@@ -100,6 +115,12 @@ impl Span {
             time: event.time_unix_nano,
             attributes: attributes::read(event.attributes),
         };
+        let link = |link: otlp::span::Link| Link {
+            trace_id: hex(&link.trace_id),
+            span_id: hex(&link.span_id),
+            trace_state: link.trace_state,
+            attributes: attributes::read(link.attributes),
+        };
         Span {
             trace_id,
             span_id,
@@ -112,6 +133,7 @@ impl Span {
             end,
             attributes: attributes::read(span.attributes),
             events: span.events.into_iter().map(event).collect(),
+            links: span.links.into_iter().map(link).collect(),
             status,
             dropped_attributes: span.dropped_attributes_count,
             resource: resource.clone(),
