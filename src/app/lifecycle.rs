@@ -183,6 +183,7 @@ impl Serving {
             (losses.output_lines, "lines of guest output dropped"),
             (losses.outgoing_requests, "outgoing requests refused (guest.allow-outbound)"),
             (losses.telemetry_unattributed, "telemetry calls of guests without a current request"),
+            (losses.telemetry_invalid, "telemetry calls of guests that were invalid or over a limit"),
             (losses.telemetry_unsupported, "telemetry calls of guests that this version does not record"),
         ] {
             if count > 0 {

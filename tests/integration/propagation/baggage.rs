@@ -106,6 +106,9 @@ async fn what_a_guest_sets_goes_along_from_then_on(abi: Abi) {
         }
         // The next request in the same server has nothing of it.
         assert_eq!(through(&server, &origin, &[], json!({})).await.values("baggage"), [""; 0]);
+        let exit = server.stop().await;
+        let said = |line: &str| line.contains("invalid or over a limit") && line.contains("\"count\":4");
+        assert!(exit.stderr.lines().any(said), "{exit}");
     }
 }
 
