@@ -39,9 +39,8 @@ fn argument(option: &Declared) -> Arg {
         .help(short)
         .long_help(format!("{long}\n\n{names}"))
         .action(if option.list { ArgAction::Append } else { ArgAction::Set })
-        // `--args --verbose` means the guest's flag, and `--reuse -1` deserves our message.
-        .allow_hyphen_values(option.key() == "guest.args")
-        .allow_negative_numbers(true);
+        // `--args --verbose` means the guest's flag.
+        .allow_hyphen_values(option.key() == "guest.args");
     // With an equals sign only: the next argument is the component.
     if option.switch { arg.num_args(0..=1).require_equals(true).default_missing_value("on") } else { arg }
 }

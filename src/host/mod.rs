@@ -4,6 +4,7 @@ mod bindings;
 mod current;
 mod failure;
 mod limits;
+mod meter;
 mod outbound;
 mod outgoing;
 mod scope;
@@ -22,6 +23,7 @@ use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 pub(crate) use current::{Serving, current_request};
 pub(crate) use failure::{Blame, Failure};
 pub(crate) use limits::{Limits, MemoryBudget, Refused};
+pub(crate) use meter::Meter;
 pub(crate) use outbound::error_type;
 pub(crate) use scope::{CarriedBaggage, IncomingContext, RequestScope, Trace};
 pub(crate) use state::HostState;
@@ -31,8 +33,11 @@ use telemetry::Ignored;
 use crate::config;
 use crate::telemetry::Propagator;
 
-/// Resources and handles that one store may hold at a time.
-pub(crate) const MAX_HANDLES: usize = 10_000;
+/// Resources that the host keeps for one store at a time.
+pub(crate) const MAX_RESOURCES: usize = 10_000;
+/// Handles that the guest of one store may hold, at some 16 bytes each. More than resources, because a guest with too
+/// many spans gets handles that do nothing: `pounce:telemetry` never traps.
+pub(crate) const MAX_HANDLES: usize = 1 << 17;
 /// Bytes that one call may copy from guest to host memory.
 pub(crate) const MAX_HOSTCALL_BYTES: usize = 4 * 1024 * 1024;
 /// Elements of one table; JavaScript and Go components need several times what Rust does.
@@ -64,6 +69,8 @@ pub(crate) struct Capabilities {
     pub(crate) ignored: Arc<Ignored>,
     pub(crate) guest_parents: config::GuestParents,
     pub(crate) propagator: Propagator,
+    /// Somebody looks at spans.
+    pub(crate) traced: bool,
 }
 
 impl Capabilities {
@@ -96,6 +103,7 @@ impl Capabilities {
             ignored: Arc::default(),
             guest_parents: config.otel.guest_parents,
             propagator: Propagator::new(&config.otel.propagators),
+            traced: config.otel.is_on(),
         })
     }
 }

@@ -8,12 +8,13 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::current::{Requests, Serving};
-use super::limits::Limits;
+use super::limits::{Limits, Refused};
+use super::meter::Meter;
 use super::outgoing::Outgoing;
 use super::scope::RequestScope;
 use super::stdio::{GuestOutput, Stream, Writer};
 use super::telemetry::Ignored;
-use super::{Capabilities, MAX_FIELDS_SIZE, MAX_HANDLES};
+use super::{Capabilities, MAX_FIELDS_SIZE, MAX_RESOURCES};
 use crate::config::GuestParents;
 use crate::telemetry::{Propagator, ServerSpan};
 
@@ -24,6 +25,8 @@ pub(crate) struct HostState {
     http: WasiHttpCtx,
     pub(crate) outgoing: Outgoing,
     pub(crate) limits: Limits,
+    /// Tells whose code runs, where several requests share the processor in one event loop.
+    pub(crate) meter: Option<Meter>,
     pub(super) requests: Requests,
     output: [GuestOutput; 2],
     pub(super) writer: Writer,
@@ -40,17 +43,20 @@ impl HostState {
     /// The state of a new store.
     pub(crate) fn new(
         capabilities: &Capabilities,
-        limits: Limits,
+        mut limits: Limits,
         serving: Serving,
     ) -> wasmtime::Result<Self> {
         let mut table = ResourceTable::new();
-        table.set_max_capacity(MAX_HANDLES);
+        table.set_max_capacity(MAX_RESOURCES);
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(MAX_FIELDS_SIZE);
         let writer = Writer::default();
         let output = [Stream::Stdout, Stream::Stderr]
             .map(|stream| GuestOutput::new(capabilities.log.clone(), writer.clone(), stream));
+        let meter = (capabilities.traced && serving != Serving::One).then(Meter::default);
+        limits.set_meter(meter.clone());
         Ok(Self {
+            meter,
             table,
             wasi: wasi(capabilities, &output)?,
             http,
@@ -90,6 +96,14 @@ impl HostState {
     /// The store has never served but one request: whatever went wrong in it did so for that one.
     pub(crate) fn served_one(&self) -> bool {
         self.requests.has_served_one()
+    }
+
+    /// The growth of memory that was refused before a trap of `culprit`, or of whoever it was.
+    pub(crate) fn refused(&self, culprit: Option<&RequestScope>) -> Option<Refused> {
+        match (culprit, &self.meter) {
+            (Some(culprit), Some(_)) => culprit.refused(),
+            _ => self.limits.refused(),
+        }
     }
 
     /// What `culprit`, which trapped, wrote to stderr when it panicked.

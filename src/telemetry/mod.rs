@@ -17,6 +17,7 @@ mod encode;
 mod export;
 #[doc(hidden)]
 pub mod fuzz;
+mod headers;
 mod id;
 mod limits;
 pub(crate) mod logs;
@@ -47,6 +48,7 @@ pub(crate) use value::{Exception, Status, Value};
 use crate::config::{self, Semconv};
 use children::Families;
 use counters::Counters;
+use headers::Wanted;
 use path_names::PathNames;
 use pipeline::Pipeline;
 use recording::Recording;
@@ -92,6 +94,8 @@ struct Shared {
     path_names: PathNames,
     component: Box<str>,
     families: Families,
+    request_headers: Wanted,
+    response_headers: Wanted,
 }
 
 impl Telemetry {
@@ -123,6 +127,8 @@ impl Telemetry {
             path_names: PathNames::new(),
             component: component.into(),
             families: Families::default(),
+            request_headers: Wanted::new("http.request.header.", &otel.request_headers),
+            response_headers: Wanted::new("http.response.header.", &otel.response_headers),
         });
         Telemetry(Some(Arc::new(Running {
             shared,
@@ -164,7 +170,8 @@ impl Telemetry {
             return ServerSpan::unsampled(context);
         }
         let request = Request::new(peer, head);
-        let recording = Recording::start(&running.shared, context, parent_id, request, route);
+        let headers = running.shared.request_headers.find(&head.headers);
+        let recording = Recording::start(&running.shared, context, parent_id, request, headers, route);
         let span = ServerSpan::recorded(recording);
         if let Some(context) = stranger {
             // Where it came from, but nothing that it wants to be carried on.

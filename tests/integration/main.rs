@@ -26,8 +26,12 @@ mod export;
 mod failures;
 /// Components from JavaScript and Python.
 mod foreign;
+/// The guests that show spans, calls and limits answer what their heads say.
+mod guests_telemetry;
 /// Nothing lands on the wrong trace, however requests are interleaved.
 mod identity;
+/// Sockets that the service manager hands over.
+mod inherited;
 /// Requests that share an instance keep to themselves.
 mod isolation;
 /// Clients that go away.
@@ -52,3 +56,5 @@ mod soak;
 mod stdio;
 /// The server span: names, parents, attributes of each profile, sampling, resource, the guest's own attributes.
 mod tracing;
+/// Request bodies: what came of them, and what nobody read.
+mod uploads;

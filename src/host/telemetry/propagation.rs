@@ -4,6 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use wasmtime::AsContextMut as _;
 use wasmtime::component::Resource;
 
+use super::span::named;
 use super::{GuestSpan, Host, Telemetry, convert, current, invalid};
 use crate::host::bindings::{propagation as wit, types};
 use crate::host::{HostState, Trace};
@@ -76,13 +77,13 @@ impl wit::HostWithStore<HostState> for Telemetry {
     }
 
     fn inject_for(mut host: Host<'_>, this: Resource<GuestSpan>) -> wasmtime::Result<Vec<types::Header>> {
-        // The current request's own: the handle may be older than what was added since.
+        // The baggage is the current request's: the handle may be older than what was added since.
         let current = current::current(&mut host.as_context_mut());
-        let state = host.data_mut();
-        let span = state.table.get(&this)?;
+        let propagator = host.data_mut().propagator;
+        let span = named(&mut host, &this);
         let trace = current.as_ref().map(|current| &current.trace).or(span.trace());
         let baggage = trace.map(|trace| trace.baggage.get()).unwrap_or_default();
-        Ok(headers_of(state.propagator, span.trace(), span.context(), &baggage))
+        Ok(headers_of(propagator, span.trace(), span.context(), &baggage))
     }
 
     fn extract(
