@@ -34,6 +34,10 @@ soak: guests ## 60 s at full load with traps, clients that leave and slow reader
 identity: guests ## 10 minutes of interleaved requests with random seeds: nothing on the wrong trace
 	POUNCE_IDENTITY=600 $(CARGO) test --test integration -- identity::soak --nocapture
 
+.PHONY: fuzz
+fuzz: ## Fuzz the parsers of trace context and baggage, 60 s each (FUZZ_SECONDS=…); needs a C++ compiler
+	scripts/fuzz.sh $(or $(FUZZ_SECONDS),60)
+
 .PHONY: lint
 lint: ## Check format, clippy (warnings are errors) and shell scripts
 	$(CARGO) fmt --check

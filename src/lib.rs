@@ -67,4 +67,4 @@ pub use app::{App, Outcome, StartError};
 pub use cli::run;
 pub use config::Config;
 #[doc(hidden)]
-pub use telemetry::bench;
+pub use telemetry::{bench, fuzz};

@@ -1,5 +1,7 @@
 //! What to call and what came of it: `[{"url": "http://…", "arguments": …}]` in, `[{"status": 200}]` or
-//! `[{"error": "…"}]` out. A call may bring `"headers": {"name": "value"}`, as a guest does that forwards what it got.
+//! `[{"error": "…"}]` out. A call may bring `"headers": {"name": "value"}`, as a guest does that forwards what it got, and
+//! `"baggage": {"name": "value"}`, which is set for the request before the call; names that were refused are in
+//! `"refused"` of its outcome.
 
 use serde_json::{Value, json};
 
@@ -9,6 +11,7 @@ pub(crate) struct Call {
     pub(crate) authority: String,
     pub(crate) path_with_query: String,
     pub(crate) headers: Vec<(String, String)>,
+    baggage: Vec<(String, String)>,
     /// The `arguments`, as JSON.
     pub(crate) body: Vec<u8>,
 }
@@ -30,22 +33,36 @@ fn call(call: &Value) -> Result<Call, String> {
     let split = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(split);
     let slash = if path.starts_with('/') { "" } else { "/" };
-    let given = call["headers"].as_object().into_iter().flatten();
-    let headers =
-        given.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect();
+    let texts = |key| {
+        let given = call[key].as_object().into_iter().flatten();
+        given.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
+    };
     Ok(Call {
         https,
         authority: authority.to_owned(),
         path_with_query: format!("{slash}{path}"),
-        headers,
+        headers: texts("headers"),
+        baggage: texts("baggage"),
         body: call["arguments"].to_string().into_bytes(),
     })
 }
 
+impl Call {
+    /// Sets the baggage of the request; the names that were refused.
+    pub(crate) fn set_baggage(&self) -> Vec<&str> {
+        let refused = |(name, value): &&(String, String)| !pounce_guest::propagation::set_baggage(name, value);
+        self.baggage.iter().filter(refused).map(|(name, _)| name.as_str()).collect()
+    }
+}
+
 /// One entry of the answer: the status, or the error's name.
-pub(crate) fn outcome<E: std::fmt::Debug>(result: Result<u16, E>) -> Value {
-    match result {
+pub(crate) fn outcome<E: std::fmt::Debug>(refused: &[&str], result: Result<u16, E>) -> Value {
+    let mut outcome = match result {
         Ok(status) => json!({ "status": status }),
         Err(error) => json!({ "error": format!("{error:?}") }),
+    };
+    if !refused.is_empty() {
+        outcome["refused"] = json!(refused);
     }
+    outcome
 }

@@ -32,7 +32,7 @@ fn argument(option: &Declared) -> Arg {
     let variables: Vec<&str> = [own.as_str()].into_iter().chain(option.standard.iter().copied()).collect();
     let names =
         format!("[default: {}]\n[env: {}]\n[file: {}]", option.default, variables.join(", "), option.key());
-    Arg::new(option.key())
+    let arg = Arg::new(option.key())
         .long(option.flag())
         .value_name(option.value_name)
         .help_heading(option.heading)
@@ -40,5 +40,7 @@ fn argument(option: &Declared) -> Arg {
         .long_help(format!("{long}\n\n{names}"))
         .action(if option.list { ArgAction::Append } else { ArgAction::Set })
         // `--args --verbose` means the guest's flag.
-        .allow_hyphen_values(option.key() == "guest.args")
+        .allow_hyphen_values(option.key() == "guest.args");
+    // With an equals sign only: the next argument is the component.
+    if option.switch { arg.num_args(0..=1).require_equals(true).default_missing_value("on") } else { arg }
 }

@@ -20,6 +20,8 @@ pub(crate) struct Declared {
     pub(crate) example: &'static str,
     /// Whether it may be given more than once.
     pub(crate) list: bool,
+    /// Whether its flag needs no value.
+    pub(crate) switch: bool,
     /// Standard variables that set it, too.
     pub(crate) standard: &'static [&'static str],
 }

@@ -36,6 +36,7 @@ macro_rules! options {
                     default: options!(@shown $default),
                     example: options!(@example $default),
                     list: <$ty as $crate::config::value::Setting>::LIST,
+                    switch: <$ty as $crate::config::value::Setting>::SWITCH,
                     standard: &[$($($variable),+)?],
                 }, )+
             ];

@@ -35,8 +35,9 @@ pub use options::{Guest, Http, Log};
 pub use otel::{Batch, Otel};
 pub(crate) use resolve::{Given, InForce, Layer, Source};
 pub use value::{
-    ByteLimit, ByteSize, DirMount, Endpoint, EnvVar, Exporter, GuestParents, HostPattern, Invalid, Isolation,
-    ListenAddr, LogFormat, LogLevel, OutboundRule, PortPattern, Sampler, Semconv, Timeout,
+    ByteLimit, ByteSize, Cidr, DirMount, Endpoint, EnvVar, Exporter, GuestParents, HeaderFormat, HostPattern,
+    Invalid, Isolation, ListenAddr, LogFormat, LogLevel, OutboundRule, PortPattern, PropagateTo, Propagators,
+    Sampler, Semconv, Timeout, TrustParent,
 };
 pub(crate) use vars::Vars;
 

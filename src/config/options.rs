@@ -135,6 +135,33 @@ options! {
         sample: Sampler, "RATIO" = "1.0"
             or otel_env::sampler["OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"];
 
+        /// Formats of trace context in headers: tracecontext, baggage, b3, b3multi or none.
+        ///
+        /// Requests are read in all of them, and what guests send carries all of them. Where a request
+        /// brings several, tracecontext counts before b3 in one header, and that before b3multi.
+        propagators: Propagators, "FORMAT" = (Propagators::default, "tracecontext, baggage", "b3")
+            or otel_env::propagators["OTEL_PROPAGATORS"];
+
+        /// Whose trace context is believed: on (everybody's), off or networks.
+        ///
+        /// A request of anybody else starts a trace of its own, linked to the caller's; the caller's
+        /// baggage and decision to sample don't count. Networks are 10.0.0.0/8, fd00::/8 or addresses;
+        /// peers on unix sockets are in none.
+        trust_parent: TrustParent, "WHO" = (TrustParent::default, "on", "10.0.0.0/8");
+
+        /// Host that gets the trace context of a guest's call: `[scheme://]host[:port]`, or none.
+        ///
+        /// As in guest.allow-outbound, but a `*` alone stands for every host. Calls to others carry no
+        /// trace context and no baggage, not even what the guest has set.
+        propagate_to: PropagateTo, "HOST" =
+            (PropagateTo::default, "every host the guest may call", "*.internal.example");
+
+        /// Whether traces that start here say that their id is random (flag 02 of W3C level 2).
+        ///
+        /// Turn it off for a backend that takes only the flag 01 for sampled. The flag of a caller is
+        /// passed on all the same.
+        random_flag: bool, "ON|OFF" = "on";
+
         /// Semantic conventions of spans: compat, http/dup or http.
         ///
         /// http is the stable form; http/dup adds the legacy attributes; compat has the legacy span

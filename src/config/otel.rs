@@ -7,7 +7,9 @@ use http::{HeaderName, HeaderValue};
 use super::options::OtelOptions;
 use super::otel_env;
 use super::resolve::Resolver;
-use super::value::{Endpoint, Exporter, GuestParents, Sampler, Semconv, Timeout};
+use super::value::{
+    Endpoint, Exporter, GuestParents, PropagateTo, Propagators, Sampler, Semconv, Timeout, TrustParent,
+};
 use super::vars::Vars;
 
 /// What is traced, and where it is sent.
@@ -24,6 +26,14 @@ pub struct Otel {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Which traces are kept (`otel.sample`).
     pub sampler: Sampler,
+    /// Formats of trace context in headers.
+    pub propagators: Propagators,
+    /// Whose trace context is believed.
+    pub trust_parent: TrustParent,
+    /// Which destinations get trace context.
+    pub propagate_to: PropagateTo,
+    /// Whether traces that start here carry the flag of a random id.
+    pub random_flag: bool,
     /// Which semantic conventions spans follow.
     pub semconv: Semconv,
     /// Request headers that are recorded on spans.
@@ -94,6 +104,10 @@ impl Otel {
             service_name: options.service_name.filter(|name| !name.trim().is_empty()),
             headers: options.headers.into_iter().flat_map(|header| header.0).collect(),
             sampler: options.sample,
+            propagators: options.propagators,
+            trust_parent: options.trust_parent,
+            propagate_to: options.propagate_to,
+            random_flag: options.random_flag,
             semconv: options.semconv,
             request_headers: options.request_headers.into_iter().map(|header| header.0).collect(),
             response_headers: options.response_headers.into_iter().map(|header| header.0).collect(),

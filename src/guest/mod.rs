@@ -25,8 +25,8 @@ pub(crate) use body::{Body, RequestBodyError};
 use self::component::Pre;
 use self::instance::Mold;
 use crate::config::{self, Isolation};
-use crate::host::{Capabilities, IncomingContext, MemoryBudget, Trace};
-use crate::telemetry::ServerSpan;
+use crate::host::{Capabilities, CarriedBaggage, IncomingContext, MemoryBudget, Trace};
+use crate::telemetry::{Baggage, ServerSpan};
 
 /// Instance slots beyond those that requests in flight take.
 const SPARE_SLOTS: usize = 8;
@@ -44,10 +44,10 @@ pub(crate) struct Losses {
     pub(crate) output_lines: u64,
     /// Outgoing requests that no rule allows.
     pub(crate) outgoing_requests: u64,
-    /// Links, parents, scopes and handles that are not valid, or too many.
-    pub(crate) telemetry_invalid: u64,
     /// Telemetry calls without a current request.
     pub(crate) telemetry_unattributed: u64,
+    /// Telemetry calls with what is not valid or over a limit, baggage that was refused among them.
+    pub(crate) telemetry_invalid: u64,
     /// Telemetry calls that this version does not record.
     pub(crate) telemetry_unsupported: u64,
 }
@@ -168,8 +168,8 @@ impl Guests {
         Losses {
             output_lines: log.dropped(),
             outgoing_requests: client.refused(),
-            telemetry_invalid: ignored.invalid.load(Ordering::Relaxed),
             telemetry_unattributed: ignored.unattributed.load(Ordering::Relaxed),
+            telemetry_invalid: ignored.invalid.load(Ordering::Relaxed),
             telemetry_unsupported: ignored.unsupported.load(Ordering::Relaxed),
         }
     }
@@ -189,6 +189,7 @@ impl Guests {
         &self,
         request: http::Request<B>,
         span: ServerSpan,
+        baggage: Baggage,
         permit: OwnedSemaphorePermit,
     ) -> Result<http::Response<Body>, Failure>
     where
@@ -199,7 +200,10 @@ impl Guests {
             return Err(Failure::overloaded("all guests together reached guest.max-total-memory"));
         }
         let incoming = self.incoming(&request, &span);
-        let scope = Arc::new(RequestScope::new(Trace { span, incoming }, permit));
+        let scope = Arc::new(RequestScope::new(
+            Trace { span, incoming, baggage: CarriedBaggage::new(baggage) },
+            permit,
+        ));
         let guard = CancelOnDrop(Some(scope.clone()));
         let request = request.map(body::inbound);
         let call = async {

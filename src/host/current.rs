@@ -84,14 +84,22 @@ impl Current {
 /// is "no current request": never the last one. Call it before the first await of a host function: after it the stack
 /// is empty. A slot in the store, a task-local or an ambient span would name whoever ran last.
 pub(super) fn current(store: &mut StoreContextMut<'_, HostState>) -> Option<Current> {
-    let (task, trace) = match caller(store) {
-        (task, Caller::One) => (task, store.data().requests.one()?.trace.clone()),
-        (task, Caller::Task(at)) => (task, store.data().requests.task(at)?.trace.clone()),
-        (_, Caller::Unknown) => return None,
-    };
+    let (task, caller) = caller(store);
+    let trace = store.data().requests.trace(&caller)?.clone();
     let entered = &store.data().requests.entered;
     let innermost = entered.iter().rev().find(|entered| entered.task == task);
     Some(Current { trace, span: innermost.and_then(|entered| entered.span.clone()) })
+}
+
+/// Sets an entry of the baggage of the current request, by the same rule; none where there is no such request.
+pub(super) fn set_baggage(
+    store: &mut StoreContextMut<'_, HostState>,
+    name: &str,
+    value: &str,
+) -> Option<bool> {
+    let (_, caller) = caller(store);
+    // Not on a clone: the first entry would be lost with it.
+    Some(store.data().requests.trace(&caller)?.baggage.set(name, value))
 }
 
 /// The request itself, by the same rule, for as long as its response is not over.
@@ -215,6 +223,14 @@ impl Requests {
     /// Undoes [`enter`].
     pub(super) fn leave(&mut self, key: u64) {
         self.entered.retain(|entered| entered.key != key);
+    }
+
+    fn trace(&self, caller: &Caller) -> Option<&Trace> {
+        match caller {
+            Caller::One => self.one().map(|scope| &scope.trace),
+            Caller::Task(at) => self.task(*at).map(|task| &task.trace),
+            Caller::Unknown => None,
+        }
     }
 
     fn one(&self) -> Option<&Arc<RequestScope>> {

@@ -25,12 +25,13 @@ pub(crate) use failure::{Blame, Failure};
 pub(crate) use limits::{Limits, MemoryBudget, Refused};
 pub(crate) use meter::Meter;
 pub(crate) use outbound::error_type;
-pub(crate) use scope::{IncomingContext, RequestScope, Trace};
+pub(crate) use scope::{CarriedBaggage, IncomingContext, RequestScope, Trace};
 pub(crate) use state::HostState;
 pub(crate) use stdio::GuestLog;
 use telemetry::Ignored;
 
 use crate::config;
+use crate::telemetry::Propagator;
 
 /// Resources that the host keeps for one store at a time.
 pub(crate) const MAX_RESOURCES: usize = 10_000;
@@ -69,6 +70,7 @@ pub(crate) struct Capabilities {
     pub(crate) log: Arc<GuestLog>,
     pub(crate) ignored: Arc<Ignored>,
     pub(crate) guest_parents: config::GuestParents,
+    pub(crate) propagator: Propagator,
     /// Somebody looks at spans.
     pub(crate) traced: bool,
 }
@@ -90,6 +92,10 @@ impl Capabilities {
         }
         let mut setup = outbound::Setup::new(component, &guest.allow_outbound);
         setup.own = own;
+        // With telemetry off no header is touched.
+        if config.otel.is_on() {
+            setup.propagate_to = outbound::Destinations::new(&config.otel.propagate_to);
+        }
         Ok(Self {
             env: guest.env.iter().map(|env| (env.key.clone(), env.value.clone())).collect(),
             args: guest.args.clone(),
@@ -98,6 +104,7 @@ impl Capabilities {
             log: Arc::new(GuestLog::new(component)),
             ignored: Arc::default(),
             guest_parents: config.otel.guest_parents,
+            propagator: Propagator::new(&config.otel.propagators),
             traced: config.otel.is_on(),
         })
     }

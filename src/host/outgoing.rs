@@ -18,18 +18,19 @@ use wasmtime_wasi_http::{
 use super::current::{Current, current};
 use super::outbound::{self, Client};
 use super::state::HostState;
-use crate::telemetry::{ClientSpan, Connected, propagation};
+use crate::telemetry::{ClientSpan, Connected, Propagator};
 
 /// The hooks of one store.
 pub(crate) struct Outgoing {
     client: Client,
+    propagator: Propagator,
     /// The caller, from the shadowed import to the hook.
     caller: Option<Current>,
 }
 
 impl Outgoing {
-    pub(crate) fn new(client: Client) -> Self {
-        Self { client, caller: None }
+    pub(crate) fn new(client: Client, propagator: Propagator) -> Self {
+        Self { client, propagator, caller: None }
     }
 }
 
@@ -56,7 +57,18 @@ impl WasiHttpHooks for Outgoing {
         options: Option<RequestOptions>,
         _result: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
-        let span = self.caller.take().map(|caller| start_span(&caller, &mut request));
+        let span = self.caller.take().map(|caller| {
+            let span = start_span(&caller, self.propagator, &request);
+            if let Some(context) = span.context() {
+                self.propagator.inject(context, &caller.trace.baggage.get(), request.headers_mut());
+            }
+            span
+        });
+        if !self.client.propagates_to(request.uri()) {
+            for name in self.propagator.fields() {
+                request.headers_mut().remove(name);
+            }
+        }
         let response = self.client.send(request, options);
         Box::new(async move {
             // Ready at once: 0.3 then spawns nothing for it, and our client drives its connections itself.
@@ -71,21 +83,17 @@ impl WasiHttpHooks for Outgoing {
     }
 }
 
-/// Starts the span, and makes it what the request tells its receiver.
-fn start_span(caller: &Current, request: &mut http::Request<WasiBody>) -> ClientSpan {
+/// Starts the span of a request under the one that the guest means.
+fn start_span(caller: &Current, propagator: Propagator, request: &http::Request<WasiBody>) -> ClientSpan {
     let server = &caller.trace.span;
     // A guest names its parent by the headers that `inject` gave it for one of its spans. What it forwarded from its
     // own caller, or made up, would tear the trace apart.
     let named = Some(request.headers())
         .filter(|_| server.is_recording_children())
-        .and_then(propagation::extract)
+        .and_then(|headers| propagator.extract(headers).context)
         .filter(|named| server.owns(named));
     let parent = named.or_else(|| caller.context());
-    let span = server.client(parent.as_ref(), request.method(), request.uri());
-    if let Some(context) = span.context() {
-        propagation::inject(context, request.headers_mut());
-    }
-    span
+    server.client(parent.as_ref(), request.method(), request.uri())
 }
 
 fn end_span(span: ClientSpan, response: &Result<http::Response<WasiBody>, Error>) {

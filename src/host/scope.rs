@@ -2,7 +2,7 @@
 //! function: who ends first differs, so each looks here for what the others did.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::HeaderValue;
@@ -10,7 +10,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use super::failure::Failure;
 use super::limits::Refused;
-use crate::telemetry::{Phases, ServerSpan};
+use crate::telemetry::{Baggage, Phases, ServerSpan};
 
 /// The trace headers of a request as they came, for a guest's `inject` while telemetry is off.
 #[derive(Debug, Default)]
@@ -26,6 +26,32 @@ pub(crate) struct Trace {
     pub(crate) span: ServerSpan,
     /// Kept only for a guest that asks for it, while telemetry is off.
     pub(crate) incoming: Option<Arc<IncomingContext>>,
+    pub(crate) baggage: CarriedBaggage,
+}
+
+/// The baggage of a request, to which its guest may add. There is nothing to share until there is some.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CarriedBaggage(OnceLock<Arc<Mutex<Baggage>>>);
+
+impl CarriedBaggage {
+    /// What the caller has sent.
+    pub(crate) fn new(baggage: Baggage) -> Self {
+        if baggage.is_empty() { Self::default() } else { Self(Arc::new(Mutex::new(baggage)).into()) }
+    }
+
+    /// What an outgoing request carries now.
+    pub(crate) fn get(&self) -> Baggage {
+        self.0.get().map(|baggage| lock(baggage).clone()).unwrap_or_default()
+    }
+
+    /// Sets an entry; false when it is refused. Clones made before the first entry do not see it.
+    pub(crate) fn set(&self, name: &str, value: &str) -> bool {
+        lock(self.0.get_or_init(Arc::default)).set(name, value)
+    }
+}
+
+fn lock(baggage: &Mutex<Baggage>) -> MutexGuard<'_, Baggage> {
+    baggage.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A request in flight. Guests only ever name it implicitly, as "the current request".

@@ -16,7 +16,7 @@ use super::stdio::{GuestOutput, Stream, Writer};
 use super::telemetry::Ignored;
 use super::{Capabilities, MAX_FIELDS_SIZE, MAX_RESOURCES};
 use crate::config::GuestParents;
-use crate::telemetry::ServerSpan;
+use crate::telemetry::{Propagator, ServerSpan};
 
 /// The `T` of every `Store<T>`.
 pub(crate) struct HostState {
@@ -36,6 +36,7 @@ pub(crate) struct HostState {
     pub(super) ignored: Arc<Ignored>,
     /// What a remote parent that a guest names is to its span.
     pub(super) guest_parents: GuestParents,
+    pub(super) propagator: Propagator,
     /// How long instantiation took, until the first request has taken it for its span.
     pub(crate) instantiate: Option<Duration>,
 }
@@ -61,11 +62,12 @@ impl HostState {
             table,
             wasi: wasi(capabilities, &output)?,
             http,
-            outgoing: Outgoing::new(capabilities.client.clone()),
+            outgoing: Outgoing::new(capabilities.client.clone(), capabilities.propagator),
             limits,
             requests: Requests::new(serving),
             spans: 0,
             guest_parents: capabilities.guest_parents,
+            propagator: capabilities.propagator,
             output,
             writer,
             ignored: capabilities.ignored.clone(),

@@ -43,8 +43,9 @@ impl Handler {
         let answer = async {
             // Sheds load before any work is done for the request.
             let permit = self.admission.admit()?;
+            let baggage = self.telemetry.baggage(peer, &head);
             let request = forward::prepare(peer, head, body)?;
-            self.guests.invoke(request, span, permit).await
+            self.guests.invoke(request, span, baggage, permit).await
         }
         .await;
 

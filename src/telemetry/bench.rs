@@ -1,7 +1,7 @@
 //! What the benchmarks may touch; no part of the library's interface.
 
 use super::pipeline::Pipeline;
-use super::{Peer, Telemetry, export, propagation};
+use super::{Baggage, Peer, Propagator, Telemetry, export};
 use crate::config;
 use http::{HeaderMap, StatusCode, request::Parts};
 use std::sync::Arc;
@@ -51,7 +51,8 @@ fn peer() -> Peer {
 
 /// Reads the caller's context and writes it back.
 pub fn propagate(from: &HeaderMap, to: &mut HeaderMap) {
-    if let Some(context) = propagation::extract(from) {
-        propagation::inject(&context, to);
+    let propagator = Propagator::default();
+    if let Some(context) = propagator.extract(from).context {
+        propagator.inject(&context, &Baggage::default(), to);
     }
 }

@@ -16,6 +16,7 @@ pub(super) struct Counters {
     pub(super) links: AtomicU64,
     pub(super) children: AtomicU64,
     pub(super) late_writes: AtomicU64,
+    pub(super) baggage: AtomicU64,
 }
 
 impl Counters {
@@ -43,6 +44,7 @@ impl Counters {
             links_dropped: self.links.load(Relaxed),
             children_dropped: self.children.load(Relaxed),
             late_writes: self.late_writes.load(Relaxed),
+            baggage_dropped: self.baggage.load(Relaxed),
         }
     }
 }
@@ -68,6 +70,8 @@ pub(crate) struct Totals {
     pub(crate) children_dropped: u64,
     /// Writes to spans that had ended.
     pub(crate) late_writes: u64,
+    /// Members of incoming baggage that were malformed or over a limit.
+    pub(crate) baggage_dropped: u64,
 }
 
 /// Spans that never arrived, by reason.
@@ -104,6 +108,7 @@ impl fmt::Display for Totals {
             (queue_full, "dropped because the queue was full"),
             (export_failed, "dropped because the export failed"),
             (shutdown, "dropped at shutdown"),
+            (self.baggage_dropped, "members of baggage dropped, malformed or over a limit"),
         ] {
             if count > 0 {
                 write!(f, ", {count} {what}")?;

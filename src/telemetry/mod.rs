@@ -15,6 +15,8 @@ mod context;
 mod counters;
 mod encode;
 mod export;
+#[doc(hidden)]
+pub mod fuzz;
 mod headers;
 mod id;
 mod limits;
@@ -22,7 +24,7 @@ pub(crate) mod logs;
 mod notes;
 mod path_names;
 mod pipeline;
-pub(crate) mod propagation;
+mod propagation;
 mod recording;
 mod redact;
 mod request;
@@ -39,11 +41,13 @@ pub(crate) use context::{SpanContext, TraceState};
 pub(crate) use counters::Totals;
 pub(crate) use encode::Kind;
 pub(crate) use id::{SpanId, TraceId};
+pub(crate) use propagation::{Baggage, Propagator};
 pub(crate) use server_span::{Phases, ServerSpan};
 pub(crate) use value::{Exception, Status, Value};
 
 use crate::config::{self, Semconv};
 use children::Families;
+use counters::Counters;
 use headers::Wanted;
 use path_names::PathNames;
 use pipeline::Pipeline;
@@ -71,8 +75,16 @@ pub(crate) struct Telemetry(Option<Arc<Running>>);
 
 struct Running {
     shared: Arc<Shared>,
+    propagator: Propagator,
+    trust: config::TrustParent,
     sampler: Sampler,
     exporter: export::Exporter,
+}
+
+impl Running {
+    fn believes(&self, peer: &Peer) -> bool {
+        self.trust.believes(peer.remote.map(|remote| remote.ip()))
+    }
 }
 
 /// What every span needs at its end.
@@ -118,7 +130,13 @@ impl Telemetry {
             request_headers: Wanted::new("http.request.header.", &otel.request_headers),
             response_headers: Wanted::new("http.response.header.", &otel.response_headers),
         });
-        Telemetry(Some(Arc::new(Running { shared, sampler: Sampler::new(&otel.sampler), exporter })))
+        Telemetry(Some(Arc::new(Running {
+            shared,
+            propagator: Propagator::new(&otel.propagators),
+            trust: otel.trust_parent.clone(),
+            sampler: Sampler::new(&otel.sampler, otel.random_flag),
+            exporter,
+        })))
     }
 
     /// Whether spans are made at all.
@@ -136,10 +154,14 @@ impl Telemetry {
         let Some(running) = &self.0 else {
             return ServerSpan::off();
         };
-        let parent = propagation::extract(&head.headers);
-        let trace_id = parent.as_ref().map_or_else(TraceId::random, |parent| parent.trace_id);
-        let flags = running.sampler.flags(trace_id, parent.as_ref());
-        let (parent_id, trace_state) = match parent {
+        let mut caller = running.propagator.extract(&head.headers);
+        let mut stranger = None;
+        if !running.believes(peer) {
+            stranger = std::mem::take(&mut caller).context;
+        }
+        let trace_id = caller.context.as_ref().map_or_else(TraceId::random, |parent| parent.trace_id);
+        let flags = running.sampler.flags(trace_id, &caller);
+        let (parent_id, trace_state) = match caller.context {
             Some(parent) => (Some(parent.span_id), parent.trace_state),
             None => (None, TraceState::default()),
         };
@@ -150,7 +172,22 @@ impl Telemetry {
         let request = Request::new(peer, head);
         let headers = running.shared.request_headers.find(&head.headers);
         let recording = Recording::start(&running.shared, context, parent_id, request, headers, route);
-        ServerSpan::recorded(recording)
+        let span = ServerSpan::recorded(recording);
+        if let Some(context) = stranger {
+            // Where it came from, but nothing that it wants to be carried on.
+            span.add_link(SpanContext { trace_state: TraceState::default(), ..context }, Vec::new());
+        }
+        span
+    }
+
+    /// The baggage that a request brings, if its peer is believed; what is malformed of it is counted.
+    pub(crate) fn baggage(&self, peer: &Peer, head: &http::request::Parts) -> Baggage {
+        let Some(running) = self.0.as_ref().filter(|running| running.believes(peer)) else {
+            return Baggage::default();
+        };
+        let (baggage, dropped) = running.propagator.baggage(&head.headers);
+        Counters::add(&running.shared.pipeline.counters.baggage, dropped);
+        baggage
     }
 
     /// What became of the spans so far; all zero when telemetry is off.

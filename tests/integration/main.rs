@@ -56,6 +56,8 @@ mod neighbours;
 mod outbound;
 /// The component of the first run.
 mod prebuilt;
+/// Trace context and baggage, in and out: formats, trust, destinations.
+mod propagation;
 /// What is refused before anything is served, with a message that says what to do.
 mod refusals;
 /// Full load for a while: memory and numbers hold.

@@ -18,8 +18,13 @@ impl wasip2::exports::http::incoming_handler::Guest for Relay {
         let body = request.consume().expect("the body is taken once");
         match calls::parse(&p2::read(&body).unwrap_or_default()) {
             Ok(calls) => {
-                let outcomes: serde_json::Value =
-                    calls.iter().map(|call| calls::outcome(send(call))).collect();
+                let outcomes: serde_json::Value = calls
+                    .iter()
+                    .map(|call| {
+                        let refused = call.set_baggage();
+                        calls::outcome(&refused, send(call))
+                    })
+                    .collect();
                 p2::respond(out, 200, p2::content_type("application/json"), outcomes.to_string().as_bytes());
             }
             Err(problem) => p2::respond(out, 400, p2::content_type("text/plain"), problem.as_bytes()),

@@ -21,8 +21,9 @@ impl wasip3::exports::http::handler::Guest for Relay {
             }
         };
         let mut outcomes = Vec::new();
-        for call in calls {
-            outcomes.push(calls::outcome(send(call).await));
+        for call in &calls {
+            let refused = call.set_baggage();
+            outcomes.push(calls::outcome(&refused, send(call).await));
         }
         let body = serde_json::Value::from(outcomes).to_string().into_bytes();
         Ok(p3::respond(200, p3::content_type("application/json"), body))
@@ -30,7 +31,7 @@ impl wasip3::exports::http::handler::Guest for Relay {
 }
 
 /// Makes a call and reads its response to the end.
-async fn send(call: calls::Call) -> Result<u16, ErrorCode> {
+async fn send(call: &calls::Call) -> Result<u16, ErrorCode> {
     let (mut body, contents) = wit_stream::new();
     let (_, trailers) = wit_future::new(|| Ok(None));
     let fields = p3::content_type("application/json");
@@ -45,8 +46,9 @@ async fn send(call: calls::Call) -> Result<u16, ErrorCode> {
     request.set_scheme(Some(if call.https { &Scheme::Https } else { &Scheme::Http })).map_err(invalid)?;
     request.set_authority(Some(&call.authority)).map_err(invalid)?;
     request.set_path_with_query(Some(&call.path_with_query)).map_err(invalid)?;
+    let written = call.body.clone();
     wasip3::spawn_local(async move {
-        body.write_all(call.body).await;
+        body.write_all(written).await;
     });
 
     let response = client::send(request).await?;

@@ -14,7 +14,9 @@ pub(crate) use resource::{SERVICE_NAME, resource_attributes, service_name};
 use crate::config::declared::{Flawed, Standard};
 use crate::config::otel::Otel;
 use crate::config::suggest::nearest;
-use crate::config::value::{Endpoint, Exporter, Header, Sampler, Semconv, Value};
+use crate::config::value::{
+    Endpoint, Exporter, Header, HeaderFormat, Propagators, Sampler, Semconv, Value, is_none,
+};
 use crate::config::vars::Vars;
 
 /// Adds a warning once: several options may read the same variable.
@@ -115,6 +117,35 @@ pub(crate) fn sampler(vars: &Vars, warnings: &mut Vec<String>) -> Standard<Sampl
             Ok(None)
         }
     }
+}
+
+/// The propagators of the list that Pounce has; `none` counts only alone.
+pub(crate) fn propagators(vars: &Vars, warnings: &mut Vec<String>) -> Standard<Propagators> {
+    const VARIABLE: &str = "OTEL_PROPAGATORS";
+    let words: Vec<&str> = vars
+        .set(VARIABLE)
+        .unwrap_or_default()
+        .split(',')
+        .map(str::trim)
+        .filter(|word| !word.is_empty())
+        .collect();
+    if !words.is_empty() && words.iter().all(|word| is_none(word)) {
+        return Ok(Some((Propagators::from_iter([]), VARIABLE)));
+    }
+    let mut formats = Vec::new();
+    for word in words {
+        match word.parse::<HeaderFormat>() {
+            Ok(format) => formats.push(format),
+            Err(_) if is_none(word) => {
+                warn(warnings, format!("{VARIABLE}: none says nothing beside others, and is ignored"));
+            }
+            Err(flaw) => {
+                warn(warnings, format!("{VARIABLE}: `{word}` {}, and is ignored ({})", flaw.what, flaw.hint));
+            }
+        }
+    }
+    // Nothing that we know: as if unset.
+    Ok((!formats.is_empty()).then(|| (formats.into_iter().collect(), VARIABLE)))
 }
 
 /// The HTTP profile of a list that is about other conventions, too; `http/dup` beats `http`.

@@ -147,6 +147,24 @@ fn times_are_in_milliseconds_and_zero_is_no_limit() {
 }
 
 #[test]
+fn propagators_are_a_list_of_known_ones() {
+    use HeaderFormat::{B3, B3Multi, Baggage, TraceContext};
+    let list = |text| otel(&[("OTEL_PROPAGATORS", text)]).propagators;
+    assert_eq!(list(""), Propagators::default());
+    assert_eq!(list("B3, baggage,b3,,"), Propagators::from_iter([B3, Baggage]));
+    assert_eq!(list("none"), Propagators::from_iter([]));
+    assert_eq!(otel(&[("OTEL_PROPAGATORS", "b3"), ("POUNCE_OTEL_PROPAGATORS", "b3multi")]).propagators, {
+        Propagators::from_iter([B3Multi])
+    });
+    for unknown in ["jaeger", "xray", "ottrace"] {
+        assert!(ignored(&[("OTEL_PROPAGATORS", unknown)]).contains(unknown));
+    }
+    let some = load(&[("OTEL_PROPAGATORS", "jaeger,b3,none")]).unwrap();
+    assert_eq!((some.otel.propagators, some.warnings.len()), (Propagators::from_iter([B3]), 2));
+    assert!(Propagators::default().has(TraceContext) && !Propagators::default().has(B3));
+}
+
+#[test]
 fn the_semantic_conventions_of_http_are_picked_out_of_the_list() {
     let semconv = |text| otel(&[("OTEL_SEMCONV_STABILITY_OPT_IN", text)]).semconv;
     assert_eq!(semconv("database, HTTP"), Semconv::Http);

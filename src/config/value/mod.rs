@@ -9,6 +9,8 @@ mod header;
 mod limit;
 mod listen;
 mod outbound;
+mod peers;
+mod propagation;
 #[cfg(test)]
 mod proptests;
 mod sampler;
@@ -23,6 +25,9 @@ pub(crate) use header::{Header, HeaderToRecord};
 pub use limit::{ByteLimit, ByteSize};
 pub use listen::ListenAddr;
 pub use outbound::{HostPattern, OutboundRule, PortPattern};
+pub use peers::{Cidr, TrustParent};
+pub(crate) use propagation::is_none;
+pub use propagation::{HeaderFormat, PropagateTo, Propagators};
 pub use sampler::Sampler;
 pub use time::Timeout;
 pub(crate) use time::{read_duration, show_duration};
@@ -61,6 +66,9 @@ impl Place<'_> {
 
 /// One value as an option takes it.
 pub(crate) trait Value: Sized {
+    /// Whether the flag alone means `on`.
+    const SWITCH: bool = false;
+
     fn read(text: &str, place: &Place<'_>) -> Result<Self, Invalid>;
 
     /// The text as an error message may repeat it: with secrets left out.
@@ -112,6 +120,21 @@ impl Value for usize {
     }
 }
 
+impl Value for bool {
+    const SWITCH: bool = true;
+
+    fn read(text: &str, _: &Place<'_>) -> Result<Self, Invalid> {
+        match text.trim().to_ascii_lowercase().as_str() {
+            "on" | "true" => Ok(true),
+            "off" | "false" => Ok(false),
+            _ => Err(Invalid::new("is neither on nor off", "write on or off")),
+        }
+    }
+    fn show(&self) -> String {
+        if *self { "on" } else { "off" }.to_owned()
+    }
+}
+
 impl Value for String {
     fn read(text: &str, _: &Place<'_>) -> Result<Self, Invalid> {
         Ok(text.to_owned())
@@ -134,6 +157,8 @@ impl Value for std::time::Duration {
 pub(crate) trait Setting: Sized {
     /// Whether the option may be given more than once.
     const LIST: bool = false;
+    /// Whether the flag alone, without a value, means `on`.
+    const SWITCH: bool = false;
 
     /// Every flaw, each with the text it is about (quoted, secrets left out).
     fn read_all(texts: &[String], place: &Place<'_>) -> Result<Self, Vec<(String, Invalid)>>;
@@ -146,6 +171,8 @@ fn read_one<T: Value>(text: &str, place: &Place<'_>) -> Result<T, (String, Inval
 }
 
 impl<T: Value> Setting for T {
+    const SWITCH: bool = T::SWITCH;
+
     fn read_all(texts: &[String], place: &Place<'_>) -> Result<Self, Vec<(String, Invalid)>> {
         let text = texts.last().map_or("", String::as_str);
         read_one(text, place).map_err(|flaw| vec![flaw])

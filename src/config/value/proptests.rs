@@ -38,6 +38,10 @@ fn near() -> impl Strategy<Value = String> {
         Just("]"),
         Just("[::1]"),
         Just("127.0.0.1"),
+        Just("::ffff:"),
+        Just("10.0.0.0"),
+        Just("/8"),
+        Just("/104"),
         Just("a.example"),
         Just("0"),
         Just("1"),
@@ -83,9 +87,11 @@ proptest! {
     fn values_read_back_as_they_are_written(text in text()) {
         reads_back::<ByteLimit>(&text)?;
         reads_back::<ByteSize>(&text)?;
+        reads_back::<Cidr>(&text)?;
         reads_back::<DirMount>(&text)?;
         reads_back::<Endpoint>(&text)?;
         reads_back::<Exporter>(&text)?;
+        reads_back::<HeaderFormat>(&text)?;
         reads_back::<Isolation>(&text)?;
         reads_back::<ListenAddr>(&text)?;
         reads_back::<LogFormat>(&text)?;

@@ -35,18 +35,20 @@ macro_rules! words {
         }
 
         impl std::str::FromStr for $name {
-            type Err = Invalid;
+            type Err = $crate::config::Invalid;
 
-            fn from_str(text: &str) -> Result<Self, Invalid> {
+            fn from_str(text: &str) -> Result<Self, $crate::config::Invalid> {
                 let word = text.trim().to_ascii_lowercase();
                 $( if word == $word { return Ok(Self::$variant); } )+
-                Err(unknown(&word, $kind, Self::WORDS))
+                Err($crate::config::value::words::unknown(&word, $kind, Self::WORDS))
             }
         }
     };
 }
 
-fn unknown(word: &str, kind: &str, words: &[&str]) -> Invalid {
+pub(super) use words;
+
+pub(super) fn unknown(word: &str, kind: &str, words: &[&str]) -> Invalid {
     let hint = match nearest(word, words.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("write one of: {}", words.join(", ")),

@@ -18,6 +18,7 @@ use super::connect::{Connector, Shared};
 use super::error;
 use super::limits::{Limits, Timeouts};
 use super::policy::Policy;
+use super::propagate::Destinations;
 use super::refusals::RefusalLog;
 use super::resolve::Resolver;
 use super::roots::Roots;
@@ -29,6 +30,8 @@ pub(crate) struct Setup {
     /// For the log.
     pub(crate) component: Arc<str>,
     pub(crate) policy: Policy,
+    /// Where trace context goes.
+    pub(crate) propagate_to: Destinations,
     /// Where this server listens: wildcards don't lead back here.
     pub(crate) own: Vec<SocketAddr>,
     /// Shared by all clients.
@@ -43,6 +46,7 @@ impl Setup {
         Self {
             component: component.into(),
             policy: Policy::new(rules),
+            propagate_to: Destinations::default(),
             own: Vec::new(),
             roots: Roots::system(),
             limits: Limits::default(),
@@ -58,6 +62,7 @@ pub(crate) struct Client(Arc<Inner>);
 
 struct Inner {
     policy: Arc<Policy>,
+    propagate_to: Destinations,
     refusals: Arc<RefusalLog>,
     limits: Limits,
     in_flight: Arc<Semaphore>,
@@ -67,7 +72,7 @@ struct Inner {
 impl Client {
     /// Makes the client; opens and reads nothing before the first request.
     pub(crate) fn new(setup: Setup) -> Self {
-        let Setup { component, policy, own, roots, limits, resolver } = setup;
+        let Setup { component, policy, propagate_to, own, roots, limits, resolver } = setup;
         let policy = Arc::new(policy);
         let refusals = Arc::new(RefusalLog::new(component));
         let connector = Connector::new(Shared {
@@ -81,7 +86,13 @@ impl Client {
             timeout: limits.connect.longest,
         });
         let in_flight = Arc::new(Semaphore::new(limits.in_flight));
-        Self(Arc::new(Inner { policy, refusals, limits, in_flight, pool: pool(connector, &limits) }))
+        let pool = pool(connector, &limits);
+        Self(Arc::new(Inner { policy, propagate_to, refusals, limits, in_flight, pool }))
+    }
+
+    /// Whether a request to this URI carries trace context.
+    pub(crate) fn propagates_to(&self, uri: &http::Uri) -> bool {
+        self.0.propagate_to.allow(uri)
     }
 
     /// Sends `request` and returns its response once the head is there. Dropping the

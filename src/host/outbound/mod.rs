@@ -17,6 +17,7 @@ mod dial;
 mod error;
 mod limits;
 mod policy;
+mod propagate;
 mod refusals;
 mod resolve;
 mod roots;
@@ -27,3 +28,4 @@ mod tests;
 
 pub(crate) use client::{Client, Setup};
 pub(crate) use error::error_type;
+pub(crate) use propagate::Destinations;

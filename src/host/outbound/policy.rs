@@ -23,8 +23,9 @@ pub(crate) struct Policy {
     rules: Vec<Rule>,
 }
 
+/// One rule, ready to be compared with targets.
 #[derive(Debug)]
-struct Rule {
+pub(super) struct Rule {
     scheme: Option<Scheme>,
     host: Pattern,
     port: PortPattern,
@@ -113,7 +114,8 @@ impl Policy {
 }
 
 impl Rule {
-    fn new(rule: &OutboundRule) -> Option<Self> {
+    /// None for a rule that can't be read.
+    pub(super) fn new(rule: &OutboundRule) -> Option<Self> {
         let scheme = match rule.scheme.as_deref().map(str::to_ascii_lowercase).as_deref() {
             None => None,
             Some("http") => Some(Scheme::Http),
@@ -139,7 +141,7 @@ impl Rule {
         Some(Self { scheme, host, port: rule.port })
     }
 
-    fn matches(&self, target: &Target<'_>) -> bool {
+    pub(super) fn matches(&self, target: &Target<'_>) -> bool {
         let host = match (&self.host, &target.host) {
             (Pattern::Any, _) => true,
             (Pattern::Exact(Host::Address(rule)), Host::Address(ip)) => {

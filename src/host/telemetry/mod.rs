@@ -27,7 +27,8 @@ pub use span::GuestSpan;
 pub(crate) struct Ignored {
     /// No current request: a start function, work after the response, a subtask whose request is not certain.
     pub(crate) unattributed: AtomicU64,
-    /// What is not valid, or over a limit of the host: contexts with malformed ids, too many spans entered.
+    /// What is not valid, or over a limit of the host: contexts with malformed ids, too many spans entered,
+    /// baggage that cannot be set.
     pub(crate) invalid: AtomicU64,
     /// Metrics and logs, which this version does not record yet.
     pub(crate) unsupported: AtomicU64,

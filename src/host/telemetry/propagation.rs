@@ -1,13 +1,14 @@
 //! `pounce:telemetry/propagation`: the trace of a request, for calls that the host cannot see.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use wasmtime::AsContextMut as _;
 use wasmtime::component::Resource;
 
 use super::span::named;
-use super::{GuestSpan, Host, Telemetry, convert, current, unsupported};
+use super::{GuestSpan, Host, Telemetry, convert, current, invalid};
 use crate::host::bindings::{propagation as wit, types};
 use crate::host::{HostState, Trace};
-use crate::telemetry::{SpanContext, propagation};
+use crate::telemetry::{Baggage, Propagator, SpanContext};
 
 /// `context`; while telemetry is off, that of the request's caller; else all zero.
 pub(super) fn context_of(trace: Option<&Trace>, context: Option<SpanContext>) -> types::SpanContext {
@@ -16,7 +17,7 @@ pub(super) fn context_of(trace: Option<&Trace>, context: Option<SpanContext>) ->
         for (name, value) in trace.into_iter().flat_map(incoming) {
             headers.insert(HeaderName::from_static(name), value.clone());
         }
-        propagation::extract(&headers)
+        Propagator::default().extract(&headers).context
     });
     context.as_ref().map_or_else(
         || types::SpanContext {
@@ -37,13 +38,18 @@ fn incoming(trace: &Trace) -> impl Iterator<Item = (&'static str, &HeaderValue)>
 }
 
 /// The headers that continue the trace of a request under `context`, or the caller's as they came.
-fn headers_of(trace: Option<&Trace>, context: Option<SpanContext>) -> Vec<types::Header> {
+fn headers_of(
+    propagator: Propagator,
+    trace: Option<&Trace>,
+    context: Option<SpanContext>,
+    baggage: &Baggage,
+) -> Vec<types::Header> {
     let Some(trace) = trace else {
         return Vec::new();
     };
     let mut headers = HeaderMap::new();
     match context {
-        Some(context) => propagation::inject(&context, &mut headers),
+        Some(context) => propagator.inject(&context, baggage, &mut headers),
         None => {
             for (name, value) in incoming(trace) {
                 headers.insert(HeaderName::from_static(name), value.clone());
@@ -65,34 +71,52 @@ impl wit::HostWithStore<HostState> for Telemetry {
     fn inject(mut host: Host<'_>) -> wasmtime::Result<Vec<types::Header>> {
         let current = current(&mut host);
         let context = current.as_ref().and_then(|current| current.context());
-        Ok(headers_of(current.as_ref().map(|current| &current.trace), context))
+        let trace = current.as_ref().map(|current| &current.trace);
+        let baggage = trace.map(|trace| trace.baggage.get()).unwrap_or_default();
+        Ok(headers_of(host.data_mut().propagator, trace, context, &baggage))
     }
 
     fn inject_for(mut host: Host<'_>, this: Resource<GuestSpan>) -> wasmtime::Result<Vec<types::Header>> {
+        // The baggage is the current request's: the handle may be older than what was added since.
+        let current = current::current(&mut host.as_context_mut());
+        let propagator = host.data_mut().propagator;
         let span = named(&mut host, &this);
-        Ok(headers_of(span.trace(), span.context()))
+        let trace = current.as_ref().map(|current| &current.trace).or(span.trace());
+        let baggage = trace.map(|trace| trace.baggage.get()).unwrap_or_default();
+        Ok(headers_of(propagator, span.trace(), span.context(), &baggage))
     }
 
-    fn extract(_host: Host<'_>, headers: Vec<types::Header>) -> wasmtime::Result<Option<types::SpanContext>> {
+    fn extract(
+        mut host: Host<'_>,
+        headers: Vec<types::Header>,
+    ) -> wasmtime::Result<Option<types::SpanContext>> {
+        let propagator = host.data_mut().propagator;
         let mut map = HeaderMap::new();
         for header in &headers {
             // Whatever else a message carries does not matter, and need not be a header that HTTP would take.
-            let name =
-                ["traceparent", "tracestate"].into_iter().find(|name| header.name.eq_ignore_ascii_case(name));
+            let name = propagator.fields().find(|name| header.name.eq_ignore_ascii_case(name.as_str()));
             if let (Some(name), Ok(value)) = (name, HeaderValue::from_str(&header.value)) {
-                map.append(HeaderName::from_static(name), value);
+                map.append(name, value);
             }
         }
-        Ok(propagation::extract(&map).as_ref().map(convert::context))
+        Ok(propagator.extract(&map).context.as_ref().map(convert::context))
     }
 
     fn baggage(mut host: Host<'_>) -> wasmtime::Result<Vec<types::Header>> {
-        unsupported(&mut host);
-        Ok(Vec::new())
+        let baggage = current(&mut host).map(|current| current.trace.baggage.get()).unwrap_or_default();
+        Ok(baggage.entries().into_iter().map(|(name, value)| types::Header { name, value }).collect())
     }
 
-    fn set_baggage(mut host: Host<'_>, _name: String, _value: String) -> wasmtime::Result<bool> {
-        unsupported(&mut host);
-        Ok(false)
+    fn set_baggage(mut host: Host<'_>, name: String, value: String) -> wasmtime::Result<bool> {
+        let is_on = current(&mut host).is_some_and(|current| current.trace.span.is_on());
+        // What no request would carry is not taken.
+        if !is_on || !host.data_mut().propagator.carries_baggage() {
+            return Ok(false);
+        }
+        let set = current::set_baggage(&mut host.as_context_mut(), &name, &value) == Some(true);
+        if !set {
+            invalid(&mut host);
+        }
+        Ok(set)
     }
 }

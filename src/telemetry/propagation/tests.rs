@@ -1,204 +1,203 @@
-//! The rules of W3C Trace Context level 2, one by one, and what must hold for any input.
+//! Which formats count, in what order, and what must hold for any input.
 
 use super::*;
+use crate::telemetry::context::TraceState;
+use crate::telemetry::{SpanId, TraceId, fuzz};
+use HeaderFormat::{B3, B3Multi, Baggage as W3cBaggage, TraceContext};
+use http::HeaderValue;
 use proptest::prelude::*;
 
-const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+const SPAN: &str = "b7ad6b7169203331";
+
+fn propagator(formats: &[HeaderFormat]) -> Propagator {
+    Propagator::new(&formats.iter().copied().collect())
+}
 
 fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in pairs {
-        headers.append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        headers.append(*name, HeaderValue::from_str(value).unwrap());
     }
     headers
 }
 
-fn parent(value: &str) -> Option<SpanContext> {
-    extract(&headers(&[("traceparent", value)]))
+/// The name of each header and its value, sorted.
+fn lines(headers: &HeaderMap) -> Vec<String> {
+    let mut lines: Vec<_> =
+        headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+    lines.sort();
+    lines
 }
 
-fn state(values: &[&str]) -> String {
-    let mut pairs = vec![("traceparent", PARENT)];
-    pairs.extend(values.iter().map(|value| ("tracestate", *value)));
-    extract(&headers(&pairs)).expect("the parent is right").trace_state.as_str().to_owned()
-}
-
-#[test]
-fn a_right_parent_is_read_and_written_back() {
-    let context = parent(PARENT).unwrap();
-    assert_eq!(context.trace_id.to_string(), "0af7651916cd43dd8448eb211c80319c");
-    assert_eq!(context.span_id.to_string(), "b7ad6b7169203331");
-    assert!(context.is_sampled());
-    assert_eq!(context.traceparent(), PARENT);
-    assert!(parent(&format!(" \t{PARENT} ")).is_some());
-}
-
-#[test]
-fn flags_keep_sampled_and_random_and_nothing_else() {
-    for (given, kept) in [("00", 0), ("01", 1), ("02", 2), ("03", 3), ("ff", 3), ("fc", 0)] {
-        assert_eq!(parent(&format!("{}{given}", &PARENT[..53])).unwrap().flags, kept, "{given}");
+fn context(trace_id: u128, span_id: u64, flags: u8, state: &str) -> SpanContext {
+    SpanContext {
+        trace_id: TraceId(trace_id.to_be_bytes()),
+        span_id: SpanId(span_id.to_be_bytes()),
+        flags,
+        trace_state: TraceState::checked(state.to_owned()),
     }
 }
 
 #[test]
-fn broken_parents_are_ignored() {
-    let trace = "0af7651916cd43dd8448eb211c80319c";
-    let span = "b7ad6b7169203331";
-    let zero = "00000000000000000000000000000000";
-    for wrong in [
-        String::new(),
-        "foo".into(),
-        format!("00-{trace}-{span}"),
-        format!("00-{trace}-{span}-"),
-        format!("00-{trace}-{span}-1"),
-        format!("00-{trace}-{span}-001"),
-        format!("00-{trace}-{span}-01-"),
-        format!("00-{trace}-{span}-01-what"),
-        format!("00-{trace}-{span}-0g"),
-        format!("00-{trace}-{span}-+1"),
-        format!("00-{trace}-{span}-0A"),
-        format!("00-{zero}-{span}-01"),
-        format!("00-{trace}-{}-01", &zero[..16]),
-        format!("00-{}-{span}-01", trace.to_uppercase()),
-        format!("00-{trace}-{}-01", span.to_uppercase()),
-        format!("00-{}-{span}-01", &trace[1..]),
-        format!("00-0{trace}-{span}-01"),
-        format!("00-+{}-{span}-01", &trace[1..]),
-        format!("00_{trace}-{span}-01"),
-        format!("00-{trace}_{span}-01"),
-        format!("00-{trace}-{span}_01"),
-        format!("ff-{trace}-{span}-01"),
-        format!("A0-{trace}-{span}-01"),
-        format!("0-{trace}-{span}-01"),
-        format!("000-{trace}-{span}-01"),
-        format!("cc-{trace}-{span}-01x"),
-        format!("cc-{trace}-{span}-01.what"),
+fn of_several_formats_w3c_counts_first_then_b3_in_one_header_then_in_several() {
+    let all = propagator(&[B3Multi, B3, TraceContext]);
+    let (one, two, three) = ("1".repeat(32), "2".repeat(32), "3".repeat(32));
+    let w3c = format!("00-{one}-{SPAN}-00");
+    let single = format!("{two}-{SPAN}-1");
+    let mut given = headers(&[
+        ("traceparent", &w3c),
+        ("b3", &single),
+        ("x-b3-traceid", &three),
+        ("x-b3-spanid", SPAN),
+        ("x-b3-sampled", "1"),
+    ]);
+    let trace = |given: &HeaderMap| all.extract(given).context.map(|context| context.trace_id.to_string());
+    assert_eq!((trace(&given), all.extract(&given).sampled), (Some(one), Some(false)));
+    // What is malformed counts as absent.
+    given.insert("traceparent", HeaderValue::from_static("00-nonsense"));
+    assert_eq!((trace(&given), all.extract(&given).sampled), (Some(two), Some(true)));
+    given.insert("b3", HeaderValue::from_static("nonsense"));
+    assert_eq!(trace(&given), Some(three));
+    given.remove("x-b3-spanid");
+    assert_eq!(trace(&given), None);
+}
+
+#[test]
+fn only_what_is_set_is_read() {
+    let w3c = format!("00-{TRACE}-{SPAN}-01");
+    let single = format!("{TRACE}-{SPAN}-1");
+    let given = headers(&[("traceparent", &w3c), ("b3", &single), ("baggage", "a=1")]);
+    for (formats, reads_context, reads_baggage) in [
+        (&[][..], false, false),
+        (&[TraceContext], true, false),
+        (&[B3], true, false),
+        (&[B3Multi], true, false),
+        (&[W3cBaggage], false, true),
+        (&[TraceContext, W3cBaggage], true, true),
     ] {
-        assert_eq!(parent(&wrong), None, "{wrong:?}");
+        let propagator = propagator(formats);
+        assert_eq!(propagator.extract(&given).context.is_some(), reads_context, "{formats:?}");
+        assert_eq!(propagator.baggage(&given).0 != Baggage::default(), reads_baggage, "{formats:?}");
     }
 }
 
 #[test]
-fn later_versions_are_read_as_far_as_known_and_written_as_version_zero() {
-    for more in ["", "-", "-what-the-future-will-be-like"] {
-        let context = parent(&format!("cc{}{more}", &PARENT[2..])).unwrap();
-        assert_eq!(context.traceparent(), PARENT);
-    }
-}
-
-#[test]
-fn two_parents_or_a_state_alone_start_a_new_trace() {
-    assert_eq!(extract(&headers(&[("traceparent", PARENT), ("traceparent", PARENT)])), None);
-    assert_eq!(extract(&headers(&[("tracestate", "foo=1")])), None);
-    let mut binary = headers(&[]);
-    binary.insert("traceparent", HeaderValue::from_bytes(&[0xff; 55]).unwrap());
-    assert_eq!(extract(&binary), None);
-}
-
-#[test]
-fn states_are_joined_in_order_and_empty_members_skipped() {
-    assert_eq!(state(&["foo=1,bar=2", "rojo=1"]), "foo=1,bar=2,rojo=1");
-    assert_eq!(state(&["", "foo=1", " ,\t, bar=2 ,"]), "foo=1,bar=2");
-    assert_eq!(state(&[""]), "");
-    assert_eq!(state(&["foo=1,foo=2"]), "foo=1,foo=2");
-    assert_eq!(state(&["foo= 1 2 \t"]), "foo= 1 2");
-}
-
-#[test]
-fn state_keys_and_values_follow_the_grammar() {
-    let key = "z".repeat(256);
-    let value = "v".repeat(256);
-    let all = "0_-*/@z= !\"#$%&'()*+-./:;<>?@[\\]^_`{|}~";
-    for right in
-        ["a=1", "0=1", "foo@@bar=1", "@foo=1".trim_start_matches('@'), all, &format!("{key}={value}")]
-    {
-        assert_eq!(state(&[right]), right);
-    }
-    for wrong in [
-        "foo",
-        "=1",
-        "foo=",
-        "foo=1=2",
-        "Foo=1",
-        "f oo=1",
-        "foo =1",
-        "_foo=1",
-        "@foo=1",
-        "-a=1",
-        "föö=1",
-        "foo=ö",
-        "foo=\t1",
-        "foo=1\tb",
-        &format!("{key}z=1"),
-        &format!("a={value}v"),
+fn every_format_that_is_set_is_written_and_the_others_left_alone() {
+    let stale = [
+        ("traceparent", "stale"),
+        ("traceparent", "twice"),
+        ("tracestate", "stale"),
+        ("baggage", "stale=1"),
+        ("b3", "stale"),
+        ("x-b3-traceid", "stale"),
+        ("x-b3-spanid", "stale"),
+        ("x-b3-parentspanid", "stale"),
+        ("x-b3-sampled", "stale"),
+        ("x-b3-flags", "1"),
+    ];
+    let context = context(1, 2, 1, "s=1");
+    let (baggage, _) = propagator(&[W3cBaggage]).baggage(&headers(&[("baggage", "a=1;p")]));
+    let (trace, span) = (format!("{}1", "0".repeat(31)), "0000000000000002");
+    let w3c = [format!("traceparent: 00-{trace}-{span}-01"), "tracestate: s=1".into()];
+    let single = [format!("b3: {trace}-{span}-1")];
+    let multi = ["x-b3-sampled: 1".into(), format!("x-b3-spanid: {span}"), format!("x-b3-traceid: {trace}")];
+    let carried = ["baggage: a=1;p".to_owned()];
+    for (formats, ours, expected) in [
+        (&[][..], &[][..], vec![]),
+        (&[TraceContext], &["trace"], w3c.to_vec()),
+        (&[W3cBaggage], &["baggage"], carried.to_vec()),
+        (&[B3], &["b3", "x-b3"], single.to_vec()),
+        (&[B3Multi], &["b3", "x-b3"], multi.to_vec()),
+        (
+            &[TraceContext, W3cBaggage, B3, B3Multi],
+            &["trace", "baggage", "b3", "x-b3"],
+            [&single[..], &carried, &w3c, &multi].concat(),
+        ),
     ] {
-        assert_eq!(state(&["right=1", wrong]), "", "{wrong:?}");
+        let propagator = propagator(formats);
+        let mut out = headers(&stale);
+        propagator.inject(&context, &baggage, &mut out);
+        let is_ours = |line: &String| ours.iter().any(|prefix| line.starts_with(prefix));
+        let (written, left): (Vec<_>, Vec<_>) = lines(&out).into_iter().partition(is_ours);
+        let mut expected = expected;
+        expected.sort();
+        assert_eq!(written, expected, "{formats:?}");
+        let untouched: Vec<_> = lines(&headers(&stale)).into_iter().filter(|line| !is_ours(line)).collect();
+        assert_eq!(left, untouched, "{formats:?}");
+        propagator.fields().for_each(|name| drop(out.remove(name)));
+        assert_eq!(lines(&out), untouched, "{formats:?}");
     }
 }
 
-#[test]
-fn a_33rd_member_drops_the_state_and_empty_ones_do_not_count() {
-    let members: Vec<_> = (0..32).map(|n| format!("m{n}={n}")).collect();
-    let full = members.join(",");
-    assert_eq!(state(&[&full]), full);
-    assert_eq!(state(&[&full, ",,,"]), full);
-    assert_eq!(state(&[&full, "more=1"]), "");
-}
-
-#[test]
-fn a_long_state_loses_whole_members_long_ones_first_then_from_the_end() {
-    let long = format!("long={}", "v".repeat(200));
-    let short: Vec<_> = (0..31).map(|n| format!("{n}m={}", "v".repeat(124))).collect();
-    assert_eq!(state(&[&long, &short.join(",")]), short.join(","));
-    let longs: Vec<_> = (0..32).map(|n| format!("{n}m={}", "v".repeat(200))).collect();
-    assert_eq!(state(&[&longs.join(",")]), longs[..20].join(","));
-}
-
-#[test]
-fn inject_replaces_what_a_guest_forwards() {
-    let mut out =
-        headers(&[("traceparent", "a"), ("traceparent", "b"), ("tracestate", "c=1"), ("tracestate", "d=1")]);
-    let context = parent(PARENT).unwrap();
-    inject(&context, &mut out);
-    assert_eq!(out.get_all("traceparent").iter().collect::<Vec<_>>(), [PARENT]);
-    assert_eq!(out.get("tracestate"), None);
-    inject(&SpanContext { trace_state: TraceState::checked("x=1".into()), ..context }, &mut out);
-    assert_eq!(out.get_all("tracestate").iter().collect::<Vec<_>>(), ["x=1"]);
+/// Bytes near to headers: pieces of them in any order.
+fn near() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        Just("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".as_bytes().to_vec()),
+        Just(b"0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-d".to_vec()),
+        Just(b"\n0af7651916cd43dd8448eb211c80319c\nb7ad6b7169203331\n1\n".to_vec()),
+        Just(b"8448eb211c80319c".to_vec()),
+        Just(b"b7ad6b7169203331".to_vec()),
+        Just(b"key=value".to_vec()),
+        Just(b"key=v;p=1;q".to_vec()),
+        Just(b"%C3%A4".to_vec()),
+        Just(b"x".repeat(250)),
+        Just(b"a=".to_vec()),
+        "[-,;=\n %0-9a-f]{1,4}".prop_map(String::into_bytes),
+        any::<u8>().prop_map(|byte| vec![byte]),
+    ];
+    prop::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat())
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
     #[test]
-    fn any_context_survives_the_wire(trace in 1u128.., span in 1u64.., flags in 0u8..4, state in proptest::collection::vec(("[a-z0-9][a-z0-9_*/@-]{0,20}", "[ -+\\--<>-~]{0,20}[!-+\\--<>-~]"), 0..32)) {
-        let text = state.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",");
-        let context = SpanContext {
-            trace_id: TraceId(trace.to_be_bytes()),
-            span_id: SpanId(span.to_be_bytes()),
-            flags,
-            trace_state: TraceState::checked(text),
-        };
+    fn any_context_and_baggage_survive_the_wire(
+        trace in 1u128.., span in 1u64.., flags in 0u8..4,
+        entries in prop::collection::vec(("[a-zA-Z0-9!#$%&'*+.^_`|~-]{1,20}", any::<String>()), 0..20),
+    ) {
+        let all = propagator(&[TraceContext, W3cBaggage, B3, B3Multi]);
+        let mut baggage = Baggage::default();
+        let mut expected: Vec<(String, String)> = Vec::new();
+        for (name, value) in &entries {
+            if !baggage.set(name, value) {
+                continue;
+            }
+            match expected.iter_mut().find(|(other, _)| other == name) {
+                Some(entry) => entry.1.clone_from(value),
+                None => expected.push((name.clone(), value.clone())),
+            }
+        }
+        let context = context(trace, span, flags, "");
         let mut wire = HeaderMap::new();
-        inject(&context, &mut wire);
-        prop_assert_eq!(extract(&wire), Some(context));
+        all.inject(&context, &baggage, &mut wire);
+        prop_assert_eq!(all.baggage(&wire), (baggage.clone(), 0));
+        prop_assert_eq!(baggage.entries(), expected);
+        prop_assert_eq!(all.extract(&wire), Caller::from(context.clone()));
+        // B3 has no random flag.
+        let of_b3 = SpanContext { flags: flags & 1, ..context };
+        prop_assert_eq!(propagator(&[B3]).extract(&wire), Caller::from(of_b3.clone()));
+        wire.remove("b3");
+        prop_assert_eq!(propagator(&[B3]).extract(&wire), Caller::from(of_b3));
     }
 
     #[test]
-    fn anything_read_is_written_as_a_right_header(parent in "[0-9a-f]{2}-[0-9a-fA-F+]{31,33}-[0-9a-f]{15,17}-[0-9a-f]{1,3}[-x]{0,2}", state in any::<Vec<u8>>()) {
-        let mut wire = HeaderMap::new();
-        wire.insert("traceparent", HeaderValue::from_str(&parent).unwrap());
-        if let Ok(state) = HeaderValue::from_bytes(&state) {
-            wire.insert("tracestate", state);
-        }
-        if let Some(context) = extract(&wire) {
-            prop_assert!(!context.trace_id.is_zero() && !context.span_id.is_zero() && context.flags < 4);
-            let mut again = HeaderMap::new();
-            inject(&context, &mut again);
-            prop_assert_eq!(extract(&again), Some(context));
-        }
+    fn what_must_hold_for_any_bytes_holds(bytes in prop_oneof![near(), any::<Vec<u8>>()]) {
+        fuzz::trace_context(&bytes);
+        fuzz::b3(&bytes);
+        fuzz::baggage(&bytes);
     }
 
+    /// Fields are joined before limits count, so it does not matter how a sender splits its list.
     #[test]
-    fn no_bytes_break_the_parser(bytes in any::<Vec<u8>>()) {
-        let _ = parse_traceparent(&bytes);
-        let _ = parse_tracestate([bytes.as_slice(), bytes.as_slice()].into_iter());
+    fn baggage_is_one_list_however_it_is_split(
+        members in prop::collection::vec("[a-z]{1,3}=[a-z0-9 ]{0,300}", 0..90), split in 0usize..90,
+    ) {
+        let all = propagator(&[W3cBaggage]);
+        let one = headers(&[("baggage", &members.join(","))]);
+        let (left, right) = members.split_at(split.min(members.len()));
+        let two = headers(&[("baggage", &left.join(",")), ("baggage", &right.join(" , "))]);
+        prop_assert_eq!(all.baggage(&one), all.baggage(&two));
     }
 }

@@ -18,7 +18,7 @@ async fn a_remote_parent_is_a_link_by_default(abi: Abi) {
         assert_eq!((link.trace_state.as_str(), link.attributes.len()), ("vendor=1", 0));
         assert_eq!(remote.parent_is_remote(), Some(false));
         assert_eq!((invalid.links.len(), case.span("of remote").links.len()), (0, 0));
-        session.exit.expect(0, &["links, parents, scopes and handles of guests refused"]);
+        session.exit.expect(0, &["telemetry calls of guests that were invalid or over a limit"]);
     }
 }
 

@@ -105,7 +105,7 @@ async fn links_name_valid_spans_only(abi: Abi) {
     assert_eq!(links[0].trace_state, "vendor=1");
     assert_eq!((there(2), why(2)), ((&*linked.trace_id, &*linked.span_id), r#""sibling""#.to_owned()));
     // The one of zeros is not lost in silence.
-    session.exit.expect(0, &["links, parents, scopes and handles of guests refused", "\"count\":1"]);
+    session.exit.expect(0, &["telemetry calls of guests that were invalid or over a limit", "\"count\":1"]);
 }
 
 async fn an_exception_is_an_event_and_a_status(abi: Abi) {

@@ -38,7 +38,7 @@ async fn bombs_take_no_memory_that_stays(abi: Abi) {
 
 /// Handles that are never given back do nothing beyond a limit, and cost the guest nothing but its own memory.
 async fn handles_that_are_hoarded_do_nothing(abi: Abi) {
-    let invalid = "links, parents, scopes and handles of guests refused";
+    let invalid = "telemetry calls of guests that were invalid or over a limit";
     let done = deed(abi, "/span-bomb?n=100000").await;
     assert_eq!(done.own("bomb ").len(), 1000);
     assert!(done.own("bomb ").iter().all(|span| span.is_incomplete()));

@@ -20,7 +20,7 @@ const ATTRIBUTES: &str = "attributes dropped";
 const EVENTS: &str = "span events dropped";
 const LINKS: &str = "span links dropped";
 const SPANS: &str = "spans under requests dropped";
-const INVALID: &str = "links, parents, scopes and handles of guests refused";
+const INVALID: &str = "telemetry calls of guests that were invalid or over a limit";
 
 /// Attributes whose keys begin so.
 fn count(span: &Span, prefix: &str) -> usize {

@@ -69,7 +69,7 @@ async fn contexts_made_up_tear_no_trace_apart(abi: Abi) {
     assert!(forged.iter().all(|span| span.trace_id == trace_id(0) && span.parent == *server));
     assert!(under.iter().all(|span| forged.iter().any(|parent| parent.span_id == span.parent)));
     let linked = forged.iter().filter(|span| span.links.len() == 1).count();
-    assert_eq!((linked, done.said("links, parents, scopes and handles of guests refused")), (4, 7));
+    assert_eq!((linked, done.said("telemetry calls of guests that were invalid or over a limit")), (4, 7));
     // A state of 1 MiB is none.
     assert!(forged.iter().flat_map(|span| &span.links).all(|link| link.trace_state.len() <= 512));
 }

@@ -29,8 +29,8 @@ pub(crate) struct Event {
     pub(crate) dropped_attributes: u32,
 }
 
-/// A pointer to another span.
-#[derive(Clone, Debug)]
+/// A link to another span.
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Link {
     /// 32 hex digits.
     pub(crate) trace_id: String,
@@ -132,6 +132,12 @@ impl Span {
                 trace_state: link.trace_state,
                 attributes: attributes::read(link.attributes),
             }
+        };
+        let link = |link: otlp::span::Link| Link {
+            trace_id: hex(&link.trace_id),
+            span_id: hex(&link.span_id),
+            trace_state: link.trace_state,
+            attributes: attributes::read(link.attributes),
         };
         Span {
             trace_id,

@@ -1,10 +1,11 @@
-//! W3C Trace Context level 2, strict, on bytes: what comes in with a request and what goes out with one.
+//! W3C Trace Context level 2, strict, on bytes: `traceparent` and `tracestate`.
 //!
 //! A broken `traceparent` means a new trace, whatever came with it. A broken `tracestate` is dropped alone. Nothing
 //! here is logged: a client could fill the log with it.
 
-use super::context::{RANDOM, SAMPLED, SpanContext, TraceState};
-use super::id::{SpanId, TraceId, read_hex};
+use super::trim;
+use crate::telemetry::context::{RANDOM, SAMPLED, SpanContext, TraceState};
+use crate::telemetry::id::{SpanId, TraceId, read_hex};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Members that a `tracestate` may have.
@@ -17,8 +18,11 @@ const LONG_MEMBER: usize = 128;
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
+/// Both headers.
+pub(super) static FIELDS: [&HeaderName; 2] = [&TRACEPARENT, &TRACESTATE];
+
 /// Reads the caller's context; `None` when there is none or it breaks a rule, and then a new trace starts.
-pub(crate) fn extract(headers: &HeaderMap) -> Option<SpanContext> {
+pub(super) fn extract(headers: &HeaderMap) -> Option<SpanContext> {
     let mut parents = headers.get_all(&TRACEPARENT).iter();
     let parent = parents.next()?;
     if parents.next().is_some() {
@@ -30,7 +34,7 @@ pub(crate) fn extract(headers: &HeaderMap) -> Option<SpanContext> {
 }
 
 /// Makes `context` the only one in `headers`: what was there before is replaced.
-pub(crate) fn inject(context: &SpanContext, headers: &mut HeaderMap) {
+pub(super) fn inject(context: &SpanContext, headers: &mut HeaderMap) {
     let parent =
         HeaderValue::from_bytes(&context.traceparent_bytes()).expect("hex digits and dashes are ASCII");
     headers.insert(&TRACEPARENT, parent);
@@ -61,7 +65,9 @@ fn parse_traceparent(text: &[u8]) -> Option<(TraceId, SpanId, u8)> {
 }
 
 /// Joins all `tracestate` fields in order; `None` when any part is broken or there are too many members.
-pub(super) fn parse_tracestate<'a>(fields: impl Iterator<Item = &'a [u8]>) -> Option<TraceState> {
+pub(in crate::telemetry) fn parse_tracestate<'a>(
+    fields: impl Iterator<Item = &'a [u8]>,
+) -> Option<TraceState> {
     let mut members: Vec<&str> = Vec::new();
     for member in fields.flat_map(|field| field.split(|byte| *byte == b',')) {
         let member = trim(member);
@@ -98,14 +104,6 @@ fn is_value(value: &[u8]) -> bool {
     (1..=256).contains(&value.len())
         && value.iter().all(|byte| matches!(byte, 0x20..=0x7e) && *byte != b'=' && *byte != b',')
         && value.last() != Some(&b' ')
-}
-
-/// Without the optional white space that HTTP allows around a value: spaces and tabs.
-fn trim(mut text: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = text {
-        text = rest;
-    }
-    text
 }
 
 #[cfg(test)]

@@ -1,0 +1,128 @@
+//! Trace context and baggage in headers: what a request brings, and what a call of a guest carries on.
+//!
+//! Which formats count is `otel.propagators`. Where a request brings several, W3C Trace Context comes first, then B3 in
+//! one header, then B3 in several; what is malformed counts as absent. Nothing here is logged: a client could fill the
+//! log with it.
+
+mod b3;
+mod baggage;
+#[cfg(test)]
+mod tests;
+mod w3c;
+
+pub(crate) use baggage::Baggage;
+pub(super) use baggage::{MAX_BAGGAGE, MAX_MEMBERS as MAX_BAGGAGE_MEMBERS};
+pub(super) use w3c::parse_tracestate;
+
+use super::context::SpanContext;
+use crate::config::{HeaderFormat, Propagators};
+use http::{HeaderMap, HeaderName};
+
+/// Reads and writes the formats that the settings name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Propagator {
+    w3c: bool,
+    baggage: bool,
+    b3: bool,
+    b3_multi: bool,
+}
+
+/// What a caller says of the trace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Caller {
+    /// Its span; `None` when it names none, or breaks a rule, and then a new trace starts.
+    pub(crate) context: Option<SpanContext>,
+    /// Whether the trace is to be recorded; `None` when the caller leaves it to us. B3 can forbid it without a context.
+    pub(crate) sampled: Option<bool>,
+}
+
+impl From<SpanContext> for Caller {
+    fn from(context: SpanContext) -> Self {
+        Caller { sampled: Some(context.is_sampled()), context: Some(context) }
+    }
+}
+
+impl Default for Propagator {
+    /// The formats that count unless the settings say otherwise.
+    fn default() -> Self {
+        Propagator::new(&Propagators::default())
+    }
+}
+
+impl Propagator {
+    /// Prepares what the settings ask for.
+    pub(crate) fn new(formats: &Propagators) -> Self {
+        Propagator {
+            w3c: formats.has(HeaderFormat::TraceContext),
+            baggage: formats.has(HeaderFormat::Baggage),
+            b3: formats.has(HeaderFormat::B3),
+            b3_multi: formats.has(HeaderFormat::B3Multi),
+        }
+    }
+
+    /// Reads the caller's trace context.
+    pub(crate) fn extract(&self, headers: &HeaderMap) -> Caller {
+        if self.w3c
+            && let Some(context) = w3c::extract(headers)
+        {
+            return context.into();
+        }
+        if self.has_b3() { b3::extract(headers) } else { Caller::default() }
+    }
+
+    /// Reads the caller's baggage; with it the number of members that were malformed or over a limit.
+    pub(crate) fn baggage(&self, headers: &HeaderMap) -> (Baggage, u32) {
+        if self.baggage { baggage::extract(headers) } else { Default::default() }
+    }
+
+    /// Whether baggage is carried at all.
+    pub(crate) fn carries_baggage(&self) -> bool {
+        self.baggage
+    }
+
+    /// Makes `context` and `baggage` the only ones in `headers`, in every format.
+    pub(crate) fn inject(&self, context: &SpanContext, baggage: &Baggage, headers: &mut HeaderMap) {
+        if self.w3c {
+            w3c::inject(context, headers);
+        }
+        if self.has_b3() {
+            b3::FIELDS.iter().for_each(|name| drop(headers.remove(*name)));
+        }
+        if self.b3 {
+            b3::inject_single(context, headers);
+        }
+        if self.b3_multi {
+            b3::inject_multi(context, headers);
+        }
+        self.inject_baggage(baggage, headers);
+    }
+
+    /// Makes `baggage` the only one in `headers`.
+    pub(super) fn inject_baggage(&self, baggage: &Baggage, headers: &mut HeaderMap) {
+        if self.baggage {
+            baggage::inject(baggage, headers);
+        }
+    }
+
+    /// The headers that are ours to set: those to remove where nothing is to be propagated.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = &'static HeaderName> {
+        let of = |on: bool, fields: &'static [&'static HeaderName]| if on { fields } else { &[] };
+        [of(self.w3c, &w3c::FIELDS), of(self.has_b3(), &b3::FIELDS), of(self.baggage, &baggage::FIELDS)]
+            .into_iter()
+            .flatten()
+            .copied()
+    }
+
+    /// One form is read where the other is written, and a stale one must not stay beside it.
+    fn has_b3(&self) -> bool {
+        self.b3 || self.b3_multi
+    }
+}
+
+/// Without the optional white space that HTTP allows around a value: spaces and tabs.
+fn trim(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = text {
+        text = rest;
+    }
+    text
+}
