@@ -133,12 +133,6 @@ impl Span {
                 attributes: attributes::read(link.attributes),
             }
         };
-        let link = |link: otlp::span::Link| Link {
-            trace_id: hex(&link.trace_id),
-            span_id: hex(&link.span_id),
-            trace_state: link.trace_state,
-            attributes: attributes::read(link.attributes),
-        };
         Span {
             trace_id,
             span_id,
