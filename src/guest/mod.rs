@@ -26,7 +26,7 @@ use self::component::Pre;
 use self::instance::Mold;
 use crate::config::{self, Isolation};
 use crate::host::{Capabilities, IncomingContext, MemoryBudget, Trace};
-use crate::telemetry::ServerSpan;
+use crate::telemetry::{ServerSpan, Signals};
 
 /// Instance slots beyond those that requests in flight take.
 const SPARE_SLOTS: usize = 8;
@@ -62,7 +62,8 @@ pub(crate) struct Guests {
 }
 
 impl Guests {
-    /// Loads the component at `path`, called `name`; `own` is where this server listens.
+    /// Loads the component at `path`, called `name`; `own` is where this server listens, `signals` where metrics and log
+    /// records go.
     ///
     /// # Errors
     /// Every reason for which it cannot be served.
@@ -71,9 +72,10 @@ impl Guests {
         name: &str,
         config: &config::Config,
         own: Vec<SocketAddr>,
+        signals: Signals,
     ) -> anyhow::Result<Self> {
         let guest = &config.guest;
-        let capabilities = Capabilities::new(name, guest, own)?;
+        let capabilities = Capabilities::new(name, guest, own, signals)?;
         let component = component::load(
             path,
             slots_for(config.http.max_in_flight),

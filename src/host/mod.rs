@@ -2,6 +2,7 @@
 
 mod bindings;
 mod failure;
+mod guest_log;
 mod limits;
 mod outbound;
 mod outgoing;
@@ -18,14 +19,15 @@ use wasmtime::component::Linker;
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
 pub(crate) use failure::{Blame, Failure};
+pub(crate) use guest_log::GuestLog;
 pub(crate) use limits::{Limits, MemoryBudget, Refused};
 pub(crate) use outbound::error_type;
 pub(crate) use scope::{IncomingContext, RequestScope, Trace};
 pub(crate) use state::{HostState, current_request};
-pub(crate) use stdio::GuestLog;
-use telemetry::Ignored;
+use telemetry::{Ignored, Recorder};
 
 use crate::config;
+use crate::telemetry::Signals;
 
 /// Resources and handles that one store may hold at a time.
 pub(crate) const MAX_HANDLES: usize = 10_000;
@@ -58,26 +60,35 @@ pub(crate) struct Capabilities {
     pub(crate) client: outbound::Client,
     pub(crate) log: Arc<GuestLog>,
     pub(crate) ignored: Arc<Ignored>,
+    recorder: Arc<Recorder>,
 }
 
 impl Capabilities {
-    /// Resolves the settings of a component; `own` is where this server listens.
+    /// Resolves the settings of a component; `own` is where this server listens, `signals` where its guests' metrics
+    /// and log records go.
     ///
     /// # Errors
     /// A directory that cannot be opened, or system roots that cannot be read.
-    pub(crate) fn new(component: &str, guest: &config::Guest, own: Vec<SocketAddr>) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        component: &str,
+        guest: &config::Guest,
+        own: Vec<SocketAddr>,
+        signals: Signals,
+    ) -> anyhow::Result<Self> {
         for dir in &guest.dir {
             std::fs::read_dir(&dir.host)
                 .with_context(|| format!("guest.dir `{}` cannot be opened", dir.host.display()))?;
         }
         let mut setup = outbound::Setup::new(component, &guest.allow_outbound);
         setup.own = own;
+        let log = Arc::new(GuestLog::new(component));
         Ok(Self {
             env: guest.env.iter().map(|env| (env.key.clone(), env.value.clone())).collect(),
             args: guest.args.clone(),
             dirs: guest.dir.iter().cloned().map(Dir).collect(),
             client: outbound::Client::new(setup),
-            log: Arc::new(GuestLog::new(component)),
+            recorder: Arc::new(Recorder::new(signals, log.clone())),
+            log,
             ignored: Arc::default(),
         })
     }

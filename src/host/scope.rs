@@ -9,7 +9,7 @@ use http::HeaderValue;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use super::failure::Failure;
-use crate::telemetry::ServerSpan;
+use crate::telemetry::{Allowance, ServerSpan};
 
 /// The trace headers of a request as they came, for a guest's `inject` while telemetry is off.
 #[derive(Debug, Default)]
@@ -31,6 +31,8 @@ pub(crate) struct Trace {
 #[derive(Debug)]
 pub(crate) struct RequestScope {
     pub(crate) trace: Trace,
+    /// What the guest may still record beside spans.
+    pub(crate) allowance: Allowance,
     /// When the request was handed to the guest layer, for `pounce.queue.duration`.
     pub(crate) admitted: Instant,
     failure: OnceLock<Failure>,
@@ -55,6 +57,7 @@ impl RequestScope {
     pub(crate) fn new(trace: Trace, permit: OwnedSemaphorePermit) -> Self {
         Self {
             trace,
+            allowance: Allowance::default(),
             admitted: Instant::now(),
             failure: OnceLock::new(),
             cancelled_at: OnceLock::new(),

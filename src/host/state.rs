@@ -8,13 +8,14 @@ use wasmtime::component::{GuestTaskId, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
+use super::guest_log::Stream;
 use super::limits::Limits;
 use super::outgoing::Outgoing;
 use super::scope::RequestScope;
-use super::stdio::{GuestOutput, Owner, Stream};
-use super::telemetry::Ignored;
+use super::stdio::{GuestOutput, Owner};
+use super::telemetry::{Ignored, Recorder};
 use super::{Capabilities, MAX_FIELDS_SIZE, MAX_HANDLES};
-use crate::telemetry::ServerSpan;
+use crate::telemetry::{Allowance, ServerSpan};
 
 /// Which requests a store serves.
 #[derive(Debug)]
@@ -40,6 +41,9 @@ pub(crate) struct HostState {
     output_owner: Owner,
     /// Telemetry calls of guests that did nothing.
     pub(super) ignored: Arc<Ignored>,
+    pub(super) recorder: Arc<Recorder>,
+    /// For what the guest records on nobody's behalf.
+    pub(super) allowance: Allowance,
     /// How long instantiation took, until the first request has taken it for its span.
     pub(crate) instantiate: Option<Duration>,
 }
@@ -65,6 +69,8 @@ impl HostState {
             output,
             output_owner,
             ignored: capabilities.ignored.clone(),
+            recorder: capabilities.recorder.clone(),
+            allowance: Allowance::default(),
             instantiate: None,
         })
     }

@@ -1,108 +1,20 @@
 //! Guest stdout and stderr: cut into lines, bounded in length and rate, and logged with the request they belong to.
-//!
-//! Writing never blocks a guest: the log's own writer is lossy and counts (see `telemetry/logs.rs`), and what exceeds
-//! the rate is counted here and said once a second.
 
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
+use super::guest_log::{GuestLog, MAX_LINE, Stream};
 use crate::telemetry::ServerSpan;
 
-/// A longer line is cut into pieces of this size, each a line of its own in the log.
-const MAX_LINE: usize = 8 * 1024;
-/// Lines a second that one component may log; further ones are counted and dropped.
-const MAX_LINES_PER_SECOND: u64 = 1000;
 /// What a guest may write in one call.
 const WRITE_BUDGET: usize = 64 * 1024;
-
-/// Which stream a line came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stream {
-    Stdout,
-    Stderr,
-}
-
-/// The log of one component's guests: its name, and the rate they share.
-#[derive(Debug)]
-pub(crate) struct GuestLog {
-    component: String,
-    window: Mutex<Instant>,
-    lines: AtomicU64,
-    dropped: AtomicU64,
-    dropped_total: AtomicU64,
-}
-
-impl GuestLog {
-    pub(crate) fn new(component: &str) -> Self {
-        Self {
-            component: component.to_owned(),
-            window: Mutex::new(Instant::now()),
-            lines: AtomicU64::new(0),
-            dropped: AtomicU64::new(0),
-            dropped_total: AtomicU64::new(0),
-        }
-    }
-
-    /// Lines dropped since the start.
-    pub(crate) fn dropped(&self) -> u64 {
-        self.dropped_total.load(Ordering::Relaxed)
-    }
-
-    fn admit(&self) -> bool {
-        {
-            let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
-            if window.elapsed().as_secs() >= 1 {
-                *window = Instant::now();
-                self.lines.store(0, Ordering::Relaxed);
-                let dropped = self.dropped.swap(0, Ordering::Relaxed);
-                if dropped > 0 {
-                    tracing::warn!(
-                        component = self.component,
-                        dropped,
-                        "guest output dropped: more than {MAX_LINES_PER_SECOND} lines a second"
-                    );
-                }
-            }
-        }
-        if self.lines.fetch_add(1, Ordering::Relaxed) < MAX_LINES_PER_SECOND {
-            return true;
-        }
-        self.dropped.fetch_add(1, Ordering::Relaxed);
-        self.dropped_total.fetch_add(1, Ordering::Relaxed);
-        false
-    }
-
-    fn line(&self, stream: Stream, span: &ServerSpan, line: &[u8]) {
-        if !self.admit() {
-            return;
-        }
-        let line = String::from_utf8_lossy(line);
-        let stream = match stream {
-            Stream::Stdout => "stdout",
-            Stream::Stderr => "stderr",
-        };
-        match span.context() {
-            Some(context) => tracing::info!(
-                target: "guest",
-                component = self.component,
-                stream,
-                trace_id = %context.trace_id,
-                span_id = %context.span_id,
-                "{line}"
-            ),
-            None => tracing::info!(target: "guest", component = self.component, stream, "{line}"),
-        }
-    }
-}
 
 /// Whose output it is now: the request of a store that serves one at a time, none in an instance that serves several
 /// (guests cache their stdout handle, so there a line cannot be told to belong to a request).
@@ -149,7 +61,7 @@ impl GuestOutput {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if !line.is_empty() {
             let span = self.owner.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            self.log.line(self.stream, &span, line);
+            self.log.line(self.stream, span.context().as_ref(), line);
         }
         partial.clear();
     }

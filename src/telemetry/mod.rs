@@ -4,15 +4,20 @@
 //! records, [`encode`] writes the record as OTLP once, [`pipeline`] holds it, [`export`] sends it. Nothing of it blocks
 //! or fails a request; what is lost is counted in [`Totals`].
 
+mod allowance;
 #[doc(hidden)]
 pub mod bench;
+mod clock;
 mod context;
 mod counters;
 mod encode;
 mod export;
 mod id;
 mod limits;
+mod log_records;
 pub(crate) mod logs;
+mod metrics;
+mod otlp_value;
 mod path_names;
 mod pipeline;
 pub(crate) mod propagation;
@@ -24,15 +29,22 @@ mod response;
 mod sampler;
 mod semconv;
 mod server_span;
+mod signals;
 mod value;
 
+pub(crate) use allowance::Allowance;
 pub(crate) use context::{SpanContext, TraceState};
 pub(crate) use counters::Totals;
 pub(crate) use id::{SpanId, TraceId};
+pub(crate) use log_records::{LogRecord, Severity};
+pub(crate) use metrics::Metrics;
 pub(crate) use server_span::{Phases, ServerSpan};
+pub(crate) use signals::Signals;
 pub(crate) use value::{Exception, Status, Value};
 
 use crate::config::{self, Semconv};
+use export::Sources;
+use log_records::LogRecords;
 use path_names::PathNames;
 use pipeline::Pipeline;
 use recording::Recording;
@@ -61,6 +73,8 @@ struct Running {
     shared: Arc<Shared>,
     sampler: Sampler,
     exporter: export::Exporter,
+    sources: Sources,
+    signals: Signals,
 }
 
 /// What every span needs at its end.
@@ -82,25 +96,27 @@ impl Telemetry {
         let Some(target) = export::Target::of(otel, component) else {
             return Ok(Telemetry::off());
         };
-        let (queue, batch) = (otel.batch.max_queue_size, target.batch_size(otel));
-        let pipeline = Arc::new(Pipeline::new(queue, batch));
-        let exporter = export::Exporter::start(target, &pipeline)?;
-        Ok(Telemetry::new(otel, component, pipeline, exporter))
+        let sources = target.sources(otel);
+        let exporter = export::Exporter::start(target, &sources)?;
+        Ok(Telemetry::new(otel, component, sources, exporter))
     }
 
-    fn new(
-        otel: &config::Otel,
-        component: &str,
-        pipeline: Arc<Pipeline>,
-        exporter: export::Exporter,
-    ) -> Self {
+    fn new(otel: &config::Otel, component: &str, sources: Sources, exporter: export::Exporter) -> Self {
         let shared = Arc::new(Shared {
-            pipeline,
+            pipeline: Arc::clone(&sources.spans),
             profile: otel.semconv,
             path_names: PathNames::new(),
             component: component.into(),
         });
-        Telemetry(Some(Arc::new(Running { shared, sampler: Sampler::new(&otel.sampler), exporter })))
+        let logs = sources.logs.clone().map(|pipeline| Arc::new(LogRecords::new(pipeline)));
+        let signals = Signals { metrics: sources.metrics.clone(), logs };
+        let sampler = Sampler::new(&otel.sampler);
+        Telemetry(Some(Arc::new(Running { shared, sampler, exporter, sources, signals })))
+    }
+
+    /// Where guests' metrics and log records go; nowhere when telemetry is off.
+    pub(crate) fn signals(&self) -> Signals {
+        self.0.as_ref().map(|running| running.signals.clone()).unwrap_or_default()
     }
 
     /// Whether spans are made at all.
@@ -134,9 +150,16 @@ impl Telemetry {
         ServerSpan::recorded(recording)
     }
 
-    /// What became of the spans so far; all zero when telemetry is off.
+    /// What became of spans, log records and metrics so far; all zero when telemetry is off.
     pub(crate) fn totals(&self) -> Totals {
-        self.0.as_ref().map(|running| running.shared.pipeline.totals()).unwrap_or_default()
+        let Some(running) = &self.0 else {
+            return Totals::default();
+        };
+        Totals {
+            logs: running.signals.log_totals(),
+            metrics: running.signals.metric_totals(),
+            ..running.shared.pipeline.totals()
+        }
     }
 
     /// Sends what is buffered and stops the exporter, by `deadline` at the latest; says what was lost.
@@ -144,7 +167,7 @@ impl Telemetry {
     /// Blocks the calling thread. Spans that end later are dropped and counted. A second call changes nothing.
     pub(crate) fn shutdown(&self, deadline: Instant) -> Totals {
         if let Some(running) = &self.0 {
-            running.exporter.shutdown(&running.shared.pipeline, deadline);
+            running.exporter.shutdown(&running.sources, deadline);
         }
         self.totals()
     }

@@ -1,13 +1,17 @@
 //! `pounce:telemetry`: what a guest says about its own request.
 //!
 //! Every function is total: without a current request, when nothing is recorded or over a limit it does nothing, and
-//! counts it. Child spans, metrics and logs are linked and do nothing yet; that is counted too.
+//! counts it. Metrics and log records do without a request. Child spans are linked and do nothing yet; that is counted
+//! too.
 
 mod convert;
 mod logs;
 mod metrics;
 mod propagation;
+mod recorder;
 mod tracing;
+
+pub(crate) use recorder::Recorder;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -24,7 +28,7 @@ use crate::telemetry::ServerSpan;
 pub(crate) struct Ignored {
     /// No current request: a start function, work after the response, a subtask whose request is not certain.
     pub(crate) unattributed: AtomicU64,
-    /// Child spans, metrics and logs, which this version does not record yet.
+    /// Child spans and baggage, which this version does not record yet.
     pub(crate) unsupported: AtomicU64,
 }
 
