@@ -222,6 +222,8 @@ fn status(value: &str) -> Status {
 fn report() -> Vec<u8> {
     let injected = propagation::inject();
     let current = tracing::current();
+    let severities = ["trace", "debug", "info", "warn", "error", "fatal"];
+    let enabled = severities.map(|name| logs::is_enabled(severity(name)));
     json!({
         "is_recording": tracing::is_recording(),
         "context": context(&tracing::current_context()),
@@ -230,7 +232,7 @@ fn report() -> Vec<u8> {
         "inject_for": headers(&propagation::inject_for(&current)),
         "extract": propagation::extract(injected).as_ref().map(context),
         "baggage": headers(&propagation::baggage()),
-        "log_enabled": ["trace", "debug", "info", "warn", "error", "fatal"].map(|name| logs::is_enabled(severity(name))),
+        "log_enabled": enabled,
     })
     .to_string()
     .into_bytes()

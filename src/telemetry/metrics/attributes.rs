@@ -5,13 +5,15 @@ use crate::telemetry::response::is_reserved;
 use crate::telemetry::semconv;
 use crate::telemetry::value::Value;
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 /// Attributes of one point.
 const MAX_ATTRIBUTES: usize = 32;
 
-/// Attributes with distinct keys, sorted by them; equal sets are the same series.
+/// Attributes with distinct keys, sorted by them; equal sets are the same series. Shared by a series and its place in the
+/// map.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct AttributeSet(Box<[(Box<str>, Value)]>);
+pub(crate) struct AttributeSet(Arc<[(Box<str>, Value)]>);
 
 impl AttributeSet {
     /// The set that a guest gives, and how many attributes of it could not be kept. The last value of a key wins; keys

@@ -92,7 +92,6 @@ async fn records_without_telemetry_reach_our_log(abi: Abi) {
         let exit = server.stop().await;
         exit.expect(0, &["hello"]);
         assert!(!exit.stderr.contains("measurements"), "nothing is aggregated: {exit}");
-        assert!(!exit.stderr.contains("does not record"), "{exit}");
     }
 }
 

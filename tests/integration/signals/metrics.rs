@@ -39,7 +39,7 @@ async fn measurements_of_all_requests_are_added_up(abi: Abi) {
     // Nothing waits for the interval of a minute when the server stops.
     assert!(collector.others().is_empty());
     let exit = server.stop().await;
-    exit.expect(0, &["6 points of metrics exported"]);
+    exit.expect(0, &["7 points of metrics exported"]);
     let [export] = collector.others().try_into().unwrap_or_else(|others| panic!("one export: {others:#?}"));
     assert_eq!(export.target, "/v1/metrics");
     let metrics = export.received.metrics();

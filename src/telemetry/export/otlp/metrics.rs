@@ -28,8 +28,9 @@ pub(super) async fn run(
     let mut is_last = false;
     while !is_last {
         tokio::select! {
-            _now = ticks.tick() => {}
+            biased;
             _deadline = stop.stopped() => is_last = true,
+            _now = ticks.tick() => {}
         }
         send(&sender, envelope.batches_of_metrics(&reader.collect()).into(), metrics, &stop).await;
     }
