@@ -20,9 +20,7 @@ const MAX_MESSAGE: usize = 1024 * 1024;
 pub(in crate::telemetry) struct Reader {
     metrics: Arc<Metrics>,
     temporality: Temporality,
-    /// Unix time in nanoseconds.
-    started: u64,
-    /// The last collection, for deltas.
+    /// The last collection, for deltas, in nanoseconds of Unix time.
     last: u64,
 }
 
@@ -42,8 +40,7 @@ struct Span {
 
 impl Reader {
     pub(in crate::telemetry) fn new(metrics: Arc<Metrics>, temporality: Temporality) -> Self {
-        let started = unix_nanos();
-        Reader { metrics, temporality, started, last: started }
+        Reader { last: metrics.started, metrics, temporality }
     }
 
     /// What the metrics say now; nothing where nothing was recorded.
@@ -55,7 +52,7 @@ impl Reader {
             // As the specification has it: what may shrink is cumulative in any case.
             let is_delta =
                 self.temporality != Temporality::Cumulative && instrument.kind != Kind::UpDownCounter;
-            let from = if is_delta { self.last } else { self.started };
+            let from = if is_delta { self.last } else { self.metrics.started };
             Points { instrument: &instrument, is_delta, span: Span { from, to: now } }.write(&mut collected);
         }
         self.last = now;

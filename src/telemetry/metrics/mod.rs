@@ -14,6 +14,7 @@ pub(super) use attributes::AttributeSet;
 pub(super) use collect::{Collected, Reader};
 pub(crate) use instrument::Kind;
 
+use super::clock::unix_nanos;
 use super::context::SpanContext;
 use super::counters::Counters;
 use super::value::Value;
@@ -35,6 +36,8 @@ const MAX_BYTES: usize = 16 * 1024 * 1024;
 pub(crate) struct Metrics {
     instruments: RwLock<HashMap<Box<str>, Arc<Instrument>>>,
     bytes: AtomicUsize,
+    /// Since when it counts, in nanoseconds of Unix time.
+    started: u64,
     pub(super) counters: Arc<Counters>,
     pub(super) ignored: Ignored,
 }
@@ -56,6 +59,7 @@ impl Metrics {
         Metrics {
             instruments: RwLock::default(),
             bytes: AtomicUsize::new(0),
+            started: unix_nanos(),
             counters: Arc::default(),
             ignored: Ignored::default(),
         }
