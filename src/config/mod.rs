@@ -36,8 +36,8 @@ pub use otel::{Batch, Otel};
 pub(crate) use resolve::{Given, InForce, Layer, Source};
 pub use signals::{Destination, LogsExport, MetricsExport};
 pub use value::{
-    ByteLimit, ByteSize, DirMount, Endpoint, EnvVar, Exporter, HostPattern, Invalid, Isolation, ListenAddr,
-    LogFormat, LogLevel, OutboundRule, PortPattern, Sampler, Semconv, Temporality, Timeout,
+    ByteLimit, ByteSize, DirMount, Endpoint, EnvVar, Exporter, GuestParents, HostPattern, Invalid, Isolation,
+    ListenAddr, LogFormat, LogLevel, OutboundRule, PortPattern, Sampler, Semconv, Temporality, Timeout,
 };
 pub(crate) use vars::Vars;
 

@@ -142,6 +142,12 @@ options! {
         /// names, too.
         semconv: Semconv, "PROFILE" = "compat"
             or otel_env::semconv["OTEL_SEMCONV_STABILITY_OPT_IN"];
+
+        /// What a remote parent that a guest names is to its span: link or adopt.
+        ///
+        /// With link, the span stays in its request's trace, with a link to the other one. With adopt,
+        /// it goes over to the other trace (of a queue's message, say): guests must be trusted.
+        guest_parents: GuestParents, "RELATION" = "link";
     }
 }
 

@@ -10,7 +10,7 @@ use super::otel_env;
 use super::otel_env::OfTracesOnly;
 use super::resolve::{Resolver, Source};
 use super::signals::{Destination, LogsExport, MetricsExport};
-use super::value::{Endpoint, Exporter, Sampler, Semconv, Timeout};
+use super::value::{Endpoint, Exporter, GuestParents, Sampler, Semconv, Timeout};
 use super::vars::Vars;
 
 /// What is traced, and where it is sent.
@@ -29,6 +29,8 @@ pub struct Otel {
     pub sampler: Sampler,
     /// Which semantic conventions spans follow.
     pub semconv: Semconv,
+    /// What a remote parent that a guest names is to its span.
+    pub guest_parents: GuestParents,
     /// Further attributes of the resource (`OTEL_RESOURCE_ATTRIBUTES`), without `service.name`.
     pub resource_attributes: Vec<(String, String)>,
     /// Time one attempt to export may take (`OTEL_EXPORTER_OTLP_TIMEOUT`).
@@ -118,6 +120,7 @@ impl Otel {
             headers: options.headers.into_iter().flat_map(|header| header.0).collect(),
             sampler: options.sample,
             semconv: options.semconv,
+            guest_parents: options.guest_parents,
             resource_attributes: otel_env::resource_attributes(vars, warnings)
                 .into_iter()
                 .filter(|(key, _)| key != otel_env::SERVICE_NAME)

@@ -17,8 +17,8 @@ pub(super) fn exited_well(error: &wasmtime::Error) -> bool {
     matches!(error.downcast_ref::<I32Exit>(), Some(I32Exit(0)))
 }
 
-/// Classifies the error that ended a guest's work in a store with these limits.
-pub(super) fn classify(error: &wasmtime::Error, limits: &Limits) -> Failure {
+/// Classifies the error that ended a guest's work in a store with these limits; `said` is the message of a panic.
+pub(super) fn classify(error: &wasmtime::Error, limits: &Limits, said: Option<String>) -> Failure {
     if error.downcast_ref::<PoolConcurrencyLimitError>().is_some() {
         return Failure::overloaded("every instance slot is taken");
     }
@@ -44,6 +44,10 @@ pub(super) fn classify(error: &wasmtime::Error, limits: &Limits) -> Failure {
         return Failure::out_of_memory(message, backtrace);
     }
     match trap {
+        // A panic ends in this trap, which says nothing of it.
+        Some(Trap::UnreachableCodeReached) if said.is_some() => {
+            Failure::trap(kind(Trap::UnreachableCodeReached), said.unwrap_or_default(), backtrace)
+        }
         Some(trap) => Failure::trap(kind(trap), trap.to_string(), backtrace),
         // An error of a host function: what it says is for the guest's author.
         None => Failure::trap("host_error", error.root_cause().to_string(), backtrace),
@@ -56,7 +60,7 @@ pub(super) fn classify_instantiation(error: &wasmtime::Error, limits: Option<&Li
         Some(limits) if limits.refused() == Some(Refused::Total) => {
             Failure::overloaded("all guests together reached guest.max-total-memory")
         }
-        Some(limits) => classify(error, limits),
+        Some(limits) => classify(error, limits, None),
         None => Failure::internal(format!("no store: {error:#}")),
     }
 }

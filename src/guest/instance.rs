@@ -6,7 +6,9 @@ use std::time::Instant;
 use wasmtime::{Engine, Store, UpdateDeadline};
 
 use super::error::classify_instantiation;
-use crate::host::{Capabilities, Failure, HostState, Limits, MAX_HANDLES, MAX_HOSTCALL_BYTES, MemoryBudget};
+use crate::host::{
+    Capabilities, Failure, HostState, Limits, MAX_HANDLES, MAX_HOSTCALL_BYTES, MemoryBudget, Serving,
+};
 
 /// What every instance of a component is made from.
 pub(crate) struct Mold {
@@ -18,10 +20,10 @@ pub(crate) struct Mold {
 }
 
 impl Mold {
-    /// A store with every limit in force; `shared` where it may serve several requests at once.
-    pub(crate) fn store(&self, shared: bool) -> wasmtime::Result<Store<HostState>> {
+    /// A store with every limit in force.
+    pub(crate) fn store(&self, serving: Serving) -> wasmtime::Result<Store<HostState>> {
         let limits = Limits::new(self.max_memory, self.budget.clone());
-        let mut store = Store::new(&self.engine, HostState::new(&self.capabilities, limits, shared)?);
+        let mut store = Store::new(&self.engine, HostState::new(&self.capabilities, limits, serving)?);
         store.limiter(|state| &mut state.limits);
         store.set_hostcall_fuel(MAX_HOSTCALL_BYTES);
         store.set_max_component_handles(MAX_HANDLES);
@@ -39,11 +41,11 @@ impl Mold {
     /// Runs `instantiate` in a new store and notes how long it took.
     pub(crate) async fn instance<P>(
         &self,
-        shared: bool,
+        serving: Serving,
         instantiate: impl AsyncFnOnce(&mut Store<HostState>) -> wasmtime::Result<P>,
     ) -> Result<(Store<HostState>, P), Failure> {
         let start = Instant::now();
-        let mut store = self.store(shared).map_err(|error| classify_instantiation(&error, None))?;
+        let mut store = self.store(serving).map_err(|error| classify_instantiation(&error, None))?;
         match instantiate(&mut store).await {
             Ok(instance) => {
                 store.data_mut().instantiate = Some(start.elapsed());

@@ -75,7 +75,7 @@ impl Guests {
         signals: Signals,
     ) -> anyhow::Result<Self> {
         let guest = &config.guest;
-        let capabilities = Capabilities::new(name, guest, own, signals)?;
+        let capabilities = Capabilities::new(name, config, own, signals)?;
         let component = component::load(
             path,
             slots_for(config.http.max_in_flight),
@@ -198,7 +198,7 @@ impl Guests {
             return Err(Failure::overloaded("all guests together reached guest.max-total-memory"));
         }
         let incoming = self.incoming(&request, &span);
-        let scope = Arc::new(RequestScope::new(Trace { span, incoming }, permit));
+        let scope = Arc::new(RequestScope::new(Trace { span, incoming, quota: Arc::default() }, permit));
         let guard = CancelOnDrop(Some(scope.clone()));
         let request = request.map(body::inbound);
         let call = async {

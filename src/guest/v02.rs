@@ -20,7 +20,7 @@ use wasmtime_wasi_http::{Error as HttpError, WasiBody, WasiHttpView as _};
 use super::IDLE_TIMEOUT;
 use super::error::{classify, error_code, exited_well};
 use super::instance::Mold;
-use crate::host::{Failure, HostState, RequestScope};
+use crate::host::{Failure, HostState, RequestScope, Serving};
 use crate::telemetry::Phases;
 
 type Head = Result<http::Response<HyperOutgoingBody>, wit::ErrorCode>;
@@ -60,7 +60,7 @@ impl Pool {
 
     async fn create(&self) -> Result<Instance, Failure> {
         let (store, proxy) =
-            self.mold.instance(false, async |store| self.pre.instantiate_async(store).await).await?;
+            self.mold.instance(Serving::One, async |store| self.pre.instantiate_async(store).await).await?;
         Ok(Instance { store, proxy, served: 0, idle_since: Instant::now() })
     }
 
@@ -142,7 +142,10 @@ impl Pool {
             Some(Ok(Ok(()))) => return self.put_back(instance),
             // It left after its answer.
             Some(Ok(Err(error))) if exited_well(&error) && scope.is_answered() => return,
-            Some(Ok(Err(error))) => classify(&error, &instance.store.data().limits),
+            Some(Ok(Err(error))) => {
+                let state = instance.store.data();
+                classify(&error, &state.limits, state.panic_of(scope.span()))
+            }
             Some(Err(_panic)) => Failure::internal("the host panicked while it ran the guest"),
             None => return,
         };

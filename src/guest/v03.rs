@@ -21,8 +21,8 @@ use wasmtime_wasi_http::{Error as HttpError, WasiBody, WasiHttpView as _};
 use super::IDLE_TIMEOUT;
 use super::error::{classify, error_code, exited_well};
 use super::instance::Mold;
-use crate::host::{Failure, HostState, RequestScope, current_request};
-use crate::telemetry::Phases;
+use crate::host::{Failure, HostState, RequestScope, Serving, current_request};
+use crate::telemetry::{Phases, ServerSpan};
 
 /// How often a busy worker looks whether a request that was cancelled is being ignored.
 const WATCH: Duration = Duration::from_millis(50);
@@ -46,8 +46,8 @@ impl Sharing {
     /// An instance for each request (`isolation = request`).
     pub(crate) const NONE: Self = Self { reuse: 1, concurrency: 1 };
 
-    fn shared(self) -> bool {
-        self.reuse > 1
+    fn serving(self) -> Serving {
+        if self.reuse > 1 { Serving::Many } else { Serving::OneInTasks }
     }
 }
 
@@ -133,7 +133,7 @@ struct Workers {
 impl Workers {
     async fn create(&self) -> Result<(Store<HostState>, Proxy), Failure> {
         self.mold
-            .instance(self.sharing.shared(), async |store| {
+            .instance(self.sharing.serving(), async |store| {
                 Ok(Proxy::P3(self.pre.instantiate_async(store).await?))
             })
             .await
@@ -167,6 +167,8 @@ impl HandlerState for Workers {
 struct Requests {
     /// Those that are not over.
     live: Arc<Mutex<Vec<Weak<RequestScope>>>>,
+    /// The spans of those whose tasks may still run.
+    begun: Arc<Mutex<Vec<ServerSpan>>>,
     /// One was cancelled: what the guest still does for it, it does for nobody.
     cancelled: Arc<AtomicBool>,
     /// We ended the worker.
@@ -215,6 +217,9 @@ impl WorkerState for Worker {
             requests.retain(|scope| scope.strong_count() > 0);
             requests.push(Arc::downgrade(&scope));
         }
+        if scope.span().is_recording() {
+            self.requests.begun.lock().unwrap_or_else(PoisonError::into_inner).push(scope.span().clone());
+        }
         scope.on_cancel(self.requests.cancelled.clone());
         // Once the head is out this future goes, and with it the question whether the loop is stuck.
         let noticed = Acknowledge(scope);
@@ -223,12 +228,13 @@ impl WorkerState for Worker {
 
     fn drop(&self, mut store: Store<HostState>, result: Result<(), wasmtime::Error>) {
         if let Err(error) = result {
-            let failure = classify(&error, &store.data().limits);
             // We ended it ourselves for a request that is over: everybody else in it is innocent.
             let stopped = self.requests.stopped.load(Ordering::Acquire);
             // A trap leaves its task the current one, so the store still says whose it was.
             let culprit = current_request(&mut store.as_context_mut());
-            let innocent = Failure::worker_failed(&failure);
+            let said = culprit.as_ref().and_then(|culprit| store.data().panic_of(culprit.span()));
+            let failure = classify(&error, &store.data().limits, said);
+            let innocent = Failure::worker_failed(&failure, culprit.is_some());
             for scope in &store.data().live() {
                 let own = match &culprit {
                     Some(culprit) => Arc::ptr_eq(culprit, scope),
@@ -238,6 +244,9 @@ impl WorkerState for Worker {
                     continue;
                 }
                 let failure = if own && !stopped { &failure } else { &innocent };
+                if !own && let Some(context) = culprit.as_ref().and_then(|culprit| culprit.span().context()) {
+                    scope.span().add_link(context, Vec::new());
+                }
                 // A request that timed out has its own reason already, and that one stays.
                 super::report(scope, failure);
                 scope.fail(failure.clone());
@@ -268,6 +277,9 @@ impl Watch {
     /// Whether the worker should end now.
     fn is_over(&self, status: WorkerStatus, since: Instant) -> bool {
         if status == WorkerStatus::Idle {
+            // Every task has ended: nobody is left who could end the spans that are open.
+            let mut begun = self.requests.begun.lock().unwrap_or_else(PoisonError::into_inner);
+            begun.drain(..).for_each(|span| span.close_children());
             return since.elapsed() >= IDLE_TIMEOUT;
         }
         let requests = self.requests.live.lock().unwrap_or_else(PoisonError::into_inner);

@@ -102,11 +102,14 @@ impl Failure {
         Cause::new(StatusCode::GATEWAY_TIMEOUT, Blame::Guest, message).error_type("timeout").exception(None)
     }
 
-    /// Another request of the same instance trapped and took the instance with it.
-    pub(crate) fn worker_failed(cause: &Failure) -> Self {
-        let message = format!("another request of the instance failed: {}", cause.message);
+    /// Another request of the same instance failed for `cause` and took the instance with it. What that one said of it
+    /// stays on its own span; the stack is told where nobody knows whose it is.
+    pub(crate) fn worker_failed(cause: &Failure, culprit_is_known: bool) -> Self {
+        let kind = cause.error_type.as_deref().unwrap_or("error");
         let stacktrace = cause.exception.as_ref().and_then(|exception| exception.stacktrace.clone());
-        guest(message).error_type("worker_failed").exception(stacktrace)
+        guest(format!("another request of the instance failed: {kind}"))
+            .error_type("worker_failed")
+            .exception(stacktrace.filter(|_| !culprit_is_known))
     }
 
     /// No room: too many requests in flight, no free instance slot, or too much guest memory in use.

@@ -75,11 +75,10 @@ impl GuestLog {
     }
 
     /// Logs a line of output, written by the request of `context`.
-    pub(super) fn line(&self, stream: Stream, context: Option<&SpanContext>, line: &[u8]) {
+    pub(super) fn line(&self, stream: Stream, context: Option<&SpanContext>, line: &str) {
         if !self.admit() {
             return;
         }
-        let line = String::from_utf8_lossy(line);
         let stream = match stream {
             Stream::Stdout => "stdout",
             Stream::Stderr => "stderr",

@@ -1,6 +1,7 @@
 //! What a guest may import: one file per WIT interface, and the store data that they share.
 
 mod bindings;
+mod current;
 mod failure;
 mod guest_log;
 mod limits;
@@ -10,6 +11,7 @@ mod scope;
 mod state;
 mod stdio;
 mod telemetry;
+mod writer;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,19 +20,23 @@ use anyhow::Context as _;
 use wasmtime::component::Linker;
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
+pub(crate) use current::{Serving, current_request};
 pub(crate) use failure::{Blame, Failure};
 pub(crate) use guest_log::GuestLog;
 pub(crate) use limits::{Limits, MemoryBudget, Refused};
 pub(crate) use outbound::error_type;
 pub(crate) use scope::{IncomingContext, RequestScope, Trace};
-pub(crate) use state::{HostState, current_request};
+pub(crate) use state::HostState;
 use telemetry::{Ignored, Recorder};
 
 use crate::config;
 use crate::telemetry::Signals;
 
-/// Resources and handles that one store may hold at a time.
-pub(crate) const MAX_HANDLES: usize = 10_000;
+/// Resources that the host keeps for one store at a time.
+pub(crate) const MAX_RESOURCES: usize = 10_000;
+/// Handles that the guest of one store may hold, at some 16 bytes each. More than resources, because a guest with too
+/// many spans gets handles that do nothing: `pounce:telemetry` never traps.
+pub(crate) const MAX_HANDLES: usize = 1 << 17;
 /// Bytes that one call may copy from guest to host memory.
 pub(crate) const MAX_HOSTCALL_BYTES: usize = 4 * 1024 * 1024;
 /// Elements of one table; JavaScript and Go components need several times what Rust does.
@@ -61,6 +67,7 @@ pub(crate) struct Capabilities {
     pub(crate) log: Arc<GuestLog>,
     pub(crate) ignored: Arc<Ignored>,
     recorder: Arc<Recorder>,
+    pub(crate) guest_parents: config::GuestParents,
 }
 
 impl Capabilities {
@@ -71,10 +78,11 @@ impl Capabilities {
     /// A directory that cannot be opened, or system roots that cannot be read.
     pub(crate) fn new(
         component: &str,
-        guest: &config::Guest,
+        config: &config::Config,
         own: Vec<SocketAddr>,
         signals: Signals,
     ) -> anyhow::Result<Self> {
+        let guest = &config.guest;
         for dir in &guest.dir {
             std::fs::read_dir(&dir.host)
                 .with_context(|| format!("guest.dir `{}` cannot be opened", dir.host.display()))?;
@@ -90,6 +98,7 @@ impl Capabilities {
             recorder: Arc::new(Recorder::new(signals, log.clone())),
             log,
             ignored: Arc::default(),
+            guest_parents: config.otel.guest_parents,
         })
     }
 }
@@ -167,6 +176,8 @@ pub(crate) fn link(linker: &mut Linker<HostState>, concurrent: bool) -> wasmtime
         wasmtime_wasi::p3::add_to_linker(linker)?;
         wasmtime_wasi_http::p3::add_to_linker(linker)?;
         outgoing::link_03(linker)?;
+        writer::link_02(linker)?;
+        writer::link_03(linker)?;
     }
     telemetry::link(linker)
 }

@@ -1,5 +1,5 @@
-//! Outgoing requests of guests, 0.2 and 0.3: finds the request on whose behalf the guest calls, puts that request's
-//! trace on the wire, and hands the rest to the component's client.
+//! Outgoing requests of guests, 0.2 and 0.3: finds the request on whose behalf the guest calls, starts the CLIENT span
+//! under it, puts that on the wire, and hands the rest to the component's client.
 //!
 //! `WasiHttpHooks::send_request` gets no store, so the two imports that lead to it are shadowed: each looks up the
 //! request in the same synchronous section in which the hook runs, and leaves it where the hook takes it.
@@ -15,16 +15,16 @@ use wasmtime_wasi_http::{
     Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttp, WasiHttpHooks, WasiHttpView,
 };
 
-use super::outbound::Client;
-use super::scope::RequestScope;
-use super::state::{HostState, current_request};
-use crate::telemetry::propagation;
+use super::current::{Current, current};
+use super::outbound::{self, Client};
+use super::state::HostState;
+use crate::telemetry::{ClientSpan, Connected, propagation};
 
 /// The hooks of one store.
 pub(crate) struct Outgoing {
     client: Client,
     /// The caller, from the shadowed import to the hook.
-    caller: Option<Arc<RequestScope>>,
+    caller: Option<Current>,
 }
 
 impl Outgoing {
@@ -56,18 +56,45 @@ impl WasiHttpHooks for Outgoing {
         options: Option<RequestOptions>,
         _result: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
-        let caller = self.caller.take();
-        // Replaces what a guest forwarded from its own caller: a stale parent would tear the trace apart.
-        if let Some(context) = caller.as_ref().and_then(|caller| caller.span().context()) {
-            propagation::inject(&context, request.headers_mut());
-        }
+        let span = self.caller.take().map(|caller| start_span(&caller, &mut request));
         let response = self.client.send(request, options);
         Box::new(async move {
             // Ready at once: 0.3 then spawns nothing for it, and our client drives its connections itself.
             let done: Box<dyn Future<Output = Result<(), Error>> + Send> =
                 Box::new(std::future::ready(Ok(())));
-            Ok((response.await?, done))
+            let response = response.await;
+            if let Some(span) = span {
+                end_span(span, &response);
+            }
+            Ok((response?, done))
         })
+    }
+}
+
+/// Starts the span, and makes it what the request tells its receiver.
+fn start_span(caller: &Current, request: &mut http::Request<WasiBody>) -> ClientSpan {
+    let server = &caller.trace.span;
+    // A guest names its parent by the headers that `inject` gave it for one of its spans. What it forwarded from its
+    // own caller, or made up, would tear the trace apart.
+    let named = Some(request.headers())
+        .filter(|_| server.is_recording_children())
+        .and_then(propagation::extract)
+        .filter(|named| server.owns(named));
+    let parent = named.or_else(|| caller.context());
+    let span = server.client(parent.as_ref(), request.method(), request.uri());
+    if let Some(context) = span.context() {
+        propagation::inject(context, request.headers_mut());
+    }
+    span
+}
+
+fn end_span(span: ClientSpan, response: &Result<http::Response<WasiBody>, Error>) {
+    match response {
+        Ok(response) => {
+            let connected = response.extensions().get::<Connected>().copied();
+            span.respond(response.status(), response.version(), connected);
+        }
+        Err(error) => span.fail(&outbound::error_type(error), &error.to_string()),
     }
 }
 
@@ -81,7 +108,7 @@ pub(crate) fn link_02(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
             Resource<types_02::OutgoingRequest>,
             Option<Resource<types_02::RequestOptions>>,
         )| {
-            store.data_mut().outgoing.caller = current_request(&mut store);
+            store.data_mut().outgoing.caller = current(&mut store);
             let response = outgoing_handler::Host::handle(&mut store.data_mut().http(), request, options);
             store.data_mut().outgoing.caller = None;
             Ok((match response {
@@ -101,9 +128,9 @@ pub(crate) fn link_03(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
         "send",
         |accessor: &Accessor<HostState>, (request,): (Resource<types_03::Request>,)| {
             Box::pin(async move {
-                // Before the first await, as `current_request` demands; the hook runs before it too.
+                // Before the first await, as `current` demands; the hook runs before it too.
                 accessor.with(|mut access| {
-                    let caller = current_request(&mut access.as_context_mut());
+                    let caller = current(&mut access.as_context_mut());
                     access.data_mut().outgoing.caller = caller;
                 });
                 let accessor = accessor.with_getter::<WasiHttp>(WasiHttpView::http);

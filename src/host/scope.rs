@@ -9,7 +9,7 @@ use http::HeaderValue;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use super::failure::Failure;
-use crate::telemetry::{Allowance, ServerSpan};
+use crate::telemetry::{Quota, ServerSpan};
 
 /// The trace headers of a request as they came, for a guest's `inject` while telemetry is off.
 #[derive(Debug, Default)]
@@ -25,14 +25,14 @@ pub(crate) struct Trace {
     pub(crate) span: ServerSpan,
     /// Kept only for a guest that asks for it, while telemetry is off.
     pub(crate) incoming: Option<Arc<IncomingContext>>,
+    /// What the guest may still record beside spans.
+    pub(crate) quota: Arc<Quota>,
 }
 
 /// A request in flight. Guests only ever name it implicitly, as "the current request".
 #[derive(Debug)]
 pub(crate) struct RequestScope {
     pub(crate) trace: Trace,
-    /// What the guest may still record beside spans.
-    pub(crate) allowance: Allowance,
     /// When the request was handed to the guest layer, for `pounce.queue.duration`.
     pub(crate) admitted: Instant,
     failure: OnceLock<Failure>,
@@ -57,7 +57,6 @@ impl RequestScope {
     pub(crate) fn new(trace: Trace, permit: OwnedSemaphorePermit) -> Self {
         Self {
             trace,
-            allowance: Allowance::default(),
             admitted: Instant::now(),
             failure: OnceLock::new(),
             cancelled_at: OnceLock::new(),

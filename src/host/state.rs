@@ -1,31 +1,22 @@
-//! The data of a store: what host functions find when a guest calls, and the one rule that says whose request it is.
+//! The data of a store: what host functions find when a guest calls.
 
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
-use wasmtime::StoreContextMut;
 use wasmtime::component::{GuestTaskId, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
+use super::current::{Requests, Serving};
 use super::guest_log::Stream;
 use super::limits::Limits;
 use super::outgoing::Outgoing;
 use super::scope::RequestScope;
-use super::stdio::{GuestOutput, Owner};
+use super::stdio::{GuestOutput, Writer};
 use super::telemetry::{Ignored, Recorder};
-use super::{Capabilities, MAX_FIELDS_SIZE, MAX_HANDLES};
-use crate::telemetry::{Allowance, ServerSpan};
-
-/// Which requests a store serves.
-#[derive(Debug)]
-enum Requests {
-    /// One at a time: whatever the guest does, it does for this one.
-    One(Option<Arc<RequestScope>>),
-    /// Several at once, told apart by the task that the host started for each. Weak: the work of a request whose
-    /// response is over belongs to nobody.
-    Many(Vec<(GuestTaskId, Weak<RequestScope>)>),
-}
+use super::{Capabilities, MAX_FIELDS_SIZE, MAX_RESOURCES};
+use crate::config::GuestParents;
+use crate::telemetry::{Quota, ServerSpan};
 
 /// The `T` of every `Store<T>`.
 pub(crate) struct HostState {
@@ -34,43 +25,47 @@ pub(crate) struct HostState {
     http: WasiHttpCtx,
     pub(crate) outgoing: Outgoing,
     pub(crate) limits: Limits,
-    requests: Requests,
-    /// Requests that a shared store has begun.
-    served: usize,
+    pub(super) requests: Requests,
     output: [GuestOutput; 2],
-    output_owner: Owner,
+    pub(super) writer: Writer,
     /// Telemetry calls of guests that did nothing.
     pub(super) ignored: Arc<Ignored>,
     pub(super) recorder: Arc<Recorder>,
     /// For what the guest records on nobody's behalf.
-    pub(super) allowance: Allowance,
+    pub(super) quota: Quota,
+    /// What a remote parent that a guest names is to its span.
+    pub(super) guest_parents: GuestParents,
     /// How long instantiation took, until the first request has taken it for its span.
     pub(crate) instantiate: Option<Duration>,
 }
 
 impl HostState {
-    /// The state of a new store; `shared` where it may serve several requests at once.
-    pub(crate) fn new(capabilities: &Capabilities, limits: Limits, shared: bool) -> wasmtime::Result<Self> {
+    /// The state of a new store.
+    pub(crate) fn new(
+        capabilities: &Capabilities,
+        limits: Limits,
+        serving: Serving,
+    ) -> wasmtime::Result<Self> {
         let mut table = ResourceTable::new();
-        table.set_max_capacity(MAX_HANDLES);
+        table.set_max_capacity(MAX_RESOURCES);
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(MAX_FIELDS_SIZE);
-        let output_owner = Owner::default();
+        let writer = Writer::default();
         let output = [Stream::Stdout, Stream::Stderr]
-            .map(|stream| GuestOutput::new(capabilities.log.clone(), output_owner.clone(), stream));
+            .map(|stream| GuestOutput::new(capabilities.log.clone(), writer.clone(), stream));
         Ok(Self {
             table,
             wasi: wasi(capabilities, &output)?,
             http,
             outgoing: Outgoing::new(capabilities.client.clone()),
             limits,
-            requests: if shared { Requests::Many(Vec::new()) } else { Requests::One(None) },
-            served: 0,
+            requests: Requests::new(serving),
+            guest_parents: capabilities.guest_parents,
             output,
-            output_owner,
+            writer,
             ignored: capabilities.ignored.clone(),
             recorder: capabilities.recorder.clone(),
-            allowance: Allowance::default(),
+            quota: Quota::default(),
             instantiate: None,
         })
     }
@@ -80,67 +75,39 @@ impl HostState {
         for output in &self.output {
             output.finish_line();
         }
-        *self.output_owner.lock().unwrap_or_else(PoisonError::into_inner) =
-            scope.as_ref().map_or_else(ServerSpan::off, |scope| scope.span().clone());
-        self.requests = Requests::One(scope);
+        self.writer.set(scope.as_ref().map_or_else(ServerSpan::off, |scope| scope.span().clone()));
+        self.requests.set(scope);
         self.limits.forget_refusal();
     }
 
     /// The store also serves this request, in that task.
     pub(crate) fn serve_also(&mut self, task: GuestTaskId, scope: &Arc<RequestScope>) {
-        match &mut self.requests {
-            Requests::One(_) => self.serve_one(Some(scope.clone())),
-            Requests::Many(requests) => {
-                // Ids are slot numbers and come again: an entry of the same id is of a request long gone.
-                requests.retain(|(other, scope)| *other != task && scope.strong_count() > 0);
-                if requests.is_empty() {
-                    // What an earlier request was refused is not this one's concern.
-                    self.limits.forget_refusal();
-                }
-                self.served += 1;
-                requests.push((task, Arc::downgrade(scope)));
-            }
+        if self.requests.is_idle() {
+            // What an earlier request was refused is not this one's concern.
+            self.limits.forget_refusal();
+        }
+        if !self.requests.add(task, scope) {
+            self.serve_one(Some(scope.clone()));
         }
     }
 
     /// The store has never served but one request: whatever went wrong in it did so for that one.
     pub(crate) fn served_one(&self) -> bool {
-        matches!(self.requests, Requests::One(_)) || self.served == 1
+        self.requests.has_served_one()
+    }
+
+    /// What `culprit`, which trapped, wrote to stderr when it panicked.
+    pub(crate) fn panic_of(&self, culprit: &ServerSpan) -> Option<String> {
+        for output in &self.output {
+            output.finish_line();
+        }
+        self.writer.panic_of(culprit)
     }
 
     /// The requests whose responses are not over yet.
     pub(crate) fn live(&self) -> Vec<Arc<RequestScope>> {
-        match &self.requests {
-            Requests::One(scope) => scope.iter().filter(|scope| !scope.is_closed()).cloned().collect(),
-            Requests::Many(requests) => requests
-                .iter()
-                .filter_map(|(_, scope)| scope.upgrade())
-                .filter(|scope| !scope.is_closed())
-                .collect(),
-        }
+        self.requests.live()
     }
-}
-
-/// The request on whose behalf the guest calls, if that is certain.
-///
-/// In a store that serves several requests only a call stack of depth 1 names its task for sure: a subtask that
-/// outlived its caller shows the caller's id, which may name a newer request by now (wasmtime #14247). Everything else
-/// is "no current request". Call it before the first await of a host function: after it the stack is empty.
-pub(crate) fn current_request(store: &mut StoreContextMut<'_, HostState>) -> Option<Arc<RequestScope>> {
-    if let Requests::One(scope) = &store.data().requests {
-        return scope.clone();
-    }
-    let task = {
-        let mut stack = store.async_call_stack().ok()?;
-        let (Some(task), None) = (stack.next(), stack.next()) else {
-            return None;
-        };
-        task
-    };
-    let Requests::Many(requests) = &store.data().requests else {
-        return None;
-    };
-    requests.iter().find(|(other, _)| *other == task).and_then(|(_, scope)| scope.upgrade())
 }
 
 fn wasi(capabilities: &Capabilities, [stdout, stderr]: &[GuestOutput; 2]) -> wasmtime::Result<WasiCtx> {

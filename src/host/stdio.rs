@@ -2,7 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -13,57 +13,125 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use super::guest_log::{GuestLog, MAX_LINE, Stream};
 use crate::telemetry::ServerSpan;
 
+/// How the message of a panic begins: Rust's and Go's.
+const PANICS: [&str; 2] = [" panicked at ", "panic: "];
+/// Bytes of such a message that are kept.
+const MAX_PANIC: usize = 2048;
 /// What a guest may write in one call.
 const WRITE_BUDGET: usize = 64 * 1024;
 
-/// Whose output it is now: the request of a store that serves one at a time, none in an instance that serves several
-/// (guests cache their stdout handle, so there a line cannot be told to belong to a request).
-pub(crate) type Owner = Arc<Mutex<ServerSpan>>;
+/// Who writes in a store, and how what it writes may turn out to be its last words.
+///
+/// In a store that serves one request at a time that one does. In one that serves several, the caller of each write is
+/// looked up (`host/writer.rs`): guests cache their handles, so the handle says nothing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Writer(Arc<Mutex<Writing>>);
+
+#[derive(Debug, Default)]
+struct Writing {
+    span: ServerSpan,
+    /// The message of a panic, as far as it has been written.
+    panic: String,
+}
+
+impl Writer {
+    /// From now on this request writes; none when it is not known whose output it is.
+    pub(super) fn set(&self, span: ServerSpan) {
+        let mut writing = self.lock();
+        if !writing.span.is_same(&span) {
+            *writing = Writing { span, panic: String::new() };
+        }
+    }
+
+    fn span(&self) -> ServerSpan {
+        self.lock().span.clone()
+    }
+
+    /// What `culprit` wrote to stderr when it panicked, as languages that end in a trap do.
+    pub(super) fn panic_of(&self, culprit: &ServerSpan) -> Option<String> {
+        let writing = self.lock();
+        (!writing.panic.is_empty() && writing.span.is_same(culprit)).then(|| writing.panic.clone())
+    }
+
+    /// Looks for the message of a panic, which goes on to the end of what is written.
+    fn overhear(&self, line: &str) {
+        let mut writing = self.lock();
+        if PANICS.iter().any(|begins| line.contains(begins)) {
+            line.clone_into(&mut writing.panic);
+        } else if !writing.panic.is_empty() && !line.starts_with("note: ") && line.len() < MAX_PANIC {
+            writing.panic.push('\n');
+            writing.panic.push_str(line);
+        }
+        let cut = writing.panic.floor_char_boundary(MAX_PANIC);
+        writing.panic.truncate(cut);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Writing> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// One of the two streams of a store.
 #[derive(Clone)]
 pub(crate) struct GuestOutput {
     log: Arc<GuestLog>,
-    owner: Owner,
+    writer: Writer,
     stream: Stream,
     /// Shared by all handles that the guest opens, so that a line written through two of them stays one line.
-    partial: Arc<Mutex<Vec<u8>>>,
+    partial: Arc<Mutex<Partial>>,
+}
+
+/// A line without its end, and whose it is.
+#[derive(Default)]
+struct Partial {
+    line: Vec<u8>,
+    span: ServerSpan,
 }
 
 impl GuestOutput {
-    pub(crate) fn new(log: Arc<GuestLog>, owner: Owner, stream: Stream) -> Self {
-        Self { log, owner, stream, partial: Arc::default() }
+    pub(crate) fn new(log: Arc<GuestLog>, writer: Writer, stream: Stream) -> Self {
+        Self { log, writer, stream, partial: Arc::default() }
     }
 
     /// Logs what was written without a newline; at the end of a request, so that it is told as that request's.
     pub(crate) fn finish_line(&self) {
-        let mut partial = self.partial.lock().unwrap_or_else(PoisonError::into_inner);
-        if !partial.is_empty() {
-            self.emit(&mut partial);
-        }
+        self.emit(&mut self.lock());
     }
 
     fn push(&self, bytes: &[u8]) {
-        let mut partial = self.partial.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut partial = self.lock();
+        let span = self.writer.span();
+        if !partial.span.is_same(&span) {
+            // Somebody else's line, which nobody will end.
+            self.emit(&mut partial);
+            partial.span = span;
+        }
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             for piece in piece.chunks(MAX_LINE) {
-                partial.extend_from_slice(piece);
-                let whole = partial.last() == Some(&b'\n');
-                if whole || partial.len() >= MAX_LINE {
+                partial.line.extend_from_slice(piece);
+                let whole = partial.line.last() == Some(&b'\n');
+                if whole || partial.line.len() >= MAX_LINE {
                     self.emit(&mut partial);
                 }
             }
         }
     }
 
-    fn emit(&self, partial: &mut Vec<u8>) {
-        let line = partial.strip_suffix(b"\n").unwrap_or(partial);
+    fn emit(&self, partial: &mut Partial) {
+        let line = partial.line.strip_suffix(b"\n").unwrap_or(&partial.line);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if !line.is_empty() {
-            let span = self.owner.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            self.log.line(self.stream, span.context().as_ref(), line);
+            let line = String::from_utf8_lossy(line);
+            if self.stream == Stream::Stderr {
+                self.writer.overhear(&line);
+            }
+            self.log.line(self.stream, partial.span.context().as_ref(), &line);
         }
-        partial.clear();
+        partial.line.clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Partial> {
+        self.partial.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -87,8 +155,11 @@ impl StdoutStream for GuestOutput {
         Box::new(self.clone())
     }
 
+    // A stream of 0.3 belongs to whoever opens it: what it carries is written later, by the event loop.
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        Box::new(self.clone())
+        let opener = Writer::default();
+        opener.set(self.writer.span());
+        Box::new(Self::new(self.log.clone(), opener, self.stream))
     }
 }
 

@@ -1,9 +1,36 @@
-//! The time of day as OTLP has it.
+//! The time of a request: one reading of the wall clock, then a clock that is never set back.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Unix time in nanoseconds.
+/// Tells the Unix time of moments of one request, so that its spans and events are in order.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clock {
+    started: Instant,
+    start_unix_nanos: u64,
+}
+
+impl Clock {
+    /// Starts now.
+    pub(super) fn start() -> Self {
+        Clock { start_unix_nanos: unix_nanos(), started: Instant::now() }
+    }
+
+    /// When it was started, in nanoseconds of Unix time.
+    pub(super) fn started(&self) -> u64 {
+        self.start_unix_nanos
+    }
+
+    /// Now, in nanoseconds of Unix time.
+    pub(super) fn now(&self) -> u64 {
+        self.start_unix_nanos.saturating_add(nanos(self.started.elapsed()))
+    }
+}
+
+/// The wall clock, in nanoseconds of Unix time.
 pub(super) fn unix_nanos() -> u64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX)
+    nanos(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

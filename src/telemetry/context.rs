@@ -32,6 +32,11 @@ impl TraceState {
         TraceState((!text.is_empty()).then(|| text.into()))
     }
 
+    /// Reads one field; empty when any part of it is broken.
+    pub(crate) fn parse(text: &str) -> Self {
+        super::propagation::parse_tracestate(std::iter::once(text.as_bytes())).unwrap_or_default()
+    }
+
     /// The wire form; empty when there is none.
     pub(crate) fn as_str(&self) -> &str {
         self.0.as_deref().unwrap_or_default()
@@ -50,6 +55,11 @@ impl fmt::Display for TraceState {
 }
 
 impl SpanContext {
+    /// Bit of the flags that says the trace is recorded.
+    pub(crate) const SAMPLED: u8 = SAMPLED;
+    /// Bit of the flags that says the last seven bytes of the trace id are random (level 2).
+    pub(crate) const RANDOM: u8 = RANDOM;
+
     /// Whether the trace is recorded.
     pub(crate) fn is_sampled(&self) -> bool {
         self.flags & SAMPLED != 0

@@ -15,6 +15,8 @@ pub(super) struct Counters {
     pub(super) shutdown: AtomicU64,
     pub(super) attributes: AtomicU64,
     pub(super) events: AtomicU64,
+    pub(super) links: AtomicU64,
+    pub(super) children: AtomicU64,
     pub(super) late_writes: AtomicU64,
 }
 
@@ -45,6 +47,8 @@ impl Counters {
             dropped,
             attributes_dropped: self.attributes.load(Relaxed),
             events_dropped: self.events.load(Relaxed),
+            links_dropped: self.links.load(Relaxed),
+            children_dropped: self.children.load(Relaxed),
             late_writes: self.late_writes.load(Relaxed),
             logs: LogTotals::default(),
             metrics: MetricTotals::default(),
@@ -67,6 +71,10 @@ pub(crate) struct Totals {
     pub(crate) attributes_dropped: u64,
     /// Events over a limit.
     pub(crate) events_dropped: u64,
+    /// Links over a limit.
+    pub(crate) links_dropped: u64,
+    /// Spans of guests beyond the limit of their request.
+    pub(crate) children_dropped: u64,
     /// Writes to spans that had ended.
     pub(crate) late_writes: u64,
     /// The same of guests' log records.

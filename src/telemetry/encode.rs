@@ -19,13 +19,23 @@ const fn field(number: u8, wire: u8) -> u8 {
 const VARINT: u8 = 0;
 const FIXED64: u8 = 1;
 const BYTES: u8 = 2;
+const FIXED32: u8 = 5;
 /// Key of `Span.flags`, field 16 of type fixed32: too large for one byte.
 const FLAGS: [u8; 2] = [0x85, 0x01];
 
 /// `Span.SpanKind`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
+    /// Work within the service.
+    Internal = 1,
+    /// A request served.
     Server = 2,
+    /// A request made.
+    Client = 3,
+    /// A message sent.
+    Producer = 4,
+    /// A message taken.
+    Consumer = 5,
 }
 
 /// `Status.StatusCode`.
@@ -43,6 +53,14 @@ pub(super) struct Head<'a> {
     pub(super) kind: Kind,
     pub(super) start_unix_nanos: u64,
     pub(super) end_unix_nanos: u64,
+}
+
+/// How many notes of a span are missing.
+#[derive(Default)]
+pub(super) struct Dropped {
+    pub(super) attributes: u32,
+    pub(super) events: u32,
+    pub(super) links: u32,
 }
 
 /// A value that is only borrowed.
@@ -131,12 +149,7 @@ impl<'a> SpanWriter<'a> {
 
     /// An event.
     pub(super) fn event(&mut self, time: u64, name: &str, attributes: &[(Box<str>, Value)], dropped: u32) {
-        let attributes_len: usize = attributes
-            .iter()
-            .map(|(key, value)| 1 + with_length(attribute_len(key, Borrowed::Any(value))))
-            .sum();
-        let dropped_len = if dropped > 0 { 1 + varint_len(dropped.into()) } else { 0 };
-        let len = 9 + 1 + with_length(name.len()) + attributes_len + dropped_len;
+        let len = 9 + 1 + with_length(name.len()) + attributes_len(attributes) + count_len(dropped);
         self.out.push(field(11, BYTES));
         varint(self.out, len as u64);
         fixed64(self.out, 1, time);
@@ -145,6 +158,26 @@ impl<'a> SpanWriter<'a> {
             attribute(self.out, 3, key, Borrowed::Any(value));
         }
         count(self.out, 4, dropped);
+    }
+
+    /// A link.
+    pub(super) fn link(&mut self, context: &SpanContext, attributes: &[(Box<str>, Value)], dropped: u32) {
+        let state = context.trace_state.as_str();
+        let state_len = if state.is_empty() { 0 } else { 1 + with_length(state.len()) };
+        let len = 18 + 10 + state_len + attributes_len(attributes) + count_len(dropped) + 5;
+        self.out.push(field(13, BYTES));
+        varint(self.out, len as u64);
+        bytes(self.out, 1, &context.trace_id.0);
+        bytes(self.out, 2, &context.span_id.0);
+        if !state.is_empty() {
+            bytes(self.out, 3, state.as_bytes());
+        }
+        for (key, value) in attributes {
+            attribute(self.out, 4, key, Borrowed::Any(value));
+        }
+        count(self.out, 5, dropped);
+        self.out.push(field(6, FIXED32));
+        self.out.extend_from_slice(&u32::from(context.flags).to_le_bytes());
     }
 
     /// The status; not called when it is unset.
@@ -158,10 +191,11 @@ impl<'a> SpanWriter<'a> {
         self.out.extend_from_slice(&[field(3, VARINT), code as u8]);
     }
 
-    /// How many attributes and events were dropped; ends the span.
-    pub(super) fn finish(self, dropped_attributes: u32, dropped_events: u32) {
-        count(self.out, 10, dropped_attributes);
-        count(self.out, 12, dropped_events);
+    /// How many notes were dropped; ends the span.
+    pub(super) fn finish(self, dropped: Dropped) {
+        count(self.out, 10, dropped.attributes);
+        count(self.out, 12, dropped.events);
+        count(self.out, 14, dropped.links);
         let len = self.out.len() - self.start;
         let mut length = [0; 10];
         let used = put_varint(&mut length, len as u64);
@@ -183,6 +217,10 @@ pub(super) fn attribute(out: &mut Vec<u8>, number: u8, key: &str, value: Borrowe
     out.push(field(2, BYTES));
     varint(out, value_len(value) as u64);
     put_value(out, value);
+}
+
+fn attributes_len(attributes: &[(Box<str>, Value)]) -> usize {
+    attributes.iter().map(|(key, value)| 1 + with_length(attribute_len(key, Borrowed::Any(value)))).sum()
 }
 
 fn attribute_len(key: &str, value: Borrowed<'_>) -> usize {
@@ -275,6 +313,10 @@ fn count(out: &mut Vec<u8>, number: u8, value: u32) {
         out.push(field(number, VARINT));
         varint(out, value.into());
     }
+}
+
+fn count_len(value: u32) -> usize {
+    if value > 0 { 1 + varint_len(value.into()) } else { 0 }
 }
 
 fn varint(out: &mut Vec<u8>, mut value: u64) {

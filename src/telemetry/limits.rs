@@ -3,6 +3,7 @@
 //! What is over a limit is dropped, or cut when it is a text, and every drop is counted on the span and in the
 //! pipeline.
 
+use super::context::SpanContext;
 use super::semconv;
 use super::value::{Exception, Value, shortened};
 
@@ -10,6 +11,12 @@ use super::value::{Exception, Value, shortened};
 pub(super) const MAX_ATTRIBUTES: usize = 128;
 /// Events of a span.
 pub(super) const MAX_EVENTS: usize = 128;
+/// Links of a span.
+pub(super) const MAX_LINKS: usize = 128;
+/// Spans under one server span: a guest's own and those of its outgoing requests.
+pub(super) const MAX_CHILDREN: usize = 1000;
+/// Bytes of names, attributes, events and links of all of them.
+pub(super) const MAX_CHILDREN_SIZE: usize = 1024 * 1024;
 /// Bytes of one text or byte value; longer ones are cut.
 pub(super) const MAX_VALUE: usize = 4096;
 /// Bytes of a stack trace: a cut one is of little use.
@@ -107,6 +114,39 @@ impl Events {
         attributes.retain(|(key, _)| all.iter().all(|(known, _)| known != key));
         all.append(&mut attributes);
         self.add(time, semconv::EXCEPTION_EVENT, all, room)
+    }
+}
+
+/// A pointer to another span.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) context: SpanContext,
+    pub(super) attributes: Attributes,
+}
+
+/// Links, in the order in which they came.
+#[derive(Debug, Default)]
+pub(super) struct Links {
+    pub(super) list: Vec<Link>,
+    pub(super) dropped: u32,
+}
+
+impl Links {
+    /// Adds a link; returns how many of its attributes were dropped.
+    pub(super) fn add(&mut self, context: SpanContext, given: Vec<(String, Value)>, room: &mut usize) -> u32 {
+        let size = size_of::<Link>() + context.trace_state.as_str().len();
+        if self.list.len() >= MAX_LINKS || size > *room {
+            self.dropped += 1;
+            return 0;
+        }
+        *room -= size;
+        let mut attributes = Attributes::default();
+        for (key, value) in given {
+            attributes.set(&key, value, MAX_VALUE, room);
+        }
+        let dropped = attributes.dropped;
+        self.list.push(Link { context, attributes });
+        dropped
     }
 }
 

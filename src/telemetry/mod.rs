@@ -4,9 +4,12 @@
 //! records, [`encode`] writes the record as OTLP once, [`pipeline`] holds it, [`export`] sends it. Nothing of it blocks
 //! or fails a request; what is lost is counted in [`Totals`].
 
-mod allowance;
 #[doc(hidden)]
 pub mod bench;
+mod child;
+mod child_span;
+mod children;
+mod client_span;
 mod clock;
 mod context;
 mod counters;
@@ -17,10 +20,12 @@ mod limits;
 mod log_records;
 pub(crate) mod logs;
 mod metrics;
+mod notes;
 mod otlp_value;
 mod path_names;
 mod pipeline;
 pub(crate) mod propagation;
+mod quota;
 mod recording;
 mod redact;
 mod request;
@@ -32,17 +37,21 @@ mod server_span;
 mod signals;
 mod value;
 
-pub(crate) use allowance::Allowance;
+pub(crate) use child_span::{ChildSpan, Options as ChildOptions};
+pub(crate) use client_span::{ClientSpan, Connected};
 pub(crate) use context::{SpanContext, TraceState};
 pub(crate) use counters::Totals;
+pub(crate) use encode::Kind;
 pub(crate) use id::{SpanId, TraceId};
 pub(crate) use log_records::{LogRecord, Severity};
 pub(crate) use metrics::Metrics;
+pub(crate) use quota::Quota;
 pub(crate) use server_span::{Phases, ServerSpan};
 pub(crate) use signals::Signals;
 pub(crate) use value::{Exception, Status, Value};
 
 use crate::config::{self, Semconv};
+use children::Families;
 use export::Sources;
 use log_records::LogRecords;
 use path_names::PathNames;
@@ -83,6 +92,7 @@ struct Shared {
     profile: Semconv,
     path_names: PathNames,
     component: Box<str>,
+    families: Families,
 }
 
 impl Telemetry {
@@ -107,6 +117,7 @@ impl Telemetry {
             profile: otel.semconv,
             path_names: PathNames::new(),
             component: component.into(),
+            families: Families::default(),
         });
         let logs = sources.logs.clone().map(|pipeline| Arc::new(LogRecords::new(pipeline)));
         let signals = Signals { metrics: sources.metrics.clone(), logs };
@@ -162,11 +173,12 @@ impl Telemetry {
         }
     }
 
-    /// Sends what is buffered and stops the exporter, by `deadline` at the latest; says what was lost.
+    /// Ends the spans that guests left open, sends what is buffered and stops the exporter, by `deadline` at the latest; says what was lost.
     ///
     /// Blocks the calling thread. Spans that end later are dropped and counted. A second call changes nothing.
     pub(crate) fn shutdown(&self, deadline: Instant) -> Totals {
         if let Some(running) = &self.0 {
+            running.shared.families.close();
             running.exporter.shutdown(&running.sources, deadline);
         }
         self.totals()

@@ -61,7 +61,7 @@ fn parse_traceparent(text: &[u8]) -> Option<(TraceId, SpanId, u8)> {
 }
 
 /// Joins all `tracestate` fields in order; `None` when any part is broken or there are too many members.
-fn parse_tracestate<'a>(fields: impl Iterator<Item = &'a [u8]>) -> Option<TraceState> {
+pub(super) fn parse_tracestate<'a>(fields: impl Iterator<Item = &'a [u8]>) -> Option<TraceState> {
     let mut members: Vec<&str> = Vec::new();
     for member in fields.flat_map(|field| field.split(|byte| *byte == b',')) {
         let member = trim(member);

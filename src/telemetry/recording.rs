@@ -1,17 +1,19 @@
 //! The record of one server span: what it holds until the end, and how it is encoded then.
 
 use super::Shared;
+use super::children::Children;
+use super::clock::Clock;
 use super::context::SpanContext;
 use super::counters::Counters;
-use super::encode::{Code, Head, Kind, SpanWriter};
+use super::encode::{Head, Kind, SpanWriter};
 use super::id::SpanId;
-use super::limits::{Attributes, Events, MAX_NAME, MAX_SPAN, MAX_VALUE};
+use super::limits::{MAX_NAME, MAX_SPAN, MAX_VALUE};
+use super::notes::{Account, Notes};
 use super::request::Request;
 use super::response::{self, Failure, Response};
-use super::value::{Exception, Status, shortened};
+use super::value::shortened;
 use crate::config::Semconv;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// `error.type` of a request whose span was let go before anybody ended it.
 const ABANDONED: &str = "abandoned";
@@ -22,10 +24,11 @@ pub(super) struct Recording {
     context: SpanContext,
     /// The caller's span.
     parent: Option<SpanId>,
-    started: Instant,
-    start_unix_nanos: u64,
+    clock: Clock,
     request: Request,
     late: Mutex<Late>,
+    /// The spans under this one, once there are any.
+    children: OnceLock<Arc<Children>>,
 }
 
 /// Bytes of a record without what a guest adds.
@@ -37,13 +40,9 @@ pub(super) const RECORD_SIZE: usize = size_of::<Recording>();
 pub(super) struct Late {
     pub(super) ended: bool,
     pub(super) response: Response,
-    /// What the guest says of the outcome.
-    pub(super) status: Status,
-    /// A name that the guest chose.
-    pub(super) name: Option<Box<str>>,
+    /// What the guest says.
+    pub(super) notes: Notes,
     pub(super) route: Option<Box<str>>,
-    pub(super) attributes: Attributes,
-    pub(super) events: Events,
     /// Bytes left for attributes and events.
     pub(super) room: usize,
 }
@@ -56,17 +55,16 @@ impl Recording {
         request: Request,
         route: Option<&str>,
     ) -> Self {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let route = route.map(|route| shortened(route, MAX_NAME).into());
         let late = Late { route, room: MAX_SPAN, ..Late::default() };
         Recording {
             shared: Arc::clone(shared),
             context,
             parent,
-            started: Instant::now(),
-            start_unix_nanos: nanos(since_epoch),
+            clock: Clock::start(),
             request,
             late: Mutex::new(late),
+            children: OnceLock::new(),
         }
     }
 
@@ -82,43 +80,35 @@ impl Recording {
         &self.shared.pipeline.counters
     }
 
-    pub(super) fn add_exception(&self, late: &mut Late, exception: Exception) {
-        self.add_event(late, None, |events, time, room| events.add_exception(time, exception, room));
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
-    pub(super) fn add_event(
-        &self,
-        late: &mut Late,
-        time: Option<u64>,
-        add: impl FnOnce(&mut Events, u64, &mut usize) -> u32,
-    ) {
-        let before = late.events.dropped;
-        let time = time.unwrap_or_else(|| self.now());
-        let attributes = add(&mut late.events, time, &mut late.room);
-        Counters::add(&self.counters().attributes, attributes);
-        Counters::add(&self.counters().events, late.events.dropped - before);
+    /// The spans under this one.
+    pub(super) fn children(&self) -> &Arc<Children> {
+        self.children
+            .get_or_init(|| Children::new(Arc::clone(&self.shared), self.clock, self.context.clone()))
     }
 
-    /// Unix time, by the clock that is never set back.
-    fn now(&self) -> u64 {
-        self.start_unix_nanos.saturating_add(nanos(self.started.elapsed()))
+    /// The spans under this one, if there has been any.
+    pub(super) fn known_children(&self) -> Option<&Arc<Children>> {
+        self.children.get()
     }
 
     /// Encodes the span into the pipeline and frees what it held.
     pub(super) fn end(&self, late: &mut Late, body_bytes_sent: u64) {
-        let end_unix_nanos = self.now();
+        let end_unix_nanos = self.clock.now();
         let name = self.name(late);
         self.shared.pipeline.push(|out| self.encode(out, late, name, end_unix_nanos, body_bytes_sent));
         late.ended = true;
-        late.attributes = Attributes::default();
-        late.events = Events::default();
+        late.notes = Notes::default();
     }
 
     /// The span's name in three parts.
     fn name<'a>(&'a self, late: &'a Late) -> [&'a str; 3] {
         let method = self.request.method_name();
         let path = self.request.path();
-        match (&late.name, &late.route) {
+        match (&late.notes.name, &late.route) {
             (Some(name), _) => [name, "", ""],
             (None, Some(route)) => [method, " ", route],
             (None, None) if self.shared.profile != Semconv::Compat || path.is_empty() => [method, "", ""],
@@ -143,27 +133,23 @@ impl Recording {
                 parent: self.parent,
                 parent_is_remote: self.parent.is_some(),
                 kind: Kind::Server,
-                start_unix_nanos: self.start_unix_nanos,
+                start_unix_nanos: self.clock.started(),
                 end_unix_nanos,
             },
         );
         span.name(name);
-        self.request.write(profile, &late.attributes, &mut span);
+        self.request.write(profile, &late.notes.attributes, &mut span);
         response::write(late, profile, body_bytes_sent, &self.shared.component, &mut span);
-        for event in &late.events.list {
-            let attributes = &event.attributes;
-            span.event(event.time, &event.name, &attributes.list, attributes.dropped);
-        }
-        match response::status(late, profile) {
-            Status::Unset => {}
-            Status::Ok => span.status(Code::Ok, ""),
-            Status::Error(message) => span.status(Code::Error, &message),
-        }
-        span.finish(late.attributes.dropped, late.events.dropped);
+        late.notes.finish(&response::status(late, profile), span);
     }
 }
 
 impl Late {
+    /// The notes, and what they are charged to.
+    pub(super) fn notes<'a>(&'a mut self, counters: &'a Counters) -> (&'a mut Notes, Account<'a>) {
+        (&mut self.notes, Account { room: &mut self.room, counters })
+    }
+
     pub(super) fn set_route(&mut self, route: &str) {
         self.route = Some(shortened(route, MAX_NAME).into());
     }
@@ -180,8 +166,4 @@ impl Drop for Recording {
             self.end(&mut late, 0);
         }
     }
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

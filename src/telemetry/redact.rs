@@ -1,5 +1,6 @@
-//! Query strings without the secrets that signed URLs carry.
+//! URLs without the secrets that they carry: credentials, and the parameters of signed ones.
 
+use http::Uri;
 use std::borrow::Cow;
 
 /// Parameters whose values are never recorded, by the HTTP conventions; compared with their case.
@@ -31,6 +32,24 @@ pub(super) fn query(query: &str) -> Cow<'_, str> {
     Cow::Owned(clean)
 }
 
+/// The whole of `uri`, without credentials and the values of secret parameters.
+pub(super) fn url(uri: &Uri) -> String {
+    let mut clean = String::with_capacity(128);
+    if let Some(scheme) = uri.scheme_str() {
+        clean.extend([scheme, "://"]);
+    }
+    let authority = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
+    match authority.rsplit_once('@') {
+        Some((_, host)) => clean.extend(["REDACTED:REDACTED@", host]),
+        None => clean.push_str(authority),
+    }
+    clean.push_str(uri.path());
+    if let Some(text) = uri.query() {
+        clean.extend(["?", &query(text)]);
+    }
+    clean
+}
+
 fn secret_key(pair: &str) -> Option<&str> {
     let (key, _) = pair.split_once('=')?;
     SECRET.contains(&key).then_some(key)
@@ -39,6 +58,17 @@ fn secret_key(pair: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_url_loses_its_credentials_and_secret_parameters() {
+        for (given, expected) in [
+            ("http://example.com", "http://example.com/"),
+            ("https://u:p@example.com:1/a?b=1", "https://REDACTED:REDACTED@example.com:1/a?b=1"),
+            ("https://[::1]/?sig=1&x=2", "https://[::1]/?sig=REDACTED&x=2"),
+        ] {
+            assert_eq!(url(&given.parse().unwrap()), expected);
+        }
+    }
 
     #[test]
     fn only_values_of_secret_parameters_are_replaced() {

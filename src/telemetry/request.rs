@@ -41,7 +41,7 @@ impl Request {
 
     /// The method as it may stand in a span's name: `HTTP` for one that nobody knows.
     pub(super) fn method_name(&self) -> &str {
-        if self.method_is_known() { self.method.as_str() } else { "HTTP" }
+        method_name(&self.method)
     }
 
     /// The path, for names of spans without a route.
@@ -155,8 +155,13 @@ impl Put<'_, '_> {
     }
 }
 
+/// The method as it may stand in a span's name: `HTTP` for one that nobody knows.
+pub(super) fn method_name(method: &Method) -> &str {
+    if semconv::KNOWN_METHODS.contains(&method.as_str()) { method.as_str() } else { "HTTP" }
+}
+
 /// Splits `host[:port]`; the brackets of an IPv6 address are taken off. `None` when it is neither.
-fn split_authority(text: &str) -> Option<(&str, Option<u16>)> {
+pub(super) fn split_authority(text: &str) -> Option<(&str, Option<u16>)> {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let (host, rest) = rest.split_once(']')?;
@@ -177,7 +182,7 @@ fn digits(value: &HeaderValue) -> Option<u64> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
-fn protocol_version(version: Version) -> Option<&'static str> {
+pub(super) fn protocol_version(version: Version) -> Option<&'static str> {
     match version {
         Version::HTTP_10 => Some("1.0"),
         Version::HTTP_11 => Some("1.1"),
@@ -196,13 +201,13 @@ fn header_text(value: &HeaderValue) -> Cow<'_, str> {
 }
 
 /// An IP address as text, without an allocation.
-struct AddressText {
+pub(super) struct AddressText {
     text: [u8; 48],
     len: usize,
 }
 
 impl AddressText {
-    fn new(address: IpAddr) -> Self {
+    pub(super) fn new(address: IpAddr) -> Self {
         let mut text = AddressText { text: [0; 48], len: 0 };
         // A dual-stack socket shows IPv4 peers as mapped IPv6 ones.
         match address.to_canonical() {
@@ -233,7 +238,7 @@ impl AddressText {
         self.len += 1;
     }
 
-    fn as_str(&self) -> &str {
+    pub(super) fn as_str(&self) -> &str {
         std::str::from_utf8(&self.text[..self.len]).unwrap_or_default()
     }
 }

@@ -40,7 +40,7 @@ impl Phases {
 /// The status of the span. The host's Error stands above a guest's Ok, and below a guest's Error.
 pub(super) fn status(late: &Late, profile: Semconv) -> Status {
     let Response { status, failure, .. } = &late.response;
-    match (&late.status, failure) {
+    match (&late.notes.status, failure) {
         (Status::Error(message), _) => Status::Error(message.clone()),
         (_, Some(failure)) => Status::Error(failure.message.to_string()),
         // The code says it: no description.
@@ -79,7 +79,7 @@ pub(super) fn write(
     match (failure, status) {
         (Some(failure), _) => span.text(semconv::ERROR_TYPE, &failure.error_type),
         // A type that the guest gives says more than the code.
-        _ if late.attributes.has(semconv::ERROR_TYPE) => guests_error = true,
+        _ if late.notes.attributes.has(semconv::ERROR_TYPE) => guests_error = true,
         (None, Some(status)) if status.is_server_error() => {
             span.text(semconv::ERROR_TYPE, status.as_str());
         }
@@ -87,7 +87,7 @@ pub(super) fn write(
     }
     span.text(semconv::POUNCE_COMPONENT, component);
     write_phases(phases, span);
-    for (key, value) in &late.attributes.list {
+    for (key, value) in &late.notes.attributes.list {
         if !is_hosts(key) || (guests_error && &**key == semconv::ERROR_TYPE) {
             span.attribute(key, Borrowed::Any(value));
         }

@@ -10,7 +10,8 @@ pub(super) use opentelemetry_semantic_conventions::attribute::{
     HTTP_REQUEST_BODY_SIZE, HTTP_REQUEST_METHOD, HTTP_REQUEST_METHOD_ORIGINAL, HTTP_RESPONSE_BODY_SIZE,
     HTTP_RESPONSE_STATUS_CODE, HTTP_ROUTE, NETWORK_PEER_ADDRESS, NETWORK_PEER_PORT, NETWORK_PROTOCOL_VERSION,
     SERVER_ADDRESS, SERVER_PORT, SERVICE_INSTANCE_ID, SERVICE_NAME, TELEMETRY_SDK_LANGUAGE,
-    TELEMETRY_SDK_NAME, TELEMETRY_SDK_VERSION, URL_PATH, URL_QUERY, URL_SCHEME, USER_AGENT_ORIGINAL,
+    TELEMETRY_SDK_NAME, TELEMETRY_SDK_VERSION, URL_FULL, URL_PATH, URL_QUERY, URL_SCHEME,
+    USER_AGENT_ORIGINAL,
 };
 
 /// The names of before the HTTP conventions, which the profiles `compat` and `http/dup` write as well.
@@ -43,6 +44,14 @@ pub(super) const POUNCE_GUEST_MEMORY_PEAK: &str = "pounce.guest.memory.peak";
 
 /// Marks the series that stands for all beyond the limit; named by the specification of metrics.
 pub(super) const OTEL_METRIC_OVERFLOW: &str = "otel.metric.overflow";
+/// A span that its guest left open, and the host ended.
+pub(super) const POUNCE_INCOMPLETE: &str = "pounce.incomplete";
+/// Whether the connection of an outgoing request had carried others before.
+pub(super) const POUNCE_CONNECTION_REUSED: &str = "pounce.connection.reused";
+/// Time the name of an outgoing request's host took to resolve, in seconds.
+pub(super) const POUNCE_DNS_DURATION: &str = "pounce.dns.duration";
+/// Time TCP took to connect for an outgoing request, in seconds.
+pub(super) const POUNCE_CONNECT_DURATION: &str = "pounce.connect.duration";
 
 /// Name of the event that carries an exception.
 pub(super) const EXCEPTION_EVENT: &str = "exception";

@@ -3,6 +3,7 @@
 //! A request that is not sampled has ids and nothing else. One that is has a record behind an `Arc`, shared by the
 //! server, which ends it, and the guest, which adds to it; the end encodes it into the pipeline and frees what it held.
 
+use super::children::Children;
 use super::context::SpanContext;
 use super::counters::Counters;
 use super::limits::{MAX_NAME, MAX_VALUE};
@@ -85,18 +86,24 @@ impl ServerSpan {
         }
     }
 
+    /// Whether both are handles on one span, or both are off.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (State::Off, State::Off) => true,
+            (State::Unsampled(one), State::Unsampled(two)) => one.span_id == two.span_id,
+            (State::Recording(one), State::Recording(two)) => Arc::ptr_eq(one, two),
+            _ => false,
+        }
+    }
+
     /// Sets an attribute; the last value of a key wins. `http.route` is the route; a `pounce.` key is dropped.
     pub(crate) fn set_attribute(&self, key: &str, value: Value) {
         self.write(|span, late| match value {
             Value::Text(route) if key == semconv::HTTP_ROUTE => late.set_route(&route),
-            _ if response::is_reserved(key) => {
-                late.attributes.dropped += 1;
-                Counters::add(&span.counters().attributes, 1u32);
-            }
+            _ if response::is_reserved(key) => late.notes.refuse_attribute(span.counters()),
             value => {
-                let before = late.attributes.dropped;
-                late.attributes.set(key, value, MAX_VALUE, &mut late.room);
-                Counters::add(&span.counters().attributes, late.attributes.dropped - before);
+                let (notes, account) = late.notes(span.counters());
+                notes.set_attribute(key, value, account);
             }
         });
     }
@@ -109,24 +116,30 @@ impl ServerSpan {
     /// Adds an event that happened at `time`, in nanoseconds of Unix time; now when `None`.
     pub(crate) fn add_event_at(&self, name: &str, attributes: Vec<(String, Value)>, time: Option<u64>) {
         self.write(|span, late| {
-            span.add_event(late, time, |events, time, room| events.add(time, name, attributes, room));
+            let (notes, account) = late.notes(span.counters());
+            notes.add_event(time.unwrap_or_else(|| span.clock().now()), name, attributes, account);
         });
     }
 
     /// Adds an `exception` event; does not touch the status.
     pub(crate) fn record_exception(&self, exception: Exception) {
-        self.write(|span, late| span.add_exception(late, exception));
+        self.write(|span, late| {
+            let (notes, account) = late.notes(span.counters());
+            notes.add_exception(span.clock().now(), exception, account);
+        });
+    }
+
+    /// Adds a link to another span.
+    pub(crate) fn add_link(&self, context: SpanContext, attributes: Vec<(String, Value)>) {
+        self.write(|span, late| {
+            let (notes, account) = late.notes(span.counters());
+            notes.add_link(context, attributes, account);
+        });
     }
 
     /// Sets the status on behalf of the guest. As in the specification, `Ok` is final and `Unset` is ignored.
     pub(crate) fn set_status(&self, status: Status) {
-        self.write(|_, late| match (&late.status, status) {
-            (Status::Ok, _) | (_, Status::Unset) => {}
-            (_, Status::Error(message)) => {
-                late.status = Status::Error(shortened(&message, MAX_VALUE).to_owned())
-            }
-            (_, Status::Ok) => late.status = Status::Ok,
-        });
+        self.write(|_, late| late.notes.set_status(status));
     }
 
     /// Sets `http.route`, and with it the name `{METHOD} {route}`, in place of one chosen before.
@@ -136,17 +149,13 @@ impl ServerSpan {
                 return Counters::add(&span.counters().attributes, 1u32);
             }
             late.set_route(route);
-            late.name = None;
+            late.notes.name = None;
         });
     }
 
     /// Renames the span.
     pub(crate) fn update_name(&self, name: &str) {
-        self.write(|span, late| match name {
-            // No span can do without one.
-            "" => Counters::add(&span.counters().attributes, 1u32),
-            name => late.name = Some(shortened(name, MAX_NAME).into()),
-        });
+        self.write(|span, late| late.notes.rename(name, span.counters()));
     }
 
     /// The response head was sent.
@@ -165,7 +174,8 @@ impl ServerSpan {
                     .unwrap_or_default(),
             });
             if let Some(exception) = exception {
-                span.add_exception(late, exception);
+                let (notes, account) = late.notes(span.counters());
+                notes.add_exception(span.clock().now(), exception, account);
             }
         });
     }
@@ -183,6 +193,16 @@ impl ServerSpan {
                 span.end(&mut late, body_bytes_sent);
             }
         }
+    }
+
+    /// The spans under this one; `None` where none are recorded.
+    pub(super) fn children(&self) -> Option<&Arc<Children>> {
+        self.recording().map(Recording::children)
+    }
+
+    /// The spans under this one, if there has been any.
+    pub(super) fn known_children(&self) -> Option<&Arc<Children>> {
+        self.recording().and_then(Recording::known_children)
     }
 
     fn recording(&self) -> Option<&Recording> {

@@ -2,9 +2,11 @@
 //!
 //! A client that goes away makes writing fail. Guests then stop writing; they don't trap.
 
-use crate::Target;
+use crate::{Call, Target};
+use wasip2::http::outgoing_handler;
 use wasip2::http::types::{
-    Fields, IncomingBody, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam,
+    ErrorCode, Fields, FutureIncomingResponse, IncomingBody, IncomingRequest, OutgoingBody, OutgoingRequest,
+    OutgoingResponse, RequestOptions, ResponseOutparam, Scheme,
 };
 use wasip2::io::streams::{InputStream, OutputStream, StreamError};
 
@@ -90,4 +92,40 @@ pub fn wait(milliseconds: u64) {
     if milliseconds > 0 {
         wasip2::clocks::monotonic_clock::subscribe_duration(milliseconds * 1_000_000).block();
     }
+}
+
+/// Waits this many nanoseconds.
+pub fn wait_nanoseconds(nanoseconds: u64) {
+    wasip2::clocks::monotonic_clock::subscribe_duration(nanoseconds).block();
+}
+
+/// Begins a call.
+pub fn begin(call: &Call) -> Result<FutureIncomingResponse, ErrorCode> {
+    let fields = Fields::new();
+    for (name, value) in &call.headers {
+        // A forbidden or malformed one is left out: its test looks at what arrives.
+        let _ = fields.append(name, value);
+    }
+    let request = OutgoingRequest::new(fields);
+    let invalid = |()| ErrorCode::HttpRequestUriInvalid;
+    request.set_scheme(Some(if call.https { &Scheme::Https } else { &Scheme::Http })).map_err(invalid)?;
+    request.set_authority(Some(&call.authority)).map_err(invalid)?;
+    request.set_path_with_query(Some(&call.path_with_query)).map_err(invalid)?;
+    let options = call.timeout.map(|milliseconds| {
+        let options = RequestOptions::new();
+        let timeout = Some(milliseconds * 1_000_000);
+        // A host may not support them; then there is none, and its test fails.
+        let _ = (options.set_connect_timeout(timeout), options.set_first_byte_timeout(timeout));
+        options
+    });
+    outgoing_handler::handle(request, options)
+}
+
+/// Waits for a call's response and reads it to the end; its status.
+pub fn complete(pending: FutureIncomingResponse) -> Result<u16, ErrorCode> {
+    pending.subscribe().block();
+    let response = pending.get().expect("ready once the wait is over").expect("taken once")?;
+    let body = response.consume().expect("the body is taken once");
+    read(&body).ok_or(ErrorCode::HttpResponseIncomplete)?;
+    Ok(response.status())
 }

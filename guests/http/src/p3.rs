@@ -2,8 +2,9 @@
 //!
 //! A client that goes away makes writing fall short. Guests then stop writing; they don't trap.
 
-use crate::Target;
-use wasip3::http::types::{ErrorCode, Fields, Request, Response, Trailers};
+use crate::{Call, Target};
+use wasip3::http::client;
+use wasip3::http::types::{ErrorCode, Fields, Request, RequestOptions, Response, Scheme, Trailers};
 use wasip3::wit_bindgen::{FutureReader, FutureWriter, StreamReader, StreamWriter, spawn_local};
 use wasip3::{wit_future, wit_stream};
 
@@ -81,4 +82,39 @@ pub async fn wait(milliseconds: u64) {
     if milliseconds > 0 {
         wasip3::clocks::monotonic_clock::wait_for(milliseconds * 1_000_000).await;
     }
+}
+
+/// Waits this many nanoseconds.
+pub async fn wait_nanoseconds(nanoseconds: u64) {
+    wasip3::clocks::monotonic_clock::wait_for(nanoseconds).await;
+}
+
+/// Makes a call and reads its response to the end; its status.
+pub async fn send(call: Call) -> Result<u16, ErrorCode> {
+    let fields = Fields::new();
+    for (name, value) in &call.headers {
+        // A forbidden or malformed one is left out: its test looks at what arrives.
+        let _ = fields.append(name, value);
+    }
+    let options = call.timeout.map(|milliseconds| {
+        let options = RequestOptions::new();
+        let timeout = Some(milliseconds * 1_000_000);
+        // A host may not support them; then there is none, and its test fails.
+        let _ = (options.set_connect_timeout(timeout), options.set_first_byte_timeout(timeout));
+        options
+    });
+    let (_, trailers) = wit_future::new(|| Ok(None));
+    let (request, _transmitted) = Request::new(fields, None, trailers, options);
+    let invalid = |()| ErrorCode::HttpRequestUriInvalid;
+    request.set_scheme(Some(if call.https { &Scheme::Https } else { &Scheme::Http })).map_err(invalid)?;
+    request.set_authority(Some(&call.authority)).map_err(invalid)?;
+    request.set_path_with_query(Some(&call.path_with_query)).map_err(invalid)?;
+
+    let response = client::send(request).await?;
+    let status = response.get_status_code();
+    let (_, received) = wit_future::new(|| Ok(()));
+    let (stream, end) = Response::consume_body(response, received);
+    stream.collect().await;
+    end.await?;
+    Ok(status)
 }

@@ -77,6 +77,16 @@ words! {
 }
 
 words! {
+    /// What a remote parent that a guest names is to its span (`otel.guest-parents`).
+    GuestParents: "a relation" {
+        /// A link; the span stays in the trace of its request.
+        Link = "link",
+        /// The parent; the span goes over to the other trace.
+        Adopt = "adopt",
+    }
+}
+
+words! {
     /// Which HTTP semantic conventions spans follow (`otel.semconv`).
     Semconv: "a profile of the semantic conventions" {
         /// Stable and legacy attributes, and the legacy span names.

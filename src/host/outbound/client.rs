@@ -21,6 +21,7 @@ use super::policy::Policy;
 use super::refusals::RefusalLog;
 use super::resolve::Resolver;
 use super::roots::Roots;
+use super::stream::Opened;
 use crate::config::OutboundRule;
 
 /// What a client is made of.
@@ -154,7 +155,10 @@ impl Inner {
             }
         };
         let response = self.pool.request(request);
-        let response = head(response, connected, connected_by, timeouts, progress).await?;
+        let mut response = head(response, connected, connected_by, timeouts, progress).await?;
+        if let Some(opened) = response.extensions_mut().remove::<Arc<Opened>>() {
+            response.extensions_mut().insert(opened.tell());
+        }
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             // Nobody asked, and no guest could use the connection.
             return Err(Error::HttpUpgradeFailed);

@@ -25,7 +25,7 @@ use super::policy::{Allowance, Policy, Reason, Refused};
 use super::refusals::RefusalLog;
 use super::resolve::Resolver;
 use super::roots::{NoRoots, Roots};
-use super::stream::Stream;
+use super::stream::{Opened, Stream};
 use super::target::{Host, Scheme, Target};
 
 /// Why no connection came about.
@@ -163,22 +163,28 @@ impl Shared {
         // Asked again so that there is no way to a socket around the rules.
         let allowance = self.policy.allows_target(target).map_err(ConnectError::Refused)?;
         let permit = Arc::clone(&self.connections).try_acquire_owned().map_err(|_| ConnectError::TooMany)?;
+        let mut resolve = None;
         let addresses = match target.host {
             Host::Address(ip) => vec![SocketAddr::new(ip, target.port)],
             Host::Name(_) => {
                 // The name as written: a final dot keeps search domains out of it.
                 let name = uri.host().unwrap_or_default();
-                timeout_at(deadline, self.resolver.lookup(name, target.port))
+                let since = Instant::now();
+                let addresses = timeout_at(deadline, self.resolver.lookup(name, target.port))
                     .await
                     .map_err(|_| ConnectError::DnsTimeout)?
-                    .map_err(ConnectError::Dns)?
+                    .map_err(ConnectError::Dns)?;
+                resolve = Some(since.elapsed());
+                addresses
             }
         };
         let addresses = self.permitted(target, allowance, addresses)?;
+        let since = Instant::now();
         let tcp = timeout_at(deadline, dial(addresses))
             .await
             .map_err(|_| ConnectError::Timeout)?
             .map_err(ConnectError::Tcp)?;
+        let connect = since.elapsed();
         let peer = tcp.peer_addr().map_err(ConnectError::Tcp)?;
         let local = tcp.local_addr().map_err(ConnectError::Tcp)?;
         // To one of its own addresses a machine connects from that same address.
@@ -189,7 +195,7 @@ impl Shared {
         {
             return Err(refused(target, Reason::Loop(own)));
         }
-        Ok(Stream::new(TokioIo::new(tcp), permit))
+        Ok(Stream::new(TokioIo::new(tcp), Opened::new(peer, resolve, connect), permit))
     }
 
     /// The addresses that may be connected to; an error if none may.

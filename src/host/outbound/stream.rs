@@ -1,8 +1,12 @@
 //! A TCP connection that counts as open until it is dropped.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
@@ -10,21 +14,52 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 
+use crate::telemetry;
+
 /// The connection and its permit.
 pub(super) struct Stream {
     tcp: TokioIo<TcpStream>,
+    opened: Arc<Opened>,
     _permit: OwnedSemaphorePermit,
 }
 
+/// How a connection came about; the pool hands it on with each response that the connection carries.
+pub(super) struct Opened {
+    pub(super) peer: SocketAddr,
+    /// Time the name took to resolve; none for an address.
+    pub(super) resolve: Option<Duration>,
+    /// Time TCP took to connect.
+    pub(super) connect: Duration,
+    /// It has carried a response.
+    used: AtomicBool,
+}
+
+impl Opened {
+    pub(super) fn new(peer: SocketAddr, resolve: Option<Duration>, connect: Duration) -> Self {
+        Self { peer, resolve, connect, used: AtomicBool::new(false) }
+    }
+
+    /// What a request's span says of its connection; times only for the first.
+    pub(super) fn tell(&self) -> telemetry::Connected {
+        let reused = self.used.swap(true, Ordering::Relaxed);
+        telemetry::Connected {
+            peer: Some(self.peer),
+            reused,
+            resolve: self.resolve.filter(|_| !reused),
+            connect: Some(self.connect).filter(|_| !reused),
+        }
+    }
+}
+
 impl Stream {
-    pub(super) fn new(tcp: TokioIo<TcpStream>, permit: OwnedSemaphorePermit) -> Self {
-        Self { tcp, _permit: permit }
+    pub(super) fn new(tcp: TokioIo<TcpStream>, opened: Opened, permit: OwnedSemaphorePermit) -> Self {
+        Self { tcp, opened: Arc::new(opened), _permit: permit }
     }
 }
 
 impl Connection for Stream {
     fn connected(&self) -> Connected {
-        Connected::new()
+        Connected::new().extra(Arc::clone(&self.opened))
     }
 }
 

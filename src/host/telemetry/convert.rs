@@ -1,7 +1,7 @@
 //! Between the values of the WIT package and ours.
 
 use crate::host::bindings::types;
-use crate::telemetry::{Exception, SpanContext, Status, Value};
+use crate::telemetry::{Exception, Kind, SpanContext, SpanId, Status, TraceId, TraceState, Value};
 
 impl From<types::Value> for Value {
     fn from(value: types::Value) -> Self {
@@ -50,5 +50,27 @@ pub(super) fn context(context: &SpanContext) -> types::SpanContext {
         span_id: context.span_id.to_string(),
         trace_flags: context.flags,
         trace_state: context.trace_state.to_string(),
+    }
+}
+
+/// A context that a guest holds; `None` where its ids are malformed. Flags and state are taken as far as they are valid.
+pub(super) fn remote(context: &types::SpanContext) -> Option<SpanContext> {
+    Some(SpanContext {
+        trace_id: TraceId::from_hex(context.trace_id.as_bytes())?,
+        span_id: SpanId::from_hex(context.span_id.as_bytes())?,
+        flags: context.trace_flags & (SpanContext::SAMPLED | SpanContext::RANDOM),
+        trace_state: TraceState::parse(&context.trace_state),
+    })
+}
+
+impl From<types::SpanKind> for Kind {
+    fn from(kind: types::SpanKind) -> Self {
+        match kind {
+            types::SpanKind::Internal => Self::Internal,
+            types::SpanKind::Server => Self::Server,
+            types::SpanKind::Client => Self::Client,
+            types::SpanKind::Producer => Self::Producer,
+            types::SpanKind::Consumer => Self::Consumer,
+        }
     }
 }

@@ -55,7 +55,7 @@ impl wit::HostWithStore<HostState> for Telemetry {
         let record = LogRecord::new(severity, body.into(), event_name, convert::attributes(attributes));
         recorder.log.record(&record, context.as_ref());
         if let Some(logs) = recorder.signals.logs.as_ref().filter(|_| exported) {
-            if caller.allowance(&host.data_mut().allowance).log_record() {
+            if caller.quota(&host.data_mut().quota).log_record() {
                 logs.emit(&record, context.as_ref());
             } else {
                 logs.refuse();

@@ -21,7 +21,7 @@ fn record(
         return;
     };
     let caller = Caller::of(host);
-    if caller.allowance(&host.data_mut().allowance).measurement() {
+    if caller.quota(&host.data_mut().quota).measurement() {
         record(metrics, convert::attributes(attributes), caller.context().as_ref());
     } else {
         metrics.refuse();

@@ -1,14 +1,14 @@
 //! `pounce:telemetry`: what a guest says about its own request.
 //!
 //! Every function is total: without a current request, when nothing is recorded or over a limit it does nothing, and
-//! counts it. Metrics and log records do without a request. Child spans are linked and do nothing yet; that is counted
-//! too.
+//! counts it. Metrics and log records do without a request.
 
 mod convert;
 mod logs;
 mod metrics;
 mod propagation;
 mod recorder;
+mod span;
 mod tracing;
 
 pub(crate) use recorder::Recorder;
@@ -19,29 +19,26 @@ use wasmtime::AsContextMut;
 use wasmtime::component::{Access, HasData, Linker};
 
 use super::bindings;
-use super::scope::Trace;
-use super::state::{HostState, current_request};
+use super::current::{self, Current};
+use super::state::HostState;
 use crate::telemetry::ServerSpan;
+#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
+pub use span::GuestSpan;
 
 /// Calls that did nothing, by reason; said at exit.
 #[derive(Debug, Default)]
 pub(crate) struct Ignored {
     /// No current request: a start function, work after the response, a subtask whose request is not certain.
     pub(crate) unattributed: AtomicU64,
-    /// Child spans and baggage, which this version does not record yet.
+    /// What is not valid, or over a limit of the host: contexts with malformed ids, too many spans entered.
+    pub(crate) invalid: AtomicU64,
+    /// Baggage, which this version does not record yet.
     pub(crate) unsupported: AtomicU64,
 }
 
-/// A handle on a span: the server span of a request, or a child span, which is not recorded yet.
+/// What `span.enter` gives: the key to leave with, where something was entered.
 #[expect(unreachable_pub, reason = "the generated bindings re-export it")]
-pub struct GuestSpan {
-    trace: Option<Trace>,
-    child: bool,
-}
-
-/// What `span.enter` gives.
-#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
-pub struct GuestScope;
+pub struct GuestScope(Option<u64>);
 
 /// Names the host's data to the linker.
 pub(crate) struct Telemetry;
@@ -61,18 +58,26 @@ pub(crate) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
 
 type Host<'a> = Access<'a, HostState, Telemetry>;
 
-/// The trace of the current request, or a count.
-fn current(host: &mut Host<'_>) -> Option<Trace> {
-    let trace = current_request(&mut host.as_context_mut()).map(|scope| scope.trace.clone());
-    if trace.is_none() {
-        host.data_mut().ignored.unattributed.fetch_add(1, Ordering::Relaxed);
+/// What the guest calls for, or a count.
+fn current(host: &mut Host<'_>) -> Option<Current> {
+    let current = current::current(&mut host.as_context_mut());
+    if current.is_none() {
+        unattributed(host);
     }
-    trace
+    current
 }
 
 /// The server span of the current request; one that is off where there is none.
 fn span(host: &mut Host<'_>) -> ServerSpan {
-    current(host).map_or_else(ServerSpan::off, |trace| trace.span)
+    current(host).map_or_else(ServerSpan::off, |current| current.trace.span)
+}
+
+fn unattributed(host: &mut Host<'_>) {
+    host.data_mut().ignored.unattributed.fetch_add(1, Ordering::Relaxed);
+}
+
+fn invalid(host: &mut Host<'_>) {
+    host.data_mut().ignored.invalid.fetch_add(1, Ordering::Relaxed);
 }
 
 fn unsupported(host: &mut Host<'_>) {

@@ -3,21 +3,20 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 use wasmtime::component::Resource;
 
+use super::span::named;
 use super::{GuestSpan, Host, Telemetry, convert, current, unsupported};
 use crate::host::bindings::{propagation as wit, types};
 use crate::host::{HostState, Trace};
-use crate::telemetry::propagation;
+use crate::telemetry::{SpanContext, propagation};
 
-/// The context of a request's server span; while telemetry is off, that of its caller; else all zero.
-pub(super) fn context_of(trace: Option<&Trace>) -> types::SpanContext {
-    let context = trace.and_then(|trace| {
-        trace.span.context().or_else(|| {
-            let mut headers = HeaderMap::new();
-            for (name, value) in incoming(trace) {
-                headers.insert(HeaderName::from_static(name), value.clone());
-            }
-            propagation::extract(&headers)
-        })
+/// `context`; while telemetry is off, that of the request's caller; else all zero.
+pub(super) fn context_of(trace: Option<&Trace>, context: Option<SpanContext>) -> types::SpanContext {
+    let context = context.or_else(|| {
+        let mut headers = HeaderMap::new();
+        for (name, value) in trace.into_iter().flat_map(incoming) {
+            headers.insert(HeaderName::from_static(name), value.clone());
+        }
+        propagation::extract(&headers)
     });
     context.as_ref().map_or_else(
         || types::SpanContext {
@@ -37,13 +36,13 @@ fn incoming(trace: &Trace) -> impl Iterator<Item = (&'static str, &HeaderValue)>
     parent.into_iter().chain(state)
 }
 
-/// The headers that continue the trace of a request: of its server span, or the caller's as they came.
-fn headers_of(trace: Option<&Trace>) -> Vec<types::Header> {
+/// The headers that continue the trace of a request under `context`, or the caller's as they came.
+fn headers_of(trace: Option<&Trace>, context: Option<SpanContext>) -> Vec<types::Header> {
     let Some(trace) = trace else {
         return Vec::new();
     };
     let mut headers = HeaderMap::new();
-    match trace.span.context() {
+    match context {
         Some(context) => propagation::inject(&context, &mut headers),
         None => {
             for (name, value) in incoming(trace) {
@@ -64,12 +63,14 @@ impl wit::Host for &mut HostState {}
 
 impl wit::HostWithStore<HostState> for Telemetry {
     fn inject(mut host: Host<'_>) -> wasmtime::Result<Vec<types::Header>> {
-        Ok(headers_of(current(&mut host).as_ref()))
+        let current = current(&mut host);
+        let context = current.as_ref().and_then(|current| current.context());
+        Ok(headers_of(current.as_ref().map(|current| &current.trace), context))
     }
 
     fn inject_for(mut host: Host<'_>, this: Resource<GuestSpan>) -> wasmtime::Result<Vec<types::Header>> {
-        let span = host.data_mut().table.get(&this)?;
-        Ok(headers_of(span.trace.as_ref()))
+        let span = named(&mut host, &this);
+        Ok(headers_of(span.trace(), span.context()))
     }
 
     fn extract(_host: Host<'_>, headers: Vec<types::Header>) -> wasmtime::Result<Option<types::SpanContext>> {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use wasmtime::AsContextMut;
 
 use super::Host;
-use crate::host::state::current_request;
-use crate::host::{GuestLog, RequestScope};
-use crate::telemetry::{Allowance, Signals, SpanContext};
+use crate::host::GuestLog;
+use crate::host::current::{self, Current};
+use crate::telemetry::{Quota, Signals, SpanContext};
 
 /// Shared by all stores of a component.
 pub(crate) struct Recorder {
@@ -23,21 +23,21 @@ impl Recorder {
 
 /// Who records something: the current request, or the component itself where there is none. Unlike a span's attribute,
 /// a measurement or a log record is true without a request; it only belongs to no trace then.
-pub(super) struct Caller(Option<Arc<RequestScope>>);
+pub(super) struct Caller(Option<Current>);
 
 impl Caller {
-    /// To be asked before the first await of a host function, as [`current_request`] has it.
+    /// To be asked before the first await of a host function, as [`current::current`] has it.
     pub(super) fn of(host: &mut Host<'_>) -> Self {
-        Self(current_request(&mut host.as_context_mut()))
+        Self(current::current(&mut host.as_context_mut()))
     }
 
-    /// The span that it belongs to: the server span, since child spans are not recorded yet.
+    /// The innermost span that the caller has entered.
     pub(super) fn context(&self) -> Option<SpanContext> {
-        self.0.as_ref()?.span().context()
+        self.0.as_ref()?.context()
     }
 
     /// What the request may still record; `of_store` holds for what is done on nobody's behalf.
-    pub(super) fn allowance<'a>(&'a self, of_store: &'a Allowance) -> &'a Allowance {
-        self.0.as_ref().map_or(of_store, |scope| &scope.allowance)
+    pub(super) fn quota<'a>(&'a self, of_store: &'a Quota) -> &'a Quota {
+        self.0.as_ref().map_or(of_store, |current| &current.trace.quota)
     }
 }

@@ -1,115 +1,166 @@
-//! `pounce:telemetry/tracing`: what a guest says about the span of its request, and handles on spans.
+//! `pounce:telemetry/tracing`: what a guest says about the span of its request, and spans of its own.
 
+use wasmtime::AsContextMut as _;
 use wasmtime::component::Resource;
 
 use super::propagation::context_of;
-use super::{GuestScope, GuestSpan, Host, Telemetry, convert, current, span, unsupported};
+use super::span::{GuestSpan, give, named};
+use super::{GuestScope, Host, Telemetry, convert, current, invalid, span, unattributed};
+use crate::config::GuestParents;
 use crate::host::HostState;
 use crate::host::bindings::{tracing as wit, types};
-use crate::telemetry::{ServerSpan, Status};
+use crate::host::current::enter;
+use crate::telemetry::{ChildOptions, ChildSpan, SpanContext, Status};
 
 impl wit::Host for &mut HostState {}
 impl wit::HostSpan for &mut HostState {}
 impl wit::HostScope for &mut HostState {}
 
-/// The server span that a handle names. Child spans and requests that are over do nothing.
-fn server_span(host: &mut Host<'_>, handle: &Resource<GuestSpan>) -> wasmtime::Result<ServerSpan> {
-    let span = host.data_mut().table.get(handle)?;
-    if span.child {
-        unsupported(host);
-        return Ok(ServerSpan::off());
-    }
-    Ok(span.trace.as_ref().map_or_else(ServerSpan::off, |trace| trace.span.clone()))
-}
+type Result<T> = wasmtime::Result<T>;
 
 impl wit::HostWithStore<HostState> for Telemetry {
-    fn is_recording(mut host: Host<'_>) -> wasmtime::Result<bool> {
+    fn is_recording(mut host: Host<'_>) -> Result<bool> {
         Ok(span(&mut host).is_recording())
     }
 
-    fn current_context(mut host: Host<'_>) -> wasmtime::Result<types::SpanContext> {
-        Ok(context_of(current(&mut host).as_ref()))
+    fn current_context(mut host: Host<'_>) -> Result<types::SpanContext> {
+        let current = current(&mut host);
+        let context = current.as_ref().and_then(|current| current.context());
+        Ok(context_of(current.as_ref().map(|current| &current.trace), context))
     }
 
-    fn current(mut host: Host<'_>) -> wasmtime::Result<Resource<GuestSpan>> {
-        let trace = current(&mut host);
-        Ok(host.data_mut().table.push(GuestSpan { trace, child: false })?)
+    fn current(mut host: Host<'_>) -> Result<Resource<GuestSpan>> {
+        let handle = GuestSpan::of(current(&mut host));
+        Ok(give(&mut host, handle))
     }
 
-    fn set_attribute(mut host: Host<'_>, key: String, value: types::Value) -> wasmtime::Result<()> {
+    fn set_attribute(mut host: Host<'_>, key: String, value: types::Value) -> Result<()> {
         span(&mut host).set_attribute(&key, value.into());
         Ok(())
     }
 
-    fn set_attributes(mut host: Host<'_>, list: Vec<types::Attribute>) -> wasmtime::Result<()> {
-        set_all(&span(&mut host), list);
+    fn set_attributes(mut host: Host<'_>, list: Vec<types::Attribute>) -> Result<()> {
+        let span = span(&mut host);
+        if span.is_recording() {
+            for attribute in list {
+                span.set_attribute(&attribute.key, attribute.value.into());
+            }
+        }
         Ok(())
     }
 
-    fn add_event(mut host: Host<'_>, name: String, list: Vec<types::Attribute>) -> wasmtime::Result<()> {
-        span(&mut host).add_event(&name, convert::attributes(list));
+    fn add_event(mut host: Host<'_>, name: String, list: Vec<types::Attribute>) -> Result<()> {
+        let span = span(&mut host);
+        if span.is_recording() {
+            span.add_event(&name, convert::attributes(list));
+        }
         Ok(())
     }
 
-    fn record_exception(mut host: Host<'_>, error: types::Exception) -> wasmtime::Result<()> {
-        record(&span(&mut host), error);
+    fn record_exception(mut host: Host<'_>, error: types::Exception) -> Result<()> {
+        let span = span(&mut host);
+        if span.is_recording() {
+            let message = error.message.clone();
+            span.record_exception(error.into());
+            span.set_status(Status::Error(message));
+        }
         Ok(())
     }
 
-    fn set_status(mut host: Host<'_>, status: types::Status) -> wasmtime::Result<()> {
+    fn set_status(mut host: Host<'_>, status: types::Status) -> Result<()> {
         span(&mut host).set_status(status.into());
         Ok(())
     }
 
-    fn set_route(mut host: Host<'_>, route: String) -> wasmtime::Result<()> {
+    fn set_route(mut host: Host<'_>, route: String) -> Result<()> {
         span(&mut host).set_route(&route);
         Ok(())
     }
 
-    fn update_name(mut host: Host<'_>, name: String) -> wasmtime::Result<()> {
+    fn update_name(mut host: Host<'_>, name: String) -> Result<()> {
         span(&mut host).update_name(&name);
         Ok(())
     }
 }
 
-fn set_all(span: &ServerSpan, list: Vec<types::Attribute>) {
-    if span.is_recording() {
-        for attribute in list {
-            span.set_attribute(&attribute.key, attribute.value.into());
+/// Starts a span of the guest's own.
+fn start(host: &mut Host<'_>, name: &str, wanted: Option<wit::SpanOptions>) -> Result<Resource<GuestSpan>> {
+    let handle = match current(host) {
+        None => GuestSpan::new(None, ChildSpan::Off),
+        Some(current) => {
+            let server = &current.trace.span;
+            let mut options = ChildOptions::default();
+            let mut parent = current.context();
+            if let Some(wanted) = wanted.filter(|_| server.is_recording_children()) {
+                options.kind = Some(wanted.kind.into());
+                options.start = wanted.start_time;
+                options.attributes = convert::attributes(wanted.attributes);
+                for link in wanted.links {
+                    match convert::remote(&link.context) {
+                        Some(context) => options.links.push((context, convert::attributes(link.attributes))),
+                        None => invalid(host),
+                    }
+                }
+                parent = match wanted.parent {
+                    wit::Parent::Current => parent,
+                    wit::Parent::Invocation => server.context(),
+                    wit::Parent::Remote(remote) => remote_parent(host, server, &remote, &mut options),
+                };
+            }
+            let child = server.child(parent.as_ref(), name, options);
+            GuestSpan::new(Some(current.trace), child)
+        }
+    };
+    Ok(give(host, handle))
+}
+
+/// What a context that the guest holds is to its new span: the parent where it is this request's or may be adopted,
+/// else a link.
+fn remote_parent(
+    host: &mut Host<'_>,
+    server: &crate::telemetry::ServerSpan,
+    remote: &types::SpanContext,
+    options: &mut ChildOptions,
+) -> Option<SpanContext> {
+    let Some(context) = convert::remote(remote) else {
+        invalid(host);
+        return server.context();
+    };
+    if server.owns(&context) {
+        return Some(context);
+    }
+    match host.data_mut().guest_parents {
+        GuestParents::Adopt => {
+            options.parent_is_remote = true;
+            Some(context)
+        }
+        GuestParents::Link => {
+            options.links.insert(0, (context, Vec::new()));
+            server.context()
         }
     }
 }
 
-/// `record-exception`: the event, and the error status with the exception's message.
-fn record(span: &ServerSpan, error: types::Exception) {
-    if span.is_recording() {
-        let message = error.message.clone();
-        span.record_exception(error.into());
-        span.set_status(Status::Error(message));
-    }
-}
-
 impl wit::HostSpanWithStore<HostState> for Telemetry {
-    fn new(mut host: Host<'_>, _name: String) -> wasmtime::Result<Resource<GuestSpan>> {
-        child(&mut host)
+    fn new(mut host: Host<'_>, name: String) -> Result<Resource<GuestSpan>> {
+        start(&mut host, &name, None)
     }
 
     fn with_options(
         mut host: Host<'_>,
-        _name: String,
-        _options: wit::SpanOptions,
-    ) -> wasmtime::Result<Resource<GuestSpan>> {
-        child(&mut host)
+        name: String,
+        options: wit::SpanOptions,
+    ) -> Result<Resource<GuestSpan>> {
+        start(&mut host, &name, Some(options))
     }
 
-    fn context(mut host: Host<'_>, this: Resource<GuestSpan>) -> wasmtime::Result<types::SpanContext> {
-        let span = host.data_mut().table.get(&this)?;
-        Ok(context_of(span.trace.as_ref()))
+    fn context(mut host: Host<'_>, this: Resource<GuestSpan>) -> Result<types::SpanContext> {
+        let span = named(&mut host, &this);
+        Ok(context_of(span.trace(), span.context()))
     }
 
-    fn is_recording(mut host: Host<'_>, this: Resource<GuestSpan>) -> wasmtime::Result<bool> {
-        let span = host.data_mut().table.get(&this)?;
-        Ok(!span.child && span.trace.as_ref().is_some_and(|trace| trace.span.is_recording()))
+    fn is_recording(mut host: Host<'_>, this: Resource<GuestSpan>) -> Result<bool> {
+        Ok(named(&mut host, &this).is_recording())
     }
 
     fn set_attribute(
@@ -117,8 +168,8 @@ impl wit::HostSpanWithStore<HostState> for Telemetry {
         this: Resource<GuestSpan>,
         key: String,
         value: types::Value,
-    ) -> wasmtime::Result<()> {
-        server_span(&mut host, &this)?.set_attribute(&key, value.into());
+    ) -> Result<()> {
+        named(&mut host, &this).set_attribute(&key, value.into());
         Ok(())
     }
 
@@ -126,8 +177,8 @@ impl wit::HostSpanWithStore<HostState> for Telemetry {
         mut host: Host<'_>,
         this: Resource<GuestSpan>,
         list: Vec<types::Attribute>,
-    ) -> wasmtime::Result<()> {
-        set_all(&server_span(&mut host, &this)?, list);
+    ) -> Result<()> {
+        named(&mut host, &this).set_attributes(list);
         Ok(())
     }
 
@@ -137,14 +188,17 @@ impl wit::HostSpanWithStore<HostState> for Telemetry {
         name: String,
         list: Vec<types::Attribute>,
         time: Option<u64>,
-    ) -> wasmtime::Result<()> {
-        server_span(&mut host, &this)?.add_event_at(&name, convert::attributes(list), time);
+    ) -> Result<()> {
+        named(&mut host, &this).add_event(&name, list, time);
         Ok(())
     }
 
-    fn add_link(mut host: Host<'_>, this: Resource<GuestSpan>, _link: types::Link) -> wasmtime::Result<()> {
-        host.data_mut().table.get(&this)?;
-        unsupported(&mut host);
+    fn add_link(mut host: Host<'_>, this: Resource<GuestSpan>, link: types::Link) -> Result<()> {
+        let span = named(&mut host, &this);
+        match convert::remote(&link.context) {
+            Some(context) => span.add_link(context, link.attributes),
+            None => invalid(&mut host),
+        }
         Ok(())
     }
 
@@ -152,51 +206,74 @@ impl wit::HostSpanWithStore<HostState> for Telemetry {
         mut host: Host<'_>,
         this: Resource<GuestSpan>,
         error: types::Exception,
-    ) -> wasmtime::Result<()> {
-        record(&server_span(&mut host, &this)?, error);
+    ) -> Result<()> {
+        named(&mut host, &this).record_exception(error);
         Ok(())
     }
 
-    fn set_status(
-        mut host: Host<'_>,
-        this: Resource<GuestSpan>,
-        status: types::Status,
-    ) -> wasmtime::Result<()> {
-        server_span(&mut host, &this)?.set_status(status.into());
+    fn set_status(mut host: Host<'_>, this: Resource<GuestSpan>, status: types::Status) -> Result<()> {
+        named(&mut host, &this).set_status(status.into());
         Ok(())
     }
 
-    fn update_name(mut host: Host<'_>, this: Resource<GuestSpan>, name: String) -> wasmtime::Result<()> {
-        server_span(&mut host, &this)?.update_name(&name);
+    fn update_name(mut host: Host<'_>, this: Resource<GuestSpan>, name: String) -> Result<()> {
+        named(&mut host, &this).update_name(&name);
         Ok(())
     }
 
-    fn enter(mut host: Host<'_>, this: Resource<GuestSpan>) -> wasmtime::Result<Resource<GuestScope>> {
-        host.data_mut().table.get(&this)?;
-        Ok(host.data_mut().table.push(GuestScope)?)
+    fn enter(mut host: Host<'_>, this: Resource<GuestSpan>) -> Result<Resource<GuestScope>> {
+        let span = named(&mut host, &this);
+        let (own, child) = (span.trace().and_then(|trace| trace.span.context()), span.child().cloned());
+        let key = match own {
+            // Telemetry is off, or there was no request: nothing to be parent of.
+            None => None,
+            // A span of another request is no parent of anything that is done for this one.
+            Some(own) => match current(&mut host) {
+                Some(current) if current.trace.span.context().is_some_and(|this| this == own) => {
+                    let key = enter(&mut host.as_context_mut(), child);
+                    if key.is_none() {
+                        invalid(&mut host);
+                    }
+                    key
+                }
+                Some(_) => {
+                    unattributed(&mut host);
+                    None
+                }
+                None => None,
+            },
+        };
+        let given = host.data_mut().table.push(GuestScope(key));
+        Ok(given.unwrap_or_else(|_| {
+            // Nobody could leave it again.
+            if let Some(key) = key {
+                host.data_mut().requests.leave(key);
+            }
+            invalid(&mut host);
+            Resource::new_own(u32::MAX)
+        }))
     }
 
-    fn end(mut host: Host<'_>, this: Resource<GuestSpan>, _time: Option<u64>) -> wasmtime::Result<()> {
-        // The host ends the server span; a child is not recorded.
-        host.data_mut().table.get(&this)?;
+    fn end(mut host: Host<'_>, this: Resource<GuestSpan>, time: Option<u64>) -> Result<()> {
+        named(&mut host, &this).end(time);
         Ok(())
     }
 
-    fn drop(mut host: Host<'_>, this: Resource<GuestSpan>) -> wasmtime::Result<()> {
-        host.data_mut().table.delete(this)?;
+    fn drop(mut host: Host<'_>, this: Resource<GuestSpan>) -> Result<()> {
+        // What does nothing is in no table.
+        if let Ok(span) = host.data_mut().table.delete(this) {
+            span.dropped();
+        }
         Ok(())
     }
-}
-
-fn child(host: &mut Host<'_>) -> wasmtime::Result<Resource<GuestSpan>> {
-    let trace = current(host);
-    unsupported(host);
-    Ok(host.data_mut().table.push(GuestSpan { trace, child: true })?)
 }
 
 impl wit::HostScopeWithStore<HostState> for Telemetry {
-    fn drop(mut host: Host<'_>, this: Resource<GuestScope>) -> wasmtime::Result<()> {
-        host.data_mut().table.delete(this)?;
+    fn drop(mut host: Host<'_>, this: Resource<GuestScope>) -> Result<()> {
+        let state = host.data_mut();
+        if let Ok(GuestScope(Some(key))) = state.table.delete(this) {
+            state.requests.leave(key);
+        }
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::telemetry::TraceState;
 use crate::telemetry::id::TraceId;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, any_value::Value as Wire};
-use opentelemetry_proto::tonic::trace::v1::{ScopeSpans, Span, Status, span::Event};
+use opentelemetry_proto::tonic::trace::v1::{ScopeSpans, Span, Status, span::Event, span::Link};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use prost::Message;
@@ -77,7 +77,8 @@ proptest! {
         attributes in vec(any_attribute(), 0..40),
         events in vec(any_event(), 0..5),
         status in prop::option::of((any::<bool>(), ".{0,20}")),
-        dropped in any::<(u32, u32)>(),
+        links in vec((any_context(), vec(any_attribute(), 0..4), any::<u32>()), 0..4),
+        dropped in any::<(u32, u32, u32)>(),
     ) {
         let mut out = Vec::new();
         for _ in 0..2 {
@@ -96,10 +97,13 @@ proptest! {
             for (time, name, attributes, dropped) in &events {
                 span.event(*time, name, attributes, *dropped);
             }
+            for (context, attributes, dropped) in &links {
+                span.link(context, attributes, *dropped);
+            }
             if let Some((ok, message)) = &status {
                 span.status(if *ok { Code::Ok } else { Code::Error }, message);
             }
-            span.finish(dropped.0, dropped.1);
+            span.finish(Dropped { attributes: dropped.0, events: dropped.1, links: dropped.2 });
         }
         let expected = Span {
             trace_id: context.trace_id.0.to_vec(),
@@ -120,8 +124,16 @@ proptest! {
                 dropped_attributes_count: *dropped,
             }).collect(),
             dropped_events_count: dropped.1,
+            links: links.iter().map(|(context, attributes, dropped)| Link {
+                trace_id: context.trace_id.0.to_vec(),
+                span_id: context.span_id.0.to_vec(),
+                trace_state: context.trace_state.as_str().to_owned(),
+                attributes: attributes.iter().map(key_value).collect(),
+                dropped_attributes_count: *dropped,
+                flags: context.flags.into(),
+            }).collect(),
+            dropped_links_count: dropped.2,
             status: status.map(|(ok, message)| Status { message, code: if ok { 1 } else { 2 } }),
-            ..Span::default()
         };
         let found = ScopeSpans::decode(&*out).unwrap();
         prop_assert_eq!(&found.spans, &[expected.clone(), expected]);

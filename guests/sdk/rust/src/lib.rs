@@ -24,20 +24,27 @@
 //!
 //! | module | what for |
 //! | --- | --- |
-//! | [`tracing`] | the request's server span; child spans ([`Span`]) |
+//! | [`tracing`] | the request's server span; child spans ([`Span`], [`in_span`], [`Instrument`] for futures) |
 //! | [`propagation`] | trace context for calls that the host can't see |
 //! | [`metrics`] | counters, histograms, gauges |
 //! | [`logs`] | log records that carry the trace |
+//!
+//! Who knows the older names: [`add_span_attribute`], [`get_current_span`], [`record_exception`],
+//! [`inject_trace_context`] and [`RequestSpan`] are here too, and do what they say.
 
 mod bindings;
+mod instrument;
 pub mod logs;
 pub mod metrics;
 pub mod propagation;
+mod request;
 mod span;
 pub mod tracing;
 mod value;
 
+pub use instrument::{Instrument, Instrumented};
 pub use propagation::inject_trace_context;
-pub use span::{Parent, Scope, Span, SpanOptions};
-pub use tracing::add_span_attribute;
+pub use request::RequestSpan;
+pub use span::{Parent, Scope, Span, SpanOptions, in_span};
+pub use tracing::{add_span_attribute, get_current_span, record_exception};
 pub use value::{Attribute, Exception, Link, SpanContext, SpanKind, Status, Value};

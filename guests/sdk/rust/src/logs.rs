@@ -1,4 +1,11 @@
 //! Log records that carry the trace they belong to.
+//!
+//! ```no_run
+//! use pounce_guest::logs::{self, Severity};
+//! use pounce_guest::attributes;
+//!
+//! logs::emit(Severity::Warn, "the price list is old", attributes! { "age.days" => 9 });
+//! ```
 
 use crate::bindings::logs as host;
 pub use crate::bindings::logs::Severity;

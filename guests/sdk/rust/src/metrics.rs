@@ -1,5 +1,13 @@
 //! Measurements, aggregated by the host. Names and attributes are low in cardinality; beyond the host's limits they
 //! are dropped and counted.
+//!
+//! ```no_run
+//! use pounce_guest::{attributes, metrics};
+//!
+//! metrics::add_counter("orders.placed", 1, attributes! { "order.kind" => "express" });
+//! metrics::record_histogram("price.duration", 0.012, attributes! {});
+//! metrics::set_gauge("queue.depth", 3.0, attributes! {});
+//! ```
 
 use crate::Attribute;
 use crate::bindings::metrics as host;

@@ -25,8 +25,8 @@ pub fn inject_for(span: &Span) -> Vec<(String, String)> {
 /// pounce_guest::inject_trace_context(&mut headers);
 /// ```
 ///
-/// For the `Fields` of `wasip2` or `wasip3`, whose crates this one does not know, loop over [`inject`]:
-/// `fields.set(&name, &[value.into_bytes()])`.
+/// It takes lists and maps of text, lists of name and bytes, and by features `http::HeaderMap` (`http`) and the fields of
+/// wasi:http (`wasip2`, `wasip3`). For any other type implement [`HeaderSink`], or loop over [`inject`].
 pub fn inject_trace_context(headers: &mut impl HeaderSink) {
     for (name, value) in inject() {
         headers.set_header(&name, &value);
@@ -105,5 +105,21 @@ impl HeaderSink for http::HeaderMap {
         {
             self.insert(name, value);
         }
+    }
+}
+
+#[cfg(feature = "wasip2")]
+impl HeaderSink for wasip2::http::types::Fields {
+    fn set_header(&mut self, name: &str, value: &str) {
+        // Refused by fields that are read-only, as those of a received request are: then there is nothing to carry.
+        let _ = self.set(name, &[value.as_bytes().to_vec()]);
+    }
+}
+
+#[cfg(feature = "wasip3")]
+impl HeaderSink for wasip3::http::types::Fields {
+    fn set_header(&mut self, name: &str, value: &str) {
+        // As for wasip2.
+        let _ = self.set(name, &[value.as_bytes().to_vec()]);
     }
 }

@@ -8,8 +8,20 @@ use crate::{Attribute, Exception, Link, SpanContext, SpanKind, Status, Value};
 
 /// A span. It ends when it is dropped, or by [`end`](Span::end); the host ends what is left open when the request ends.
 ///
-/// Started but not entered it is nobody's parent. In synchronous code [`enter`](Span::enter) it; where others run across
-/// an await, start its children by [`child`](Span::child).
+/// Started but not entered it is nobody's parent. In synchronous code [`enter`](Span::enter) it; a future runs in it by
+/// [`instrument`](crate::Instrument::instrument); beside both, [`child`](Span::child) starts a child of it.
+///
+/// ```no_run
+/// use pounce_guest::{Span, SpanKind, attributes};
+///
+/// let span = Span::options().kind(SpanKind::Client).attribute("db.system.name", "redis").start("GET");
+/// span.add_event("connected", attributes! { "attempt" => 2 });
+/// {
+///     let _scope = span.enter();
+///     Span::start("parse the reply").end(); // a child
+/// }
+/// span.end();
+/// ```
 #[derive(Debug)]
 pub struct Span(host::Span);
 
@@ -73,7 +85,7 @@ impl Span {
         self.0.add_event(name, &collect(attributes), Some(nanoseconds(time)));
     }
 
-    /// Links to another span.
+    /// Links to another span: `span.add_link(Link::to(other.context()).attribute("why", "retried"))`.
     pub fn add_link(&self, link: Link) {
         self.0.add_link(&link);
     }
@@ -96,6 +108,12 @@ impl Span {
     /// Makes this the current span, the parent of new spans, outgoing requests and logs, until the scope is dropped.
     ///
     /// Not across an await: what other tasks do meanwhile would count as this span's.
+    ///
+    /// ```no_run
+    /// # let span = pounce_guest::Span::start("outer");
+    /// let _scope = span.enter();
+    /// pounce_guest::Span::start("inner").end(); // its child
+    /// ```
     pub fn enter(&self) -> Scope {
         Scope { _host: self.0.enter() }
     }
@@ -115,6 +133,22 @@ impl Span {
     pub fn end_at(self, time: SystemTime) {
         self.0.end(Some(nanoseconds(time)));
     }
+}
+
+/// Runs `work` in a new span, a child of the current one, which ends with it. `work` is given the span.
+///
+/// ```no_run
+/// let rows = pounce_guest::in_span("read the rows", |span| {
+///     span.set_attribute("table", "orders");
+///     vec![1, 2, 3]
+/// });
+/// ```
+///
+/// For futures see [`Instrument`](crate::Instrument).
+pub fn in_span<R>(name: &str, work: impl FnOnce(&Span) -> R) -> R {
+    let span = Span::start(name);
+    let _scope = span.enter();
+    work(&span)
 }
 
 /// While it lives, its span is the current one.

@@ -20,8 +20,22 @@ pub fn current_context() -> SpanContext {
 
 /// A handle on that span. It names the same span across awaits and on whatever task it is used. Ending or dropping a
 /// handle on the server span does not end that span: the host does.
+///
+/// ```no_run
+/// # async fn wait() {}
+/// # async fn handle() {
+/// let span = pounce_guest::tracing::current(); // before the first await
+/// wait().await;
+/// span.set_attribute("waited", true); // of the same span, whoever ran meanwhile
+/// # }
+/// ```
 pub fn current() -> Span {
     Span::from_host(host::current())
+}
+
+/// The same as [`current`], by the name that guests of older versions know.
+pub fn get_current_span() -> Span {
+    current()
 }
 
 /// Sets an attribute of the server span; the last value of a key wins.
@@ -46,6 +60,13 @@ pub fn add_event(name: &str, attributes: impl IntoIterator<Item = impl Into<Attr
 }
 
 /// Adds an `exception` event to the server span and sets its status to error. Takes an [`Exception`] or any `&error`.
+///
+/// ```no_run
+/// # fn store() -> Result<(), Box<dyn std::error::Error>> { Ok(()) }
+/// if let Err(error) = store() {
+///     pounce_guest::record_exception(&*error);
+/// }
+/// ```
 pub fn record_exception(exception: impl Into<Exception>) {
     host::record_exception(&exception.into());
 }

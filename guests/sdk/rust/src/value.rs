@@ -128,6 +128,12 @@ impl SpanContext {
         self.trace_flags & 1 == 1
     }
 
+    /// Whether it names a span: both ids are there and not zero.
+    pub fn is_valid(&self) -> bool {
+        let names = |id: &str| id.bytes().any(|digit| digit != b'0');
+        names(&self.trace_id) && names(&self.span_id)
+    }
+
     /// The W3C `traceparent` that names this span.
     pub fn traceparent(&self) -> String {
         format!("00-{}-{}-{:02x}", self.trace_id, self.span_id, self.trace_flags)
@@ -138,5 +144,11 @@ impl Link {
     /// A link to a span, without attributes.
     pub fn to(context: SpanContext) -> Self {
         Self { context, attributes: Vec::new() }
+    }
+
+    /// With one more attribute.
+    pub fn attribute(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.attributes.push(Attribute::new(key, value));
+        self
     }
 }

@@ -7,15 +7,15 @@ const MAX_MEASUREMENTS: u32 = 1000;
 /// Log records.
 const MAX_LOG_RECORDS: u32 = 1000;
 
-/// Counts what an invocation has recorded. Lives as long as the request; a store has one for what its guest does on
+/// Counts what an invocation has recorded. Lives as long as its trace; a store has one for what its guest does on
 /// nobody's behalf.
 #[derive(Debug, Default)]
-pub(crate) struct Allowance {
+pub(crate) struct Quota {
     measurements: AtomicU32,
     log_records: AtomicU32,
 }
 
-impl Allowance {
+impl Quota {
     /// Whether one more measurement may be recorded.
     pub(crate) fn measurement(&self) -> bool {
         take(&self.measurements, MAX_MEASUREMENTS)
@@ -38,9 +38,9 @@ mod tests {
 
     #[test]
     fn what_is_beyond_the_limit_stays_beyond_it() {
-        let allowance = Allowance::default();
-        let made = (0..3000).filter(|_| allowance.measurement()).count();
+        let quota = Quota::default();
+        let made = (0..3000).filter(|_| quota.measurement()).count();
         assert_eq!(made, MAX_MEASUREMENTS as usize);
-        assert!(allowance.log_record(), "counted apart");
+        assert!(quota.log_record(), "counted apart");
     }
 }

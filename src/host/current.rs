@@ -1,0 +1,234 @@
+//! Whose request is it? The one rule that says on whose behalf a guest calls, and under which of its spans.
+
+use std::sync::{Arc, Weak};
+
+use wasmtime::StoreContextMut;
+use wasmtime::component::GuestTaskId;
+
+use super::scope::{RequestScope, Trace};
+use super::state::HostState;
+use crate::telemetry::{ChildSpan, SpanContext};
+
+/// Requests whose tasks a shared store remembers: a guest may work on after its response.
+const MAX_REMEMBERED: usize = 1024;
+/// Spans that one store may have entered at a time.
+const MAX_ENTERED: usize = 1024;
+
+/// How many requests a store serves at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Serving {
+    /// One, by an engine without tasks (0.2).
+    One,
+    /// One, by an engine whose guests may have several tasks (0.3).
+    OneInTasks,
+    /// Several, each in a task of its own (0.3).
+    Many,
+}
+
+/// The requests of a store, and the spans that its guest has entered.
+#[derive(Debug)]
+pub(super) struct Requests {
+    serves: Serves,
+    has_tasks: bool,
+    entered: Vec<Entered>,
+    /// Requests that a shared store has begun.
+    begun: usize,
+    next_key: u64,
+}
+
+/// Which requests a store serves.
+#[derive(Debug)]
+enum Serves {
+    /// One at a time: whatever the guest does, it does for this one.
+    One(Option<Arc<RequestScope>>),
+    /// Several at once, told apart by the task that the host started for each.
+    Many(Vec<Task>),
+}
+
+#[derive(Debug)]
+struct Task {
+    id: GuestTaskId,
+    /// Weak: the place of a request is free when its response is over.
+    scope: Weak<RequestScope>,
+    /// What the task does after that still belongs to the request's trace.
+    trace: Trace,
+}
+
+#[derive(Debug)]
+struct Entered {
+    key: u64,
+    /// The task that entered it; none where an engine knows no tasks.
+    task: Option<GuestTaskId>,
+    /// None for the server span.
+    span: Option<ChildSpan>,
+}
+
+/// What a guest calls for.
+pub(super) struct Current {
+    pub(super) trace: Trace,
+    /// The innermost span that the calling task has entered, where it is not the server span.
+    pub(super) span: Option<ChildSpan>,
+}
+
+impl Current {
+    /// The context of the innermost entered span; none while telemetry is off.
+    pub(super) fn context(&self) -> Option<SpanContext> {
+        self.span.as_ref().and_then(ChildSpan::context).or_else(|| self.trace.span.context())
+    }
+}
+
+/// The request on whose behalf the guest calls, if that is certain.
+///
+/// In a store that serves several requests only a call stack of depth 1 names its task for sure: a subtask that
+/// outlived its caller shows the caller's id, which may name a newer request by now (wasmtime #14247). Everything else
+/// is "no current request": never the last one. Call it before the first await of a host function: after it the stack
+/// is empty. A slot in the store, a task-local or an ambient span would name whoever ran last.
+pub(super) fn current(store: &mut StoreContextMut<'_, HostState>) -> Option<Current> {
+    let (task, trace) = match caller(store) {
+        (task, Caller::One) => (task, store.data().requests.one()?.trace.clone()),
+        (task, Caller::Task(at)) => (task, store.data().requests.task(at)?.trace.clone()),
+        (_, Caller::Unknown) => return None,
+    };
+    let entered = &store.data().requests.entered;
+    let innermost = entered.iter().rev().find(|entered| entered.task == task);
+    Some(Current { trace, span: innermost.and_then(|entered| entered.span.clone()) })
+}
+
+/// The request itself, by the same rule, for as long as its response is not over.
+pub(crate) fn current_request(store: &mut StoreContextMut<'_, HostState>) -> Option<Arc<RequestScope>> {
+    match caller(store) {
+        (_, Caller::One) => store.data().requests.one().cloned(),
+        (_, Caller::Task(at)) => store.data().requests.task(at)?.scope.upgrade(),
+        (_, Caller::Unknown) => None,
+    }
+}
+
+/// Makes `span` (none: the server span) the innermost of the calling task; gives the key that [`leave`] takes.
+pub(super) fn enter(store: &mut StoreContextMut<'_, HostState>, span: Option<ChildSpan>) -> Option<u64> {
+    let (task, _) = caller(store);
+    let requests = &mut store.data_mut().requests;
+    if requests.entered.len() >= MAX_ENTERED {
+        return None;
+    }
+    requests.next_key += 1;
+    let key = requests.next_key;
+    requests.entered.push(Entered { key, task, span });
+    Some(key)
+}
+
+enum Caller {
+    One,
+    /// The place of the task among those of the store.
+    Task(usize),
+    Unknown,
+}
+
+/// The task that calls, and whose it is.
+fn caller(store: &mut StoreContextMut<'_, HostState>) -> (Option<GuestTaskId>, Caller) {
+    if !store.data().requests.has_tasks {
+        return (None, Caller::One);
+    }
+    let (task, is_root) = match store.async_call_stack() {
+        Ok(mut stack) => {
+            let task = stack.next();
+            (task, task.is_some() && stack.next().is_none())
+        }
+        Err(_) => (None, false),
+    };
+    let caller = match &store.data().requests.serves {
+        Serves::One(_) => Caller::One,
+        Serves::Many(_) if !is_root => Caller::Unknown,
+        Serves::Many(tasks) => {
+            tasks.iter().rposition(|known| Some(known.id) == task).map_or(Caller::Unknown, Caller::Task)
+        }
+    };
+    (task, caller)
+}
+
+impl Requests {
+    /// None yet.
+    pub(super) fn new(serving: Serving) -> Self {
+        let serves = if serving == Serving::Many { Serves::Many(Vec::new()) } else { Serves::One(None) };
+        let has_tasks = serving != Serving::One;
+        Requests { serves, has_tasks, entered: Vec::new(), begun: 0, next_key: 0 }
+    }
+
+    /// From now on this one and no other. What the guest left open of the one before is ended.
+    pub(super) fn set(&mut self, scope: Option<Arc<RequestScope>>) {
+        self.entered.clear();
+        if let Serves::One(Some(before)) = std::mem::replace(&mut self.serves, Serves::One(scope)) {
+            before.span().close_children();
+        }
+    }
+
+    /// Also this one, in that task; false where the store serves one at a time.
+    pub(super) fn add(&mut self, id: GuestTaskId, scope: &Arc<RequestScope>) -> bool {
+        let Serves::Many(tasks) = &mut self.serves else {
+            return false;
+        };
+        self.begun += 1;
+        // Ids are slot numbers and come again: whoever had this one has ended.
+        let over = tasks.iter().position(|task| task.id == id).or_else(|| {
+            let full = tasks.len() >= MAX_REMEMBERED;
+            tasks.iter().position(|task| full && task.scope.strong_count() == 0)
+        });
+        if let Some(over) = over {
+            let task = tasks.remove(over);
+            self.entered.retain(|entered| entered.task != Some(task.id));
+            task.trace.span.close_children();
+        }
+        tasks.push(Task { id, scope: Arc::downgrade(scope), trace: scope.trace.clone() });
+        true
+    }
+
+    /// No request is being answered.
+    pub(super) fn is_idle(&self) -> bool {
+        match &self.serves {
+            Serves::One(scope) => scope.is_none(),
+            Serves::Many(tasks) => tasks.iter().all(|task| task.scope.strong_count() == 0),
+        }
+    }
+
+    /// The store has never served but one request.
+    pub(super) fn has_served_one(&self) -> bool {
+        matches!(self.serves, Serves::One(_)) || self.begun == 1
+    }
+
+    /// The requests whose responses are not over yet.
+    pub(super) fn live(&self) -> Vec<Arc<RequestScope>> {
+        let all: Vec<_> = match &self.serves {
+            Serves::One(scope) => scope.iter().cloned().collect(),
+            Serves::Many(tasks) => tasks.iter().filter_map(|task| task.scope.upgrade()).collect(),
+        };
+        all.into_iter().filter(|scope| !scope.is_closed()).collect()
+    }
+
+    /// Undoes [`enter`].
+    pub(super) fn leave(&mut self, key: u64) {
+        self.entered.retain(|entered| entered.key != key);
+    }
+
+    fn one(&self) -> Option<&Arc<RequestScope>> {
+        match &self.serves {
+            Serves::One(scope) => scope.as_ref(),
+            Serves::Many(_) => None,
+        }
+    }
+
+    fn task(&self, at: usize) -> Option<&Task> {
+        match &self.serves {
+            Serves::One(_) => None,
+            Serves::Many(tasks) => tasks.get(at),
+        }
+    }
+}
+
+/// The guest is gone, and with it whoever could end its spans.
+impl Drop for Requests {
+    fn drop(&mut self) {
+        if let Serves::Many(tasks) = &self.serves {
+            tasks.iter().for_each(|task| task.trace.span.close_children());
+        }
+        self.set(None);
+    }
+}

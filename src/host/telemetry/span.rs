@@ -1,0 +1,158 @@
+//! The resource `span`: a guest's handle on its request's span, or on one of its own.
+
+use wasmtime::component::Resource;
+
+use super::{Host, convert, invalid};
+use crate::host::bindings::types;
+use crate::host::current::Current;
+use crate::host::scope::Trace;
+use crate::telemetry::{ChildSpan, ServerSpan, SpanContext, Status, Value};
+
+/// A handle. It keeps naming the same span across awaits and tasks.
+#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
+pub struct GuestSpan {
+    /// None where there was no request when the guest asked.
+    trace: Option<Trace>,
+    /// None for the server span.
+    child: Option<ChildSpan>,
+    /// The span ends with the handle.
+    owned: bool,
+}
+
+/// What stands for a span that no handle could be made of: the store has too many. Nothing is recorded through it.
+static NONE: GuestSpan = GuestSpan { trace: None, child: None, owned: false };
+
+/// The number of that handle, which no table gives out.
+const NO_HANDLE: u32 = u32::MAX;
+
+/// A handle for the guest. A store with too many gets one that does nothing, and a count: a trap would cost the
+/// request, and a full table every other resource.
+pub(super) fn give(host: &mut Host<'_>, span: GuestSpan) -> Resource<GuestSpan> {
+    let given = host.data_mut().table.push(span);
+    given.unwrap_or_else(|_| {
+        invalid(host);
+        Resource::new_own(NO_HANDLE)
+    })
+}
+
+/// The span that a handle names.
+pub(super) fn named<'a>(host: &'a mut Host<'_>, handle: &Resource<GuestSpan>) -> &'a GuestSpan {
+    host.data_mut().table.get(handle).unwrap_or(&NONE)
+}
+
+impl GuestSpan {
+    /// A handle on the innermost entered span.
+    pub(super) fn of(current: Option<Current>) -> Self {
+        match current {
+            Some(Current { trace, span }) => Self { trace: Some(trace), child: span, owned: false },
+            None => Self { trace: None, child: None, owned: false },
+        }
+    }
+
+    /// The handle that a new span ends with.
+    pub(super) fn new(trace: Option<Trace>, child: ChildSpan) -> Self {
+        Self { trace, child: Some(child), owned: true }
+    }
+
+    pub(super) fn trace(&self) -> Option<&Trace> {
+        self.trace.as_ref()
+    }
+
+    pub(super) fn child(&self) -> Option<&ChildSpan> {
+        self.child.as_ref()
+    }
+
+    /// The context of the span; none while telemetry is off.
+    pub(super) fn context(&self) -> Option<SpanContext> {
+        match &self.child {
+            Some(child) => child.context(),
+            None => self.trace.as_ref()?.span.context(),
+        }
+    }
+
+    fn server(&self) -> ServerSpan {
+        self.trace.as_ref().map_or_else(ServerSpan::off, |trace| trace.span.clone())
+    }
+
+    pub(super) fn is_recording(&self) -> bool {
+        match &self.child {
+            Some(child) => child.is_recording(),
+            None => self.server().is_recording(),
+        }
+    }
+
+    pub(super) fn set_attribute(&self, key: &str, value: Value) {
+        match &self.child {
+            Some(child) => child.set_attribute(key, value),
+            None => self.server().set_attribute(key, value),
+        }
+    }
+
+    pub(super) fn set_attributes(&self, list: Vec<types::Attribute>) {
+        if self.is_recording() {
+            for attribute in list {
+                self.set_attribute(&attribute.key, attribute.value.into());
+            }
+        }
+    }
+
+    pub(super) fn add_event(&self, name: &str, list: Vec<types::Attribute>, time: Option<u64>) {
+        if self.is_recording() {
+            let attributes = convert::attributes(list);
+            match &self.child {
+                Some(child) => child.add_event(name, attributes, time),
+                None => self.server().add_event_at(name, attributes, time),
+            }
+        }
+    }
+
+    pub(super) fn add_link(&self, context: SpanContext, list: Vec<types::Attribute>) {
+        if self.is_recording() {
+            let attributes = convert::attributes(list);
+            match &self.child {
+                Some(child) => child.add_link(context, attributes),
+                None => self.server().add_link(context, attributes),
+            }
+        }
+    }
+
+    /// The event, and the error status with the exception's message.
+    pub(super) fn record_exception(&self, error: types::Exception) {
+        if self.is_recording() {
+            let message = error.message.clone();
+            match &self.child {
+                Some(child) => child.record_exception(error.into()),
+                None => self.server().record_exception(error.into()),
+            }
+            self.set_status(Status::Error(message));
+        }
+    }
+
+    pub(super) fn set_status(&self, status: Status) {
+        match &self.child {
+            Some(child) => child.set_status(status),
+            None => self.server().set_status(status),
+        }
+    }
+
+    pub(super) fn update_name(&self, name: &str) {
+        match &self.child {
+            Some(child) => child.update_name(name),
+            None => self.server().update_name(name),
+        }
+    }
+
+    /// Ends a guest's own span; the host ends the server span.
+    pub(super) fn end(&self, time: Option<u64>) {
+        if let Some(child) = &self.child {
+            child.end(time);
+        }
+    }
+
+    /// The guest drops its handle.
+    pub(super) fn dropped(&self) {
+        if self.owned {
+            self.end(None);
+        }
+    }
+}
