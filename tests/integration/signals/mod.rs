@@ -6,6 +6,8 @@ mod logs;
 mod metrics;
 /// Where the two go, and what happens when nobody takes them.
 mod sending;
+/// Each of its own request, many at once.
+mod whose;
 
 use crate::support::client;
 use crate::support::pounce::Pounce;
