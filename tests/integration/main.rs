@@ -30,6 +30,8 @@ mod foreign;
 mod guests_telemetry;
 /// Nothing lands on the wrong trace, however requests are interleaved.
 mod identity;
+/// Sockets that the service manager hands over.
+mod inherited;
 /// Requests that share an instance keep to themselves.
 mod isolation;
 /// Clients that go away.
@@ -54,3 +56,5 @@ mod soak;
 mod stdio;
 /// The server span: names, parents, attributes of each profile, sampling, resource, the guest's own attributes.
 mod tracing;
+/// Request bodies: what came of them, and what nobody read.
+mod uploads;
