@@ -185,7 +185,6 @@ impl Serving {
             (losses.outgoing_requests, "outgoing requests refused (guest.allow-outbound)"),
             (losses.telemetry_unattributed, "telemetry calls of guests without a current request"),
             (losses.telemetry_invalid, "telemetry calls of guests that were invalid or over a limit"),
-            (losses.telemetry_unsupported, "telemetry calls of guests that this version does not record"),
             (totals.attributes_dropped, "attributes dropped: over a limit, or names that guests may not set"),
             (totals.events_dropped, "span events dropped: over a limit"),
             (totals.links_dropped, "span links dropped: over a limit"),

@@ -15,6 +15,7 @@ mod options;
 mod otel;
 mod otel_env;
 mod resolve;
+mod signals;
 mod suggest;
 mod value;
 mod vars;
@@ -34,10 +35,11 @@ pub(crate) use options::all as all_options;
 pub use options::{Guest, Http, Log};
 pub use otel::{Batch, Otel};
 pub(crate) use resolve::{Given, InForce, Layer, Source};
+pub use signals::{Destination, LogsExport, MetricsExport};
 pub use value::{
     ByteLimit, ByteSize, Cidr, DirMount, Endpoint, EnvVar, Exporter, GuestParents, HeaderFormat, HostPattern,
     Invalid, Isolation, ListenAddr, LogFormat, LogLevel, OutboundRule, PortPattern, PropagateTo, Propagators,
-    Sampler, Semconv, Timeout, TrustParent,
+    Sampler, Semconv, Temporality, Timeout, TrustParent,
 };
 pub(crate) use vars::Vars;
 

@@ -25,8 +25,8 @@ pub(crate) use body::{Body, RequestBodyError};
 use self::component::Pre;
 use self::instance::Mold;
 use crate::config::{self, Isolation};
-use crate::host::{Capabilities, CarriedBaggage, IncomingContext, MemoryBudget, Trace};
-use crate::telemetry::{Baggage, ServerSpan};
+use crate::host::{Capabilities, IncomingContext, MemoryBudget, Trace};
+use crate::telemetry::{Baggage, ServerSpan, Signals};
 
 /// Instance slots beyond those that requests in flight take.
 const SPARE_SLOTS: usize = 8;
@@ -48,8 +48,6 @@ pub(crate) struct Losses {
     pub(crate) telemetry_unattributed: u64,
     /// Telemetry calls with what is not valid or over a limit, baggage that was refused among them.
     pub(crate) telemetry_invalid: u64,
-    /// Telemetry calls that this version does not record.
-    pub(crate) telemetry_unsupported: u64,
 }
 
 /// The guests of a component.
@@ -64,7 +62,8 @@ pub(crate) struct Guests {
 }
 
 impl Guests {
-    /// Loads the component at `path`, called `name`; `own` is where this server listens.
+    /// Loads the component at `path`, called `name`; `own` is where this server listens, `signals` where metrics and log
+    /// records go.
     ///
     /// # Errors
     /// Every reason for which it cannot be served.
@@ -73,9 +72,10 @@ impl Guests {
         name: &str,
         config: &config::Config,
         own: Vec<SocketAddr>,
+        signals: Signals,
     ) -> anyhow::Result<Self> {
         let guest = &config.guest;
-        let capabilities = Capabilities::new(name, config, own)?;
+        let capabilities = Capabilities::new(name, config, own, signals)?;
         let component = component::load(
             path,
             slots_for(config.http.max_in_flight),
@@ -170,7 +170,6 @@ impl Guests {
             outgoing_requests: client.refused(),
             telemetry_unattributed: ignored.unattributed.load(Ordering::Relaxed),
             telemetry_invalid: ignored.invalid.load(Ordering::Relaxed),
-            telemetry_unsupported: ignored.unsupported.load(Ordering::Relaxed),
         }
     }
 
@@ -200,10 +199,7 @@ impl Guests {
             return Err(Failure::overloaded("all guests together reached guest.max-total-memory"));
         }
         let incoming = self.incoming(&request, &span);
-        let scope = Arc::new(RequestScope::new(
-            Trace { span, incoming, baggage: CarriedBaggage::new(baggage) },
-            permit,
-        ));
+        let scope = Arc::new(RequestScope::new(Trace::new(span, incoming, baggage), permit));
         let guard = CancelOnDrop(Some(scope.clone()));
         let request = request.map(body::inbound);
         let call = async {
@@ -228,15 +224,12 @@ impl Guests {
         }
     }
 
-    fn incoming<B>(&self, request: &http::Request<B>, span: &ServerSpan) -> Option<Arc<IncomingContext>> {
+    fn incoming<B>(&self, request: &http::Request<B>, span: &ServerSpan) -> Option<IncomingContext> {
         if !self.propagates || span.is_on() {
             return None;
         }
         let header = |name| request.headers().get(name).cloned();
-        Some(Arc::new(IncomingContext {
-            traceparent: header("traceparent"),
-            tracestate: header("tracestate"),
-        }))
+        Some(IncomingContext { traceparent: header("traceparent"), tracestate: header("tracestate") })
     }
 }
 

@@ -91,17 +91,6 @@ pub(super) fn current(store: &mut StoreContextMut<'_, HostState>) -> Option<Curr
     Some(Current { trace, span: innermost.and_then(|entered| entered.span.clone()) })
 }
 
-/// Sets an entry of the baggage of the current request, by the same rule; none where there is no such request.
-pub(super) fn set_baggage(
-    store: &mut StoreContextMut<'_, HostState>,
-    name: &str,
-    value: &str,
-) -> Option<bool> {
-    let (_, caller) = caller(store);
-    // Not on a clone: the first entry would be lost with it.
-    Some(store.data().requests.trace(&caller)?.baggage.set(name, value))
-}
-
 /// The request itself, by the same rule, for as long as its response is not over.
 pub(crate) fn current_request(store: &mut StoreContextMut<'_, HostState>) -> Option<Arc<RequestScope>> {
     match caller(store) {

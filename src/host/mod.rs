@@ -3,6 +3,7 @@
 mod bindings;
 mod current;
 mod failure;
+mod guest_log;
 mod limits;
 mod meter;
 mod outbound;
@@ -22,16 +23,16 @@ use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
 pub(crate) use current::{Serving, current_request};
 pub(crate) use failure::{Blame, Failure};
+pub(crate) use guest_log::GuestLog;
 pub(crate) use limits::{Limits, MemoryBudget, Refused};
 pub(crate) use meter::Meter;
 pub(crate) use outbound::error_type;
-pub(crate) use scope::{CarriedBaggage, IncomingContext, RequestScope, Trace};
+pub(crate) use scope::{IncomingContext, RequestScope, Trace};
 pub(crate) use state::HostState;
-pub(crate) use stdio::GuestLog;
-use telemetry::Ignored;
+use telemetry::{Ignored, Recorder};
 
 use crate::config;
-use crate::telemetry::Propagator;
+use crate::telemetry::{Propagator, Signals};
 
 /// Resources that the host keeps for one store at a time.
 pub(crate) const MAX_RESOURCES: usize = 10_000;
@@ -69,6 +70,7 @@ pub(crate) struct Capabilities {
     pub(crate) client: outbound::Client,
     pub(crate) log: Arc<GuestLog>,
     pub(crate) ignored: Arc<Ignored>,
+    recorder: Arc<Recorder>,
     pub(crate) guest_parents: config::GuestParents,
     pub(crate) propagator: Propagator,
     /// Somebody looks at spans.
@@ -76,7 +78,8 @@ pub(crate) struct Capabilities {
 }
 
 impl Capabilities {
-    /// Resolves the settings of a component; `own` is where this server listens.
+    /// Resolves the settings of a component; `own` is where this server listens, `signals` where its guests' metrics
+    /// and log records go.
     ///
     /// # Errors
     /// A directory that cannot be opened, or system roots that cannot be read.
@@ -84,6 +87,7 @@ impl Capabilities {
         component: &str,
         config: &config::Config,
         own: Vec<SocketAddr>,
+        signals: Signals,
     ) -> anyhow::Result<Self> {
         let guest = &config.guest;
         for dir in &guest.dir {
@@ -96,12 +100,14 @@ impl Capabilities {
         if config.otel.is_on() {
             setup.propagate_to = outbound::Destinations::new(&config.otel.propagate_to);
         }
+        let log = Arc::new(GuestLog::new(component));
         Ok(Self {
             env: guest.env.iter().map(|env| (env.key.clone(), env.value.clone())).collect(),
             args: guest.args.clone(),
             dirs: guest.dir.iter().cloned().map(Dir).collect(),
             client: outbound::Client::new(setup),
-            log: Arc::new(GuestLog::new(component)),
+            recorder: Arc::new(Recorder::new(signals, log.clone())),
+            log,
             ignored: Arc::default(),
             guest_parents: config.otel.guest_parents,
             propagator: Propagator::new(&config.otel.propagators),

@@ -60,7 +60,7 @@ impl WasiHttpHooks for Outgoing {
         let span = self.caller.take().map(|caller| {
             let span = start_span(&caller, self.propagator, &request);
             if let Some(context) = span.context() {
-                self.propagator.inject(context, &caller.trace.baggage.get(), request.headers_mut());
+                self.propagator.inject(context, &caller.trace.baggage(), request.headers_mut());
             }
             span
         });

@@ -1,6 +1,7 @@
 //! One request as the host sees it. Shared by the server's response body, the store that runs the guest and every host
 //! function: who ends first differs, so each looks here for what the others did.
 
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use super::failure::Failure;
 use super::limits::Refused;
-use crate::telemetry::{Baggage, Phases, ServerSpan};
+use crate::telemetry::{Baggage, Phases, Quota, ServerSpan};
 
 /// The trace headers of a request as they came, for a guest's `inject` while telemetry is off.
 #[derive(Debug, Default)]
@@ -19,39 +20,48 @@ pub(crate) struct IncomingContext {
     pub(crate) tracestate: Option<HeaderValue>,
 }
 
-/// The trace that a request belongs to. A guest's handle on its span holds this and not the request itself, whose place
-/// must be free when its response is over.
+/// The trace that a request belongs to; cheap to clone. A guest's handle on its span holds this and not the request
+/// itself, whose place must be free when its response is over.
 #[derive(Clone, Debug)]
-pub(crate) struct Trace {
+pub(crate) struct Trace(Arc<Shared>);
+
+/// What all handles on a trace share.
+#[derive(Debug)]
+pub(crate) struct Shared {
     pub(crate) span: ServerSpan,
     /// Kept only for a guest that asks for it, while telemetry is off.
-    pub(crate) incoming: Option<Arc<IncomingContext>>,
-    pub(crate) baggage: CarriedBaggage,
+    pub(crate) incoming: Option<IncomingContext>,
+    baggage: Mutex<Baggage>,
+    /// What the guest may still record beside spans.
+    pub(crate) quota: Quota,
 }
 
-/// The baggage of a request, to which its guest may add. There is nothing to share until there is some.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct CarriedBaggage(OnceLock<Arc<Mutex<Baggage>>>);
-
-impl CarriedBaggage {
-    /// What the caller has sent.
-    pub(crate) fn new(baggage: Baggage) -> Self {
-        if baggage.is_empty() { Self::default() } else { Self(Arc::new(Mutex::new(baggage)).into()) }
+impl Trace {
+    pub(crate) fn new(span: ServerSpan, incoming: Option<IncomingContext>, baggage: Baggage) -> Self {
+        Self(Arc::new(Shared { span, incoming, baggage: Mutex::new(baggage), quota: Quota::default() }))
     }
 
-    /// What an outgoing request carries now.
-    pub(crate) fn get(&self) -> Baggage {
-        self.0.get().map(|baggage| lock(baggage).clone()).unwrap_or_default()
+    /// The baggage that an outgoing request carries now.
+    pub(crate) fn baggage(&self) -> Baggage {
+        self.lock().clone()
     }
 
-    /// Sets an entry; false when it is refused. Clones made before the first entry do not see it.
-    pub(crate) fn set(&self, name: &str, value: &str) -> bool {
-        lock(self.0.get_or_init(Arc::default)).set(name, value)
+    /// Sets an entry of the baggage; false when it is refused.
+    pub(crate) fn set_baggage(&self, name: &str, value: &str) -> bool {
+        self.lock().set(name, value)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Baggage> {
+        self.0.baggage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn lock(baggage: &Mutex<Baggage>) -> MutexGuard<'_, Baggage> {
-    baggage.lock().unwrap_or_else(PoisonError::into_inner)
+impl Deref for Trace {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
 }
 
 /// A request in flight. Guests only ever name it implicitly, as "the current request".

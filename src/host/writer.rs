@@ -14,7 +14,7 @@ use crate::telemetry::ServerSpan;
 
 /// Notes who calls, if that is certain.
 fn note(store: &mut StoreContextMut<'_, HostState>) {
-    let span = current(store).map_or_else(ServerSpan::off, |current| current.trace.span);
+    let span = current(store).map_or_else(ServerSpan::off, |current| current.trace.span.clone());
     store.data().writer.set(span);
 }
 

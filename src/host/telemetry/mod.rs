@@ -1,14 +1,17 @@
 //! `pounce:telemetry`: what a guest says about its own request.
 //!
 //! Every function is total: without a current request, when nothing is recorded or over a limit it does nothing, and
-//! counts it. Metrics and logs are linked and do nothing yet; that is counted too.
+//! counts it. Metrics and log records do without a request.
 
 mod convert;
 mod logs;
 mod metrics;
 mod propagation;
+mod recorder;
 mod span;
 mod tracing;
+
+pub(crate) use recorder::Recorder;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -30,8 +33,6 @@ pub(crate) struct Ignored {
     /// What is not valid, or over a limit of the host: contexts with malformed ids, too many spans entered,
     /// baggage that cannot be set.
     pub(crate) invalid: AtomicU64,
-    /// Metrics and logs, which this version does not record yet.
-    pub(crate) unsupported: AtomicU64,
 }
 
 /// What `span.enter` gives, where something was entered: the key to leave with.
@@ -67,7 +68,7 @@ fn current(host: &mut Host<'_>) -> Option<Current> {
 
 /// The server span of the current request; one that is off where there is none.
 fn span(host: &mut Host<'_>) -> ServerSpan {
-    current(host).map_or_else(ServerSpan::off, |current| current.trace.span)
+    current(host).map_or_else(ServerSpan::off, |current| current.trace.span.clone())
 }
 
 fn unattributed(host: &mut Host<'_>) {
@@ -76,10 +77,6 @@ fn unattributed(host: &mut Host<'_>) {
 
 fn invalid(host: &mut Host<'_>) {
     host.data_mut().ignored.invalid.fetch_add(1, Ordering::Relaxed);
-}
-
-fn unsupported(host: &mut Host<'_>) {
-    host.data_mut().ignored.unsupported.fetch_add(1, Ordering::Relaxed);
 }
 
 impl bindings::types::Host for &mut HostState {}

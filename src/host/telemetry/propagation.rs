@@ -31,7 +31,7 @@ pub(super) fn context_of(trace: Option<&Trace>, context: Option<SpanContext>) ->
 }
 
 fn incoming(trace: &Trace) -> impl Iterator<Item = (&'static str, &HeaderValue)> {
-    let pair = trace.incoming.as_deref();
+    let pair = trace.incoming.as_ref();
     let parent = pair.and_then(|pair| pair.traceparent.as_ref()).map(|value| ("traceparent", value));
     let state = pair.and_then(|pair| pair.tracestate.as_ref()).map(|value| ("tracestate", value));
     parent.into_iter().chain(state)
@@ -72,7 +72,7 @@ impl wit::HostWithStore<HostState> for Telemetry {
         let current = current(&mut host);
         let context = current.as_ref().and_then(|current| current.context());
         let trace = current.as_ref().map(|current| &current.trace);
-        let baggage = trace.map(|trace| trace.baggage.get()).unwrap_or_default();
+        let baggage = trace.map(|trace| trace.baggage()).unwrap_or_default();
         Ok(headers_of(host.data_mut().propagator, trace, context, &baggage))
     }
 
@@ -82,7 +82,7 @@ impl wit::HostWithStore<HostState> for Telemetry {
         let propagator = host.data_mut().propagator;
         let span = named(&mut host, &this);
         let trace = current.as_ref().map(|current| &current.trace).or(span.trace());
-        let baggage = trace.map(|trace| trace.baggage.get()).unwrap_or_default();
+        let baggage = trace.map(|trace| trace.baggage()).unwrap_or_default();
         Ok(headers_of(propagator, span.trace(), span.context(), &baggage))
     }
 
@@ -103,17 +103,19 @@ impl wit::HostWithStore<HostState> for Telemetry {
     }
 
     fn baggage(mut host: Host<'_>) -> wasmtime::Result<Vec<types::Header>> {
-        let baggage = current(&mut host).map(|current| current.trace.baggage.get()).unwrap_or_default();
+        let baggage = current(&mut host).map(|current| current.trace.baggage()).unwrap_or_default();
         Ok(baggage.entries().into_iter().map(|(name, value)| types::Header { name, value }).collect())
     }
 
     fn set_baggage(mut host: Host<'_>, name: String, value: String) -> wasmtime::Result<bool> {
-        let is_on = current(&mut host).is_some_and(|current| current.trace.span.is_on());
+        let Some(current) = current(&mut host) else {
+            return Ok(false);
+        };
         // What no request would carry is not taken.
-        if !is_on || !host.data_mut().propagator.carries_baggage() {
+        if !current.trace.span.is_on() || !host.data_mut().propagator.carries_baggage() {
             return Ok(false);
         }
-        let set = current::set_baggage(&mut host.as_context_mut(), &name, &value) == Some(true);
+        let set = current.trace.set_baggage(&name, &value);
         if !set {
             invalid(&mut host);
         }

@@ -65,11 +65,6 @@ pub(super) fn inject(baggage: &Baggage, headers: &mut HeaderMap) {
 }
 
 impl Baggage {
-    /// Nothing to carry.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_none()
-    }
-
     fn wire(&self) -> &[u8] {
         self.0.as_ref().map_or(b"", HeaderValue::as_bytes)
     }
