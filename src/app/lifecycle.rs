@@ -175,6 +175,7 @@ impl Serving {
     fn say_losses(&self) {
         let handler = &self.app.handler;
         let losses = handler.guests.losses();
+        let totals = self.app.telemetry.totals();
         for (count, what) in [
             (
                 handler.admission.shed(),
@@ -183,6 +184,13 @@ impl Serving {
             (losses.output_lines, "lines of guest output dropped"),
             (losses.outgoing_requests, "outgoing requests refused (guest.allow-outbound)"),
             (losses.telemetry_unattributed, "telemetry calls of guests without a current request"),
+            (losses.telemetry_invalid, "telemetry calls of guests with what is not valid, or over a limit"),
+            (
+                losses.telemetry_foreign,
+                "spans of guests in other traces than their requests' (otel.guest-parents)",
+            ),
+            (totals.children_dropped, "spans of guests beyond what a request may have"),
+            (totals.unended, "spans that an SDK in a guest began and never ended"),
             (losses.telemetry_unsupported, "telemetry calls of guests that this version does not record"),
         ] {
             if count > 0 {

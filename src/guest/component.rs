@@ -170,7 +170,9 @@ fn link(slots: &Slots, wasm: &[u8], inspection: &Inspection) -> anyhow::Result<(
         Version::V02 => Pre::V02(ProxyPre::new(pre).map_err(anyhow::Error::from).context(handler)?),
         Version::V03 => Pre::V03(ServicePre::new(pre).map_err(anyhow::Error::from).context(handler)?),
     };
-    let propagates = inspection.imports.iter().any(|import| import.starts_with("pounce:telemetry/"));
+    let asks =
+        |import: &String| import.starts_with("pounce:telemetry/") || import.starts_with("wasi:otel/tracing@");
+    let propagates = inspection.imports.iter().any(asks);
     Ok((pre, inspection.composed, propagates))
 }
 

@@ -46,6 +46,10 @@ pub(crate) struct Losses {
     pub(crate) outgoing_requests: u64,
     /// Telemetry calls without a current request.
     pub(crate) telemetry_unattributed: u64,
+    /// Telemetry calls with what is not valid, or over a limit.
+    pub(crate) telemetry_invalid: u64,
+    /// Spans of guests' own SDKs that are of other traces than their requests.
+    pub(crate) telemetry_foreign: u64,
     /// Telemetry calls that this version does not record.
     pub(crate) telemetry_unsupported: u64,
 }
@@ -167,6 +171,8 @@ impl Guests {
             output_lines: log.dropped(),
             outgoing_requests: client.refused(),
             telemetry_unattributed: ignored.unattributed.load(Ordering::Relaxed),
+            telemetry_invalid: ignored.invalid.load(Ordering::Relaxed),
+            telemetry_foreign: ignored.foreign.load(Ordering::Relaxed),
             telemetry_unsupported: ignored.unsupported.load(Ordering::Relaxed),
         }
     }

@@ -10,6 +10,7 @@ mod scope;
 mod state;
 mod stdio;
 mod telemetry;
+mod wasi_otel;
 mod writer;
 
 use std::net::SocketAddr;
@@ -151,6 +152,7 @@ pub(crate) const PACKAGES: &[Package] = &[
             ("0.3", &["types", "ip-name-lookup"]),
         ],
     },
+    Package { name: "wasi:otel", lines: &[("0.2.0-rc.2", &["types", "tracing", "metrics", "logs"])] },
     Package {
         name: "pounce:telemetry",
         lines: &[("0.1", &["types", "tracing", "propagation", "metrics", "logs"])],
@@ -169,5 +171,6 @@ pub(crate) fn link(linker: &mut Linker<HostState>, concurrent: bool) -> wasmtime
         writer::link_02(linker)?;
         writer::link_03(linker)?;
     }
-    telemetry::link(linker)
+    telemetry::link(linker)?;
+    wasi_otel::link(linker)
 }

@@ -19,6 +19,7 @@ use super::bindings;
 use super::current::{self, Current};
 use super::state::HostState;
 use crate::telemetry::ServerSpan;
+pub(super) use propagation::context_of;
 #[expect(unreachable_pub, reason = "the generated bindings re-export it")]
 pub use span::GuestSpan;
 
@@ -29,6 +30,8 @@ pub(crate) struct Ignored {
     pub(crate) unattributed: AtomicU64,
     /// What is not valid, or over a limit of the host: contexts with malformed ids, too many spans entered.
     pub(crate) invalid: AtomicU64,
+    /// Spans of a guest's own SDK that are of another trace than its request.
+    pub(crate) foreign: AtomicU64,
     /// Metrics and logs, which this version does not record yet.
     pub(crate) unsupported: AtomicU64,
 }
@@ -53,10 +56,10 @@ pub(crate) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     bindings::logs::add_to_linker::<HostState, Telemetry>(linker, |state| state)
 }
 
-type Host<'a> = Access<'a, HostState, Telemetry>;
+pub(super) type Host<'a> = Access<'a, HostState, Telemetry>;
 
 /// What the guest calls for, or a count.
-fn current(host: &mut Host<'_>) -> Option<Current> {
+pub(super) fn current(host: &mut Host<'_>) -> Option<Current> {
     let current = current::current(&mut host.as_context_mut());
     if current.is_none() {
         unattributed(host);
@@ -70,15 +73,20 @@ fn span(host: &mut Host<'_>) -> ServerSpan {
 }
 
 fn unattributed(host: &mut Host<'_>) {
-    host.data_mut().ignored.unattributed.fetch_add(1, Ordering::Relaxed);
+    count(host, |ignored| &ignored.unattributed);
 }
 
 fn invalid(host: &mut Host<'_>) {
-    host.data_mut().ignored.invalid.fetch_add(1, Ordering::Relaxed);
+    count(host, |ignored| &ignored.invalid);
 }
 
-fn unsupported(host: &mut Host<'_>) {
-    host.data_mut().ignored.unsupported.fetch_add(1, Ordering::Relaxed);
+pub(super) fn unsupported(host: &mut Host<'_>) {
+    count(host, |ignored| &ignored.unsupported);
+}
+
+/// Counts a call that does nothing.
+pub(super) fn count(host: &mut Host<'_>, reason: impl FnOnce(&Ignored) -> &AtomicU64) {
+    reason(&host.data_mut().ignored).fetch_add(1, Ordering::Relaxed);
 }
 
 impl bindings::types::Host for &mut HostState {}
