@@ -30,6 +30,10 @@ test: setup guests ## Install what is missing, then run all tests
 soak: guests ## 60 s at full load with traps, clients that leave and slow readers, per version of wasi:http
 	POUNCE_SOAK=60 $(CARGO) test --test integration -- soak --nocapture
 
+.PHONY: identity
+identity: guests ## 10 minutes of interleaved requests with random seeds: nothing on the wrong trace
+	POUNCE_IDENTITY=600 $(CARGO) test --test integration -- identity::soak --nocapture
+
 .PHONY: lint
 lint: ## Check format, clippy (warnings are errors) and shell scripts
 	$(CARGO) fmt --check

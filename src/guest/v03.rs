@@ -22,7 +22,7 @@ use super::IDLE_TIMEOUT;
 use super::error::{classify, error_code, exited_well};
 use super::instance::Mold;
 use crate::host::{Failure, HostState, RequestScope, Serving, current_request};
-use crate::telemetry::Phases;
+use crate::telemetry::{Phases, ServerSpan};
 
 /// How often a busy worker looks whether a request that was cancelled is being ignored.
 const WATCH: Duration = Duration::from_millis(50);
@@ -167,6 +167,8 @@ impl HandlerState for Workers {
 struct Requests {
     /// Those that are not over.
     live: Arc<Mutex<Vec<Weak<RequestScope>>>>,
+    /// The spans of those whose tasks may still run.
+    begun: Arc<Mutex<Vec<ServerSpan>>>,
     /// One was cancelled: what the guest still does for it, it does for nobody.
     cancelled: Arc<AtomicBool>,
     /// We ended the worker.
@@ -214,6 +216,9 @@ impl WorkerState for Worker {
             let mut requests = self.requests.live.lock().unwrap_or_else(PoisonError::into_inner);
             requests.retain(|scope| scope.strong_count() > 0);
             requests.push(Arc::downgrade(&scope));
+        }
+        if scope.span().is_recording() {
+            self.requests.begun.lock().unwrap_or_else(PoisonError::into_inner).push(scope.span().clone());
         }
         scope.on_cancel(self.requests.cancelled.clone());
         // Once the head is out this future goes, and with it the question whether the loop is stuck.
@@ -272,6 +277,9 @@ impl Watch {
     /// Whether the worker should end now.
     fn is_over(&self, status: WorkerStatus, since: Instant) -> bool {
         if status == WorkerStatus::Idle {
+            // Every task has ended: nobody is left who could end the spans that are open.
+            let mut begun = self.requests.begun.lock().unwrap_or_else(PoisonError::into_inner);
+            begun.drain(..).for_each(|span| span.close_children());
             return since.elapsed() >= IDLE_TIMEOUT;
         }
         let requests = self.requests.live.lock().unwrap_or_else(PoisonError::into_inner);

@@ -37,6 +37,30 @@ struct Known {
     before: usize,
 }
 
+/// The families of all requests, so that a shutdown ends what guests left open.
+#[derive(Default)]
+pub(super) struct Families(Mutex<Vec<Weak<Children>>>);
+
+impl Families {
+    fn add(&self, family: &Arc<Children>) {
+        let mut families = self.lock();
+        if families.len() == families.capacity() {
+            families.retain(|family| family.strong_count() > 0);
+        }
+        families.push(Arc::downgrade(family));
+    }
+
+    /// Ends, marked as incomplete, every span that is still open.
+    pub(super) fn close(&self) {
+        let families = std::mem::take(&mut *self.lock());
+        families.iter().filter_map(Weak::upgrade).for_each(|family| family.close());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Weak<Children>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// What a span has from its start.
 pub(super) struct Start<'a> {
     pub(super) trace_id: TraceId,
@@ -61,14 +85,16 @@ impl State {
 }
 
 impl Children {
-    pub(super) fn new(shared: Arc<Shared>, clock: Clock, server: SpanContext) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, clock: Clock, server: SpanContext) -> Arc<Self> {
         let state = State {
             known: HashMap::new(),
             open: Vec::new(),
             announced: HashSet::new(),
             room: MAX_CHILDREN_SIZE,
         };
-        Children { shared, clock, server, state: Mutex::new(state) }
+        let children = Arc::new(Children { shared, clock, server, state: Mutex::new(state) });
+        children.shared.families.add(&children);
+        children
     }
 
     /// Starts a span; `None`, and a count, when there are too many.

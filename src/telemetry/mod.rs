@@ -47,6 +47,7 @@ pub(crate) use server_span::{Phases, ServerSpan};
 pub(crate) use value::{Exception, Status, Value};
 
 use crate::config::{self, Semconv};
+use children::Families;
 use path_names::PathNames;
 use pipeline::Pipeline;
 use recording::Recording;
@@ -83,6 +84,7 @@ struct Shared {
     profile: Semconv,
     path_names: PathNames,
     component: Box<str>,
+    families: Families,
 }
 
 impl Telemetry {
@@ -113,6 +115,7 @@ impl Telemetry {
             profile: otel.semconv,
             path_names: PathNames::new(),
             component: component.into(),
+            families: Families::default(),
         });
         Telemetry(Some(Arc::new(Running { shared, sampler: Sampler::new(&otel.sampler), exporter })))
     }
@@ -153,11 +156,12 @@ impl Telemetry {
         self.0.as_ref().map(|running| running.shared.pipeline.totals()).unwrap_or_default()
     }
 
-    /// Sends what is buffered and stops the exporter, by `deadline` at the latest; says what was lost.
+    /// Ends the spans that guests left open, sends what is buffered and stops the exporter, by `deadline` at the latest; says what was lost.
     ///
     /// Blocks the calling thread. Spans that end later are dropped and counted. A second call changes nothing.
     pub(crate) fn shutdown(&self, deadline: Instant) -> Totals {
         if let Some(running) = &self.0 {
+            running.shared.families.close();
             running.exporter.shutdown(&running.shared.pipeline, deadline);
         }
         self.totals()

@@ -26,6 +26,8 @@ mod export;
 mod failures;
 /// Components from JavaScript and Python.
 mod foreign;
+/// Nothing lands on the wrong trace, however requests are interleaved.
+mod identity;
 /// Requests that share an instance keep to themselves.
 mod isolation;
 /// Clients that go away.
