@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # guests/build.sh: builds every Rust guest from source: guests/NAME/p2 → guests/build/NAME.wasm, guests/NAME/p3 →
-# guests/build/NAME-p3.wasm. Under a second when nothing has changed. (JavaScript and Python: foreign.sh.)
+# guests/build/NAME-p3.wasm. A guest with a folder guests/NAME/back is two components made one: what the first imports
+# the other exports. Under a second when nothing has changed. (JavaScript and Python: foreign.sh.)
 #
 # Two ways; it takes the first that the machine allows:
 #   rustup   the target wasm32-wasip2 makes components by itself
@@ -69,22 +70,39 @@ build_with_debian() {
 
 # each_guest COMMAND DIR: COMMAND MODULE COMPONENT for every guest whose module in DIR is newer than its component.
 each_guest() {
-  local manifest version name module component all=0 new=0
+  local manifest version name back module component all=0 new=0
   mkdir -p build
   for manifest in */p[23]/Cargo.toml; do
     name=${manifest%%/*}
+    back=
+    [ ! -d "$name/back" ] || back=$2/${name//-/_}_back.wasm
     version=$(basename "$(dirname "$manifest")")
     [ "$version" = p2 ] || name=$name-$version
     module=$2/${name//-/_}.wasm
     component=build/$name.wasm
     all=$((all + 1))
-    if [ "$module" -nt "$component" ]; then
+    if [ "$module" -nt "$component" ] || [ "$back" -nt "$component" ]; then
       "$1" "$module" "$component.new"
+      [ -z "$back" ] || compose "$1" "$back" "$component.new"
       mv "$component.new" "$component"
       new=$((new + 1))
     fi
   done
   echo "guests: $all in guests/build, $new of them new"
+}
+
+# compose COMMAND MODULE COMPONENT: gives COMPONENT what COMMAND makes of MODULE for its imports.
+compose() {
+  local said
+  wasm_tools
+  "$1" "$2" build/back.new
+  # It says each time that it will be replaced by another tool.
+  said=$("$tool" compose "$3" --definitions build/back.new --output "$3.whole" 2>&1) || {
+    echo "$said" >&2
+    return 1
+  }
+  mv "$3.whole" "$3"
+  rm build/back.new
 }
 
 make_component() {

@@ -2,14 +2,14 @@
 # guests/foreign.sh: builds the guests of other languages with those languages' own tools: guests/js/NAME/app.js →
 # guests/build/NAME-js.wasm, guests/py/NAME/app.py → guests/build/NAME-py.wasm. About a minute; nothing when nothing
 # has changed.
+#
+# An app with a folder wit/ is made against the world `guest` there, any other against wasi:http alone.
 set -euo pipefail
 
 cd "$(dirname "$0")"
 # shellcheck source=scripts/tools.sh
 source ../scripts/tools.sh
 
-wit=$repository/wit
-world=wasi:http/proxy@0.2.10
 
 main() {
   mkdir -p build
@@ -26,7 +26,7 @@ main() {
 build_unless_fresh() {
   local changed
   if [ -f "$2" ]; then
-    changed=$(find "$(dirname "$1")" js/package.json py/requirements.txt ../wit foreign.sh -newer "$2" -type f)
+    changed=$(find "$(dirname "$1")" js/package.json py/requirements.txt ../wit wit foreign.sh -newer "$2" -type f)
     [ -n "$changed" ] || return 0
   fi
   echo "guests: building $2 from $1"
@@ -34,12 +34,20 @@ build_unless_fresh() {
   mv "$2.new" "$2"
 }
 
+# find_world APP: leaves the WIT to read in $wit and the world in it in $world.
+find_world() {
+  wit=$PWD/$(dirname "$1")/wit world=guest
+  [ -d "$wit" ] || wit=$repository/wit world=wasi:http/proxy@0.2.10
+}
+
 build_js() {
+  find_world "$1"
   componentize_js
   "$tool" "$1" --wit "$wit" --world-name "$world" --out "$2"
 }
 
 build_py() {
+  find_world "$1"
   componentize_py
   # It reads the module app from the current folder.
   (cd "$(dirname "$1")" && "$tool" --quiet --wit-path "$wit" --world "$world" componentize app --output "$OLDPWD/$2")

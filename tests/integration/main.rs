@@ -28,6 +28,8 @@ mod failures;
 mod foreign;
 /// Nothing lands on the wrong trace, however requests are interleaved.
 mod identity;
+/// The guests that show spans, calls and limits answer what their heads say.
+mod guests_telemetry;
 /// Requests that share an instance keep to themselves.
 mod isolation;
 /// Clients that go away.

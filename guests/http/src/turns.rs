@@ -3,22 +3,32 @@
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
+/// One of several that take turns.
+enum Turn<F: Future> {
+    Running(Pin<Box<F>>),
+    Done(Option<F::Output>),
+}
+
 /// Runs all of them in turns; their results, in their order.
 pub async fn join_all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
-    let mut futures: Vec<(Option<Pin<Box<F>>>, Option<F::Output>)> =
-        futures.into_iter().map(|future| (Some(Box::pin(future)), None)).collect();
+    let mut turns: Vec<Turn<F>> = futures.into_iter().map(|future| Turn::Running(Box::pin(future))).collect();
     std::future::poll_fn(move |context| {
-        for (slot, result) in &mut futures {
-            let Some(future) = slot else { continue };
-            if let Poll::Ready(value) = future.as_mut().poll(context) {
-                // Dropped at once: what it holds ends now, not with the last of them.
-                (*slot, *result) = (None, Some(value));
+        for turn in &mut turns {
+            if let Turn::Running(future) = turn
+                && let Poll::Ready(result) = future.as_mut().poll(context)
+            {
+                // The future is dropped at once: what it holds ends now, not with the last of them.
+                *turn = Turn::Done(Some(result));
             }
         }
-        if futures.iter().any(|(future, _)| future.is_some()) {
+        if turns.iter().any(|turn| matches!(turn, Turn::Running(_))) {
             return Poll::Pending;
         }
-        Poll::Ready(futures.iter_mut().filter_map(|(_, result)| result.take()).collect())
+        let result = |turn: &mut Turn<F>| match turn {
+            Turn::Done(result) => result.take(),
+            Turn::Running(_) => None,
+        };
+        Poll::Ready(turns.iter_mut().filter_map(result).collect())
     })
     .await
 }
