@@ -26,10 +26,10 @@ mod export;
 mod failures;
 /// Components from JavaScript and Python.
 mod foreign;
-/// Nothing lands on the wrong trace, however requests are interleaved.
-mod identity;
 /// The guests that show spans, calls and limits answer what their heads say.
 mod guests_telemetry;
+/// Nothing lands on the wrong trace, however requests are interleaved.
+mod identity;
 /// Requests that share an instance keep to themselves.
 mod isolation;
 /// Clients that go away.
