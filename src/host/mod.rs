@@ -31,8 +31,11 @@ use telemetry::Ignored;
 
 use crate::config;
 
-/// Resources and handles that one store may hold at a time.
-pub(crate) const MAX_HANDLES: usize = 10_000;
+/// Resources that the host keeps for one store at a time.
+pub(crate) const MAX_RESOURCES: usize = 10_000;
+/// Handles that the guest of one store may hold, at some 16 bytes each. More than resources, because a guest with too
+/// many spans gets handles that do nothing: `pounce:telemetry` never traps.
+pub(crate) const MAX_HANDLES: usize = 1 << 17;
 /// Bytes that one call may copy from guest to host memory.
 pub(crate) const MAX_HOSTCALL_BYTES: usize = 4 * 1024 * 1024;
 /// Elements of one table; JavaScript and Go components need several times what Rust does.

@@ -13,7 +13,7 @@ use super::outgoing::Outgoing;
 use super::scope::RequestScope;
 use super::stdio::{GuestOutput, Stream, Writer};
 use super::telemetry::Ignored;
-use super::{Capabilities, MAX_FIELDS_SIZE, MAX_HANDLES};
+use super::{Capabilities, MAX_FIELDS_SIZE, MAX_RESOURCES};
 use crate::config::GuestParents;
 use crate::telemetry::ServerSpan;
 
@@ -43,7 +43,7 @@ impl HostState {
         serving: Serving,
     ) -> wasmtime::Result<Self> {
         let mut table = ResourceTable::new();
-        table.set_max_capacity(MAX_HANDLES);
+        table.set_max_capacity(MAX_RESOURCES);
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(MAX_FIELDS_SIZE);
         let writer = Writer::default();

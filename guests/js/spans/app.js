@@ -2,10 +2,9 @@
 //
 // On the server span: route `/spans/{language}`, attributes `guest.language` = js, `guest.int` = 42, an event `guest.event`
 // with `n` = 1. Spans: `child of js` with attribute `kind`, event `step`, an exception; `POST /orders/{id}`, a request span
-// whose caller is in headers, answered 503. A record `hello from js`, a counter `guest.requests`. With `?origin=URL` a call
-// of it within a span `calling` that is entered until the call has begun.
+// whose caller is in headers, answered 503. A record `hello from js`, a counter `guest.requests`.
 //
-// Answers {"language", "recording", "context", "inject", "child", "request", "call": null, a status, or an error}.
+// Answers {"language", "recording", "context", "inject", "child", "request"}.
 
 import * as tracing from "pounce:telemetry/tracing@0.1.0";
 import { extract, inject } from "pounce:telemetry/propagation@0.1.0";
@@ -14,9 +13,9 @@ import { emit } from "pounce:telemetry/logs@0.1.0";
 
 const CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-addEventListener("fetch", (event) => event.respondWith(answer(event.request)));
+addEventListener("fetch", (event) => event.respondWith(answer()));
 
-async function answer(request) {
+async function answer() {
   tracing.setRoute("/spans/{language}");
   addSpanAttribute("guest.language", "js");
   addSpanAttribute("guest.int", 42n);
@@ -28,7 +27,6 @@ async function answer(request) {
     inject: injectTraceContext({}),
     child: child(),
     request: handled(),
-    call: await call(new URL(request.url).searchParams.get("origin")),
   };
   emit("info", value("hello from js"), undefined, [{ key: "n", value: value(1n) }]);
   addCounter("guest.requests", 1n, [{ key: "guest.language", value: value("js") }]);
@@ -62,29 +60,6 @@ function handled() {
   span.setStatus({ tag: "error", val: "" });
   span.end(undefined);
   return span.context().spanId;
-}
-
-async function call(origin) {
-  if (!origin) {
-    return null;
-  }
-  const span = new tracing.Span("calling");
-  const scope = span.enter();
-  const response = fetch(origin);
-  // Not across the await: whatever runs meanwhile would be this span's.
-  giveBack(scope);
-  try {
-    return (await response).status;
-  } catch (error) {
-    return String(error);
-  } finally {
-    span.end(undefined);
-  }
-}
-
-// Not every engine has the symbol; the bindings then go by this one.
-function giveBack(handle) {
-  handle[Symbol.dispose ?? Symbol.for("dispose")]();
 }
 
 function addSpanAttribute(key, given) {

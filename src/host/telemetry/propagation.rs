@@ -3,6 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 use wasmtime::component::Resource;
 
+use super::span::named;
 use super::{GuestSpan, Host, Telemetry, convert, current, unsupported};
 use crate::host::bindings::{propagation as wit, types};
 use crate::host::{HostState, Trace};
@@ -68,7 +69,7 @@ impl wit::HostWithStore<HostState> for Telemetry {
     }
 
     fn inject_for(mut host: Host<'_>, this: Resource<GuestSpan>) -> wasmtime::Result<Vec<types::Header>> {
-        let span = host.data_mut().table.get(&this)?;
+        let span = named(&mut host, &this);
         Ok(headers_of(span.trace(), span.context()))
     }
 

@@ -1,6 +1,8 @@
 //! The resource `span`: a guest's handle on its request's span, or on one of its own.
 
-use super::convert;
+use wasmtime::component::Resource;
+
+use super::{Host, convert, invalid};
 use crate::host::bindings::types;
 use crate::host::current::Current;
 use crate::host::scope::Trace;
@@ -15,6 +17,27 @@ pub struct GuestSpan {
     child: Option<ChildSpan>,
     /// The span ends with the handle.
     owned: bool,
+}
+
+/// What stands for a span that no handle could be made of: the store has too many. Nothing is recorded through it.
+static NONE: GuestSpan = GuestSpan { trace: None, child: None, owned: false };
+
+/// The number of that handle, which no table gives out.
+const NO_HANDLE: u32 = u32::MAX;
+
+/// A handle for the guest. A store with too many gets one that does nothing, and a count: a trap would cost the
+/// request, and a full table every other resource.
+pub(super) fn give(host: &mut Host<'_>, span: GuestSpan) -> Resource<GuestSpan> {
+    let given = host.data_mut().table.push(span);
+    given.unwrap_or_else(|_| {
+        invalid(host);
+        Resource::new_own(NO_HANDLE)
+    })
+}
+
+/// The span that a handle names.
+pub(super) fn named<'a>(host: &'a mut Host<'_>, handle: &Resource<GuestSpan>) -> &'a GuestSpan {
+    host.data_mut().table.get(handle).unwrap_or(&NONE)
 }
 
 impl GuestSpan {

@@ -4,7 +4,7 @@ use wasmtime::AsContextMut as _;
 use wasmtime::component::Resource;
 
 use super::propagation::context_of;
-use super::span::GuestSpan;
+use super::span::{GuestSpan, give, named};
 use super::{GuestScope, Host, Telemetry, convert, current, invalid, span, unattributed};
 use crate::config::GuestParents;
 use crate::host::HostState;
@@ -31,7 +31,7 @@ impl wit::HostWithStore<HostState> for Telemetry {
 
     fn current(mut host: Host<'_>) -> Result<Resource<GuestSpan>> {
         let handle = GuestSpan::of(current(&mut host));
-        Ok(host.data_mut().table.push(handle)?)
+        Ok(give(&mut host, handle))
     }
 
     fn set_attribute(mut host: Host<'_>, key: String, value: types::Value) -> Result<()> {
@@ -111,7 +111,7 @@ fn start(host: &mut Host<'_>, name: &str, wanted: Option<wit::SpanOptions>) -> R
             GuestSpan::new(Some(current.trace), child)
         }
     };
-    Ok(host.data_mut().table.push(handle)?)
+    Ok(give(host, handle))
 }
 
 /// What a context that the guest holds is to its new span: the parent where it is this request's or may be adopted,
@@ -155,12 +155,12 @@ impl wit::HostSpanWithStore<HostState> for Telemetry {
     }
 
     fn context(mut host: Host<'_>, this: Resource<GuestSpan>) -> Result<types::SpanContext> {
-        let span = host.data_mut().table.get(&this)?;
+        let span = named(&mut host, &this);
         Ok(context_of(span.trace(), span.context()))
     }
 
     fn is_recording(mut host: Host<'_>, this: Resource<GuestSpan>) -> Result<bool> {
-        Ok(host.data_mut().table.get(&this)?.is_recording())
+        Ok(named(&mut host, &this).is_recording())
     }
 
     fn set_attribute(
@@ -169,7 +169,7 @@ impl wit::HostSpanWithStore<HostState> for Telemetry {
         key: String,
         value: types::Value,
     ) -> Result<()> {
-        host.data_mut().table.get(&this)?.set_attribute(&key, value.into());
+        named(&mut host, &this).set_attribute(&key, value.into());
         Ok(())
     }
 
@@ -178,7 +178,7 @@ impl wit::HostSpanWithStore<HostState> for Telemetry {
         this: Resource<GuestSpan>,
         list: Vec<types::Attribute>,
     ) -> Result<()> {
-        host.data_mut().table.get(&this)?.set_attributes(list);
+        named(&mut host, &this).set_attributes(list);
         Ok(())
     }
 
@@ -189,12 +189,12 @@ impl wit::HostSpanWithStore<HostState> for Telemetry {
         list: Vec<types::Attribute>,
         time: Option<u64>,
     ) -> Result<()> {
-        host.data_mut().table.get(&this)?.add_event(&name, list, time);
+        named(&mut host, &this).add_event(&name, list, time);
         Ok(())
     }
 
     fn add_link(mut host: Host<'_>, this: Resource<GuestSpan>, link: types::Link) -> Result<()> {
-        let span = host.data_mut().table.get(&this)?;
+        let span = named(&mut host, &this);
         match convert::remote(&link.context) {
             Some(context) => span.add_link(context, link.attributes),
             None => invalid(&mut host),
@@ -207,22 +207,22 @@ impl wit::HostSpanWithStore<HostState> for Telemetry {
         this: Resource<GuestSpan>,
         error: types::Exception,
     ) -> Result<()> {
-        host.data_mut().table.get(&this)?.record_exception(error);
+        named(&mut host, &this).record_exception(error);
         Ok(())
     }
 
     fn set_status(mut host: Host<'_>, this: Resource<GuestSpan>, status: types::Status) -> Result<()> {
-        host.data_mut().table.get(&this)?.set_status(status.into());
+        named(&mut host, &this).set_status(status.into());
         Ok(())
     }
 
     fn update_name(mut host: Host<'_>, this: Resource<GuestSpan>, name: String) -> Result<()> {
-        host.data_mut().table.get(&this)?.update_name(&name);
+        named(&mut host, &this).update_name(&name);
         Ok(())
     }
 
     fn enter(mut host: Host<'_>, this: Resource<GuestSpan>) -> Result<Resource<GuestScope>> {
-        let span = host.data_mut().table.get(&this)?;
+        let span = named(&mut host, &this);
         let (own, child) = (span.trace().and_then(|trace| trace.span.context()), span.child().cloned());
         let key = match own {
             // Telemetry is off, or there was no request: nothing to be parent of.
@@ -243,16 +243,27 @@ impl wit::HostSpanWithStore<HostState> for Telemetry {
                 None => None,
             },
         };
-        Ok(host.data_mut().table.push(GuestScope(key))?)
+        let given = host.data_mut().table.push(GuestScope(key));
+        Ok(given.unwrap_or_else(|_| {
+            // Nobody could leave it again.
+            if let Some(key) = key {
+                host.data_mut().requests.leave(key);
+            }
+            invalid(&mut host);
+            Resource::new_own(u32::MAX)
+        }))
     }
 
     fn end(mut host: Host<'_>, this: Resource<GuestSpan>, time: Option<u64>) -> Result<()> {
-        host.data_mut().table.get(&this)?.end(time);
+        named(&mut host, &this).end(time);
         Ok(())
     }
 
     fn drop(mut host: Host<'_>, this: Resource<GuestSpan>) -> Result<()> {
-        host.data_mut().table.delete(this)?.dropped();
+        // What does nothing is in no table.
+        if let Ok(span) = host.data_mut().table.delete(this) {
+            span.dropped();
+        }
         Ok(())
     }
 }
@@ -260,7 +271,7 @@ impl wit::HostSpanWithStore<HostState> for Telemetry {
 impl wit::HostScopeWithStore<HostState> for Telemetry {
     fn drop(mut host: Host<'_>, this: Resource<GuestScope>) -> Result<()> {
         let state = host.data_mut();
-        if let GuestScope(Some(key)) = state.table.delete(this)? {
+        if let Ok(GuestScope(Some(key))) = state.table.delete(this) {
             state.requests.leave(key);
         }
         Ok(())
