@@ -27,6 +27,17 @@ pub(crate) struct Event {
     pub(crate) attributes: Attributes,
 }
 
+/// A link of a span to another.
+#[derive(Clone, Debug)]
+pub(crate) struct Link {
+    /// 32 hex digits.
+    pub(crate) trace_id: String,
+    /// 16 hex digits.
+    pub(crate) span_id: String,
+    /// Attributes.
+    pub(crate) attributes: Attributes,
+}
+
 /// A span with the resource and scope it came under.
 #[derive(Clone, Debug)]
 pub(crate) struct Span {
@@ -52,10 +63,14 @@ pub(crate) struct Span {
     pub(crate) attributes: Attributes,
     /// Events in order.
     pub(crate) events: Vec<Event>,
+    /// Links in order.
+    pub(crate) links: Vec<Link>,
     /// Status.
     pub(crate) status: Status,
     /// Attributes that were left out.
     pub(crate) dropped_attributes: u32,
+    /// Events and links that were left out.
+    pub(crate) dropped: (u32, u32),
     /// Attributes of the resource.
     pub(crate) resource: Attributes,
     /// Name of the instrumentation scope.
@@ -100,6 +115,11 @@ impl Span {
             time: event.time_unix_nano,
             attributes: attributes::read(event.attributes),
         };
+        let link = |link: otlp::span::Link| Link {
+            trace_id: hex(&link.trace_id),
+            span_id: hex(&link.span_id),
+            attributes: attributes::read(link.attributes),
+        };
         Span {
             trace_id,
             span_id,
@@ -112,8 +132,10 @@ impl Span {
             end,
             attributes: attributes::read(span.attributes),
             events: span.events.into_iter().map(event).collect(),
+            links: span.links.into_iter().map(link).collect(),
             status,
             dropped_attributes: span.dropped_attributes_count,
+            dropped: (span.dropped_events_count, span.dropped_links_count),
             resource: resource.clone(),
             scope: scope.to_owned(),
         }
