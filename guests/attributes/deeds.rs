@@ -26,11 +26,20 @@
 //! | `via=current` | from here on by the handle of `current()` (all but the route) |
 //! | `end` | ends the handle; what follows goes to the span itself again, which must still be open |
 //! | `keep` | takes a handle by `current()` and never gives it back |
+//! | `with.KEY=TEXT` | an attribute of the measurements and log records that follow |
+//! | `counter.NAME=N`, `updown.NAME=N`, `histogram.NAME=X`, `gauge.NAME=X` | records a measurement; X may be `nan` or `inf` |
+//! | `times=N` | makes each measurement and log record that follows N times |
+//! | `series=N` | adds 1 to the counter `series` for each of N values of the attribute `n` |
+//! | `log.SEVERITY=TEXT` | emits a log record |
+//! | `event.SEVERITY=NAME` | emits a record of this event, whose body is the number 42 |
 //! | `wait=N` | waits N milliseconds, in which an instance of 0.3 turns to its other requests |
 //! | `code=N` | answers with this HTTP status |
 
 use guest_http::Target;
-use pounce_guest::{Exception, Span, SpanContext, Status, attributes, propagation, tracing};
+use pounce_guest::logs::{self, Severity};
+use pounce_guest::{
+    Attribute, Exception, Span, SpanContext, Status, attributes, metrics, propagation, tracing,
+};
 use serde_json::{Value as Json, json};
 
 /// What happened, and the HTTP status to answer with.
@@ -45,7 +54,11 @@ pub(crate) async fn perform(target: &Target, wait: impl AsyncFn(u64)) -> Done {
         fixed_set();
     }
     let mut handle = None;
+    let mut signals = Signals { with: Vec::new(), times: 1 };
     for (key, value) in target.query() {
+        if signals.perform(key, value) {
+            continue;
+        }
         match (key.as_str(), value.as_str()) {
             ("fixed", _) => fixed_set(),
             ("via", "current") => handle = Some(tracing::current()),
@@ -64,6 +77,58 @@ pub(crate) async fn perform(target: &Target, wait: impl AsyncFn(u64)) -> Done {
         }
     }
     Done { status: target.number("code", 200) as u16, report: report() }
+}
+
+/// Metrics and logs.
+struct Signals {
+    with: Vec<Attribute>,
+    times: i64,
+}
+
+impl Signals {
+    /// Does what the parameter says, if it is about metrics or logs.
+    fn perform(&mut self, key: &str, value: &str) -> bool {
+        let number = || value.parse().unwrap_or(0.0);
+        match key.split_once('.') {
+            Some(("with", key)) => self.with.push((key, value).into()),
+            Some(("counter", name)) => {
+                self.repeat(|with| metrics::add_counter(name, value.parse().unwrap_or(0), with));
+            }
+            Some(("updown", name)) => {
+                self.repeat(|with| metrics::add_up_down(name, value.parse().unwrap_or(0), with));
+            }
+            Some(("histogram", name)) => {
+                self.repeat(|with| metrics::record_histogram(name, number(), with));
+            }
+            Some(("gauge", name)) => self.repeat(|with| metrics::set_gauge(name, number(), with)),
+            Some(("log", name)) => self.repeat(|with| logs::emit(severity(name), value, with)),
+            Some(("event", name)) => {
+                self.repeat(|with| logs::emit_event(severity(name), value, 42, with));
+            }
+            None if key == "times" => self.times = value.parse().unwrap_or(1),
+            None if key == "series" => {
+                (0..value.parse().unwrap_or(0_i64))
+                    .for_each(|n| metrics::add_counter("series", 1, [("n", n)]));
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn repeat(&self, record: impl Fn(Vec<Attribute>)) {
+        (0..self.times).for_each(|_| record(self.with.clone()));
+    }
+}
+
+fn severity(name: &str) -> Severity {
+    match name {
+        "trace" => Severity::Trace,
+        "debug" => Severity::Debug,
+        "warn" => Severity::Warn,
+        "error" => Severity::Error,
+        "fatal" => Severity::Fatal,
+        _ => Severity::Info,
+    }
 }
 
 fn fixed_set() {
@@ -157,6 +222,8 @@ fn status(value: &str) -> Status {
 fn report() -> Vec<u8> {
     let injected = propagation::inject();
     let current = tracing::current();
+    let severities = ["trace", "debug", "info", "warn", "error", "fatal"];
+    let enabled = severities.map(|name| logs::is_enabled(severity(name)));
     json!({
         "is_recording": tracing::is_recording(),
         "context": context(&tracing::current_context()),
@@ -165,6 +232,7 @@ fn report() -> Vec<u8> {
         "inject_for": headers(&propagation::inject_for(&current)),
         "extract": propagation::extract(injected).as_ref().map(context),
         "baggage": headers(&propagation::baggage()),
+        "log_enabled": enabled,
     })
     .to_string()
     .into_bytes()

@@ -56,8 +56,9 @@ impl App {
             listeners.push(Listener::bind(addr).await.map_err(StartError::Unavailable)?);
         }
         let own = listeners.iter().filter_map(Listener::tcp_addr).collect();
-        let guests = Guests::load(&path, &name, &config, own).await.map_err(StartError::Mistake)?;
         let telemetry = Telemetry::start(&config.otel, &name).map_err(StartError::Unavailable)?;
+        let guests = Guests::load(&path, &name, &config, own, telemetry.signals());
+        let guests = guests.await.map_err(StartError::Mistake)?;
 
         let in_flight = config.http.max_in_flight.min(guests.room());
         if in_flight < config.http.max_in_flight {

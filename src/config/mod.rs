@@ -14,6 +14,7 @@ mod options;
 mod otel;
 mod otel_env;
 mod resolve;
+mod signals;
 mod suggest;
 mod value;
 mod vars;
@@ -33,9 +34,10 @@ pub(crate) use options::all as all_options;
 pub use options::{Guest, Http, Log};
 pub use otel::{Batch, Otel};
 pub(crate) use resolve::{Given, InForce, Layer, Source};
+pub use signals::{Destination, LogsExport, MetricsExport};
 pub use value::{
     ByteLimit, ByteSize, DirMount, Endpoint, EnvVar, Exporter, GuestParents, HostPattern, Invalid, Isolation,
-    ListenAddr, LogFormat, LogLevel, OutboundRule, PortPattern, Sampler, Semconv, Timeout,
+    ListenAddr, LogFormat, LogLevel, OutboundRule, PortPattern, Sampler, Semconv, Temporality, Timeout,
 };
 pub(crate) use vars::Vars;
 

@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
+use super::mistake::Mistake;
 use super::options::OtelOptions;
 use super::otel_env;
-use super::resolve::Resolver;
+use super::otel_env::OfTracesOnly;
+use super::resolve::{Resolver, Source};
+use super::signals::{Destination, LogsExport, MetricsExport};
 use super::value::{Endpoint, Exporter, GuestParents, Sampler, Semconv, Timeout};
 use super::vars::Vars;
 
@@ -34,17 +37,21 @@ pub struct Otel {
     pub timeout: Timeout,
     /// How spans are gathered before they are sent (`OTEL_BSP_*`).
     pub batch: Batch,
+    /// How guests' metrics are collected and sent.
+    pub metrics: MetricsExport,
+    /// How guests' log records are gathered and sent.
+    pub logs: LogsExport,
 }
 
-/// How spans are gathered before they are sent.
+/// How spans or log records are gathered before they are sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Batch {
-    /// Longest time a span waits; never zero.
+    /// Longest time one waits; never zero.
     pub schedule_delay: Duration,
-    /// Spans that wait at most; further ones are dropped and counted.
+    /// So many wait at most; further ones are dropped and counted.
     pub max_queue_size: usize,
-    /// Spans sent at once at most; never more than wait.
+    /// So many are sent at once at most; never more than wait.
     pub max_export_batch_size: usize,
     /// Time sending one batch may take, retries included.
     pub export_timeout: Timeout,
@@ -78,9 +85,31 @@ impl Otel {
         }
     }
 
+    /// Where a signal other than traces goes, `path` being its part of the path; none where it is not sent.
+    pub(crate) fn endpoint_of(&self, to: &Destination, path: &str) -> Option<Endpoint> {
+        let derived = || self.endpoint.as_ref()?.of_signal(path);
+        if to.enabled { to.endpoint.clone().or_else(derived) } else { None }
+    }
+
     pub(crate) fn resolve(resolver: &mut Resolver<'_>, vars: &Vars) -> Self {
         let options = OtelOptions::resolve(resolver);
-        Self::with_standard(options, vars, &mut resolver.warnings)
+        let mut otel = Self::with_standard(options, vars, &mut resolver.warnings);
+        let set_by = |key: &str, variable: &str| {
+            let mut in_force = resolver.in_force.iter();
+            in_force.any(|one| one.option.key() == key && one.source == Source::Variable(variable.to_owned()))
+        };
+        let traces_only = OfTracesOnly {
+            endpoint: set_by("otel.endpoint", otel_env::TRACES_ENDPOINT),
+            headers: set_by("otel.headers", otel_env::TRACES_HEADERS),
+        };
+        let mut flawed = Vec::new();
+        let signals = otel_env::signals(&otel, traces_only, vars, &mut resolver.warnings, &mut flawed);
+        (otel.metrics, otel.logs) = signals;
+        resolver.mistakes.extend(flawed.into_iter().map(|flawed| {
+            let what = format!("{} {}", flawed.quoted, flawed.flaw.what);
+            Mistake::new(flawed.variable, what, flawed.flaw.hint)
+        }));
+        otel
     }
 
     fn with_standard(options: OtelOptions, vars: &Vars, warnings: &mut Vec<String>) -> Self {
@@ -98,6 +127,8 @@ impl Otel {
                 .collect(),
             timeout: otel_env::export_timeout(vars, warnings),
             batch: otel_env::batch(vars, warnings),
+            metrics: MetricsExport::default(),
+            logs: LogsExport::default(),
         };
         otel_env::warn_of_the_rest(&otel, vars, warnings);
         otel

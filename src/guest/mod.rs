@@ -26,7 +26,7 @@ use self::component::Pre;
 use self::instance::Mold;
 use crate::config::{self, Isolation};
 use crate::host::{Capabilities, IncomingContext, MemoryBudget, Trace};
-use crate::telemetry::ServerSpan;
+use crate::telemetry::{ServerSpan, Signals};
 
 /// Instance slots beyond those that requests in flight take.
 const SPARE_SLOTS: usize = 8;
@@ -66,7 +66,8 @@ pub(crate) struct Guests {
 }
 
 impl Guests {
-    /// Loads the component at `path`, called `name`; `own` is where this server listens.
+    /// Loads the component at `path`, called `name`; `own` is where this server listens, `signals` where metrics and log
+    /// records go.
     ///
     /// # Errors
     /// Every reason for which it cannot be served.
@@ -75,9 +76,10 @@ impl Guests {
         name: &str,
         config: &config::Config,
         own: Vec<SocketAddr>,
+        signals: Signals,
     ) -> anyhow::Result<Self> {
         let guest = &config.guest;
-        let capabilities = Capabilities::new(name, config, own)?;
+        let capabilities = Capabilities::new(name, config, own, signals)?;
         let component = component::load(
             path,
             slots_for(config.http.max_in_flight),
@@ -202,7 +204,7 @@ impl Guests {
             return Err(Failure::overloaded("all guests together reached guest.max-total-memory"));
         }
         let incoming = self.incoming(&request, &span);
-        let scope = Arc::new(RequestScope::new(Trace { span, incoming }, permit));
+        let scope = Arc::new(RequestScope::new(Trace { span, incoming, quota: Arc::default() }, permit));
         let guard = CancelOnDrop(Some(scope.clone()));
         let request = request.map(body::inbound);
         let call = async {

@@ -3,6 +3,7 @@
 mod bindings;
 mod current;
 mod failure;
+mod guest_log;
 mod limits;
 mod outbound;
 mod outgoing;
@@ -22,14 +23,15 @@ use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
 pub(crate) use current::{Serving, current_request};
 pub(crate) use failure::{Blame, Failure};
+pub(crate) use guest_log::GuestLog;
 pub(crate) use limits::{Limits, MemoryBudget, Refused};
 pub(crate) use outbound::error_type;
 pub(crate) use scope::{IncomingContext, RequestScope, Trace};
 pub(crate) use state::HostState;
-pub(crate) use stdio::GuestLog;
-use telemetry::Ignored;
+use telemetry::{Ignored, Recorder};
 
 use crate::config;
+use crate::telemetry::Signals;
 
 /// Resources that the host keeps for one store at a time.
 pub(crate) const MAX_RESOURCES: usize = 10_000;
@@ -65,11 +67,13 @@ pub(crate) struct Capabilities {
     pub(crate) client: outbound::Client,
     pub(crate) log: Arc<GuestLog>,
     pub(crate) ignored: Arc<Ignored>,
+    recorder: Arc<Recorder>,
     pub(crate) guest_parents: config::GuestParents,
 }
 
 impl Capabilities {
-    /// Resolves the settings of a component; `own` is where this server listens.
+    /// Resolves the settings of a component; `own` is where this server listens, `signals` where its guests' metrics
+    /// and log records go.
     ///
     /// # Errors
     /// A directory that cannot be opened, or system roots that cannot be read.
@@ -77,6 +81,7 @@ impl Capabilities {
         component: &str,
         config: &config::Config,
         own: Vec<SocketAddr>,
+        signals: Signals,
     ) -> anyhow::Result<Self> {
         let guest = &config.guest;
         for dir in &guest.dir {
@@ -85,12 +90,14 @@ impl Capabilities {
         }
         let mut setup = outbound::Setup::new(component, &guest.allow_outbound);
         setup.own = own;
+        let log = Arc::new(GuestLog::new(component));
         Ok(Self {
             env: guest.env.iter().map(|env| (env.key.clone(), env.value.clone())).collect(),
             args: guest.args.clone(),
             dirs: guest.dir.iter().cloned().map(Dir).collect(),
             client: outbound::Client::new(setup),
-            log: Arc::new(GuestLog::new(component)),
+            recorder: Arc::new(Recorder::new(signals, log.clone())),
+            log,
             ignored: Arc::default(),
             guest_parents: config.otel.guest_parents,
         })

@@ -9,7 +9,7 @@ use http::HeaderValue;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use super::failure::Failure;
-use crate::telemetry::ServerSpan;
+use crate::telemetry::{Quota, ServerSpan};
 
 /// The trace headers of a request as they came, for a guest's `inject` while telemetry is off.
 #[derive(Debug, Default)]
@@ -25,6 +25,8 @@ pub(crate) struct Trace {
     pub(crate) span: ServerSpan,
     /// Kept only for a guest that asks for it, while telemetry is off.
     pub(crate) incoming: Option<Arc<IncomingContext>>,
+    /// What the guest may still record beside spans.
+    pub(crate) quota: Arc<Quota>,
 }
 
 /// A request in flight. Guests only ever name it implicitly, as "the current request".

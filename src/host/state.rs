@@ -8,14 +8,15 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::current::{Requests, Serving};
+use super::guest_log::Stream;
 use super::limits::Limits;
 use super::outgoing::Outgoing;
 use super::scope::RequestScope;
-use super::stdio::{GuestOutput, Stream, Writer};
-use super::telemetry::Ignored;
+use super::stdio::{GuestOutput, Writer};
+use super::telemetry::{Ignored, Recorder};
 use super::{Capabilities, MAX_FIELDS_SIZE, MAX_RESOURCES};
 use crate::config::GuestParents;
-use crate::telemetry::ServerSpan;
+use crate::telemetry::{Quota, ServerSpan};
 
 /// The `T` of every `Store<T>`.
 pub(crate) struct HostState {
@@ -29,6 +30,9 @@ pub(crate) struct HostState {
     pub(super) writer: Writer,
     /// Telemetry calls of guests that did nothing.
     pub(super) ignored: Arc<Ignored>,
+    pub(super) recorder: Arc<Recorder>,
+    /// For what the guest records on nobody's behalf.
+    pub(super) quota: Quota,
     /// What a remote parent that a guest names is to its span.
     pub(super) guest_parents: GuestParents,
     /// How long instantiation took, until the first request has taken it for its span.
@@ -60,6 +64,8 @@ impl HostState {
             output,
             writer,
             ignored: capabilities.ignored.clone(),
+            recorder: capabilities.recorder.clone(),
+            quota: Quota::default(),
             instantiate: None,
         })
     }

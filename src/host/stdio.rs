@@ -1,111 +1,24 @@
 //! Guest stdout and stderr: cut into lines, bounded in length and rate, and logged with the request they belong to.
-//!
-//! Writing never blocks a guest: the log's own writer is lossy and counts (see `telemetry/logs.rs`), and what exceeds
-//! the rate is counted here and said once a second.
 
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
+use super::guest_log::{GuestLog, MAX_LINE, Stream};
 use crate::telemetry::ServerSpan;
 
-/// A longer line is cut into pieces of this size, each a line of its own in the log.
-const MAX_LINE: usize = 8 * 1024;
-/// Lines a second that one component may log; further ones are counted and dropped.
-const MAX_LINES_PER_SECOND: u64 = 1000;
 /// How the message of a panic begins: Rust's and Go's.
 const PANICS: [&str; 2] = [" panicked at ", "panic: "];
 /// Bytes of such a message that are kept.
 const MAX_PANIC: usize = 2048;
 /// What a guest may write in one call.
 const WRITE_BUDGET: usize = 64 * 1024;
-
-/// Which stream a line came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stream {
-    Stdout,
-    Stderr,
-}
-
-/// The log of one component's guests: its name, and the rate they share.
-#[derive(Debug)]
-pub(crate) struct GuestLog {
-    component: String,
-    window: Mutex<Instant>,
-    lines: AtomicU64,
-    dropped: AtomicU64,
-    dropped_total: AtomicU64,
-}
-
-impl GuestLog {
-    pub(crate) fn new(component: &str) -> Self {
-        Self {
-            component: component.to_owned(),
-            window: Mutex::new(Instant::now()),
-            lines: AtomicU64::new(0),
-            dropped: AtomicU64::new(0),
-            dropped_total: AtomicU64::new(0),
-        }
-    }
-
-    /// Lines dropped since the start.
-    pub(crate) fn dropped(&self) -> u64 {
-        self.dropped_total.load(Ordering::Relaxed)
-    }
-
-    fn admit(&self) -> bool {
-        {
-            let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
-            if window.elapsed().as_secs() >= 1 {
-                *window = Instant::now();
-                self.lines.store(0, Ordering::Relaxed);
-                let dropped = self.dropped.swap(0, Ordering::Relaxed);
-                if dropped > 0 {
-                    tracing::warn!(
-                        component = self.component,
-                        dropped,
-                        "guest output dropped: more than {MAX_LINES_PER_SECOND} lines a second"
-                    );
-                }
-            }
-        }
-        if self.lines.fetch_add(1, Ordering::Relaxed) < MAX_LINES_PER_SECOND {
-            return true;
-        }
-        self.dropped.fetch_add(1, Ordering::Relaxed);
-        self.dropped_total.fetch_add(1, Ordering::Relaxed);
-        false
-    }
-
-    fn line(&self, stream: Stream, span: &ServerSpan, line: &str) {
-        if !self.admit() {
-            return;
-        }
-        let stream = match stream {
-            Stream::Stdout => "stdout",
-            Stream::Stderr => "stderr",
-        };
-        match span.context() {
-            Some(context) => tracing::info!(
-                target: "guest",
-                component = self.component,
-                stream,
-                trace_id = %context.trace_id,
-                span_id = %context.span_id,
-                "{line}"
-            ),
-            None => tracing::info!(target: "guest", component = self.component, stream, "{line}"),
-        }
-    }
-}
 
 /// Who writes in a store, and how what it writes may turn out to be its last words.
 ///
@@ -212,7 +125,7 @@ impl GuestOutput {
             if self.stream == Stream::Stderr {
                 self.writer.overhear(&line);
             }
-            self.log.line(self.stream, &partial.span, &line);
+            self.log.line(self.stream, partial.span.context().as_ref(), &line);
         }
         partial.line.clear();
     }

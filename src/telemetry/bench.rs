@@ -25,9 +25,10 @@ impl Spans {
     pub fn on(sampled: bool, semconv: config::Semconv) -> Self {
         let sampler = if sampled { config::Sampler::AlwaysOn } else { config::Sampler::AlwaysOff };
         let otel = config::Otel { sampler, semconv, ..config::Otel::default() };
-        let pipeline = Arc::new(Pipeline::new(1 << 20, 512));
-        let telemetry = Telemetry::new(&otel, "hello", Arc::clone(&pipeline), export::Exporter::none());
-        Spans { telemetry, pipeline: Some(pipeline), peer: peer() }
+        let sources = export::Sources::of_spans(Pipeline::new(1 << 20, 512));
+        let pipeline = Some(Arc::clone(&sources.spans));
+        let telemetry = Telemetry::new(&otel, "hello", sources, export::Exporter::none());
+        Spans { telemetry, pipeline, peer: peer() }
     }
 
     /// One request from its head to the end of its response.

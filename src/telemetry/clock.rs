@@ -12,8 +12,7 @@ pub(super) struct Clock {
 impl Clock {
     /// Starts now.
     pub(super) fn start() -> Self {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Clock { started: Instant::now(), start_unix_nanos: nanos(since_epoch) }
+        Clock { start_unix_nanos: unix_nanos(), started: Instant::now() }
     }
 
     /// When it was started, in nanoseconds of Unix time.
@@ -25,6 +24,11 @@ impl Clock {
     pub(super) fn now(&self) -> u64 {
         self.start_unix_nanos.saturating_add(nanos(self.started.elapsed()))
     }
+}
+
+/// The wall clock, in nanoseconds of Unix time.
+pub(super) fn unix_nanos() -> u64 {
+    nanos(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
 fn nanos(duration: Duration) -> u64 {

@@ -1,9 +1,11 @@
-//! What became of the spans: every one that ended is exported, rejected or dropped for a counted reason.
+//! What became of the spans: every one that ended is exported, rejected or dropped for a counted reason. Log records
+//! and metrics likewise.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Counts since the start. Spans that ended are counted in the buffers, off the shared cache lines.
+/// Counts of one signal since the start: of spans, log records, or points of metrics. Spans that ended are counted in the
+/// buffers, off the shared cache lines.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub(super) exported: AtomicU64,
@@ -27,13 +29,18 @@ impl Counters {
         }
     }
 
-    /// Adds up; `buffered` spans were taken into a buffer.
-    pub(super) fn totals(&self, buffered: u64) -> Totals {
-        let dropped = Dropped {
+    /// What never arrived so far.
+    pub(super) fn dropped(&self) -> Dropped {
+        Dropped {
             queue_full: self.queue_full.load(Relaxed),
             export_failed: self.export_failed.load(Relaxed),
             shutdown: self.shutdown.load(Relaxed),
-        };
+        }
+    }
+
+    /// Adds up; `buffered` spans were taken into a buffer.
+    pub(super) fn totals(&self, buffered: u64) -> Totals {
+        let dropped = self.dropped();
         Totals {
             ended: buffered + dropped.queue_full,
             exported: self.exported.load(Relaxed),
@@ -45,6 +52,8 @@ impl Counters {
             children_dropped: self.children.load(Relaxed),
             unended: self.unended.load(Relaxed),
             late_writes: self.late_writes.load(Relaxed),
+            logs: LogTotals::default(),
+            metrics: MetricTotals::default(),
         }
     }
 }
@@ -72,6 +81,52 @@ pub(crate) struct Totals {
     pub(crate) unended: u64,
     /// Writes to spans that had ended.
     pub(crate) late_writes: u64,
+    /// The same of guests' log records.
+    pub(crate) logs: LogTotals,
+    /// And of guests' metrics.
+    pub(crate) metrics: MetricTotals,
+}
+
+/// What became of the log records that were to be exported.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LogTotals {
+    /// Emitted by guests, those beyond what an invocation may emit left out.
+    pub(crate) emitted: u64,
+    /// Taken by the endpoint.
+    pub(crate) exported: u64,
+    /// Received by the endpoint and refused.
+    pub(crate) rejected: u64,
+    /// Never arrived.
+    pub(crate) dropped: Dropped,
+    /// Not looked at: their request had emitted as many as it may.
+    pub(crate) over_limit: u64,
+    /// Attributes over a limit.
+    pub(crate) attributes_dropped: u64,
+}
+
+/// What became of the metrics. Points are sent again and again, measurements are made once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct MetricTotals {
+    /// Points that the endpoint took.
+    pub(crate) exported: u64,
+    /// Points that it refused.
+    pub(crate) rejected: u64,
+    /// Points that did not arrive.
+    pub(crate) failed: u64,
+    /// Measurements of an instrument without a valid name.
+    pub(crate) invalid_name: u64,
+    /// Measurements that are infinite or not a number.
+    pub(crate) invalid_number: u64,
+    /// Measurements of an instrument that is of another kind.
+    pub(crate) kind_conflict: u64,
+    /// Measurements of an instrument beyond those that a component may have.
+    pub(crate) instruments_full: u64,
+    /// Not looked at: their request had made as many as it may.
+    pub(crate) over_limit: u64,
+    /// Measurements whose attributes were left out, for want of room for another series.
+    pub(crate) overflowed: u64,
+    /// Attributes over a limit.
+    pub(crate) attributes_dropped: u64,
 }
 
 /// Spans that never arrived, by reason.
@@ -93,26 +148,87 @@ impl Dropped {
 }
 
 impl Totals {
-    /// Spans that the endpoint does not have.
+    /// Spans, log records and measurements that the endpoint does not have, and points that it never had.
     pub(crate) fn lost(&self) -> u64 {
-        self.rejected + self.dropped.spans()
+        let (logs, metrics) = (&self.logs, &self.metrics);
+        self.rejected
+            + self.dropped.spans()
+            + logs.rejected
+            + logs.dropped.spans()
+            + logs.over_limit
+            + metrics.rejected
+            + metrics.failed
+            + metrics.measurements_dropped()
     }
+}
+
+impl MetricTotals {
+    /// Measurements that count nowhere.
+    pub(crate) fn measurements_dropped(&self) -> u64 {
+        self.invalid_name + self.invalid_number + self.kind_conflict + self.instruments_full + self.over_limit
+    }
+}
+
+/// Those of `counts` that are not zero, each after a comma.
+fn write_counts(f: &mut fmt::Formatter<'_>, counts: &[(u64, &str)]) -> fmt::Result {
+    let mut counts = counts.iter().filter(|(count, _)| *count > 0);
+    counts.try_for_each(|(count, what)| write!(f, ", {count} {what}"))
 }
 
 impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Dropped { queue_full, export_failed, shutdown } = self.dropped;
         write!(f, "{} spans ended, {} exported", self.ended, self.exported)?;
-        for (count, what) in [
-            (self.rejected, "rejected by the endpoint"),
-            (queue_full, "dropped because the queue was full"),
-            (export_failed, "dropped because the export failed"),
-            (shutdown, "dropped at shutdown"),
-        ] {
-            if count > 0 {
-                write!(f, ", {count} {what}")?;
-            }
+        write_counts(f, &[(self.rejected, "rejected by the endpoint")])?;
+        self.dropped.fmt(f)?;
+        if self.logs != LogTotals::default() {
+            write!(f, "; {}", self.logs)?;
+        }
+        if self.metrics != MetricTotals::default() {
+            write!(f, "; {}", self.metrics)?;
         }
         Ok(())
+    }
+}
+
+/// Each reason after a comma.
+impl fmt::Display for Dropped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts = [
+            (self.queue_full, "dropped because the queue was full"),
+            (self.export_failed, "dropped because the export failed"),
+            (self.shutdown, "dropped at shutdown"),
+        ];
+        write_counts(f, &counts)
+    }
+}
+
+impl fmt::Display for LogTotals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} log records emitted, {} exported", self.emitted, self.exported)?;
+        write_counts(f, &[(self.rejected, "rejected by the endpoint")])?;
+        self.dropped.fmt(f)?;
+        let counts = [
+            (self.over_limit, "more dropped beyond what a request may emit"),
+            (self.attributes_dropped, "of their attributes dropped"),
+        ];
+        write_counts(f, &counts)
+    }
+}
+
+impl fmt::Display for MetricTotals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} points of metrics exported", self.exported)?;
+        let counts = [
+            (self.rejected, "rejected by the endpoint"),
+            (self.failed, "not exported because the export failed"),
+            (self.invalid_name, "measurements dropped for an invalid name"),
+            (self.invalid_number, "measurements dropped as infinite or not a number"),
+            (self.kind_conflict, "measurements dropped as their name is of another kind of instrument"),
+            (self.instruments_full, "measurements dropped for too many instruments"),
+            (self.over_limit, "measurements dropped beyond what a request may make"),
+            (self.overflowed, "measurements without their attributes for too many series"),
+            (self.attributes_dropped, "of their attributes dropped"),
+        ];
+        write_counts(f, &counts)
     }
 }

@@ -18,11 +18,15 @@ mod export;
 mod id;
 mod json;
 mod limits;
+mod log_records;
 pub(crate) mod logs;
+mod metrics;
 mod notes;
+mod otlp_value;
 mod path_names;
 mod pipeline;
 pub(crate) mod propagation;
+mod quota;
 mod recording;
 mod redact;
 mod request;
@@ -32,6 +36,7 @@ mod sampler;
 mod sdk_span;
 mod semconv;
 mod server_span;
+mod signals;
 mod value;
 
 pub(crate) use child_span::{ChildSpan, Options as ChildOptions};
@@ -43,11 +48,17 @@ pub(crate) use id::{SpanId, TraceId};
 pub(crate) use json::value as json_value;
 pub(crate) use limits::MAX_ATTRIBUTES;
 pub(crate) use sdk_span::{Omitted, Refused as SdkSpanRefused, Scope, SdkSpan};
+pub(crate) use log_records::{LogRecord, Severity};
+pub(crate) use metrics::Metrics;
+pub(crate) use quota::Quota;
 pub(crate) use server_span::{Phases, ServerSpan};
+pub(crate) use signals::Signals;
 pub(crate) use value::{Exception, Status, Value};
 
 use crate::config::{self, Semconv};
 use children::Families;
+use export::Sources;
+use log_records::LogRecords;
 use path_names::PathNames;
 use pipeline::Pipeline;
 use recording::Recording;
@@ -76,6 +87,8 @@ struct Running {
     shared: Arc<Shared>,
     sampler: Sampler,
     exporter: export::Exporter,
+    sources: Sources,
+    signals: Signals,
 }
 
 /// What every span needs at its end.
@@ -98,26 +111,28 @@ impl Telemetry {
         let Some(target) = export::Target::of(otel, component) else {
             return Ok(Telemetry::off());
         };
-        let (queue, batch) = (otel.batch.max_queue_size, target.batch_size(otel));
-        let pipeline = Arc::new(Pipeline::new(queue, batch));
-        let exporter = export::Exporter::start(target, &pipeline)?;
-        Ok(Telemetry::new(otel, component, pipeline, exporter))
+        let sources = target.sources(otel);
+        let exporter = export::Exporter::start(target, &sources)?;
+        Ok(Telemetry::new(otel, component, sources, exporter))
     }
 
-    fn new(
-        otel: &config::Otel,
-        component: &str,
-        pipeline: Arc<Pipeline>,
-        exporter: export::Exporter,
-    ) -> Self {
+    fn new(otel: &config::Otel, component: &str, sources: Sources, exporter: export::Exporter) -> Self {
         let shared = Arc::new(Shared {
-            pipeline,
+            pipeline: Arc::clone(&sources.spans),
             profile: otel.semconv,
             path_names: PathNames::new(),
             component: component.into(),
             families: Families::default(),
         });
-        Telemetry(Some(Arc::new(Running { shared, sampler: Sampler::new(&otel.sampler), exporter })))
+        let logs = sources.logs.clone().map(|pipeline| Arc::new(LogRecords::new(pipeline)));
+        let signals = Signals { metrics: sources.metrics.clone(), logs };
+        let sampler = Sampler::new(&otel.sampler);
+        Telemetry(Some(Arc::new(Running { shared, sampler, exporter, sources, signals })))
+    }
+
+    /// Where guests' metrics and log records go; nowhere when telemetry is off.
+    pub(crate) fn signals(&self) -> Signals {
+        self.0.as_ref().map(|running| running.signals.clone()).unwrap_or_default()
     }
 
     /// Whether spans are made at all.
@@ -151,9 +166,16 @@ impl Telemetry {
         ServerSpan::recorded(recording)
     }
 
-    /// What became of the spans so far; all zero when telemetry is off.
+    /// What became of spans, log records and metrics so far; all zero when telemetry is off.
     pub(crate) fn totals(&self) -> Totals {
-        self.0.as_ref().map(|running| running.shared.pipeline.totals()).unwrap_or_default()
+        let Some(running) = &self.0 else {
+            return Totals::default();
+        };
+        Totals {
+            logs: running.signals.log_totals(),
+            metrics: running.signals.metric_totals(),
+            ..running.shared.pipeline.totals()
+        }
     }
 
     /// Ends the spans that guests left open, sends what is buffered and stops the exporter, by `deadline` at the latest; says what was lost.
@@ -162,7 +184,7 @@ impl Telemetry {
     pub(crate) fn shutdown(&self, deadline: Instant) -> Totals {
         if let Some(running) = &self.0 {
             running.shared.families.close();
-            running.exporter.shutdown(&running.shared.pipeline, deadline);
+            running.exporter.shutdown(&running.sources, deadline);
         }
         self.totals()
     }

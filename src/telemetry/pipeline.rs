@@ -1,4 +1,5 @@
-//! The buffers between requests and the exporter: bounded by spans and by bytes, and never in a request's way.
+//! The buffers between requests and the exporter: bounded by spans and by bytes, and never in a request's way. Log
+//! records have such buffers of their own.
 //!
 //! A span is encoded straight into the buffer of its thread (a *shard*), under a lock that only the exporter shares.
 //! Full shards spill into others; when all are full, the span is dropped and counted.
@@ -6,7 +7,7 @@
 use super::counters::{Counters, Totals};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 /// Bytes that all shards may hold together; half a kilobyte a span makes this 65 thousand spans.
@@ -27,7 +28,7 @@ pub(super) struct Pipeline {
     was_full: AtomicBool,
     /// Tells the exporter that a batch is there.
     pub(super) batch_ready: Notify,
-    pub(super) counters: Counters,
+    pub(super) counters: Arc<Counters>,
 }
 
 /// Keeps neighbours off each other's cache lines (two, because processors fetch pairs).
@@ -48,7 +49,8 @@ struct Shard {
     closed: bool,
 }
 
-/// Encoded spans, one after another, as entries of `ScopeSpans.spans`.
+/// Encoded spans, one after another, as entries of `ScopeSpans.spans`; or log records, as entries of
+/// `ScopeLogs.log_records`.
 #[derive(Debug)]
 pub(super) struct Chunk {
     pub(super) bytes: Vec<u8>,
@@ -86,7 +88,7 @@ impl Pipeline {
             pending: Padded(AtomicUsize::new(0)),
             was_full: AtomicBool::new(false),
             batch_ready: Notify::new(),
-            counters: Counters::default(),
+            counters: Arc::default(),
         }
     }
 

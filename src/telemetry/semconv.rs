@@ -42,6 +42,8 @@ pub(super) const POUNCE_GUEST_CPU_TIME: &str = "pounce.guest.cpu_time";
 /// Most linear memory the guest held, in bytes.
 pub(super) const POUNCE_GUEST_MEMORY_PEAK: &str = "pounce.guest.memory.peak";
 
+/// Marks the series that stands for all beyond the limit; named by the specification of metrics.
+pub(super) const OTEL_METRIC_OVERFLOW: &str = "otel.metric.overflow";
 /// A span that its guest left open, and the host ended.
 pub(super) const POUNCE_INCOMPLETE: &str = "pounce.incomplete";
 /// Whether the connection of an outgoing request had carried others before.

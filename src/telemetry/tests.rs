@@ -87,8 +87,8 @@ impl Write for Screen {
 fn recording(change: impl FnOnce(&mut config::Otel)) -> Telemetry {
     let mut otel = settings();
     change(&mut otel);
-    let pipeline = Arc::new(Pipeline::new(2048, 512));
-    Telemetry::new(&otel, "hello", pipeline, export::Exporter::none())
+    let sources = Sources::of_spans(Pipeline::new(2048, 512));
+    Telemetry::new(&otel, "hello", sources, export::Exporter::none())
 }
 
 fn spans(telemetry: &Telemetry) -> Vec<Span> {

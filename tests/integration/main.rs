@@ -46,6 +46,8 @@ mod outbound;
 mod prebuilt;
 /// What is refused before anything is served, with a message that says what to do.
 mod refusals;
+/// Metrics and log records of guests: what arrives, what our own log says, what is lost and told.
+mod signals;
 /// Full load for a while: memory and numbers hold.
 mod soak;
 /// What guests write to stdout and stderr.

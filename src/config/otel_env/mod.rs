@@ -5,17 +5,26 @@
 
 mod numbers;
 mod resource;
+mod signals;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use numbers::{batch, export_timeout};
 pub(crate) use resource::{SERVICE_NAME, resource_attributes, service_name};
+pub(crate) use signals::{OfTracesOnly, signals};
+
+use http::{HeaderName, HeaderValue};
 
 use crate::config::declared::{Flawed, Standard};
 use crate::config::otel::Otel;
 use crate::config::suggest::nearest;
 use crate::config::value::{Endpoint, Exporter, Header, Sampler, Semconv, Value};
 use crate::config::vars::Vars;
+
+/// Where traces alone go.
+pub(crate) const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+/// What is sent along with traces alone.
+pub(crate) const TRACES_HEADERS: &str = "OTEL_EXPORTER_OTLP_TRACES_HEADERS";
 
 /// Adds a warning once: several options may read the same variable.
 fn warn(warnings: &mut Vec<String>, warning: String) {
@@ -32,7 +41,7 @@ pub(crate) fn endpoint(vars: &Vars, _: &mut Vec<String>) -> Standard<Option<Endp
             Err(flaw) => Err(Flawed { variable, quoted: Endpoint::quote(text), flaw }),
         })
     };
-    found("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", Endpoint::of_traces)
+    found(TRACES_ENDPOINT, Endpoint::of_one_signal)
         .or_else(|| found("OTEL_EXPORTER_OTLP_ENDPOINT", str::parse))
         .transpose()
 }
@@ -65,10 +74,15 @@ pub(crate) fn exporter(vars: &Vars, warnings: &mut Vec<String>) -> Standard<Expo
 
 /// The headers for traces, or else those for all signals; a malformed one is left out.
 pub(crate) fn headers(vars: &Vars, warnings: &mut Vec<String>) -> Standard<Vec<Header>> {
-    let variables = ["OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"];
+    let variables = [TRACES_HEADERS, "OTEL_EXPORTER_OTLP_HEADERS"];
     let Some((variable, text)) = first_set(vars, variables) else {
         return Ok(None);
     };
+    Ok(Some((vec![Header(header_list(variable, text, warnings))], variable)))
+}
+
+/// The headers of a list; a malformed one is left out.
+fn header_list(variable: &str, text: &str, warnings: &mut Vec<String>) -> Vec<(HeaderName, HeaderValue)> {
     let mut headers = Vec::new();
     for (index, pair) in text.split(',').enumerate().filter(|(_, pair)| !pair.trim().is_empty()) {
         match Header::read_pair(pair) {
@@ -80,7 +94,7 @@ pub(crate) fn headers(vars: &Vars, warnings: &mut Vec<String>) -> Standard<Vec<H
             ),
         }
     }
-    Ok(Some((vec![Header(headers)], variable)))
+    headers
 }
 
 /// One of the standard samplers; its argument must be right, as a wrong one multiplies the bill.
@@ -158,9 +172,6 @@ pub(crate) fn warn_of_the_rest(otel: &Otel, vars: &Vars, warnings: &mut Vec<Stri
     }
 }
 
-fn first_set<'v, const N: usize>(
-    vars: &'v Vars,
-    variables: [&'static str; N],
-) -> Option<(&'static str, &'v str)> {
+fn first_set<'v, 'n, const N: usize>(vars: &'v Vars, variables: [&'n str; N]) -> Option<(&'n str, &'v str)> {
     variables.into_iter().find_map(|variable| vars.set(variable).map(|text| (variable, text)))
 }

@@ -13,36 +13,41 @@ pub(crate) fn export_timeout(vars: &Vars, warnings: &mut Vec<String>) -> Timeout
     timeout(vars, warnings, variables, Duration::from_secs(10))
 }
 
-/// The batch processor's variables.
+/// The variables of the batch processor of spans.
 pub(crate) fn batch(vars: &Vars, warnings: &mut Vec<String>) -> Batch {
-    let default = Batch::default();
-    let mut count = |variable, default| match number(vars, warnings, [variable]) {
+    batch_of("OTEL_BSP", Batch::default(), vars, warnings)
+}
+
+/// The variables of the batch processor whose names begin with `prefix`.
+pub(super) fn batch_of(prefix: &str, default: Batch, vars: &Vars, warnings: &mut Vec<String>) -> Batch {
+    let name = |rest: &str| format!("{prefix}_{rest}");
+    let mut count = |variable: &str, default| match number(vars, warnings, [variable]) {
         Some((variable, 0)) => {
-            warn(warnings, format!("{variable}: 0 would drop every span, and is ignored"));
+            warn(warnings, format!("{variable}: 0 would drop everything, and is ignored"));
             default
         }
         Some((_, number)) => usize::try_from(number).unwrap_or(usize::MAX),
         None => default,
     };
-    let max_queue_size = count("OTEL_BSP_MAX_QUEUE_SIZE", default.max_queue_size);
-    let batch_size = count("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", default.max_export_batch_size);
-    let delay = number(vars, warnings, ["OTEL_BSP_SCHEDULE_DELAY"]);
+    let max_queue_size = count(&name("MAX_QUEUE_SIZE"), default.max_queue_size);
+    let batch_size = count(&name("MAX_EXPORT_BATCH_SIZE"), default.max_export_batch_size);
+    let delay = number(vars, warnings, [name("SCHEDULE_DELAY").as_str()]).map(|(_, ms)| ms);
     Batch {
         // Zero means "at once", which would be a busy loop.
-        schedule_delay: delay.map_or(default.schedule_delay, |(_, ms)| Duration::from_millis(ms.max(1))),
+        schedule_delay: delay.map_or(default.schedule_delay, |ms| Duration::from_millis(ms.max(1))),
         max_queue_size,
         // The specification: must not be more than the queue holds.
         max_export_batch_size: batch_size.min(max_queue_size),
-        export_timeout: timeout(vars, warnings, ["OTEL_BSP_EXPORT_TIMEOUT"], Duration::from_secs(30)),
+        export_timeout: timeout(vars, warnings, [&name("EXPORT_TIMEOUT")], Duration::from_secs(30)),
     }
 }
 
 /// The first variable of these that is set; a malformed one is warned about and ignored.
-fn number<const N: usize>(
+pub(super) fn number<'n, const N: usize>(
     vars: &Vars,
     warnings: &mut Vec<String>,
-    variables: [&'static str; N],
-) -> Option<(&'static str, u64)> {
+    variables: [&'n str; N],
+) -> Option<(&'n str, u64)> {
     // A year in milliseconds: more can't be meant, and must not overflow a clock.
     const LARGEST: u64 = 365 * 24 * 3_600_000;
     let (variable, text) = first_set(vars, variables)?;
@@ -55,10 +60,10 @@ fn number<const N: usize>(
     }
 }
 
-fn timeout<const N: usize>(
+pub(super) fn timeout<const N: usize>(
     vars: &Vars,
     warnings: &mut Vec<String>,
-    variables: [&'static str; N],
+    variables: [&str; N],
     default: Duration,
 ) -> Timeout {
     let ms = number(vars, warnings, variables).map(|(_, ms)| Duration::from_millis(ms));

@@ -85,7 +85,7 @@ fn anything_else_malformed_is_warned_about_and_ignored() {
     assert!(ignored(&[("OTEL_SDK_DISABLED", "1")]).contains("neither true nor false"));
     assert!(ignored(&[("OTEL_EXPORTER_OTLP_TIMEOUT", "10s")]).contains("10s"));
     assert!(ignored(&[("OTEL_BSP_SCHEDULE_DELAY", "-1")]).contains("-1"));
-    assert!(ignored(&[("OTEL_BSP_MAX_QUEUE_SIZE", "0")]).contains("drop every span"));
+    assert!(ignored(&[("OTEL_BSP_MAX_QUEUE_SIZE", "0")]).contains("drop everything"));
     assert!(ignored(&[("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")]).contains("http/protobuf"));
     assert!(ignored(&[("OTEL_CONFIG_FILE", "x")]).contains("not supported"));
 }
@@ -167,4 +167,95 @@ fn what_looks_like_a_slip_is_warned_about() {
 fn a_flag_of_the_same_meaning_beats_a_standard_variable_unjudged() {
     let vars = [("POUNCE_OTEL_ENDPOINT", "http://x"), ("OTEL_EXPORTER_OTLP_ENDPOINT", "nonsense")];
     assert_eq!(url(&vars), "http://x/v1/traces");
+}
+
+/// Where metrics and logs go, with what is said of them without a warning.
+fn destinations(vars: &[(&'static str, &'static str)]) -> [Option<String>; 2] {
+    let otel = otel(vars);
+    [(&otel.metrics.to, Endpoint::METRICS), (&otel.logs.to, Endpoint::LOGS)]
+        .map(|(to, path)| otel.endpoint_of(to, path).map(|endpoint| endpoint.to_string()))
+}
+
+#[test]
+fn metrics_and_logs_go_where_traces_go_unless_their_own_variables_say_otherwise() {
+    const ALL: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://all:4318/in/");
+    let some = |text: &str| Some(text.to_owned());
+    let both = [some("http://all:4318/in/v1/metrics"), some("http://all:4318/in/v1/logs")];
+    assert_eq!(destinations(&[ALL]), both);
+    assert_eq!(destinations(&[("POUNCE_OTEL_ENDPOINT", "http://all:4318/in")]), both);
+    let own = ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://m/x");
+    assert_eq!(destinations(&[ALL, own]), [some("http://m/x"), both[1].clone()]);
+    assert_eq!(destinations(&[ALL, ("OTEL_METRICS_EXPORTER", "none")]), [None, both[1].clone()]);
+    assert_eq!(destinations(&[ALL, ("OTEL_LOGS_EXPORTER", "None")]), [both[0].clone(), None]);
+    // The endpoint of traces alone says nothing of other signals.
+    let traces = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://t/v1/traces");
+    assert_eq!(destinations(&[traces]), [None, None]);
+    assert_eq!(destinations(&[traces, ALL]), both);
+    assert_eq!(destinations(&[traces, own]), [some("http://m/x"), None]);
+}
+
+#[test]
+fn a_key_for_traces_alone_is_not_sent_with_other_signals() {
+    let names = |vars: &[(&'static str, &'static str)]| {
+        let otel = otel(vars);
+        let of = |own: &Option<Vec<(http::HeaderName, http::HeaderValue)>>| {
+            let headers = own.as_ref().unwrap_or(&otel.headers);
+            headers.iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>()
+        };
+        [of(&otel.metrics.to.headers), of(&otel.logs.to.headers)]
+    };
+    const ALL: (&str, &str) = ("OTEL_EXPORTER_OTLP_HEADERS", "all=1");
+    const TRACES: (&str, &str) = ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "traces=1");
+    const LOGS: (&str, &str) = ("OTEL_EXPORTER_OTLP_LOGS_HEADERS", "logs=1");
+    assert_eq!(names(&[ALL]), [["all"], ["all"]]);
+    assert_eq!(names(&[ALL, TRACES, LOGS]), [["all"], ["logs"]]);
+    assert_eq!(names(&[TRACES]), [[""; 0], [""; 0]]);
+    assert_eq!(names(&[("POUNCE_OTEL_HEADERS", "mine=1"), TRACES, ALL]), [["mine"], ["mine"]]);
+}
+
+#[test]
+fn times_and_sizes_of_metrics_and_logs() {
+    let found = otel(&[
+        ("OTEL_METRIC_EXPORT_INTERVAL", "200"),
+        ("OTEL_METRIC_EXPORT_TIMEOUT", "0"),
+        ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "7"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "5"),
+        ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "Delta"),
+        ("OTEL_BLRP_SCHEDULE_DELAY", "0"),
+        ("OTEL_BLRP_MAX_QUEUE_SIZE", "10"),
+    ]);
+    let ms = |ms| Timeout(Some(Duration::from_millis(ms)));
+    let metrics = &found.metrics;
+    assert_eq!((metrics.interval, metrics.export_timeout), (Duration::from_millis(200), Timeout(None)));
+    assert_eq!((metrics.to.timeout, found.logs.to.timeout), (ms(7), ms(5)));
+    assert_eq!(metrics.temporality, Temporality::Delta);
+    assert_eq!(found.logs.batch.schedule_delay, Duration::from_millis(1));
+    assert_eq!((found.logs.batch.max_queue_size, found.logs.batch.max_export_batch_size), (10, 10));
+    assert_eq!(found.batch, Batch::default(), "of spans");
+    let default = otel(&[]);
+    assert_eq!(default.metrics.interval, Duration::from_secs(60));
+    assert_eq!(default.logs.batch.schedule_delay, Duration::from_secs(1));
+    assert_eq!(otel(&[("OTEL_METRIC_EXPORT_INTERVAL", "0")]).metrics.interval, Duration::from_millis(1));
+}
+
+#[test]
+fn what_is_asked_of_metrics_and_logs_in_vain_is_warned_about() {
+    const ALL: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://x");
+    let warning = |vars: &[(&'static str, &'static str)]| {
+        let config = load(vars).unwrap();
+        assert_eq!(config.warnings.len(), 1, "{:?}", config.warnings);
+        config.warnings[0].clone()
+    };
+    assert!(warning(&[("OTEL_METRICS_EXPORTER", "prometheus")]).contains("prometheus"));
+    assert!(warning(&[ALL, ("OTEL_LOGS_EXPORTER", "console")]).contains("log records as otlp"));
+    let alone = ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://m");
+    assert!(warning(&[alone]).contains("no endpoint for traces"));
+    assert!(warning(&[ALL, alone, ("OTEL_TRACES_EXPORTER", "none")]).contains("turns all telemetry off"));
+    assert!(warning(&[("OTEL_LOGS_EXPORTER", "otlp")]).contains("no log records are sent"));
+    assert!(warning(&[ALL, ("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "grpc")]).contains("grpc"));
+    assert!(warning(&[("OTEL_METRIC_EXPORT_INTERVAL", "1m")]).contains("1m"));
+    let temporality = ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "detla");
+    assert!(warning(&[temporality]).contains("did you mean `delta`?"));
+    let wrong = mistake(&[ALL, ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "localhost:4318")]);
+    assert_eq!(wrong.place, "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT");
 }

@@ -7,21 +7,34 @@ use http::Uri;
 
 use super::{Invalid, Place, Value};
 
-/// The URL spans are posted to.
+/// The URL that one signal is posted to; for `otel.endpoint`, spans.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// `http` or `https`, a host, and the whole path.
     pub url: Uri,
 }
 
-/// Where OTLP receivers take traces, below the endpoint that serves all signals.
-const TRACES: &str = "/v1/traces";
-
 const HINT: &str = "write http://HOST:PORT or https://HOST, such as http://localhost:4318";
 
 impl Endpoint {
-    /// Reads the URL of the traces endpoint itself: nothing is appended to it.
-    pub(crate) fn of_traces(text: &str) -> Result<Self, Invalid> {
+    /// Where OTLP receivers take traces, below the endpoint that serves all signals.
+    pub(crate) const TRACES: &str = "/v1/traces";
+    /// The same for metrics.
+    pub(crate) const METRICS: &str = "/v1/metrics";
+    /// The same for log records.
+    pub(crate) const LOGS: &str = "/v1/logs";
+
+    /// Where another signal goes when this is where traces go; none if the path does not say so.
+    pub(crate) fn of_signal(&self, signal: &str) -> Option<Self> {
+        let base = self.url.path().trim_end_matches('/').strip_suffix(Self::TRACES)?;
+        let query = self.url.query().map(|query| format!("?{query}")).unwrap_or_default();
+        let mut parts = self.url.clone().into_parts();
+        parts.path_and_query = Some(format!("{base}{signal}{query}").parse().ok()?);
+        Uri::from_parts(parts).ok().map(|url| Self { url })
+    }
+
+    /// Reads the URL of the endpoint of one signal: nothing is appended to it.
+    pub(crate) fn of_one_signal(text: &str) -> Result<Self, Invalid> {
         let url: Uri =
             text.trim().parse().map_err(|error| Invalid::new(format!("is not a URL: {error}"), HINT))?;
         match url.scheme_str() {
@@ -61,14 +74,14 @@ impl FromStr for Endpoint {
 
     /// Reads the URL of an endpoint for all signals: `/v1/traces` is appended unless it is there.
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let given = Self::of_traces(text)?.url;
+        let given = Self::of_one_signal(text)?.url;
         let path = given.path().trim_end_matches('/');
-        if path.ends_with(TRACES) {
+        if path.ends_with(Self::TRACES) {
             return Ok(Self { url: given });
         }
         let query = given.query().map(|query| format!("?{query}")).unwrap_or_default();
         let mut parts = given.clone().into_parts();
-        let whole = format!("{path}{TRACES}{query}");
+        let whole = format!("{path}{}{query}", Self::TRACES);
         parts.path_and_query = Some(whole.parse().map_err(|_| Invalid::new("is not a URL", HINT))?);
         Uri::from_parts(parts).map(|url| Self { url }).map_err(|_| Invalid::new("is not a URL", HINT))
     }
@@ -116,7 +129,19 @@ mod tests {
         assert_eq!(url("https://x.example/v1/traces/"), "https://x.example/v1/traces/");
         assert_eq!(url("https://x.example/a?key=1"), "https://x.example/a/v1/traces?key=1");
         assert_eq!(url("http://[::1]:4318"), "http://[::1]:4318/v1/traces");
-        assert_eq!(Endpoint::of_traces("http://x/otlp").unwrap().to_string(), "http://x/otlp");
+        assert_eq!(Endpoint::of_one_signal("http://x/otlp").unwrap().to_string(), "http://x/otlp");
+    }
+
+    #[test]
+    fn other_signals_stand_beside_traces() {
+        let beside = |text: &str| {
+            let endpoint = text.parse::<Endpoint>().unwrap();
+            endpoint.of_signal(Endpoint::METRICS).unwrap().to_string()
+        };
+        assert_eq!(beside("http://localhost:4318"), "http://localhost:4318/v1/metrics");
+        assert_eq!(beside("https://x.example/otlp/v1/traces/?k=1"), "https://x.example/otlp/v1/metrics?k=1");
+        let elsewhere = Endpoint::of_one_signal("http://x/spans").unwrap();
+        assert_eq!(elsewhere.of_signal(Endpoint::LOGS), None);
     }
 
     #[test]

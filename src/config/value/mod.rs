@@ -26,7 +26,7 @@ pub use outbound::{HostPattern, OutboundRule, PortPattern};
 pub use sampler::Sampler;
 pub use time::Timeout;
 pub(crate) use time::{read_duration, show_duration};
-pub use words::{Exporter, GuestParents, Isolation, LogFormat, LogLevel, Semconv};
+pub use words::{Exporter, GuestParents, Isolation, LogFormat, LogLevel, Semconv, Temporality};
 
 use super::vars::Vars;
 

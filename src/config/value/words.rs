@@ -99,6 +99,18 @@ words! {
 }
 
 words! {
+    /// What sums and histograms of metrics say (`OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE`).
+    Temporality: "a temporality" {
+        /// All since the start.
+        Cumulative = "cumulative",
+        /// What came since the last time; sums that may shrink say all since the start.
+        Delta = "delta",
+        /// The same, for the instruments that Pounce has.
+        LowMemory = "lowmemory",
+    }
+}
+
+words! {
     /// How log lines are written (`log.format`).
     LogFormat: "a log format" {
         /// Lines for people.

@@ -1,14 +1,17 @@
 //! `pounce:telemetry`: what a guest says about its own request.
 //!
 //! Every function is total: without a current request, when nothing is recorded or over a limit it does nothing, and
-//! counts it. Metrics and logs are linked and do nothing yet; that is counted too.
+//! counts it. Metrics and log records do without a request.
 
 mod convert;
 mod logs;
 mod metrics;
 mod propagation;
+mod recorder;
 mod span;
 mod tracing;
+
+pub(crate) use recorder::Recorder;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -32,7 +35,7 @@ pub(crate) struct Ignored {
     pub(crate) invalid: AtomicU64,
     /// Spans of a guest's own SDK that are of another trace than its request.
     pub(crate) foreign: AtomicU64,
-    /// Metrics and logs, which this version does not record yet.
+    /// Baggage, which this version does not record yet.
     pub(crate) unsupported: AtomicU64,
 }
 

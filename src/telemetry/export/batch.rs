@@ -1,73 +1,102 @@
-//! From buffers of encoded spans to requests of a bounded size, without decoding anything.
+//! From buffers of encoded spans, log records or metrics to requests of a bounded size, without decoding anything.
+//!
+//! One code for three signals: `ResourceSpans`, `ResourceLogs` and `ResourceMetrics` have the same fields with the same
+//! numbers, and so have the messages for a scope within them.
 
-use crate::config::{self, Semconv};
-use crate::telemetry::encode::{bytes, varint_len, with_length};
+use crate::config::Semconv;
+use crate::telemetry::encode::{Borrowed, attribute, bytes, varint_len, with_length};
+use crate::telemetry::metrics::Collected;
 use crate::telemetry::pipeline::Chunk;
-use crate::telemetry::{resource, semconv};
+use crate::telemetry::semconv;
 use bytes::Bytes;
+use std::sync::Arc;
 
-/// Bytes of spans in one request: well below what collectors accept (20 MiB by default).
+/// Bytes of entries in one request: well below what collectors accept (20 MiB by default).
 const MAX_BYTES: usize = 4 * 1024 * 1024;
 
-/// What stands around the spans of each request.
+/// What stands around the entries of each request.
 pub(super) struct Envelope {
-    resource: Vec<u8>,
+    resource: Arc<[u8]>,
     scope: Vec<u8>,
     schema_url: &'static str,
 }
 
-/// One `ExportTraceServiceRequest`, ready to send.
+/// One `ExportTraceServiceRequest`, or that of another signal, ready to send.
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) body: Bytes,
-    pub(super) spans: u32,
+    /// Spans, log records or points.
+    pub(super) items: u32,
 }
 
 impl Envelope {
-    pub(super) fn new(otel: &config::Otel, component: &str) -> Self {
-        let mut scope = Vec::new();
-        bytes(&mut scope, 1, b"pounce");
-        bytes(&mut scope, 2, env!("CARGO_PKG_VERSION").as_bytes());
+    /// For spans, which the host writes.
+    pub(super) fn of_spans(resource: &Arc<[u8]>, profile: Semconv) -> Self {
         // A backend may translate by the schema; the old names of the other profiles have no place in it.
-        let schema_url = if otel.semconv == Semconv::Http { semconv::SCHEMA_URL } else { "" };
-        Envelope { resource: resource::encode(otel, component), scope, schema_url }
+        let schema_url = if profile == Semconv::Http { semconv::SCHEMA_URL } else { "" };
+        Envelope { resource: Arc::clone(resource), scope: scope("pounce"), schema_url }
     }
 
-    /// Cuts the spans of `chunks` into requests of at most `max_spans`.
-    pub(super) fn batches(&self, chunks: &[Chunk], max_spans: usize) -> Vec<Batch> {
+    /// For what guests of `component` record, in a scope of their own: they choose the names in it.
+    pub(super) fn of_guests(resource: &Arc<[u8]>, component: &str) -> Self {
+        let mut scope = scope("pounce.guest");
+        attribute(&mut scope, 3, semconv::POUNCE_COMPONENT, Borrowed::Text(component));
+        Envelope { resource: Arc::clone(resource), scope, schema_url: "" }
+    }
+
+    /// Cuts what is in `chunks` into requests of at most `max_items`.
+    pub(super) fn batches_of(&self, chunks: &[Chunk], max_items: usize) -> Vec<Batch> {
+        self.batches(chunks.iter().flat_map(|chunk| Entries(&chunk.bytes)).map(|entry| (entry, 1)), max_items)
+    }
+
+    /// Cuts `metrics` into requests.
+    pub(super) fn batches_of_metrics(&self, metrics: &[Collected]) -> Vec<Batch> {
+        self.batches(metrics.iter().map(|metric| (metric.bytes.as_slice(), metric.points)), usize::MAX)
+    }
+
+    /// Requests of at most `max_items` of `entries`, each of which says how many items it holds.
+    fn batches<'a>(&self, entries: impl Iterator<Item = (&'a [u8], u32)>, max_items: usize) -> Vec<Batch> {
         let mut batches = Vec::new();
-        let (mut parts, mut spans, mut size) = (Vec::new(), 0, 0);
-        for entry in chunks.iter().flat_map(|chunk| Entries(&chunk.bytes)) {
-            if spans as usize >= max_spans || (size + entry.len() > MAX_BYTES && spans > 0) {
-                batches.push(self.batch(&parts, size, spans));
+        let (mut parts, mut items, mut size) = (Vec::new(), 0, 0);
+        for (entry, more) in entries {
+            if items as usize >= max_items || (size + entry.len() > MAX_BYTES && items > 0) {
+                batches.push(self.batch(&parts, size, items));
                 parts.clear();
-                (spans, size) = (0, 0);
+                (items, size) = (0, 0);
             }
             parts.push(entry);
-            spans += 1;
+            items += more;
             size += entry.len();
         }
-        if spans > 0 {
-            batches.push(self.batch(&parts, size, spans));
+        if items > 0 {
+            batches.push(self.batch(&parts, size, items));
         }
         batches
     }
 
-    fn batch(&self, entries: &[&[u8]], size: usize, spans: u32) -> Batch {
+    fn batch(&self, entries: &[&[u8]], size: usize, items: u32) -> Batch {
         let schema_len = if self.schema_url.is_empty() { 0 } else { 1 + with_length(self.schema_url.len()) };
-        let scope_spans = 1 + with_length(self.scope.len()) + size + schema_len;
-        let resource_spans = 1 + with_length(self.resource.len()) + 1 + with_length(scope_spans);
-        let mut body = Vec::with_capacity(1 + with_length(resource_spans));
-        open(&mut body, 1, resource_spans);
+        let of_scope = 1 + with_length(self.scope.len()) + size + schema_len;
+        let of_resource = 1 + with_length(self.resource.len()) + 1 + with_length(of_scope);
+        let mut body = Vec::with_capacity(1 + with_length(of_resource));
+        open(&mut body, 1, of_resource);
         bytes(&mut body, 1, &self.resource);
-        open(&mut body, 2, scope_spans);
+        open(&mut body, 2, of_scope);
         bytes(&mut body, 1, &self.scope);
         entries.iter().for_each(|entry| body.extend_from_slice(entry));
         if !self.schema_url.is_empty() {
             bytes(&mut body, 3, self.schema_url.as_bytes());
         }
-        Batch { body: body.into(), spans }
+        Batch { body: body.into(), items }
     }
+}
+
+/// The message `InstrumentationScope`.
+fn scope(name: &str) -> Vec<u8> {
+    let mut scope = Vec::new();
+    bytes(&mut scope, 1, name.as_bytes());
+    bytes(&mut scope, 2, env!("CARGO_PKG_VERSION").as_bytes());
+    scope
 }
 
 /// Starts a message of `len` bytes as field `number`.
@@ -76,7 +105,7 @@ fn open(out: &mut Vec<u8>, number: u8, len: usize) {
     prost::encoding::encode_varint(len as u64, out);
 }
 
-/// The spans of a buffer, each with its field key and length.
+/// The entries of a buffer, each with its field key and length.
 struct Entries<'a>(&'a [u8]);
 
 impl<'a> Iterator for Entries<'a> {
@@ -94,6 +123,7 @@ impl<'a> Iterator for Entries<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::resource;
     use crate::telemetry::tests::settings;
     use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
     use prost::Message;
@@ -111,11 +141,12 @@ mod tests {
     }
 
     fn sizes(chunks: &[Chunk], max_spans: usize) -> Vec<Vec<usize>> {
-        let batches = Envelope::new(&settings(), "hello").batches(chunks, max_spans);
+        let resource = resource::encode(&settings(), "hello").into();
+        let batches = Envelope::of_spans(&resource, Semconv::Compat).batches_of(chunks, max_spans);
         let names = |batch: &Batch| {
             let request = ExportTraceServiceRequest::decode(batch.body.clone()).unwrap();
             let spans = &request.resource_spans[0].scope_spans[0].spans;
-            assert_eq!(spans.len(), batch.spans as usize);
+            assert_eq!(spans.len(), batch.items as usize);
             spans.iter().map(|span| span.name.len()).collect()
         };
         batches.iter().map(names).collect()

@@ -1,5 +1,6 @@
 //! Tells the operator about the endpoint without filling the log: the first failure, one line a minute, the recovery.
 
+use super::signal::Signal;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,7 @@ const EVERY: Duration = Duration::from_secs(60);
 
 /// The state of an endpoint as far as it was told.
 pub(super) struct Health {
+    signal: Signal,
     /// For people: no credentials, no query.
     endpoint: String,
     state: Mutex<State>,
@@ -22,16 +24,35 @@ struct State {
     last_failure_line: Option<Instant>,
     last_rejection_line: Option<Instant>,
     last_overflow_line: Option<Instant>,
-    /// Spans known to have met full buffers.
+    /// Items known to have met full buffers.
     overflowed: u64,
+    /// The endpoint does not know the signal, which was told.
+    unknown: bool,
 }
 
 impl Health {
-    pub(super) fn new(endpoint: String) -> Self {
-        Health { endpoint, state: Mutex::default() }
+    pub(super) fn new(signal: Signal, endpoint: String) -> Self {
+        Health { signal, endpoint, state: Mutex::default() }
     }
 
-    /// An attempt failed at `now`; so far, `dropped` spans are lost.
+    /// The endpoint answered that it does not know the signal. Told once with what to do, then no more: many backends
+    /// take but one signal. False for traces, where such an answer is a mistake in the settings.
+    pub(super) fn not_taken(&self, error: &str) -> bool {
+        let Some(off) = self.signal.off() else {
+            return false;
+        };
+        if !std::mem::replace(&mut self.state().unknown, true) {
+            let (endpoint, items) = (&self.endpoint, self.signal.items());
+            tracing::warn!(
+                endpoint,
+                error,
+                "the endpoint takes no {items}, which are lost: {off} stops sending them; this is told once"
+            );
+        }
+        true
+    }
+
+    /// An attempt failed at `now`; so far, `dropped` items are lost.
     pub(super) fn failed(&self, now: Instant, error: &str, dropped: u64) {
         let mut state = self.state();
         let since = *state.failing_since.get_or_insert(now);
@@ -39,46 +60,51 @@ impl Health {
         if !is_due(&mut state.last_failure_line, now) {
             return;
         }
-        let endpoint = &self.endpoint;
+        let (endpoint, items) = (&self.endpoint, self.signal.items());
         if std::mem::replace(&mut state.told, true) {
             let (failures, seconds) = (state.failures, (now - since).as_secs());
-            tracing::warn!(endpoint, error, failures, dropped, "cannot export spans for {seconds} s now");
+            tracing::warn!(endpoint, error, failures, dropped, "cannot export {items} for {seconds} s now");
         } else {
             tracing::warn!(
                 endpoint,
                 error,
                 dropped,
-                "cannot export spans; requests are not affected, and what follows is told once a minute"
+                "cannot export {items}; requests are not affected, and what follows is told once a minute"
             );
         }
     }
 
-    /// A batch arrived at `now`; the endpoint refused `rejected` of its spans.
+    /// A batch arrived at `now`; the endpoint refused `rejected` of its items.
     pub(super) fn arrived(&self, now: Instant, rejected: u32, message: &str) {
         let mut state = self.state();
-        let endpoint = &self.endpoint;
+        let (endpoint, items) = (&self.endpoint, self.signal.items());
         state.failures = 0;
+        state.unknown = false;
         if let Some(since) = state.failing_since.take()
             && std::mem::take(&mut state.told)
         {
-            tracing::info!(endpoint, "spans are exported again, after {} s", (now - since).as_secs());
+            tracing::info!(endpoint, "{items} are exported again, after {} s", (now - since).as_secs());
         }
         if (rejected > 0 || !message.is_empty()) && is_due(&mut state.last_rejection_line, now) {
-            tracing::warn!(endpoint, rejected, message, "the endpoint has something to say about a batch");
+            tracing::warn!(
+                endpoint,
+                rejected,
+                message,
+                "the endpoint has something to say about a batch of {items}"
+            );
         }
     }
 
-    /// So far, `dropped` spans met full buffers. While the endpoint fails, that is no news.
+    /// So far, `dropped` items met full buffers. While the endpoint fails, that is no news.
     pub(super) fn overflowed(&self, now: Instant, dropped: u64) {
         let mut state = self.state();
         let more = dropped - std::mem::replace(&mut state.overflowed, dropped);
         if more > 0 && state.failing_since.is_none() && is_due(&mut state.last_overflow_line, now) {
-            let endpoint = &self.endpoint;
+            let (endpoint, items, relief) = (&self.endpoint, self.signal.items(), self.signal.relief());
             tracing::warn!(
                 endpoint,
                 dropped,
-                "spans come faster than the endpoint takes them, and {more} were dropped: raise \
-                 OTEL_BSP_MAX_QUEUE_SIZE, or record fewer (`otel.sample`)"
+                "{items} come faster than the endpoint takes them, and {more} were dropped: {relief}"
             );
         }
     }
@@ -103,7 +129,7 @@ mod tests {
 
     #[test]
     fn the_first_failure_is_told_then_one_a_minute_then_the_recovery() {
-        let health = Health::new("http://c:4318/v1/traces".into());
+        let health = Health::new(Signal::Traces, "http://c:4318/v1/traces".into());
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let first = logged(|| health.failed(at(0), "connection refused", 0));
@@ -120,7 +146,7 @@ mod tests {
 
     #[test]
     fn full_buffers_are_told_once_a_minute_unless_the_endpoint_fails() {
-        let health = Health::new("http://c/".into());
+        let health = Health::new(Signal::Traces, "http://c/".into());
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         assert_eq!(logged(|| health.overflowed(at(0), 0)), "");
@@ -134,8 +160,20 @@ mod tests {
     }
 
     #[test]
+    fn a_signal_that_is_not_taken_is_told_once_and_how_to_stop_it() {
+        let health = Health::new(Signal::Logs, "http://c/v1/logs".into());
+        let lines = logged(|| (0..100).for_each(|_| assert!(health.not_taken("404 Not Found"))));
+        assert_eq!(lines.lines().count(), 1, "{lines}");
+        for part in ["WARN", "http://c/v1/logs", "404", "log records", "OTEL_LOGS_EXPORTER=none"] {
+            assert!(lines.contains(part), "{part}: {lines}");
+        }
+        let traces = Health::new(Signal::Traces, "http://c/".into());
+        assert!(!traces.not_taken("404 Not Found"), "that is a failure as any other");
+    }
+
+    #[test]
     fn an_endpoint_that_comes_and_goes_does_not_fill_the_log() {
-        let health = Health::new("http://c/".into());
+        let health = Health::new(Signal::Traces, "http://c/".into());
         let start = Instant::now();
         let lines = logged(|| {
             for n in 0..600u64 {

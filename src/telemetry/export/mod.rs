@@ -4,7 +4,9 @@ mod batch;
 mod console;
 mod health;
 mod otlp;
+mod signal;
 
+use super::metrics::Metrics;
 use super::pipeline::Pipeline;
 use crate::config;
 use anyhow::Context;
@@ -22,7 +24,17 @@ const ANSWER_GRACE: Duration = Duration::from_millis(100);
 /// How often the shutdown looks whether its deadline has moved.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Where spans go.
+/// Where the exporter finds what it sends.
+#[derive(Clone)]
+pub(super) struct Sources {
+    pub(super) spans: Arc<Pipeline>,
+    /// Guests' log records, if they are exported.
+    pub(super) logs: Option<Arc<Pipeline>>,
+    /// Guests' metrics, if they are exported.
+    pub(super) metrics: Option<Arc<Metrics>>,
+}
+
+/// Where spans go, and the rest with them.
 pub(super) enum Target {
     Otlp(Box<otlp::Settings>),
     Console(console::Printer),
@@ -38,6 +50,13 @@ pub(super) struct Exporter {
 /// The exporter's view of the shutdown.
 #[derive(Clone)]
 struct Stop(watch::Receiver<Option<Instant>>);
+
+impl Sources {
+    /// Spans alone, for tests and benchmarks.
+    pub(super) fn of_spans(spans: Pipeline) -> Self {
+        Sources { spans: Arc::new(spans), logs: None, metrics: None }
+    }
+}
 
 impl Target {
     /// What the settings ask for; `None` turns telemetry off.
@@ -62,6 +81,21 @@ impl Target {
         Target::Console(console::Printer::new(out, false))
     }
 
+    /// The buffers of what is sent there.
+    pub(super) fn sources(&self, otel: &config::Otel) -> Sources {
+        let pipeline = |max, batch| Arc::new(Pipeline::new(max, batch));
+        let (has_logs, has_metrics) = match self {
+            Target::Otlp(settings) => (settings.has_logs(), settings.has_metrics()),
+            Target::Console(_) => (false, false),
+        };
+        let logs = &otel.logs.batch;
+        Sources {
+            spans: pipeline(otel.batch.max_queue_size, self.batch_size(otel)),
+            logs: has_logs.then(|| pipeline(logs.max_queue_size, logs.max_export_batch_size)),
+            metrics: has_metrics.then(|| Arc::new(Metrics::new())),
+        }
+    }
+
     /// Spans that make a batch; what is printed for people does not wait for others.
     pub(super) fn batch_size(&self, otel: &config::Otel) -> usize {
         match self {
@@ -73,11 +107,11 @@ impl Target {
 
 impl Exporter {
     /// Starts the thread.
-    pub(super) fn start(target: Target, pipeline: &Arc<Pipeline>) -> anyhow::Result<Self> {
+    pub(super) fn start(target: Target, sources: &Sources) -> anyhow::Result<Self> {
         let (stop, stopped) = watch::channel(None);
         let (started, is_started) = mpsc::sync_channel(1);
         let (finished, done) = mpsc::sync_channel(1);
-        let pipeline = Arc::clone(pipeline);
+        let sources = sources.clone();
         std::thread::Builder::new()
             .name("pounce-telemetry".to_owned())
             .spawn(move || {
@@ -91,8 +125,8 @@ impl Exporter {
                 let stop = Stop(stopped);
                 runtime.block_on(async {
                     match target {
-                        Target::Otlp(settings) => otlp::run(*settings, &pipeline, stop).await,
-                        Target::Console(printer) => console::run(printer, &pipeline, stop).await,
+                        Target::Otlp(settings) => otlp::run(*settings, &sources, stop).await,
+                        Target::Console(printer) => console::run(printer, &sources.spans, stop).await,
                     }
                 });
                 // A name lookup that hangs must not hold up the shutdown.
@@ -113,7 +147,7 @@ impl Exporter {
     }
 
     /// Flushes and stops, by `deadline` at the latest; afterwards every span is accounted for.
-    pub(super) fn shutdown(&self, pipeline: &Pipeline, deadline: Instant) {
+    pub(super) fn shutdown(&self, sources: &Sources, deadline: Instant) {
         let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(done) = done.take() {
             self.hurry(deadline);
@@ -126,7 +160,10 @@ impl Exporter {
                     _ => break,
                 }
             }
-            pipeline.settle();
+            sources.spans.settle();
+            if let Some(logs) = &sources.logs {
+                logs.settle();
+            }
         }
     }
 

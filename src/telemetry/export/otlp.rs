@@ -1,188 +1,122 @@
-//! Sends batches to an OTLP endpoint as `http/protobuf`: when, how many at once, and how long to try.
+//! Sends what there is to OTLP endpoints as `http/protobuf`, each signal by itself.
 
+mod batches;
 mod client;
+mod metrics;
+mod sender;
 
-use super::Stop;
-use super::batch::{Batch, Envelope};
-use super::health::Health;
-use crate::config;
+use super::batch::Envelope;
+use super::signal::Signal;
+use super::{Sources, Stop};
+use crate::config::{self, Endpoint};
 use crate::telemetry::counters::Counters;
-use crate::telemetry::pipeline::Pipeline;
-use client::{Client, Failed};
-use std::collections::VecDeque;
-use std::pin::pin;
+use crate::telemetry::resource;
+use client::{Client, Connections};
+use sender::Sender;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
-
-/// Requests on their way at once: one alone would be bound by the endpoint's latency.
-const MAX_IN_FLIGHT: usize = 4;
-/// A batch is given up after this in any case, whatever the settings and the endpoint ask for.
-const MAX_ELAPSED: Duration = Duration::from_secs(300);
-/// Longest wait that an endpoint may ask for.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
-/// Waits between attempts double from the first to the longest.
-const FIRST_WAIT: Duration = Duration::from_millis(250);
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// What the exporter needs of the configuration.
 pub(in crate::telemetry) struct Settings {
+    traces: (Route, config::Batch),
+    metrics: Option<(Route, config::MetricsExport)>,
+    logs: Option<(Route, config::Batch)>,
+}
+
+/// Where one signal goes, and what stands around it.
+struct Route {
+    signal: Signal,
     url: http::Uri,
     headers: Vec<(http::HeaderName, http::HeaderValue)>,
     timeout: config::Timeout,
-    batch: config::Batch,
+    export_timeout: config::Timeout,
     envelope: Envelope,
 }
 
 impl Settings {
-    pub(super) fn new(otel: &config::Otel, endpoint: &config::Endpoint, component: &str) -> Self {
-        Settings {
+    pub(super) fn new(otel: &config::Otel, endpoint: &Endpoint, component: &str) -> Self {
+        // Made once: all signals are of the same instance of the service.
+        let resource: Arc<[u8]> = resource::encode(otel, component).into();
+        let traces = Route {
+            signal: Signal::Traces,
             url: endpoint.url.clone(),
             headers: otel.headers.clone(),
             timeout: otel.timeout,
-            batch: otel.batch.clone(),
-            envelope: Envelope::new(otel, component),
-        }
-    }
-}
-
-/// What became of a batch.
-struct Outcome {
-    spans: u32,
-    /// Spans refused by the endpoint; `None` when the batch did not arrive.
-    rejected: Option<u32>,
-}
-
-/// Runs until the shutdown: drains the pipeline when a batch waits, and at least once per schedule delay.
-pub(super) async fn run(settings: Settings, pipeline: &Arc<Pipeline>, mut stop: Stop) {
-    let batch = &settings.batch;
-    let sender = Arc::new(Sender {
-        client: Client::new(&settings.url, &settings.headers, settings.timeout.0),
-        health: Health::new(client::for_people(&settings.url)),
-        pipeline: Arc::clone(pipeline),
-        limit: batch.export_timeout.0.map_or(MAX_ELAPSED, |limit| limit.min(MAX_ELAPSED)),
-    });
-    // A delay of zero would be a busy loop.
-    let delay = batch.schedule_delay.max(Duration::from_millis(10));
-    let mut backlog: VecDeque<Batch> = VecDeque::new();
-    let mut sending: JoinSet<Outcome> = JoinSet::new();
-    let mut flush_at = Instant::now() + delay;
-
-    loop {
-        // While older batches wait, the pipeline holds what comes, within its bounds.
-        if backlog.is_empty() && (pipeline.is_due() || Instant::now() >= flush_at) {
-            backlog.extend(
-                settings.envelope.batches(&pipeline.drain(false), batch.max_export_batch_size.max(1)),
-            );
-            flush_at = Instant::now() + delay;
-            let dropped = pipeline.totals().dropped.queue_full;
-            sender.health.overflowed(Instant::now().into_std(), dropped);
-        }
-        fill(&mut sending, &mut backlog, &sender, &stop);
-        tokio::select! {
-            () = pipeline.batch_ready.notified(), if backlog.is_empty() => {}
-            () = sleep_until(flush_at), if backlog.is_empty() => {}
-            Some(outcome) = sending.join_next() => count(pipeline, outcome.ok()),
-            _deadline = stop.stopped() => break,
+            export_timeout: otel.batch.export_timeout,
+            envelope: Envelope::of_spans(&resource, otel.semconv),
+        };
+        let route = |signal: Signal, to: &config::Destination, export_timeout| {
+            Some(Route {
+                signal,
+                url: otel.endpoint_of(to, signal.path())?.url,
+                headers: to.headers.as_ref().unwrap_or(&otel.headers).clone(),
+                timeout: to.timeout,
+                export_timeout,
+                envelope: Envelope::of_guests(&resource, component),
+            })
+        };
+        let (metrics, logs) = (&otel.metrics, &otel.logs);
+        Settings {
+            traces: (traces, otel.batch.clone()),
+            metrics: route(Signal::Metrics, &metrics.to, metrics.export_timeout)
+                .map(|route| (route, metrics.clone())),
+            logs: route(Signal::Logs, &logs.to, logs.batch.export_timeout)
+                .map(|route| (route, logs.batch.clone())),
         }
     }
 
-    backlog.extend(settings.envelope.batches(&pipeline.drain(true), batch.max_export_batch_size.max(1)));
-    let mut over = stop.clone();
-    let mut over = pin!(over.over());
-    loop {
-        fill(&mut sending, &mut backlog, &sender, &stop);
-        tokio::select! {
-            outcome = sending.join_next() => match outcome {
-                Some(outcome) => count(pipeline, outcome.ok()),
-                None => break,
-            },
-            // Out of time: what has not arrived is counted by the caller.
-            () = over.as_mut() => break,
-        }
+    /// Whether metrics go anywhere.
+    pub(in crate::telemetry) fn has_metrics(&self) -> bool {
+        self.metrics.is_some()
     }
-    while let Some(outcome) = sending.try_join_next() {
-        count(pipeline, outcome.ok());
+
+    /// Whether log records go anywhere.
+    pub(in crate::telemetry) fn has_logs(&self) -> bool {
+        self.logs.is_some()
+    }
+
+    fn routes(&self) -> impl Iterator<Item = &Route> {
+        let metrics = self.metrics.iter().map(|(route, _)| route);
+        let logs = self.logs.iter().map(|(route, _)| route);
+        std::iter::once(&self.traces.0).chain(metrics).chain(logs)
     }
 }
 
-fn fill(sending: &mut JoinSet<Outcome>, backlog: &mut VecDeque<Batch>, sender: &Arc<Sender>, stop: &Stop) {
-    while sending.len() < MAX_IN_FLIGHT
-        && let Some(batch) = backlog.pop_front()
-    {
-        let (sender, stop) = (Arc::clone(sender), stop.clone());
-        sending.spawn(async move { sender.send(batch, stop).await });
-    }
-}
-
-fn count(pipeline: &Pipeline, outcome: Option<Outcome>) {
-    let Some(Outcome { spans, rejected }) = outcome else {
-        return;
+/// Runs until the shutdown, all signals side by side.
+pub(super) async fn run(settings: Settings, sources: &Sources, stop: Stop) {
+    let connections = Connections::new(settings.routes().any(Route::is_encrypted));
+    let Settings { traces, metrics, logs } = settings;
+    let spans = async {
+        let (route, batch) = traces;
+        let sender = route.sender(&connections, &sources.spans.counters);
+        batches::run(sender, route.envelope, &batch, &sources.spans, stop.clone()).await;
     };
-    let counters = &pipeline.counters;
-    match rejected {
-        Some(rejected) => {
-            Counters::add(&counters.exported, spans - rejected);
-            Counters::add(&counters.rejected, rejected);
+    let records = async {
+        if let (Some((route, batch)), Some(pipeline)) = (logs, &sources.logs) {
+            let sender = route.sender(&connections, &pipeline.counters);
+            batches::run(sender, route.envelope, &batch, pipeline, stop.clone()).await;
         }
-        None => Counters::add(&counters.export_failed, spans),
-    }
-}
-
-struct Sender {
-    client: Client,
-    health: Health,
-    pipeline: Arc<Pipeline>,
-    limit: Duration,
-}
-
-impl Sender {
-    /// Sends one batch, again and again while that may help.
-    async fn send(&self, batch: Batch, mut stop: Stop) -> Outcome {
-        let started = Instant::now();
-        // Time that the endpoint asks us to wait is not held against the limit.
-        let mut give_up = started + self.limit;
-        let mut wait = FIRST_WAIT;
-        loop {
-            let failed = match timeout_at(give_up, self.client.post(batch.body.clone())).await {
-                Ok(Ok(accepted)) => {
-                    let rejected = accepted.rejected.clamp(0, batch.spans.into()) as u32;
-                    let now = Instant::now().into_std();
-                    self.health.arrived(now, rejected, &accepted.message);
-                    return Outcome { spans: batch.spans, rejected: Some(rejected) };
-                }
-                Ok(Err(failed)) => failed,
-                Err(_elapsed) => Failed::no_answer(self.limit),
-            };
-            // Half to one and a half, so that a fleet does not come back at the same moment.
-            let mut pause = wait.mul_f64(0.5 + fastrand::f64());
-            wait = (wait * 2).min(LONGEST_WAIT);
-            if let Some(asked) = failed.retry_after {
-                pause = asked.min(MAX_RETRY_AFTER);
-                give_up = (give_up + pause).min(started + MAX_ELAPSED);
-            }
-            // At the end only an endpoint that answers is worth another try.
-            let hopeless = !failed.retry || (stop.is_stopping() && !failed.answered);
-            if hopeless || Instant::now() + pause >= give_up {
-                self.failed(&failed, batch.spans);
-                return Outcome { spans: batch.spans, rejected: None };
-            }
-            self.failed(&failed, 0);
-            if stop.is_stopping() {
-                sleep(pause).await;
-            } else {
-                tokio::select! {
-                    () = sleep(pause) => {}
-                    _deadline = stop.stopped() => {}
-                }
-            }
+    };
+    let points = async {
+        if let (Some((route, export)), Some(metrics)) = (metrics, &sources.metrics) {
+            let sender = route.sender(&connections, &metrics.counters);
+            metrics::run(sender, route.envelope, &export, metrics, stop.clone()).await;
         }
+    };
+    tokio::join!(spans, records, points);
+}
+
+impl Route {
+    fn is_encrypted(&self) -> bool {
+        self.url.scheme_str() == Some("https")
     }
 
-    /// Tells of a failure, with which `spans` more are lost.
-    fn failed(&self, failed: &Failed, spans: u32) {
-        let dropped = self.pipeline.totals().dropped.spans() + u64::from(spans);
-        self.health.failed(Instant::now().into_std(), &failed.error, dropped);
+    fn sender(&self, connections: &Connections, counters: &Arc<Counters>) -> Arc<Sender> {
+        let client = Client::new(connections, self.signal, &self.url, &self.headers, self.timeout.0);
+        let name = client::for_people(&self.url);
+        Arc::new(Sender::new(client, self.signal, name, Arc::clone(counters), self.export_timeout.0))
     }
 }
+
+/// The longest time that sending one batch may take, whatever the settings and the endpoint ask for.
+const MAX_ELAPSED: Duration = Duration::from_secs(300);

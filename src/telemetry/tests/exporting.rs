@@ -247,9 +247,9 @@ fn the_console_shows_each_trace_soon_after_its_end() {
     let text = || screen.text();
     let otel = settings();
     let target = export::Target::console(screen.clone());
-    let pipeline = Arc::new(Pipeline::new(2048, target.batch_size(&otel)));
-    let exporter = export::Exporter::start(target, &pipeline).unwrap();
-    let telemetry = Telemetry::new(&otel, "hello", pipeline, exporter);
+    let sources = target.sources(&otel);
+    let exporter = export::Exporter::start(target, &sources).unwrap();
+    let telemetry = Telemetry::new(&otel, "hello", sources, exporter);
     let begin = Instant::now();
     serve(&telemetry, 1);
     while !text().contains("● GET /  server · ") {

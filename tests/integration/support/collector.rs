@@ -1,9 +1,10 @@
 //! An OTLP/HTTP receiver with scripted replies. It decodes with `opentelemetry-proto`, not with our own encoder's
-//! tables, and keeps the spans of exports that it accepted.
+//! tables, and keeps what it accepted: spans, and apart from them metrics and log records.
 
 use super::server::{Arrived, Identity, Serving, serve};
+use super::signals::{LogRecord, Metric, Received};
 use super::span::{Span, read};
-use super::{PATIENCE, within};
+use super::{PATIENCE, eventually, within};
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode, header};
 use http_body_util::Full;
@@ -51,17 +52,33 @@ pub(crate) struct Export {
     pub(crate) accepted: bool,
 }
 
+/// One request for export of metrics or log records, refused ones too.
+#[derive(Clone, Debug)]
+pub(crate) struct Other {
+    /// Path and query.
+    pub(crate) target: String,
+    /// Headers.
+    pub(crate) headers: HeaderMap,
+    /// What it holds.
+    pub(crate) received: Received,
+    /// Whether the reply took it.
+    pub(crate) accepted: bool,
+}
+
 /// The receiver.
 pub(crate) struct Collector {
     addr: SocketAddr,
     script: Arc<Mutex<Script>>,
     exports: watch::Receiver<Vec<Export>>,
+    others: watch::Receiver<Vec<Other>>,
     _serving: Serving,
 }
 
 struct Script {
     next: VecDeque<Reply>,
     then: Reply,
+    /// To metrics and log records, which no script covers.
+    to_others: Reply,
 }
 
 impl Collector {
@@ -72,19 +89,34 @@ impl Collector {
 
     /// The same, in TLS if there is an identity.
     pub(crate) async fn with(identity: Option<&Identity>) -> Self {
-        let script = Arc::new(Mutex::new(Script { next: VecDeque::new(), then: Reply::Accept }));
+        let script = Arc::new(Mutex::new(Script {
+            next: VecDeque::new(),
+            then: Reply::Accept,
+            to_others: Reply::Accept,
+        }));
         let (sender, exports) = watch::channel(Vec::new());
-        let sender = Arc::new(sender);
+        let (of_others, others) = watch::channel(Vec::new());
+        let (sender, of_others) = (Arc::new(sender), Arc::new(of_others));
         let replies = script.clone();
         let answer = move |arrived: Arrived| {
+            let other = Received::decode(&arrived);
             let reply = {
                 let mut script = replies.lock().expect("not poisoned");
-                script.next.pop_front().unwrap_or_else(|| script.then.clone())
+                match &other {
+                    Some(_) => script.to_others.clone(),
+                    None => script.next.pop_front().unwrap_or_else(|| script.then.clone()),
+                }
             };
-            answer(arrived, reply, sender.clone())
+            let (sender, of_others) = (sender.clone(), of_others.clone());
+            async move {
+                match other {
+                    Some(received) => answer_other(arrived, received, reply, of_others).await,
+                    None => answer(arrived, reply, sender).await,
+                }
+            }
         };
         let (addr, serving) = serve(identity, answer).await;
-        Collector { addr, script, exports, _serving: serving }
+        Collector { addr, script, exports, others, _serving: serving }
     }
 
     /// Where it listens.
@@ -105,6 +137,48 @@ impl Collector {
     /// Replies thus to every export that the script does not cover.
     pub(crate) fn always(&self, reply: Reply) {
         self.script.lock().expect("not poisoned").then = reply;
+    }
+
+    /// Replies thus to metrics and log records from now on.
+    pub(crate) fn always_to_others(&self, reply: Reply) {
+        self.script.lock().expect("not poisoned").to_others = reply;
+    }
+
+    /// All exports of metrics and log records so far.
+    pub(crate) fn others(&self) -> Vec<Other> {
+        self.others.borrow().clone()
+    }
+
+    /// The accepted log records so far.
+    pub(crate) fn log_records(&self) -> Vec<LogRecord> {
+        self.others()
+            .into_iter()
+            .filter(|other| other.accepted)
+            .flat_map(|other| other.received.logs())
+            .collect()
+    }
+
+    /// Waits until so many log records have been accepted, and fails on more.
+    pub(crate) async fn log_records_of(&self, n: usize) -> Vec<LogRecord> {
+        eventually(&format!("{n} log records"), async || self.log_records().len() >= n).await;
+        let records = self.log_records();
+        assert_eq!(records.len(), n, "{records:#?}");
+        records
+    }
+
+    /// The metrics of the last accepted export that has any.
+    pub(crate) fn metrics(&self) -> Vec<Metric> {
+        let accepted = self.others().into_iter().filter(|other| other.accepted);
+        accepted
+            .map(|other| other.received.metrics())
+            .rfind(|metrics| !metrics.is_empty())
+            .unwrap_or_default()
+    }
+
+    /// Waits until an accepted export has metrics that `wanted` picks.
+    pub(crate) async fn metrics_where(&self, what: &str, wanted: impl Fn(&[Metric]) -> bool) -> Vec<Metric> {
+        eventually(&format!("metrics {what}"), async || wanted(&self.metrics())).await;
+        self.metrics()
     }
 
     /// All exports so far.
@@ -201,12 +275,38 @@ async fn answer(
         Reply::HangUp => return None,
         Reply::Silence => std::future::pending().await,
     };
-    let body = ExportTraceServiceResponse { partial_success: partial }.encode_to_vec();
-    let mut response = Response::new(Full::from(body));
+    Some(with_body(ExportTraceServiceResponse { partial_success: partial }.encode_to_vec().into()))
+}
+
+async fn answer_other(
+    arrived: Arrived,
+    received: Received,
+    reply: Reply,
+    others: Arc<watch::Sender<Vec<Other>>>,
+) -> Option<Response<Full<Bytes>>> {
+    let accepted = matches!(reply, Reply::Accept | Reply::Partial(..));
+    let other = Other { target: arrived.target, headers: arrived.headers, received, accepted };
+    others.send_modify(|others| others.push(other));
+    match reply {
+        Reply::Accept => Some(with_body(Bytes::new())),
+        // The answers of all signals have the same form.
+        Reply::Partial(rejected_spans, message) => {
+            let partial = ExportTracePartialSuccess { rejected_spans, error_message: message.into() };
+            Some(with_body(
+                ExportTraceServiceResponse { partial_success: Some(partial) }.encode_to_vec().into(),
+            ))
+        }
+        Reply::Refuse(status) => Some(with_status(status.try_into().expect("a status"))),
+        Reply::Silence => std::future::pending().await,
+        other => panic!("no test replies {other:?} to metrics or log records yet"),
+    }
+}
+
+fn with_body(body: Bytes) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body));
+    let kind = header::HeaderValue::from_static("application/x-protobuf");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/x-protobuf"));
-    Some(response)
 }
 
 fn with_status(status: StatusCode) -> Response<Full<Bytes>> {

@@ -46,6 +46,8 @@ impl Exit {
     pub(crate) fn totals(&self) -> Totals {
         let line = self.stderr.lines().rfind(|line| line.contains("spans ended"));
         let line = line.unwrap_or_else(|| panic!("no totals of spans at exit\n{self}"));
+        // Log records and metrics follow, each after a semicolon.
+        let line = line.split(';').next().unwrap_or(line);
         let sum = |word: &str| {
             let counts = line.match_indices(word).map(|(at, _)| {
                 let digits = line[..at].trim_end();

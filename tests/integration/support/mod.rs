@@ -16,6 +16,8 @@ pub(crate) mod origin;
 pub(crate) mod pounce;
 /// A small HTTP server in the test's own process.
 pub(crate) mod server;
+/// Log records and metrics as tests read them.
+pub(crate) mod signals;
 /// Spans as tests read them.
 pub(crate) mod span;
 

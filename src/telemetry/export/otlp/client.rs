@@ -1,5 +1,6 @@
 //! One attempt at an OTLP endpoint, and what its answer means.
 
+use crate::telemetry::export::signal::Signal;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
@@ -24,9 +25,14 @@ const IDLE: Duration = Duration::from_secs(60);
 const AGENT: &str =
     concat!("Pounce/", env!("CARGO_PKG_VERSION"), " OTel-OTLP-Exporter-Rust/", env!("CARGO_PKG_VERSION"));
 
+/// The connections that all signals share, most of which go to the same place.
+#[derive(Clone)]
+pub(super) struct Connections(HttpClient<HttpsConnector<HttpConnector>, Full<Bytes>>);
+
 /// A client of one endpoint.
 pub(super) struct Client {
-    http: HttpClient<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    connections: Connections,
+    signal: Signal,
     url: Uri,
     headers: HeaderMap,
     timeout: Option<Duration>,
@@ -35,7 +41,7 @@ pub(super) struct Client {
 /// The endpoint took the batch.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Accepted {
-    /// Spans it refused.
+    /// Items it refused.
     pub(super) rejected: i64,
     /// What it says about that.
     pub(super) message: String,
@@ -52,30 +58,17 @@ pub(super) struct Failed {
     pub(super) answered: bool,
     /// The wait that it asked for.
     pub(super) retry_after: Option<Duration>,
+    /// The endpoint has nothing at this path: perhaps it takes other signals only.
+    pub(super) unknown_signal: bool,
 }
 
-impl Client {
-    pub(super) fn new(url: &Uri, given: &[(HeaderName, HeaderValue)], timeout: Option<Duration>) -> Self {
-        // Reading the system's certificates takes time and memory that only `https` needs.
-        let encrypted = url.scheme_str() == Some("https");
-        let roots = if encrypted { system_roots() } else { RootCertStore::empty() };
-        Self::with_roots(url, given, timeout, roots)
+impl Connections {
+    /// Reading the system's certificates takes time and memory that only `https` needs.
+    pub(super) fn new(encrypted: bool) -> Self {
+        Self::with_roots(if encrypted { system_roots() } else { RootCertStore::empty() })
     }
 
-    fn with_roots(
-        url: &Uri,
-        given: &[(HeaderName, HeaderValue)],
-        timeout: Option<Duration>,
-        roots: RootCertStore,
-    ) -> Self {
-        let mut headers = HeaderMap::new();
-        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
-        for (name, value) in given {
-            let mut value = value.clone();
-            value.set_sensitive(true);
-            headers.insert(name, value);
-        }
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
+    fn with_roots(roots: RootCertStore) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -88,7 +81,27 @@ impl Client {
             .pool_idle_timeout(IDLE)
             .pool_timer(TokioTimer::new())
             .build(connector);
-        Client { http, url: url.clone(), headers, timeout }
+        Connections(http)
+    }
+}
+
+impl Client {
+    pub(super) fn new(
+        connections: &Connections,
+        signal: Signal,
+        url: &Uri,
+        given: &[(HeaderName, HeaderValue)],
+        timeout: Option<Duration>,
+    ) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        for (name, value) in given {
+            let mut value = value.clone();
+            value.set_sensitive(true);
+            headers.insert(name, value);
+        }
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
+        Client { connections: connections.clone(), signal, url: url.clone(), headers, timeout }
     }
 
     /// Sends `body` once, and reads the answer whole, within the timeout.
@@ -98,8 +111,9 @@ impl Client {
             *request.method_mut() = Method::POST;
             *request.uri_mut() = self.url.clone();
             *request.headers_mut() = self.headers.clone();
-            let answer = self.http.request(request).await.map_err(|error| Failed::transport(&error))?;
-            judge(answer).await
+            let answer =
+                self.connections.0.request(request).await.map_err(|error| Failed::transport(&error))?;
+            judge(answer, self.signal).await
         };
         match self.timeout {
             None => attempt.await,
@@ -118,21 +132,22 @@ impl Failed {
             retry: true,
             answered: false,
             retry_after: None,
+            unknown_signal: false,
         }
     }
 
     fn transport(error: &(dyn std::error::Error + 'static)) -> Self {
         let causes = std::iter::successors(Some(error), |error| error.source());
         let error = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
-        Failed { error, retry: true, answered: false, retry_after: None }
+        Failed { error, retry: true, answered: false, retry_after: None, unknown_signal: false }
     }
 }
 
-async fn judge(answer: Response<Incoming>) -> Result<Accepted, Failed> {
+async fn judge(answer: Response<Incoming>, signal: Signal) -> Result<Accepted, Failed> {
     let (head, body) = answer.into_parts();
     let body = Limited::new(body, MAX_ANSWER).collect().await;
     if head.status.is_success() {
-        // The spans have arrived even if the rest of the answer has not.
+        // The batch has arrived even if the rest of the answer has not. The answers of all signals have the same form.
         let body = body.map(|body| body.to_bytes()).unwrap_or_default();
         let partial = ExportTraceServiceResponse::decode(body).ok().and_then(|answer| answer.partial_success);
         let partial = partial.unwrap_or_default();
@@ -140,26 +155,30 @@ async fn judge(answer: Response<Incoming>) -> Result<Accepted, Failed> {
     }
     let body = body.map(|body| body.to_bytes()).unwrap_or_default();
     let status = head.status;
-    let mut error = format!("the endpoint answered {status}{}", advice(status));
+    let mut error = format!("the endpoint answered {status}{}", advice(status, signal));
     if let Some(said) = shown(&head.headers, &body) {
         error.push_str(&format!("; it says: {said}"));
     }
     let retry = matches!(status.as_u16(), 429 | 502 | 503 | 504);
     let retry_after = if retry { retry_after(&head.headers) } else { None };
-    Err(Failed { error, retry, answered: true, retry_after })
+    let unknown_signal = matches!(status.as_u16(), 404 | 405 | 501);
+    Err(Failed { error, retry, answered: true, retry_after, unknown_signal })
 }
 
 /// What to do about an answer that trying again will not change.
-fn advice(status: StatusCode) -> &'static str {
-    match status.as_u16() {
-        401 | 403 => " (check `otel.headers`)",
-        404 | 405 => {
+fn advice(status: StatusCode, signal: Signal) -> String {
+    match (status.as_u16(), signal) {
+        (401 | 403, _) => " (check `otel.headers`)".to_owned(),
+        (404 | 405, Signal::Traces) => {
             " (is this the OTLP endpoint? `/v1/traces` is appended to `otel.endpoint` unless it ends in it)"
+                .to_owned()
         }
-        300..400 => " (redirects are not followed: set `otel.endpoint` to where it points)",
-        400 | 415 => " (does it take OTLP as http/protobuf? Port 4318 is usual, 4317 is gRPC)",
-        413 => " (lower OTEL_BSP_MAX_EXPORT_BATCH_SIZE)",
-        _ => "",
+        (300..400, _) => " (redirects are not followed: set `otel.endpoint` to where it points)".to_owned(),
+        (400 | 415, _) => {
+            " (does it take OTLP as http/protobuf? Port 4318 is usual, 4317 is gRPC)".to_owned()
+        }
+        (413, _) => format!(" ({})", signal.smaller()),
+        _ => String::new(),
     }
 }
 

@@ -34,7 +34,8 @@ async fn endpoint() -> (Uri, RootCertStore) {
 }
 
 async fn post(url: &Uri, roots: RootCertStore) -> Result<Accepted, Failed> {
-    let client = Client::with_roots(url, &[], Some(Duration::from_secs(10)), roots);
+    let connections = Connections::with_roots(roots);
+    let client = Client::new(&connections, Signal::Traces, url, &[], Some(Duration::from_secs(10)));
     client.post(Bytes::from_static(b"spans")).await
 }
 

@@ -1,0 +1,191 @@
+//! The variables of metrics and logs: `OTEL_EXPORTER_OTLP_METRICS_*`, `OTEL_METRIC_*`, `OTEL_BLRP_*` and the like.
+//!
+//! What a variable of traces alone says is not said of the other signals: neither where they go, nor with which key.
+
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+
+use super::numbers::{batch_of, number, timeout};
+use super::{first_set, header_list, warn};
+use crate::config::declared::Flawed;
+use crate::config::otel::Otel;
+use crate::config::signals::{Destination, LogsExport, MetricsExport};
+use crate::config::value::{Endpoint, Exporter, Temporality, Value};
+use crate::config::vars::Vars;
+
+/// The variables of one signal.
+struct Names {
+    exporter: &'static str,
+    endpoint: &'static str,
+    headers: &'static str,
+    timeout: &'static str,
+    protocol: &'static str,
+    /// The last part of the path below an endpoint of all signals.
+    path: &'static str,
+    plural: &'static str,
+}
+
+const METRICS: Names = Names {
+    exporter: "OTEL_METRICS_EXPORTER",
+    endpoint: "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+    headers: "OTEL_EXPORTER_OTLP_METRICS_HEADERS",
+    timeout: "OTEL_EXPORTER_OTLP_METRICS_TIMEOUT",
+    protocol: "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL",
+    path: Endpoint::METRICS,
+    plural: "metrics",
+};
+
+const LOGS: Names = Names {
+    exporter: "OTEL_LOGS_EXPORTER",
+    endpoint: "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
+    headers: "OTEL_EXPORTER_OTLP_LOGS_HEADERS",
+    timeout: "OTEL_EXPORTER_OTLP_LOGS_TIMEOUT",
+    protocol: "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL",
+    path: Endpoint::LOGS,
+    plural: "log records",
+};
+
+const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+const HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
+const TIMEOUT: &str = "OTEL_EXPORTER_OTLP_TIMEOUT";
+
+/// Who said where traces go, and with which headers: the variables of traces alone do not count for other signals.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct OfTracesOnly {
+    pub(crate) endpoint: bool,
+    pub(crate) headers: bool,
+}
+
+/// What is said of metrics and logs; `otel` is what is said of traces.
+pub(crate) fn signals(
+    otel: &Otel,
+    traces_only: OfTracesOnly,
+    vars: &Vars,
+    warnings: &mut Vec<String>,
+    flawed: &mut Vec<Flawed>,
+) -> (MetricsExport, LogsExport) {
+    let default = MetricsExport::default();
+    let to = destination(&METRICS, otel, traces_only, vars, warnings, flawed);
+    let interval = number(vars, warnings, ["OTEL_METRIC_EXPORT_INTERVAL"]);
+    let metrics = MetricsExport {
+        to,
+        // Zero means "at once", which would be a busy loop.
+        interval: interval.map_or(default.interval, |(_, ms)| Duration::from_millis(ms.max(1))),
+        export_timeout: timeout(vars, warnings, ["OTEL_METRIC_EXPORT_TIMEOUT"], Duration::from_secs(30)),
+        temporality: temporality(vars, warnings),
+    };
+    let to = destination(&LOGS, otel, traces_only, vars, warnings, flawed);
+    let batch = batch_of("OTEL_BLRP", LogsExport::default().batch, vars, warnings);
+    (metrics, LogsExport { to, batch })
+}
+
+fn destination(
+    names: &Names,
+    otel: &Otel,
+    traces_only: OfTracesOnly,
+    vars: &Vars,
+    warnings: &mut Vec<String>,
+    flawed: &mut Vec<Flawed>,
+) -> Destination {
+    let mut to = Destination {
+        enabled: enabled(names, vars, warnings),
+        endpoint: None,
+        headers: headers(names, traces_only, vars, warnings),
+        timeout: timeout(vars, warnings, [names.timeout, TIMEOUT], Duration::from_secs(10)),
+    };
+    let on = otel.is_on() && otel.exporter == Exporter::Otlp;
+    if !on {
+        warn_of_no_effect(names, otel, vars, warnings);
+    } else if to.enabled {
+        if let Some(text) = vars.set(names.endpoint) {
+            match Endpoint::of_one_signal(text) {
+                Ok(endpoint) => to.endpoint = Some(endpoint),
+                Err(flaw) => {
+                    flawed.push(Flawed { variable: names.endpoint, quoted: Endpoint::quote(text), flaw });
+                }
+            }
+        } else if traces_only.endpoint {
+            // One that does not read was not judged, as it does not count for traces.
+            let all = vars.set(ENDPOINT).and_then(|text| text.parse::<Endpoint>().ok());
+            to.endpoint = all.and_then(|endpoint| endpoint.of_signal(names.path));
+            to.enabled = to.endpoint.is_some();
+        }
+        warn_of_protocol(names, vars, warnings);
+    }
+    to
+}
+
+fn enabled(names: &Names, vars: &Vars, warnings: &mut Vec<String>) -> bool {
+    let mut words = Vec::new();
+    for word in vars.set(names.exporter).unwrap_or_default().split(',').map(str::trim) {
+        match word.to_ascii_lowercase().as_str() {
+            "" => {}
+            word @ ("otlp" | "none") => words.push(word == "otlp"),
+            _ => {
+                let Names { exporter, plural, .. } = names;
+                let hint = format!("Pounce sends {plural} as otlp, or to none");
+                warn(warnings, format!("{exporter}: `{word}` is not supported, and is ignored ({hint})"));
+            }
+        }
+    }
+    words.is_empty() || words.contains(&true)
+}
+
+/// The signal's own headers, or those of all signals where those in force are of traces alone.
+fn headers(
+    names: &Names,
+    traces_only: OfTracesOnly,
+    vars: &Vars,
+    warnings: &mut Vec<String>,
+) -> Option<Vec<(HeaderName, HeaderValue)>> {
+    let found = match vars.set(names.headers) {
+        Some(text) => Some((names.headers, text)),
+        None if traces_only.headers => Some((HEADERS, vars.set(HEADERS).unwrap_or_default())),
+        None => None,
+    };
+    let (variable, text) = found?;
+    Some(header_list(variable, text, warnings))
+}
+
+fn temporality(vars: &Vars, warnings: &mut Vec<String>) -> Temporality {
+    const VARIABLE: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
+    let Some(text) = vars.set(VARIABLE) else {
+        return Temporality::Cumulative;
+    };
+    text.parse().unwrap_or_else(|flaw: crate::config::Invalid| {
+        warn(warnings, format!("{VARIABLE}: `{text}` {}, and is ignored ({})", flaw.what, flaw.hint));
+        Temporality::Cumulative
+    })
+}
+
+/// Somebody who names a signal's endpoint or exporter wants it sent.
+fn warn_of_no_effect(names: &Names, otel: &Otel, vars: &Vars, warnings: &mut Vec<String>) {
+    if vars.set("OTEL_SDK_DISABLED").is_some_and(|text| text.trim().eq_ignore_ascii_case("true")) {
+        return;
+    }
+    let asked = vars.set(names.exporter).filter(|text| text.trim().eq_ignore_ascii_case("otlp"));
+    let variable = match (vars.set(names.endpoint), asked) {
+        (Some(_), _) => names.endpoint,
+        (None, Some(_)) => names.exporter,
+        (None, None) => return,
+    };
+    let why = match otel.exporter {
+        Exporter::Otlp => "there is no endpoint for traces: set OTEL_EXPORTER_OTLP_ENDPOINT",
+        Exporter::Console => "the exporter is console, which shows spans only",
+        Exporter::None => "the exporter of traces is none, which turns all telemetry off",
+    };
+    warn(warnings, format!("{variable}: no {} are sent ({why})", names.plural));
+}
+
+fn warn_of_protocol(names: &Names, vars: &Vars, warnings: &mut Vec<String>) {
+    if let Some((variable, text)) = first_set(vars, [names.protocol])
+        && !text.trim().eq_ignore_ascii_case("http/protobuf")
+    {
+        let Names { plural, .. } = names;
+        warn(
+            warnings,
+            format!("{variable}: `{text}` is not supported yet; {plural} are sent as http/protobuf"),
+        );
+    }
+}

@@ -1,0 +1,152 @@
+//! Log records of guests: bounded as events of spans are, and encoded into a pipeline of their own.
+
+use super::clock::unix_nanos;
+use super::context::SpanContext;
+use super::counters::Counters;
+use super::encode::bytes;
+use super::limits::{Attributes, MAX_NAME, MAX_SPAN, MAX_STACKTRACE, MAX_VALUE};
+use super::otlp_value::{any_value_of, key_value};
+use super::pipeline::Pipeline;
+use super::response::is_reserved;
+use super::semconv;
+use super::value::{Value, shortened};
+use opentelemetry_proto::tonic::logs::v1 as otlp;
+use prost::Message;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Bytes of a body; longer ones are cut. More than an attribute's: it may hold a stack trace.
+const MAX_BODY: usize = 16 * 1024;
+
+/// How severe a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Severity {
+    Trace,
+    Debug,
+    Info,
+    Warn,
+    Error,
+    Fatal,
+}
+
+/// What a guest says, within the limits.
+#[derive(Debug)]
+pub(crate) struct LogRecord {
+    pub(crate) severity: Severity,
+    pub(crate) body: Value,
+    /// Names what kind of event it is; the attributes of one kind are alike.
+    pub(crate) event_name: Option<String>,
+    attributes: Attributes,
+}
+
+impl LogRecord {
+    /// Takes a record within the limits; attributes beyond them are counted in it.
+    pub(crate) fn new(
+        severity: Severity,
+        mut body: Value,
+        event_name: Option<String>,
+        given: Vec<(String, Value)>,
+    ) -> Self {
+        cut_body(&mut body);
+        let mut attributes = Attributes::default();
+        let mut room = MAX_SPAN;
+        for (key, value) in given {
+            if is_reserved(&key) {
+                attributes.dropped += 1;
+                continue;
+            }
+            let limit = if key == semconv::EXCEPTION_STACKTRACE { MAX_STACKTRACE } else { MAX_VALUE };
+            attributes.set(&key, value, limit, &mut room);
+        }
+        let event_name = event_name.filter(|name| !name.is_empty());
+        let event_name = event_name.map(|name| shortened(&name, MAX_NAME).to_owned());
+        LogRecord { severity, body, event_name, attributes }
+    }
+
+    /// Attributes with distinct keys.
+    pub(crate) fn attributes(&self) -> impl ExactSizeIterator<Item = (&str, &Value)> {
+        self.attributes.list.iter().map(|(key, value)| (&**key, value))
+    }
+
+    fn message(&self, context: Option<&SpanContext>) -> otlp::LogRecord {
+        let now = unix_nanos();
+        let (number, text) = self.severity.otlp();
+        otlp::LogRecord {
+            time_unix_nano: now,
+            observed_time_unix_nano: now,
+            severity_number: number.into(),
+            severity_text: text.to_owned(),
+            body: Some(any_value_of(&self.body)),
+            attributes: self.attributes().map(|(key, value)| key_value(key, value)).collect(),
+            dropped_attributes_count: self.attributes.dropped,
+            flags: context.map_or(0, |context| context.flags.into()),
+            trace_id: context.map(|context| context.trace_id.0.to_vec()).unwrap_or_default(),
+            span_id: context.map(|context| context.span_id.0.to_vec()).unwrap_or_default(),
+            event_name: self.event_name.clone().unwrap_or_default(),
+        }
+    }
+}
+
+impl Severity {
+    /// The first number of its range, and its name.
+    fn otlp(self) -> (otlp::SeverityNumber, &'static str) {
+        use otlp::SeverityNumber as Number;
+        match self {
+            Severity::Trace => (Number::Trace, "TRACE"),
+            Severity::Debug => (Number::Debug, "DEBUG"),
+            Severity::Info => (Number::Info, "INFO"),
+            Severity::Warn => (Number::Warn, "WARN"),
+            Severity::Error => (Number::Error, "ERROR"),
+            Severity::Fatal => (Number::Fatal, "FATAL"),
+        }
+    }
+}
+
+/// Texts are cut, arrays lose what is beyond.
+fn cut_body(body: &mut Value) {
+    body.cut(MAX_BODY);
+    match body {
+        Value::Texts(texts) => {
+            let mut left = MAX_BODY;
+            let fits = |text: &String| {
+                let size = text.len() + size_of::<String>();
+                let fits = size <= left;
+                left = left.saturating_sub(size);
+                fits
+            };
+            let kept = texts.iter().map(fits).take_while(|fits| *fits).count();
+            texts.truncate(kept);
+        }
+        Value::Bools(bools) => bools.truncate(MAX_BODY / 4),
+        Value::Ints(ints) => ints.truncate(MAX_BODY / 12),
+        Value::Doubles(doubles) => doubles.truncate(MAX_BODY / 12),
+        _ => {}
+    }
+}
+
+/// The records of one component on their way to the endpoint.
+pub(crate) struct LogRecords {
+    pub(super) pipeline: Arc<Pipeline>,
+    pub(super) refused: AtomicU64,
+}
+
+impl LogRecords {
+    pub(super) fn new(pipeline: Arc<Pipeline>) -> Self {
+        LogRecords { pipeline, refused: AtomicU64::new(0) }
+    }
+
+    /// Hands a record over, emitted in the span of `context`; dropped and counted where the buffers are full.
+    pub(crate) fn emit(&self, record: &LogRecord, context: Option<&SpanContext>) {
+        Counters::add(&self.pipeline.counters.attributes, record.attributes.dropped);
+        let message = record.message(context).encode_to_vec();
+        self.pipeline.push(|out| bytes(out, 2, &message));
+    }
+
+    /// A record was not looked at: its request has emitted as many as it may.
+    pub(crate) fn refuse(&self) {
+        self.refused.fetch_add(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests;

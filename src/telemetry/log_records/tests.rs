@@ -1,0 +1,103 @@
+//! What a record says once decoded, and its limits.
+
+use super::*;
+use crate::telemetry::context::{RANDOM, SAMPLED, TraceState};
+use crate::telemetry::id::{SpanId, TraceId};
+use opentelemetry_proto::tonic::common::v1::any_value;
+use proptest::prelude::*;
+
+fn records() -> LogRecords {
+    LogRecords::new(Arc::new(Pipeline::new(2048, 512)))
+}
+
+/// What was emitted, as a collector would decode it.
+fn decoded(records: &LogRecords) -> Vec<otlp::LogRecord> {
+    let chunks = records.pipeline.drain(false);
+    chunks.iter().flat_map(|chunk| otlp::ScopeLogs::decode(&*chunk.bytes).unwrap().log_records).collect()
+}
+
+fn text(text: &str) -> Value {
+    Value::Text(text.to_owned())
+}
+
+#[test]
+fn a_record_says_what_the_guest_said_and_where() {
+    let records = records();
+    let context = SpanContext {
+        trace_id: TraceId([1; 16]),
+        span_id: SpanId([2; 8]),
+        flags: SAMPLED | RANDOM,
+        trace_state: TraceState::default(),
+    };
+    let attributes = vec![("n".to_owned(), Value::Ints(vec![1, i64::MIN])), ("n".to_owned(), Value::Int(4))];
+    let record = LogRecord::new(Severity::Warn, text("hello"), Some("order.placed".into()), attributes);
+    let before = unix_nanos();
+    records.emit(&record, Some(&context));
+    records.emit(&LogRecord::new(Severity::Fatal, Value::Bytes(vec![0, 255]), None, vec![]), None);
+    let [first, second] = decoded(&records).try_into().unwrap();
+    assert_eq!((first.severity_number, first.severity_text.as_str()), (13, "WARN"));
+    assert_eq!(first.body.unwrap().value, Some(any_value::Value::StringValue("hello".into())));
+    assert_eq!(first.event_name, "order.placed");
+    assert_eq!((first.trace_id, first.span_id, first.flags), (vec![1; 16], vec![2; 8], 3));
+    assert_eq!(first.attributes, [key_value("n", &Value::Int(4))], "the last value of a key wins");
+    assert!(before <= first.time_unix_nano && first.time_unix_nano <= first.observed_time_unix_nano);
+    assert_eq!((second.severity_number, second.trace_id, second.event_name.as_str()), (21, vec![], ""));
+    assert_eq!(second.body.unwrap().value, Some(any_value::Value::BytesValue(vec![0, 255])));
+}
+
+#[test]
+fn what_is_over_a_limit_is_cut_or_counted() {
+    let records = records();
+    let mut attributes: Vec<_> = (0..200).map(|n| (format!("k{n}"), Value::Int(n))).collect();
+    attributes.insert(0, ("pounce.component".into(), text("forged")));
+    attributes.insert(0, ("long".into(), text(&"x".repeat(9000))));
+    let event = Some("e".repeat(999));
+    records.emit(&LogRecord::new(Severity::Info, text(&"ä".repeat(20_000)), event, attributes), None);
+    let record = decoded(&records).remove(0);
+    assert_eq!((record.attributes.len(), record.dropped_attributes_count), (128, 74));
+    assert_eq!(records.pipeline.totals().attributes_dropped, 74);
+    assert_eq!((record.attributes[0].key.as_str(), record.event_name.len()), ("long", MAX_NAME));
+    assert!(record.attributes.iter().all(|attribute| attribute.key != "pounce.component"));
+    match record.body.unwrap().value {
+        Some(any_value::Value::StringValue(body)) => assert_eq!(body.len(), MAX_BODY),
+        other => panic!("{other:?}"),
+    }
+    for body in [
+        Value::Ints(vec![1; 1_000_000]),
+        Value::Doubles(vec![1.0; 1_000_000]),
+        Value::Bools(vec![true; 1_000_000]),
+        Value::Texts(vec!["x".repeat(100); 10_000]),
+        Value::Texts(vec![String::new(); 100_000]),
+    ] {
+        let record = LogRecord::new(Severity::Info, body, None, vec![]);
+        assert!((MAX_BODY / 2..=MAX_BODY).contains(&record.body.size()), "{}", record.body.size());
+    }
+}
+
+#[test]
+fn a_full_buffer_drops_and_counts() {
+    let records = LogRecords::new(Arc::new(Pipeline::new(10, 512)));
+    let record = LogRecord::new(Severity::Info, text("x"), None, vec![]);
+    (0..25).for_each(|_| records.emit(&record, None));
+    let totals = records.pipeline.totals();
+    assert_eq!((totals.ended, totals.dropped.queue_full, decoded(&records).len()), (25, 15, 10));
+}
+
+proptest! {
+    #[test]
+    fn any_record_decodes(
+        body in ".{0,200}",
+        event in proptest::option::of(".{0,20}"),
+        pairs in proptest::collection::vec((".{0,20}", any::<f64>()), 0..20),
+    ) {
+        let records = records();
+        let attributes = pairs.iter().map(|(key, value)| (key.clone(), Value::Double(*value))).collect();
+        records.emit(&LogRecord::new(Severity::Debug, text(&body), event.clone(), attributes), None);
+        let record = decoded(&records).remove(0);
+        prop_assert_eq!(record.body.unwrap().value, Some(any_value::Value::StringValue(body)));
+        prop_assert_eq!(record.event_name, event.unwrap_or_default());
+        let distinct: std::collections::BTreeSet<_> =
+            pairs.iter().map(|(key, _)| key).filter(|key| !key.is_empty()).collect();
+        prop_assert_eq!(record.attributes.len(), distinct.len());
+    }
+}

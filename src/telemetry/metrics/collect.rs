@@ -1,0 +1,196 @@
+//! From series to the messages of OTLP, at each interval.
+
+use super::instrument::{Instrument, Kind};
+use super::series::{Exemplar, Measurement, Reading, Series};
+use super::{Metrics, series};
+use crate::config::Temporality;
+use crate::telemetry::clock::unix_nanos;
+use crate::telemetry::encode::bytes;
+use crate::telemetry::otlp_value::key_value;
+use opentelemetry_proto::tonic::common::v1::KeyValue;
+use opentelemetry_proto::tonic::metrics::v1 as otlp;
+use otlp::{AggregationTemporality, exemplar, metric, number_data_point};
+use prost::Message;
+use std::sync::Arc;
+
+/// Bytes of points in one message; an instrument with more is sent in several, which may travel apart.
+const MAX_MESSAGE: usize = 1024 * 1024;
+
+/// Reads all metrics, again and again; there is one reader, since a delta can be taken but once.
+pub(in crate::telemetry) struct Reader {
+    metrics: Arc<Metrics>,
+    temporality: Temporality,
+    /// The last collection, for deltas, in nanoseconds of Unix time.
+    last: u64,
+}
+
+/// A `Metric`, as an entry of `ScopeMetrics.metrics`.
+#[derive(Debug)]
+pub(in crate::telemetry) struct Collected {
+    pub(in crate::telemetry) bytes: Vec<u8>,
+    pub(in crate::telemetry) points: u32,
+}
+
+/// The time that points speak of.
+#[derive(Clone, Copy)]
+struct Span {
+    from: u64,
+    to: u64,
+}
+
+impl Reader {
+    pub(in crate::telemetry) fn new(metrics: Arc<Metrics>, temporality: Temporality) -> Self {
+        Reader { last: metrics.started, metrics, temporality }
+    }
+
+    /// What the metrics say now; nothing where nothing was recorded.
+    pub(in crate::telemetry) fn collect(&mut self) -> Vec<Collected> {
+        // The clock may be set back; a point must not end before it begins.
+        let now = unix_nanos().max(self.last);
+        let mut collected = Vec::new();
+        for instrument in self.metrics.instruments() {
+            // As the specification has it: what may shrink is cumulative in any case.
+            let is_delta =
+                self.temporality != Temporality::Cumulative && instrument.kind != Kind::UpDownCounter;
+            let from = if is_delta { self.last } else { self.metrics.started };
+            Points { instrument: &instrument, is_delta, span: Span { from, to: now } }.write(&mut collected);
+        }
+        self.last = now;
+        collected
+    }
+}
+
+struct Points<'a> {
+    instrument: &'a Instrument,
+    is_delta: bool,
+    span: Span,
+}
+
+impl Points<'_> {
+    fn write(&self, out: &mut Vec<Collected>) {
+        match self.instrument.kind {
+            Kind::Histogram => self.write_all(out, distribution, |data_points| {
+                let aggregation_temporality = self.temporality().into();
+                metric::Data::Histogram(otlp::Histogram { data_points, aggregation_temporality })
+            }),
+            Kind::Gauge => {
+                self.write_all(out, number, |data_points| metric::Data::Gauge(otlp::Gauge { data_points }))
+            }
+            Kind::Counter | Kind::UpDownCounter => self.write_all(out, number, |data_points| {
+                metric::Data::Sum(otlp::Sum {
+                    data_points,
+                    aggregation_temporality: self.temporality().into(),
+                    is_monotonic: self.instrument.kind == Kind::Counter,
+                })
+            }),
+        }
+    }
+
+    fn temporality(&self) -> AggregationTemporality {
+        if self.is_delta { AggregationTemporality::Delta } else { AggregationTemporality::Cumulative }
+    }
+
+    fn write_all<P: Message>(
+        &self,
+        out: &mut Vec<Collected>,
+        point: impl Fn(Reading, Common) -> Option<P>,
+        data: impl Fn(Vec<P>) -> metric::Data,
+    ) {
+        let (mut points, mut size) = (Vec::new(), 0);
+        let mut finish = |points: &mut Vec<P>| {
+            let count = u32::try_from(points.len()).unwrap_or(u32::MAX);
+            let metric = otlp::Metric {
+                name: self.instrument.name.to_string(),
+                data: Some(data(std::mem::take(points))),
+                ..otlp::Metric::default()
+            };
+            let mut message = Vec::new();
+            bytes(&mut message, 2, &metric.encode_to_vec());
+            out.push(Collected { bytes: message, points: count });
+        };
+        for series in self.instrument.all_series() {
+            let reading = if self.is_delta { series.take() } else { series.read() };
+            if let Some(point) = reading.and_then(|reading| point(reading, Common::of(&series, self.span))) {
+                let len = point.encoded_len();
+                if size + len > MAX_MESSAGE && !points.is_empty() {
+                    finish(&mut points);
+                    size = 0;
+                }
+                size += len;
+                points.push(point);
+            }
+        }
+        if !points.is_empty() {
+            finish(&mut points);
+        }
+    }
+}
+
+/// What points of all kinds have.
+struct Common {
+    attributes: Vec<KeyValue>,
+    span: Span,
+    exemplars: Vec<otlp::Exemplar>,
+}
+
+impl Common {
+    fn of(series: &Series, span: Span) -> Self {
+        let attributes = series.attributes.iter().map(|(key, value)| key_value(key, value)).collect();
+        let exemplars = series.take_exemplar().map(message_of).into_iter().collect();
+        Common { attributes, span, exemplars }
+    }
+}
+
+fn message_of(exemplar: Exemplar) -> otlp::Exemplar {
+    let series::Exemplar { trace_id, span_id, value, time } = exemplar;
+    otlp::Exemplar {
+        filtered_attributes: Vec::new(),
+        time_unix_nano: time,
+        span_id: span_id.0.to_vec(),
+        trace_id: trace_id.0.to_vec(),
+        value: Some(match value {
+            Measurement::Int(value) => exemplar::Value::AsInt(value),
+            Measurement::Double(value) => exemplar::Value::AsDouble(value),
+        }),
+    }
+}
+
+/// A point of a sum or a gauge.
+fn number(reading: Reading, common: Common) -> Option<otlp::NumberDataPoint> {
+    let (value, from) = match reading {
+        Reading::Sum(sum) => (number_data_point::Value::AsInt(sum), common.span.from),
+        // A gauge is of one moment.
+        Reading::Last(last) => (number_data_point::Value::AsDouble(last), 0),
+        Reading::Distribution { .. } => return None,
+    };
+    Some(otlp::NumberDataPoint {
+        attributes: common.attributes,
+        start_time_unix_nano: from,
+        time_unix_nano: common.span.to,
+        exemplars: common.exemplars,
+        value: Some(value),
+        ..otlp::NumberDataPoint::default()
+    })
+}
+
+/// A point of a histogram.
+fn distribution(reading: Reading, common: Common) -> Option<otlp::HistogramDataPoint> {
+    let Reading::Distribution { bounds, buckets, sum, min, max } = reading else {
+        return None;
+    };
+    let count = buckets.iter().sum();
+    Some(otlp::HistogramDataPoint {
+        attributes: common.attributes,
+        start_time_unix_nano: common.span.from,
+        time_unix_nano: common.span.to,
+        count,
+        // The specification: no sum where it may shrink.
+        sum: (min >= 0.0).then_some(sum),
+        bucket_counts: buckets,
+        explicit_bounds: bounds.to_vec(),
+        exemplars: common.exemplars,
+        min: min.is_finite().then_some(min),
+        max: max.is_finite().then_some(max),
+        ..otlp::HistogramDataPoint::default()
+    })
+}

@@ -1,0 +1,86 @@
+//! One instrument: its name, its kind, and its series.
+
+use super::attributes::AttributeSet;
+use super::series::Series;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+
+/// Boundaries that OpenTelemetry gives every histogram that does not ask for others.
+const DEFAULT_BOUNDS: &[f64] =
+    &[0.0, 5.0, 10.0, 25.0, 50.0, 75.0, 100.0, 250.0, 500.0, 750.0, 1000.0, 2500.0, 5000.0, 7500.0, 10000.0];
+/// Boundaries that the semantic conventions give durations, which are in seconds.
+const DURATION_BOUNDS: &[f64] =
+    &[0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+
+/// What an instrument does with its measurements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Adds them up; they are not negative.
+    Counter,
+    /// Adds them up.
+    UpDownCounter,
+    /// Counts them by size.
+    Histogram,
+    /// Keeps the last.
+    Gauge,
+}
+
+/// An instrument of one component.
+pub(super) struct Instrument {
+    pub(super) kind: Kind,
+    pub(super) name: Box<str>,
+    series: RwLock<HashMap<AttributeSet, Arc<Series>>>,
+    /// Stands for all sets for which there was no room.
+    overflow: OnceLock<Arc<Series>>,
+}
+
+impl Instrument {
+    pub(super) fn new(kind: Kind, name: &str) -> Self {
+        Instrument { kind, name: name.into(), series: RwLock::default(), overflow: OnceLock::new() }
+    }
+
+    /// Upper ends of the buckets of a histogram, without the last, which is open.
+    fn bounds(&self) -> &'static [f64] {
+        if self.name.ends_with(".duration") { DURATION_BOUNDS } else { DEFAULT_BOUNDS }
+    }
+
+    /// The series of these attributes; the one for the rest, and true, where there is no room for it among `max_series`
+    /// or the `max_bytes` that all instruments share.
+    pub(super) fn series(
+        &self,
+        attributes: AttributeSet,
+        max_series: usize,
+        bytes: &AtomicUsize,
+        max_bytes: usize,
+    ) -> (Arc<Series>, bool) {
+        if let Some(found) = self.series.read().unwrap_or_else(PoisonError::into_inner).get(&attributes) {
+            return (Arc::clone(found), false);
+        }
+        let mut series = self.series.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = series.get(&attributes) {
+            return (Arc::clone(found), false);
+        }
+        let size = attributes.size() + Series::size(self.kind, self.bounds());
+        let fits = |taken: usize| taken.checked_add(size).filter(|sum| *sum <= max_bytes);
+        if series.len() + 1 >= max_series || bytes.fetch_update(Relaxed, Relaxed, fits).is_err() {
+            let rest = || Arc::new(Series::new(self.kind, self.bounds(), AttributeSet::overflow()));
+            return (Arc::clone(self.overflow.get_or_init(rest)), true);
+        }
+        let made = Arc::new(Series::new(self.kind, self.bounds(), attributes.clone()));
+        series.insert(attributes, Arc::clone(&made));
+        (made, false)
+    }
+
+    /// All series, the one for the rest last.
+    pub(super) fn all_series(&self) -> Vec<Arc<Series>> {
+        let series = self.series.read().unwrap_or_else(PoisonError::into_inner);
+        series.values().chain(self.overflow.get()).cloned().collect()
+    }
+}
+
+/// The grammar of instrument names: 1 to 255 of ASCII letters, digits and `_.-/`, a letter first.
+pub(super) fn is_name(name: &str) -> bool {
+    let is_rest = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-/".contains(&byte);
+    name.len() <= 255 && name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.bytes().all(is_rest)
+}

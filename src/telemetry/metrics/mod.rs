@@ -1,0 +1,195 @@
+//! Metrics, aggregated here: instruments by name, and under each a series for every set of attributes.
+//!
+//! A guest names instruments and attributes as it likes, so everything is bounded: instruments, series of an
+//! instrument, attributes of a point, bytes of all. What is beyond the series goes into one that stands for the rest
+//! (`otel.metric.overflow`); what cannot be kept is counted. A series is only atomics: who knows one may hold on to it
+//! ([`Metrics::series`]) and record without any look-up.
+
+mod attributes;
+mod collect;
+mod instrument;
+mod series;
+
+pub(super) use attributes::AttributeSet;
+pub(super) use collect::{Collected, Reader};
+pub(crate) use instrument::Kind;
+
+use super::clock::unix_nanos;
+use super::context::SpanContext;
+use super::counters::Counters;
+use super::value::Value;
+use instrument::Instrument;
+use series::{Measurement, Series};
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// Instruments of one component.
+const MAX_INSTRUMENTS: usize = 500;
+/// Series of one instrument, the one for the rest included.
+const MAX_SERIES: usize = 2000;
+/// Bytes of all series of one component, roughly.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
+
+/// The instruments of one component.
+pub(crate) struct Metrics {
+    instruments: RwLock<HashMap<Box<str>, Arc<Instrument>>>,
+    bytes: AtomicUsize,
+    /// Since when it counts, in nanoseconds of Unix time.
+    started: u64,
+    pub(super) counters: Arc<Counters>,
+    pub(super) ignored: Ignored,
+}
+
+/// Measurements that were not recorded or lost something, by reason.
+#[derive(Debug, Default)]
+pub(super) struct Ignored {
+    pub(super) name: AtomicU64,
+    pub(super) number: AtomicU64,
+    pub(super) kind: AtomicU64,
+    pub(super) instruments: AtomicU64,
+    pub(super) invocation: AtomicU64,
+    pub(super) overflowed: AtomicU64,
+    pub(super) attributes: AtomicU64,
+}
+
+impl Metrics {
+    pub(super) fn new() -> Self {
+        Metrics {
+            instruments: RwLock::default(),
+            bytes: AtomicUsize::new(0),
+            started: unix_nanos(),
+            counters: Arc::default(),
+            ignored: Ignored::default(),
+        }
+    }
+
+    /// Adds to a sum that only grows.
+    pub(crate) fn add_counter(
+        &self,
+        name: &str,
+        value: u64,
+        attributes: Vec<(String, Value)>,
+        context: Option<&SpanContext>,
+    ) {
+        // OTLP has signed numbers only.
+        let value = i64::try_from(value).unwrap_or(i64::MAX);
+        self.record(Kind::Counter, name, Measurement::Int(value), attributes, context);
+    }
+
+    /// Adds to a sum that may also shrink.
+    pub(crate) fn add_up_down(
+        &self,
+        name: &str,
+        value: i64,
+        attributes: Vec<(String, Value)>,
+        context: Option<&SpanContext>,
+    ) {
+        self.record(Kind::UpDownCounter, name, Measurement::Int(value), attributes, context);
+    }
+
+    /// Records a value of a distribution.
+    pub(crate) fn record_histogram(
+        &self,
+        name: &str,
+        value: f64,
+        attributes: Vec<(String, Value)>,
+        context: Option<&SpanContext>,
+    ) {
+        self.record(Kind::Histogram, name, Measurement::Double(value), attributes, context);
+    }
+
+    /// Sets the value as it is now.
+    pub(crate) fn set_gauge(
+        &self,
+        name: &str,
+        value: f64,
+        attributes: Vec<(String, Value)>,
+        context: Option<&SpanContext>,
+    ) {
+        self.record(Kind::Gauge, name, Measurement::Double(value), attributes, context);
+    }
+
+    /// A measurement was not looked at: its request has made as many as it may.
+    pub(crate) fn refuse(&self) {
+        self.ignored.invocation.fetch_add(1, Relaxed);
+    }
+
+    fn record(
+        &self,
+        kind: Kind,
+        name: &str,
+        value: Measurement,
+        attributes: Vec<(String, Value)>,
+        context: Option<&SpanContext>,
+    ) {
+        if let Measurement::Double(double) = value
+            && !double.is_finite()
+        {
+            self.ignored.number.fetch_add(1, Relaxed);
+            return;
+        }
+        let (attributes, dropped) = AttributeSet::of_guest(attributes);
+        self.ignored.attributes.fetch_add(dropped, Relaxed);
+        if let Some(series) = self.series(kind, name, attributes) {
+            series.record(value, context);
+        }
+    }
+
+    /// The series of an instrument with these attributes, made if there is room, else the one for the rest; none where
+    /// the name is invalid or means another kind, or there are too many instruments already.
+    ///
+    /// Whoever records often does this once and keeps the series.
+    pub(crate) fn series(&self, kind: Kind, name: &str, attributes: AttributeSet) -> Option<Arc<Series>> {
+        let instrument = self.instrument(kind, name)?;
+        let (series, overflowed) = instrument.series(attributes, MAX_SERIES, &self.bytes, MAX_BYTES);
+        self.ignored.overflowed.fetch_add(overflowed.into(), Relaxed);
+        Some(series)
+    }
+
+    fn instrument(&self, kind: Kind, name: &str) -> Option<Arc<Instrument>> {
+        // Names are told apart without regard to case; the first spelling is the one that is sent.
+        let key = match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            true => Cow::Owned(name.to_ascii_lowercase()),
+            false => Cow::Borrowed(name),
+        };
+        let of_kind = |instrument: &Arc<Instrument>| {
+            if instrument.kind == kind {
+                return Some(Arc::clone(instrument));
+            }
+            self.ignored.kind.fetch_add(1, Relaxed);
+            None
+        };
+        if let Some(found) = self.instruments.read().unwrap_or_else(PoisonError::into_inner).get(key.as_ref())
+        {
+            return of_kind(found);
+        }
+        if !instrument::is_name(name) {
+            self.ignored.name.fetch_add(1, Relaxed);
+            return None;
+        }
+        let mut instruments = self.instruments.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = instruments.get(key.as_ref()) {
+            return of_kind(found);
+        }
+        if instruments.len() >= MAX_INSTRUMENTS {
+            self.ignored.instruments.fetch_add(1, Relaxed);
+            return None;
+        }
+        let instrument = Arc::new(Instrument::new(kind, name));
+        instruments.insert(key.into(), Arc::clone(&instrument));
+        Some(instrument)
+    }
+
+    /// All instruments, in the order of their names.
+    fn instruments(&self) -> Vec<Arc<Instrument>> {
+        let instruments = self.instruments.read().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<_> = instruments.values().cloned().collect();
+        all.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,52 @@
+//! What guests of a component record beside spans: metrics and log records, as far as they are exported.
+
+use super::counters::{LogTotals, MetricTotals};
+use super::log_records::LogRecords;
+use super::metrics::Metrics;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Handle on both; cheap to clone. Where one is not exported there is nothing, and nothing is aggregated.
+#[derive(Clone, Default)]
+pub(crate) struct Signals {
+    pub(crate) metrics: Option<Arc<Metrics>>,
+    pub(crate) logs: Option<Arc<LogRecords>>,
+}
+
+impl Signals {
+    /// What became of the log records so far.
+    pub(super) fn log_totals(&self) -> LogTotals {
+        let Some(logs) = &self.logs else {
+            return LogTotals::default();
+        };
+        let totals = logs.pipeline.totals();
+        LogTotals {
+            emitted: totals.ended,
+            exported: totals.exported,
+            rejected: totals.rejected,
+            dropped: totals.dropped,
+            over_limit: logs.refused.load(Relaxed),
+            attributes_dropped: totals.attributes_dropped,
+        }
+    }
+
+    /// What became of the metrics so far.
+    pub(super) fn metric_totals(&self) -> MetricTotals {
+        let Some(metrics) = &self.metrics else {
+            return MetricTotals::default();
+        };
+        let (sent, ignored) = (&metrics.counters, &metrics.ignored);
+        MetricTotals {
+            exported: sent.exported.load(Relaxed),
+            rejected: sent.rejected.load(Relaxed),
+            failed: sent.export_failed.load(Relaxed),
+            invalid_name: ignored.name.load(Relaxed),
+            invalid_number: ignored.number.load(Relaxed),
+            kind_conflict: ignored.kind.load(Relaxed),
+            instruments_full: ignored.instruments.load(Relaxed),
+            over_limit: ignored.invocation.load(Relaxed),
+            overflowed: ignored.overflowed.load(Relaxed),
+            attributes_dropped: ignored.attributes.load(Relaxed),
+        }
+    }
+}

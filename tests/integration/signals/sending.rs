@@ -1,0 +1,137 @@
+//! Where metrics and log records go, and what happens when nobody takes them.
+
+use super::deeds;
+use crate::support::client;
+use crate::support::collector::Reply;
+use crate::support::{Abi, Collector, eventually, pounce};
+
+/// A guest that records one of each.
+const BOTH: &str = "counter.c=1&log.info=hello";
+
+/// Jaeger, for one, takes traces only.
+#[tokio::test]
+async fn a_backend_that_takes_only_traces_is_told_of_once() {
+    for status in [404, 501] {
+        let collector = Collector::start().await;
+        collector.always_to_others(Reply::Refuse(status));
+        let mut server = pounce()
+            .guest(Abi::P2, "attributes")
+            .traced(&collector)
+            .env("OTEL_METRIC_EXPORT_INTERVAL", 50)
+            .env("OTEL_BLRP_SCHEDULE_DELAY", 20)
+            .start()
+            .await;
+        deeds(&server, BOTH).await;
+        server.logged(&["WARN", "takes no metrics", "OTEL_METRICS_EXPORTER=none"]).await;
+        server.logged(&["WARN", "takes no log records", "OTEL_LOGS_EXPORTER=none"]).await;
+        for _ in 0..5 {
+            deeds(&server, BOTH).await;
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        eventually("several refusals", async || collector.others().len() > 6).await;
+        let exit = server.stop().await;
+        exit.expect(0, &["6 log records emitted, 0 exported, 6 dropped because the export failed"]);
+        exit.expect(0, &["0 points of metrics exported", "not exported because the export failed"]);
+        assert_eq!(exit.stderr.matches(&status.to_string()).count(), 2, "once for each signal\n{exit}");
+        assert_eq!(exit.totals().exported, 6, "traces are not concerned: {exit}");
+    }
+}
+
+#[tokio::test]
+async fn each_signal_can_be_turned_off_and_have_a_place_and_key_of_its_own() {
+    let (collector, other) = (Collector::start().await, Collector::start().await);
+    let server = pounce()
+        .guest(Abi::P2, "attributes")
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("{}/in", collector.endpoint()))
+        .env("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", format!("{}/here/v1/logs?key=1", other.endpoint()))
+        .env("OTEL_EXPORTER_OTLP_LOGS_HEADERS", "x-key=logs")
+        .env("OTEL_EXPORTER_OTLP_HEADERS", "x-key=all")
+        .start()
+        .await;
+    deeds(&server, BOTH).await;
+    server.stop().await.expect(0, &[]);
+    let [metrics] = collector.others().try_into().unwrap();
+    assert_eq!(
+        (metrics.target.as_str(), metrics.headers["x-key"].as_bytes()),
+        ("/in/v1/metrics", &b"all"[..])
+    );
+    let [logs] = other.others().try_into().unwrap();
+    assert_eq!(
+        (logs.target.as_str(), logs.headers["x-key"].as_bytes()),
+        ("/here/v1/logs?key=1", &b"logs"[..])
+    );
+    assert_eq!(collector.received().len(), 1);
+
+    let collector = Collector::start().await;
+    let server = pounce()
+        .guest(Abi::P2, "attributes")
+        .traced(&collector)
+        .env("OTEL_METRICS_EXPORTER", "none")
+        .env("OTEL_LOGS_EXPORTER", "none")
+        .start()
+        .await;
+    deeds(&server, BOTH).await;
+    let exit = server.stop().await;
+    exit.expect(0, &["hello", "1 spans ended, 1 exported"]);
+    assert!(collector.others().is_empty() && !exit.stderr.contains("log records"), "{exit}");
+}
+
+/// Guests that record nothing cost no request for export.
+#[tokio::test]
+async fn nothing_is_sent_where_nothing_is_recorded() {
+    let collector = Collector::start().await;
+    let server = pounce()
+        .fixture("status.wat")
+        .traced(&collector)
+        .env("OTEL_METRIC_EXPORT_INTERVAL", 20)
+        .env("OTEL_BLRP_SCHEDULE_DELAY", 20)
+        .start()
+        .await;
+    assert_eq!(client::fetch_path(server.addr(), "/200").await.status, 200);
+    collector.span().await;
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    let exit = server.stop().await;
+    exit.expect(0, &["1 spans ended, 1 exported"]);
+    assert!(collector.others().is_empty() && !exit.stderr.contains("metrics"), "{exit}");
+}
+
+#[tokio::test]
+async fn a_silent_endpoint_does_not_hold_up_the_shutdown() {
+    let collector = Collector::start().await;
+    collector.always_to_others(Reply::Silence);
+    let server = pounce()
+        .guest(Abi::P2, "attributes")
+        .traced(&collector)
+        .env("OTEL_METRIC_EXPORT_INTERVAL", 50)
+        .env("OTEL_EXPORTER_OTLP_TIMEOUT", 600_000)
+        .flag("--grace-period", "1s")
+        .start()
+        .await;
+    deeds(&server, BOTH).await;
+    eventually("a request for export", async || !collector.others().is_empty()).await;
+    let begin = std::time::Instant::now();
+    let exit = server.stop().await;
+    assert!(begin.elapsed() < std::time::Duration::from_secs(20), "{:?}", begin.elapsed());
+    exit.expect(
+        0,
+        &[
+            "1 dropped at shutdown", // Those on their way, and those of the end.
+            "2 not exported because the export failed",
+            "1 spans ended, 1 exported",
+        ],
+    );
+}
+
+#[tokio::test]
+async fn what_the_endpoint_refuses_of_a_batch_is_counted() {
+    let collector = Collector::start().await;
+    collector.always_to_others(Reply::Partial(1, "too old"));
+    let server = pounce().guest(Abi::P2, "attributes").traced(&collector).start().await;
+    deeds(&server, "counter.a=1&counter.b=1&log.info=x&log.info=y&log.info=z").await;
+    let exit = server.stop().await;
+    exit.expect(
+        0,
+        &["3 log records emitted, 2 exported, 1 rejected", "1 points of metrics exported, 1 rejected"],
+    );
+    exit.expect(0, &["too old", "a batch of log records", "a batch of metrics"]);
+}
