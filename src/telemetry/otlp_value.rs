@@ -21,6 +21,14 @@ pub(super) fn any_value_of(value: &Value) -> AnyValue {
         Value::Bools(bools) => array(bools, |bool| Any::BoolValue(*bool)),
         Value::Ints(ints) => array(ints, |int| Any::IntValue(*int)),
         Value::Doubles(doubles) => array(doubles, |double| Any::DoubleValue(*double)),
+        Value::Null => return AnyValue::default(),
+        Value::List(values) => {
+            Any::ArrayValue(ArrayValue { values: values.iter().map(any_value_of).collect() })
+        }
+        Value::Map(entries) => {
+            let values = entries.iter().map(|(key, value)| key_value(key, value)).collect();
+            Any::KvlistValue(KeyValueList { values })
+        }
     };
     AnyValue { value: Some(value) }
 }

@@ -170,7 +170,7 @@ impl Place {
 
 impl Scope {
     /// As attributes of a span: what we export has one scope, our own.
-    pub(super) fn attributes(self) -> impl Iterator<Item = (String, Value)> {
+    pub(crate) fn attributes(self) -> impl Iterator<Item = (String, Value)> {
         let text = |key: &str, text: Option<String>| {
             text.filter(|text| !text.is_empty()).map(|text| (key.to_owned(), Value::Text(text)))
         };

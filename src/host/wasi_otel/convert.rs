@@ -69,6 +69,12 @@ pub(super) fn scope(scope: types::InstrumentationScope) -> Scope {
     }
 }
 
+/// The name that a guest gives its service. The resource is ours; this is what of the guest's is worth an attribute.
+pub(super) fn service(resource: types::Resource) -> Option<Value> {
+    let name = resource.attributes.into_iter().find(|attribute| attribute.key == "service.name");
+    name.map(|name| json_value(name.value))
+}
+
 /// A span that has ended; none where its ids are malformed.
 pub(super) fn span(span: wit::SpanData) -> Option<SdkSpan> {
     let event = |event: wit::Event| (nanos(event.time), event.name, attributes(event.attributes));

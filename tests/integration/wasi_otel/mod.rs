@@ -12,6 +12,8 @@ mod hostile;
 mod rules;
 /// A stock SDK.
 mod sdk;
+/// Its metrics and log records.
+mod signals;
 
 /// Has the guest do `path` and reads its answer.
 async fn ask(server: &Pounce, path: &str) -> Json {
