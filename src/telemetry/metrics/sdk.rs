@@ -355,3 +355,6 @@ pub(crate) fn common(scope: Scope, service: Option<Value>) -> Vec<(String, Value
     common.truncate(super::attributes::MAX_ATTRIBUTES);
     common
 }
+
+#[cfg(test)]
+mod tests;
