@@ -8,7 +8,7 @@ use anyhow::Context as _;
 
 use crate::config::Config;
 use crate::guest::Guests;
-use crate::server::{Admission, Drain, Handler, Listener, Server};
+use crate::server::{Admission, Drain, Handler, Inherited, Listener, Server};
 use crate::telemetry::Telemetry;
 
 pub use lifecycle::Outcome;
@@ -42,6 +42,11 @@ impl App {
     /// # Errors
     /// [`StartError`], which says what is wrong and what to do about it.
     pub async fn build(config: Config) -> Result<Self, StartError> {
+        Self::build_on(config, Vec::new()).await
+    }
+
+    /// The same, listening on sockets that are bound already, too.
+    pub(crate) async fn build_on(config: Config, inherited: Vec<Inherited>) -> Result<Self, StartError> {
         config.check().map_err(|mistakes| StartError::Mistake(mistakes.into()))?;
         let path = config
             .component
@@ -51,7 +56,8 @@ impl App {
         let name = config.component_name().unwrap_or_default();
 
         // Bound first: a busy port is found before a minute of compiling, and early clients wait instead of failing.
-        let mut listeners = Vec::new();
+        let inherited = inherited.into_iter().map(Listener::inherit);
+        let mut listeners = inherited.collect::<Result<Vec<_>, _>>().map_err(StartError::Unavailable)?;
         for addr in &config.http.listen {
             listeners.push(Listener::bind(addr).await.map_err(StartError::Unavailable)?);
         }
@@ -81,7 +87,7 @@ impl App {
         Ok(Self { listeners, server, handler, telemetry, grace_period: config.http.grace_period })
     }
 
-    /// Where clients connect to, one per listener, in the order of `http.listen`: `http://127.0.0.1:8080` or
+    /// Where clients connect to, one per listener, inherited ones first, then in the order of `http.listen`: `http://127.0.0.1:8080` or
     /// `unix:/run/pounce.sock`.
     #[must_use]
     pub fn urls(&self) -> Vec<String> {

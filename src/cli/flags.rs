@@ -39,7 +39,6 @@ fn argument(option: &Declared) -> Arg {
         .help(short)
         .long_help(format!("{long}\n\n{names}"))
         .action(if option.list { ArgAction::Append } else { ArgAction::Set })
-        // `--args --verbose` means the guest's flag, and `--reuse -1` deserves our message.
+        // `--args --verbose` means the guest's flag.
         .allow_hyphen_values(option.key() == "guest.args")
-        .allow_negative_numbers(true)
 }

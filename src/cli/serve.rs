@@ -9,6 +9,7 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 use super::{MISTAKE, flags, output};
 use crate::app::{App, Outcome, StartError};
 use crate::config::{self, Config, Loaded, Mistake, Sources, Vars};
+use crate::server::Inherited;
 use crate::telemetry::logs::Log;
 
 const AFTER_HELP: &str = "\
@@ -96,6 +97,14 @@ pub(super) fn run(matches: &ArgMatches, unknown: Vec<Mistake>) -> ExitCode {
 }
 
 fn serve(Loaded { config, in_force }: Loaded) -> ExitCode {
+    // First: there are no threads yet.
+    let inherited = match Inherited::take(config.inherited) {
+        Ok(inherited) => inherited,
+        Err(error) => {
+            output::error(error);
+            return ExitCode::from(MISTAKE);
+        }
+    };
     // Kept to the very end: what was logged last is written when it goes.
     let log = match Log::start(&config.log) {
         Ok(log) => log,
@@ -118,7 +127,7 @@ fn serve(Loaded { config, in_force }: Loaded) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let status = runtime.block_on(build_and_run(config));
+    let status = runtime.block_on(build_and_run(config, inherited));
     // Guests that still compute give way at the next tick; nobody waits for what they would say.
     runtime.shutdown_timeout(Duration::from_millis(100));
     let lost = log.dropped();
@@ -130,8 +139,8 @@ fn serve(Loaded { config, in_force }: Loaded) -> ExitCode {
     status
 }
 
-async fn build_and_run(config: Config) -> ExitCode {
-    let app = match App::build(config).await {
+async fn build_and_run(config: Config, inherited: Vec<Inherited>) -> ExitCode {
+    let app = match App::build_on(config, inherited).await {
         Ok(app) => app,
         Err(error) => {
             output::error(&error);

@@ -20,6 +20,7 @@ pub(super) struct Typed {
 /// with it comes what was found before.
 pub(super) fn read(command: &Command, mut args: Vec<OsString>) -> Result<Typed, (Error, Vec<Mistake>)> {
     let mut unknown = Vec::new();
+    join_negative_values(&mut args);
     loop {
         let error = match command.clone().try_get_matches_from(&args) {
             Ok(matches) => return Ok(Typed { matches, unknown }),
@@ -28,6 +29,21 @@ pub(super) fn read(command: &Command, mut args: Vec<OsString>) -> Result<Typed, 
         match leave_out(&mut args, &error) {
             Some(mistake) => unknown.push(mistake),
             None => return Err((error, unknown)),
+        }
+    }
+}
+
+/// Makes `--idle-timeout -5s` one word. No flag begins with a digit, so a value was meant, and what is wrong with it
+/// is ours to say; clap would take it for a flag.
+fn join_negative_values(args: &mut Vec<OsString>) {
+    let is_negative =
+        |arg: &str| arg.strip_prefix('-').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    let wants_value = |arg: &str| arg.len() > 2 && arg.starts_with("--") && !arg.contains('=');
+    for at in (1..args.len()).rev() {
+        if args[at].to_str().is_some_and(is_negative) && args[at - 1].to_str().is_some_and(wants_value) {
+            let value = args.remove(at);
+            args[at - 1].push("=");
+            args[at - 1].push(value);
         }
     }
 }
@@ -108,6 +124,16 @@ mod tests {
     fn one_component_too_many_is_told() {
         let typed = read("pounce serve a.wasm b.wasm").unwrap();
         assert_eq!(typed.unknown[0].to_string().lines().next(), Some("b.wasm: is one argument too many"));
+    }
+
+    #[test]
+    fn a_negative_value_is_a_value() {
+        let typed = read("pounce serve --idle-timeout -5s --reuse -1 --args -1x a.wasm").unwrap();
+        assert!(typed.unknown.is_empty());
+        let layer = crate::cli::flags::layer(typed.matches.subcommand().unwrap().1);
+        assert_eq!(layer["http.idle-timeout"].texts, ["-5s"]);
+        assert_eq!(layer["guest.reuse"].texts, ["-1"]);
+        assert_eq!(layer["guest.args"].texts, ["-1x"]);
     }
 
     #[test]

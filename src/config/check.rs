@@ -31,7 +31,8 @@ pub(crate) fn check(config: &Config) -> Vec<Wrong> {
     let (http, guest) = (&config.http, &config.guest);
 
     let no_address = "there is no address to listen on".to_owned();
-    must(!http.listen.is_empty(), "http.listen", no_address, "name one, such as 127.0.0.1:8080".to_owned());
+    let listens = !http.listen.is_empty() || config.inherited > 0;
+    must(listens, "http.listen", no_address, "name one, such as 127.0.0.1:8080".to_owned());
 
     let counts = [
         ("http.max-connections", http.max_connections),

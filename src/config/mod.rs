@@ -4,6 +4,7 @@
 //! texts; `resolve.rs` picks the highest source of each option and reads it, and every mistake of
 //! every source is told at once.
 
+mod activation;
 mod check;
 mod declared;
 mod file;
@@ -67,6 +68,8 @@ pub struct Config {
     pub otel: Otel,
     /// `[log]`
     pub log: Log,
+    /// Sockets that are there to listen on, beside `http.listen`: their number, as `LISTEN_FDS` gives it.
+    pub(crate) inherited: usize,
     /// What looked wrong in the environment and was ignored; logged when the server starts.
     pub warnings: Vec<String>,
 }
@@ -151,6 +154,7 @@ pub(crate) fn load(sources: Sources) -> Result<Loaded, Mistakes> {
         guest: Guest::resolve(&mut resolver),
         otel: Otel::resolve(&mut resolver, &vars),
         log: Log::resolve(&mut resolver),
+        inherited: 0,
         warnings: Vec::new(),
     };
     // A component that was typed replaces the file's, name and all.
@@ -159,8 +163,16 @@ pub(crate) fn load(sources: Sources) -> Result<Loaded, Mistakes> {
         config.component = Some(folder.join(component.source));
         config.component_name = component.name;
     }
-    let resolve::Resolver { in_force, mut mistakes, warnings, .. } = resolver;
+    let resolve::Resolver { mut in_force, mut mistakes, mut warnings, .. } = resolver;
+    config.inherited = activation::sockets(&vars, &mut mistakes, &mut warnings);
     config.warnings = warnings;
+    let listen = in_force.iter_mut().find(|one| one.option.key() == "http.listen");
+    if let Some(listen) = listen.filter(|one| config.inherited > 0 && one.source == Source::Default) {
+        // Sockets that somebody chose stand for the address that nobody did.
+        config.http.listen.clear();
+        listen.value = format!("{} inherited", config.inherited);
+        listen.source = Source::Variable("LISTEN_FDS".to_owned());
+    }
 
     for wrong in check::check(&config) {
         let set_by = in_force.iter().find(|one| one.option.key() == wrong.key).map(|one| match &one.source {

@@ -15,7 +15,8 @@ options! {
     pub struct Http: "http", "HTTP", false {
         /// Address to listen on: HOST:PORT or unix:PATH.
         ///
-        /// Port 0 picks a free port; an IPv6 address stands in brackets.
+        /// Port 0 picks a free port; an IPv6 address stands in brackets. Sockets that the service manager hands
+        /// over (LISTEN_FDS) are listened on, too; with them, only addresses that are set count, not the default.
         listen: Vec<ListenAddr>, "ADDR" = "127.0.0.1:8080";
 
         /// Connections held open at once; further ones wait in the backlog.
@@ -142,6 +143,16 @@ options! {
         /// names, too.
         semconv: Semconv, "PROFILE" = "compat"
             or otel_env::semconv["OTEL_SEMCONV_STABILITY_OPT_IN"];
+
+        /// Request header that is recorded on spans, as http.request.header.NAME.
+        ///
+        /// Headers that carry credentials are refused.
+        request_headers: Vec<HeaderToRecord>, "NAME" = (Vec::new, "none", "x-request-id");
+
+        /// Response header that is recorded on spans, as http.response.header.NAME.
+        ///
+        /// Headers that carry credentials are refused.
+        response_headers: Vec<HeaderToRecord>, "NAME" = (Vec::new, "none", "cache-control");
 
         /// What a remote parent that a guest names is to its span: link or adopt.
         ///

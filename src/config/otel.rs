@@ -29,6 +29,10 @@ pub struct Otel {
     pub sampler: Sampler,
     /// Which semantic conventions spans follow.
     pub semconv: Semconv,
+    /// Request headers that are recorded on spans.
+    pub request_headers: Vec<HeaderName>,
+    /// Response headers that are recorded on spans.
+    pub response_headers: Vec<HeaderName>,
     /// What a remote parent that a guest names is to its span.
     pub guest_parents: GuestParents,
     /// Further attributes of the resource (`OTEL_RESOURCE_ATTRIBUTES`), without `service.name`.
@@ -120,6 +124,8 @@ impl Otel {
             headers: options.headers.into_iter().flat_map(|header| header.0).collect(),
             sampler: options.sample,
             semconv: options.semconv,
+            request_headers: options.request_headers.into_iter().map(|header| header.0).collect(),
+            response_headers: options.response_headers.into_iter().map(|header| header.0).collect(),
             guest_parents: options.guest_parents,
             resource_attributes: otel_env::resource_attributes(vars, warnings)
                 .into_iter()

@@ -99,7 +99,12 @@ impl<'a> Resolver<'a> {
         let file = file.and_then(|given| self.read(option, given));
         let (value, source) =
             ours.or(standard).or(file).unwrap_or_else(|| (default.value(), Source::Default));
-        self.in_force.push(InForce { option, value: value.show_all(), source: source.clone() });
+        let shown = match value.show_all() {
+            // What nobody set may be decided later on: the option's own words say how.
+            nothing if nothing == "none" && source == Source::Default => option.default.to_owned(),
+            shown => shown,
+        };
+        self.in_force.push(InForce { option, value: shown, source: source.clone() });
         value
     }
 

@@ -42,6 +42,30 @@ fn source(loaded: &Loaded, key: &str) -> String {
     loaded.in_force.iter().find(|one| one.option.key() == key).unwrap().source.to_string()
 }
 
+#[test]
+fn what_nobody_set_is_shown_as_what_becomes_of_it() {
+    let loaded = load(Sources::default()).unwrap();
+    let shown = |key: &str| loaded.in_force.iter().find(|one| one.option.key() == key).unwrap().to_string();
+    assert_eq!(
+        shown("guest.isolation"),
+        "guest.isolation = request for wasi:http 0.2 components, instance for 0.3 (default)"
+    );
+    assert_eq!(shown("otel.endpoint"), "otel.endpoint = none (default)");
+    assert_eq!(shown("http.header-timeout"), "http.header-timeout = 10s (default)");
+}
+
+#[test]
+fn inherited_sockets_stand_for_the_default_address_alone() {
+    let own: &'static str = std::process::id().to_string().leak();
+    let activated = [("LISTEN_PID", own), ("LISTEN_FDS", "2")];
+    let loaded = with_vars(&activated).unwrap();
+    assert_eq!((loaded.config.inherited, loaded.config.http.listen.len()), (2, 0));
+    assert_eq!(source(&loaded, "http.listen"), "LISTEN_FDS");
+    let loaded = with_vars(&[activated[0], activated[1], ("POUNCE_LISTEN", "127.0.0.1:8080")]).unwrap();
+    assert_eq!((loaded.config.inherited, loaded.config.http.listen.len()), (2, 1));
+    assert_eq!(source(&loaded, "http.listen"), "POUNCE_LISTEN");
+}
+
 fn told(result: Result<Loaded, Mistakes>) -> Vec<String> {
     result.unwrap_err().iter().map(|mistake| format!("{}: {}", mistake.place, mistake.what)).collect()
 }

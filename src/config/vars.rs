@@ -27,11 +27,12 @@ impl Vars {
         vars
     }
 
-    /// These variables without those that set options (`POUNCE_*` and `OTEL_*`).
+    /// These variables without those that set options (`POUNCE_*`, `OTEL_*`) or hand over sockets (`LISTEN_*`).
     pub(crate) fn without_options(mut self) -> Self {
-        let sets_option = |name: &str| name.starts_with("POUNCE_") || name.starts_with("OTEL_");
-        self.valid.retain(|name, _| !sets_option(name));
-        self.garbled.retain(|name| !sets_option(name));
+        let prefixes = ["POUNCE_", "OTEL_", "LISTEN_"];
+        let is_ours = |name: &str| prefixes.iter().any(|prefix| name.starts_with(prefix));
+        self.valid.retain(|name, _| !is_ours(name));
+        self.garbled.retain(|name| !is_ours(name));
         self
     }
 

@@ -50,6 +50,7 @@ impl Body {
     /// The response is complete although the end of the stream was not read (its length was known, or it has no body):
     /// the guest may work on after it.
     pub(crate) fn complete(&self) {
+        self.scope.tell_spent();
         self.scope.close();
     }
 }
@@ -62,7 +63,11 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
-        match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
+        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        if !matches!(frame, Some(Ok(_))) {
+            self.scope.tell_spent();
+        }
+        match frame {
             Some(Ok(frame)) => Poll::Ready(Some(Ok(frame))),
             // wasi-http ends the stream as if it were whole when its writer vanishes with a failed instance.
             None => Poll::Ready(self.scope.failure().cloned().map(Err)),
@@ -86,6 +91,7 @@ impl Drop for Body {
     fn drop(&mut self) {
         // Dropped before its end: nobody reads what the guest still writes.
         if !self.inner.is_end_stream() && !self.scope.is_closed() {
+            self.scope.tell_spent();
             self.scope.cancel();
         }
         self.scope.close();

@@ -7,7 +7,7 @@ use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 use wasmtime_wasi_http::Error as HttpError;
 
-use crate::host::{self, Failure, Limits, Refused};
+use crate::host::{self, Failure, HostState, Refused, RequestScope};
 
 /// Bytes of a stack trace that go on a span; further frames are left out.
 const MAX_STACKTRACE: usize = 8 * 1024;
@@ -17,8 +17,17 @@ pub(super) fn exited_well(error: &wasmtime::Error) -> bool {
     matches!(error.downcast_ref::<I32Exit>(), Some(I32Exit(0)))
 }
 
-/// Classifies the error that ended a guest's work in a store with these limits; `said` is the message of a panic.
-pub(super) fn classify(error: &wasmtime::Error, limits: &Limits, said: Option<String>) -> Failure {
+/// Whether a task ended without its result; by then the engine has let go of it.
+pub(super) fn is_missing_result(error: &wasmtime::Error) -> bool {
+    matches!(error.downcast_ref::<Trap>(), Some(Trap::NoAsyncResult))
+}
+
+/// Classifies the error that ended a guest's work for `culprit`, or nobody knows whom, in a store of this state.
+pub(super) fn classify(
+    error: &wasmtime::Error,
+    state: &HostState,
+    culprit: Option<&RequestScope>,
+) -> Failure {
     if error.downcast_ref::<PoolConcurrencyLimitError>().is_some() {
         return Failure::overloaded("every instance slot is taken");
     }
@@ -34,33 +43,36 @@ pub(super) fn classify(error: &wasmtime::Error, limits: &Limits, said: Option<St
     }
     let backtrace = error.downcast_ref::<WasmBacktrace>().map(stacktrace);
     let trap = error.downcast_ref::<Trap>().copied();
-    if let Some(refused) = limits.refused() {
+    if let Some(refused) = state.refused(culprit) {
         let message = match refused {
             Refused::Instance => {
-                format!("the guest needs more than {} bytes of memory (guest.max-memory)", limits.max())
+                format!("the guest needs more than {} bytes of memory (guest.max-memory)", state.limits.max())
             }
             Refused::Total => "all guests together reached guest.max-total-memory".to_owned(),
         };
         return Failure::out_of_memory(message, backtrace);
     }
     match trap {
-        // A panic ends in this trap, which says nothing of it.
-        Some(Trap::UnreachableCodeReached) if said.is_some() => {
-            Failure::trap(kind(Trap::UnreachableCodeReached), said.unwrap_or_default(), backtrace)
+        // What a handler of 0.2 does by returning without one.
+        Some(Trap::NoAsyncResult) => Failure::no_response("the handler ended without a response"),
+        Some(trap) => {
+            // A panic ends in this trap, which says nothing of it.
+            let is_panic = trap == Trap::UnreachableCodeReached;
+            let said = culprit.filter(|_| is_panic).and_then(|culprit| state.panic_of(culprit.span()));
+            Failure::trap(kind(trap), said.unwrap_or_else(|| trap.to_string()), backtrace)
         }
-        Some(trap) => Failure::trap(kind(trap), trap.to_string(), backtrace),
         // An error of a host function: what it says is for the guest's author.
         None => Failure::trap("host_error", error.root_cause().to_string(), backtrace),
     }
 }
 
-/// The failure to make an instance in a store with these limits.
-pub(super) fn classify_instantiation(error: &wasmtime::Error, limits: Option<&Limits>) -> Failure {
-    match limits {
-        Some(limits) if limits.refused() == Some(Refused::Total) => {
+/// The failure to make an instance in a store of this state.
+pub(super) fn classify_instantiation(error: &wasmtime::Error, state: Option<&HostState>) -> Failure {
+    match state {
+        Some(state) if state.limits.refused() == Some(Refused::Total) => {
             Failure::overloaded("all guests together reached guest.max-total-memory")
         }
-        Some(limits) => classify(error, limits, None),
+        Some(state) => classify(error, state, None),
         None => Failure::internal(format!("no store: {error:#}")),
     }
 }

@@ -7,7 +7,7 @@ use wasmtime::{Engine, Store, UpdateDeadline};
 
 use super::error::classify_instantiation;
 use crate::host::{
-    Capabilities, Failure, HostState, Limits, MAX_HANDLES, MAX_HOSTCALL_BYTES, MemoryBudget, Serving,
+    Capabilities, Failure, HostState, Limits, MAX_HANDLES, MAX_HOSTCALL_BYTES, MemoryBudget, Meter, Serving,
 };
 
 /// What every instance of a component is made from.
@@ -30,11 +30,11 @@ impl Mold {
         // Computing guests give way at each tick, so that timers and other requests get their turn; what ends them is
         // the drop of their future.
         store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(|_| {
-            // tokio's own yield lets sockets and timers have their turn first; waking at once would put the guest
-            // before them some sixty times over.
-            Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+        store.epoch_deadline_callback(|store| {
+            let meter = store.data().meter.clone();
+            Ok(UpdateDeadline::YieldCustom(1, Box::pin(give_way(meter))))
         });
+        Meter::install(&mut store);
         Ok(store)
     }
 
@@ -51,7 +51,18 @@ impl Mold {
                 store.data_mut().instantiate = Some(start.elapsed());
                 Ok((store, instance))
             }
-            Err(error) => Err(classify_instantiation(&error, Some(&store.data().limits))),
+            Err(error) => Err(classify_instantiation(&error, Some(store.data()))),
         }
+    }
+}
+
+/// Lets others run; the guest is not charged for that.
+async fn give_way(meter: Option<Meter>) {
+    let running = meter.as_ref().and_then(Meter::pause);
+    // tokio's own yield lets sockets and timers have their turn first; waking at once would put the guest before them
+    // some sixty times over.
+    tokio::task::yield_now().await;
+    if let Some(meter) = meter {
+        meter.charge(running);
     }
 }

@@ -142,10 +142,7 @@ impl Pool {
             Some(Ok(Ok(()))) => return self.put_back(instance),
             // It left after its answer.
             Some(Ok(Err(error))) if exited_well(&error) && scope.is_answered() => return,
-            Some(Ok(Err(error))) => {
-                let state = instance.store.data();
-                classify(&error, &state.limits, state.panic_of(scope.span()))
-            }
+            Some(Ok(Err(error))) => classify(&error, instance.store.data(), Some(&scope)),
             Some(Err(_panic)) => Failure::internal("the host panicked while it ran the guest"),
             None => return,
         };

@@ -19,9 +19,9 @@ use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::{Error as HttpError, WasiBody, WasiHttpView as _};
 
 use super::IDLE_TIMEOUT;
-use super::error::{classify, error_code, exited_well};
+use super::error::{classify, error_code, exited_well, is_missing_result};
 use super::instance::Mold;
-use crate::host::{Failure, HostState, RequestScope, Serving, current_request};
+use crate::host::{Failure, HostState, Meter, RequestScope, Serving, current_request};
 use crate::telemetry::{Phases, ServerSpan};
 
 /// How often a busy worker looks whether a request that was cancelled is being ignored.
@@ -81,7 +81,7 @@ impl Pool {
         request: http::Request<WasiBody>,
         scope: Arc<RequestScope>,
     ) -> Result<http::Response<WasiBody>, Failure> {
-        let _memory = TellMemory(&scope);
+        let _spent = TellSpent(&scope);
         let error = match self.handler.handle(scope.clone(), request).await {
             Ok(response) => {
                 scope.answer();
@@ -107,13 +107,15 @@ impl Pool {
     }
 }
 
-/// Tells the span how much memory the request's instance has had by the time of the response head, or of its lack.
-struct TellMemory<'a>(&'a RequestScope);
+/// Tells the span how much memory the request's instance has had, and the guest's time, by the time of the response
+/// head, or of its lack.
+struct TellSpent<'a>(&'a RequestScope);
 
-impl Drop for TellMemory<'_> {
+impl Drop for TellSpent<'_> {
     fn drop(&mut self) {
         let memory_peak = self.0.instance_memory();
         self.0.span().phases(Phases { memory_peak, ..Phases::default() });
+        self.0.tell_spent();
     }
 }
 
@@ -151,7 +153,7 @@ impl HandlerState for Workers {
         let created = tokio::time::timeout(limit, self.create()).await;
         let created = created.unwrap_or_else(|_| Err(Failure::timeout(limit)));
         let (store, proxy) = created.map_err(|failure| wasmtime::Error::new(NoInstance(failure)))?;
-        let requests = Requests::default();
+        let requests = Requests { meter: store.data().meter.clone(), ..Requests::default() };
         Ok(Instance {
             store,
             proxy,
@@ -171,6 +173,7 @@ struct Requests {
     begun: Arc<Mutex<Vec<ServerSpan>>>,
     /// One was cancelled: what the guest still does for it, it does for nobody.
     cancelled: Arc<AtomicBool>,
+    meter: Option<Meter>,
     /// We ended the worker.
     stopped: Arc<AtomicBool>,
 }
@@ -209,7 +212,6 @@ impl WorkerState for Worker {
             reused: Some(instantiate.is_none()),
             queue: Some(scope.admitted.elapsed().saturating_sub(instantiate.unwrap_or_default())),
             instantiate,
-            // Processor time cannot be told for one request of a loop that serves several.
             ..Phases::default()
         });
         {
@@ -231,9 +233,12 @@ impl WorkerState for Worker {
             // We ended it ourselves for a request that is over: everybody else in it is innocent.
             let stopped = self.requests.stopped.load(Ordering::Acquire);
             // A trap leaves its task the current one, so the store still says whose it was.
-            let culprit = current_request(&mut store.as_context_mut());
-            let said = culprit.as_ref().and_then(|culprit| store.data().panic_of(culprit.span()));
-            let failure = classify(&error, &store.data().limits, said);
+            let culprit = current_request(&mut store.as_context_mut()).or_else(|| {
+                // It ran last: nothing ran between its end and the trap.
+                let meter = store.data().meter.as_ref().filter(|_| is_missing_result(&error))?;
+                meter.last()
+            });
+            let failure = classify(&error, store.data(), culprit.as_deref());
             let innocent = Failure::worker_failed(&failure, culprit.is_some());
             for scope in &store.data().live() {
                 let own = match &culprit {
@@ -308,6 +313,10 @@ impl WorkerExpiration for Watch {
         status: WorkerStatus,
         since: Instant,
     ) -> Poll<()> {
+        // The event loop has nothing to do: whoever it ran waits, be it in the middle of a call to the host.
+        if let Some(meter) = &self.requests.meter {
+            meter.pause();
+        }
         loop {
             if self.is_over(status, since) {
                 self.requests.stopped.store(true, Ordering::Release);

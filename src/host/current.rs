@@ -105,6 +105,15 @@ pub(crate) fn current_request(store: &mut StoreContextMut<'_, HostState>) -> Opt
     }
 }
 
+/// The request whose code the store runs, by the same rule; it may be over.
+pub(super) fn serving(store: &mut StoreContextMut<'_, HostState>) -> Option<Weak<RequestScope>> {
+    match caller(store) {
+        (_, Caller::One) => store.data().requests.one().map(Arc::downgrade),
+        (_, Caller::Task(at)) => Some(store.data().requests.task(at)?.scope.clone()),
+        (_, Caller::Unknown) => None,
+    }
+}
+
 /// Makes `span` (none: the server span) the innermost of the calling task; gives the key that [`leave`] takes.
 pub(super) fn enter(store: &mut StoreContextMut<'_, HostState>, span: Option<ChildSpan>) -> Option<u64> {
     push(store, span, false)

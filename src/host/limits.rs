@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use wasmtime::ResourceLimiter;
 
+use super::meter::Meter;
+
 /// Core instances, memories and tables of one store. A component of a real toolchain needs about 4, 1 and 2; composed
 /// ones some times that. It bounds what a hostile component can ask of the pooling allocator.
 const MAX_CORE_INSTANCES: usize = 256;
@@ -69,11 +71,24 @@ pub(crate) struct Limits {
     /// What the growth that was last allowed took.
     last: u64,
     budget: Arc<MemoryBudget>,
+    /// Knows which of several requests is refused.
+    meter: Option<Meter>,
 }
 
 impl Limits {
     pub(crate) fn new(max: u64, budget: Arc<MemoryBudget>) -> Self {
-        Self { max, used: 0, peak: Arc::default(), refused: None, last: 0, budget }
+        Self { max, used: 0, peak: Arc::default(), refused: None, last: 0, budget, meter: None }
+    }
+
+    pub(super) fn set_meter(&mut self, meter: Option<Meter>) {
+        self.meter = meter;
+    }
+
+    fn refuse(&mut self, refused: Refused) {
+        self.refused = Some(refused);
+        if let Some(meter) = &self.meter {
+            meter.refused(refused);
+        }
     }
 
     /// The most bytes of linear memory that the instance has had.
@@ -117,11 +132,11 @@ impl ResourceLimiter for Limits {
         }
         let more = desired.saturating_sub(current);
         if self.used.saturating_add(more) > self.max {
-            self.refused = Some(Refused::Instance);
+            self.refuse(Refused::Instance);
             return Ok(false);
         }
         if !self.budget.take(more) {
-            self.refused = Some(Refused::Total);
+            self.refuse(Refused::Total);
             return Ok(false);
         }
         self.used += more;
@@ -135,7 +150,7 @@ impl ResourceLimiter for Limits {
         let last = std::mem::take(&mut self.last);
         self.used -= last;
         self.budget.give_back(last);
-        self.refused = Some(Refused::Total);
+        self.refuse(Refused::Total);
         Ok(())
     }
 

@@ -5,6 +5,7 @@ mod current;
 mod failure;
 mod guest_log;
 mod limits;
+mod meter;
 mod outbound;
 mod outgoing;
 mod scope;
@@ -25,6 +26,7 @@ pub(crate) use current::{Serving, current_request};
 pub(crate) use failure::{Blame, Failure};
 pub(crate) use guest_log::GuestLog;
 pub(crate) use limits::{Limits, MemoryBudget, Refused};
+pub(crate) use meter::Meter;
 pub(crate) use outbound::error_type;
 pub(crate) use scope::{IncomingContext, RequestScope, Trace};
 pub(crate) use state::HostState;
@@ -69,6 +71,8 @@ pub(crate) struct Capabilities {
     pub(crate) ignored: Arc<Ignored>,
     recorder: Arc<Recorder>,
     pub(crate) guest_parents: config::GuestParents,
+    /// Somebody looks at spans.
+    pub(crate) traced: bool,
 }
 
 impl Capabilities {
@@ -100,6 +104,7 @@ impl Capabilities {
             log,
             ignored: Arc::default(),
             guest_parents: config.otel.guest_parents,
+            traced: config.otel.is_on(),
         })
     }
 }

@@ -3,13 +3,14 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::HeaderValue;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use super::failure::Failure;
-use crate::telemetry::{Quota, ServerSpan};
+use super::limits::Refused;
+use crate::telemetry::{Phases, Quota, ServerSpan};
 
 /// The trace headers of a request as they came, for a guest's `inject` while telemetry is off.
 #[derive(Debug, Default)]
@@ -46,6 +47,10 @@ pub(crate) struct RequestScope {
     worker: OnceLock<Arc<AtomicBool>>,
     /// The peak of the instance that serves the request, in bytes; the store that knows it runs elsewhere (0.3).
     memory: OnceLock<Arc<AtomicU64>>,
+    /// Processor time the guest has spent on it, in nanoseconds, where a meter tells (0.3).
+    spent: AtomicU64,
+    /// A growth of memory that it was refused.
+    refused: OnceLock<Refused>,
     cancel: Notify,
     fail: Notify,
     close: Notify,
@@ -65,6 +70,8 @@ impl RequestScope {
             answered: AtomicBool::new(false),
             worker: OnceLock::new(),
             memory: OnceLock::new(),
+            spent: AtomicU64::new(0),
+            refused: OnceLock::new(),
             cancel: Notify::new(),
             fail: Notify::new(),
             close: Notify::new(),
@@ -150,6 +157,31 @@ impl RequestScope {
         self.memory.get().map(|peak| peak.load(Ordering::Acquire))
     }
 
+    /// The guest has worked on the request for so much longer.
+    pub(super) fn spend(&self, time: Duration) {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.spent.fetch_add(nanos, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_refused(&self, refused: Refused) {
+        // A trap is for want of memory whichever growth was refused.
+        _ = self.refused.set(refused);
+    }
+
+    /// A growth of memory that the request was refused, if any was.
+    pub(crate) fn refused(&self) -> Option<Refused> {
+        self.refused.get().copied()
+    }
+
+    /// Tells the span what a meter has found so far; nothing where there is none.
+    pub(crate) fn tell_spent(&self) {
+        let nanos = self.spent.load(Ordering::Relaxed);
+        if nanos > 0 {
+            let cpu = Some(Duration::from_nanos(nanos));
+            self.span().phases(Phases { cpu, ..Phases::default() });
+        }
+    }
+
     /// The request has used up its time.
     pub(crate) fn is_timed_out(&self) -> bool {
         self.failure().is_some_and(|failure| failure.error_type.as_deref() == Some("timeout"))
@@ -167,7 +199,7 @@ impl RequestScope {
     }
 
     /// Cancelled at least so long ago, and nobody in the instance has noticed.
-    pub(crate) fn is_ignored_for(&self, time: std::time::Duration) -> bool {
+    pub(crate) fn is_ignored_for(&self, time: Duration) -> bool {
         !self.acknowledged.load(Ordering::Acquire)
             && self.cancelled_at.get().is_some_and(|at| at.elapsed() >= time)
     }

@@ -9,7 +9,8 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::current::{Requests, Serving};
 use super::guest_log::Stream;
-use super::limits::Limits;
+use super::limits::{Limits, Refused};
+use super::meter::Meter;
 use super::outgoing::Outgoing;
 use super::scope::RequestScope;
 use super::stdio::{GuestOutput, Writer};
@@ -25,6 +26,8 @@ pub(crate) struct HostState {
     http: WasiHttpCtx,
     pub(crate) outgoing: Outgoing,
     pub(crate) limits: Limits,
+    /// Tells whose code runs, where several requests share the processor in one event loop.
+    pub(crate) meter: Option<Meter>,
     pub(super) requests: Requests,
     output: [GuestOutput; 2],
     pub(super) writer: Writer,
@@ -43,7 +46,7 @@ impl HostState {
     /// The state of a new store.
     pub(crate) fn new(
         capabilities: &Capabilities,
-        limits: Limits,
+        mut limits: Limits,
         serving: Serving,
     ) -> wasmtime::Result<Self> {
         let mut table = ResourceTable::new();
@@ -53,7 +56,10 @@ impl HostState {
         let writer = Writer::default();
         let output = [Stream::Stdout, Stream::Stderr]
             .map(|stream| GuestOutput::new(capabilities.log.clone(), writer.clone(), stream));
+        let meter = (capabilities.traced && serving != Serving::One).then(Meter::default);
+        limits.set_meter(meter.clone());
         Ok(Self {
+            meter,
             table,
             wasi: wasi(capabilities, &output)?,
             http,
@@ -94,6 +100,14 @@ impl HostState {
     /// The store has never served but one request: whatever went wrong in it did so for that one.
     pub(crate) fn served_one(&self) -> bool {
         self.requests.has_served_one()
+    }
+
+    /// The growth of memory that was refused before a trap of `culprit`, or of whoever it was.
+    pub(crate) fn refused(&self, culprit: Option<&RequestScope>) -> Option<Refused> {
+        match (culprit, &self.meter) {
+            (Some(culprit), Some(_)) => culprit.refused(),
+            _ => self.limits.refused(),
+        }
     }
 
     /// What `culprit`, which trapped, wrote to stderr when it panicked.

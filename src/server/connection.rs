@@ -5,13 +5,14 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::drain::Phase;
 use super::handler::Handler;
 use super::idle::{Activity, Patience, TimedIo};
+use super::stall::Streams;
 use crate::telemetry::Peer;
 
 /// Streams that one HTTP/2 peer may have open at once.
@@ -22,7 +23,7 @@ const MIN_HEADER_SIZE: usize = 8192;
 /// How connections are spoken to.
 #[derive(Clone, Debug)]
 pub(crate) struct Protocol {
-    builder: auto::Builder<TokioExecutor>,
+    builder: auto::Builder<Streams>,
     patience: Patience,
 }
 
@@ -30,7 +31,7 @@ impl Protocol {
     /// `max_header_size` bytes are the most that a request head may have.
     pub(crate) fn new(max_header_size: u64, patience: Patience) -> Self {
         let size = usize::try_from(max_header_size).unwrap_or(usize::MAX);
-        let mut builder = auto::Builder::new(TokioExecutor::new());
+        let mut builder = auto::Builder::new(Streams { patience: patience.idle });
         builder
             .http1()
             .timer(TokioTimer::new())

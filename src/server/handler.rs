@@ -35,7 +35,7 @@ impl Handler {
     ) -> Response<Body> {
         let (head, body) = request.into_parts();
         let span = self.telemetry.server_span(peer, &head, None);
-        let body = InboundBody::new(body, &head, self.max_body, activity);
+        let body = InboundBody::new(body, &head, self.max_body, activity, &span);
         let open = self.drain.open();
         let exchange = Exchange::begin(span.clone(), &head, body.fault(), activity.begin(), open);
         let waits_to_continue = head.headers.contains_key(EXPECT);

@@ -2,7 +2,8 @@
 //!
 //! hyper's own header timer starts when it waits for a head, so it would close an idle keep-alive connection as if it
 //! were slow. Here `header-timeout` runs from a head's first byte to the request, and `idle-timeout` while there is
-//! neither byte nor request, and while a peer does not take what is written to it.
+//! neither byte nor request, and while a peer does not take what is written to it. (One that leaves an HTTP/2 stream no
+//! room is `stall`'s.)
 
 use std::io;
 use std::pin::Pin;

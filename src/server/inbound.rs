@@ -15,10 +15,15 @@ use hyper::body::Incoming;
 
 use super::idle::{Activity, Upload};
 use crate::guest::{Failure, RequestBodyError};
+use crate::telemetry::ServerSpan;
 
 /// How long a client may go on sending what nobody reads. Closing the connection at once would reset it, and the
 /// client's kernel might throw the response away unread.
 const SWALLOW_FOR: Duration = Duration::from_secs(2);
+/// How many bytes of it are read in that time. Small ones leave the connection fit for the next request; for the rest of
+/// a large one, a new connection costs less than reading on would. (Go's server stops after 256 KiB, nginx has no limit
+/// but time.)
+const SWALLOW_MOST: usize = 1024 * 1024;
 
 /// What broke off a request's body, if anything did: what a guest makes of that is then not what went wrong.
 #[derive(Clone, Debug, Default)]
@@ -46,6 +51,9 @@ pub(crate) struct InboundBody {
     left: Option<u64>,
     max: u64,
     fault: BodyFault,
+    /// Bytes that have come, and who is told of them at the end: nobody where the head said it.
+    received: u64,
+    uncounted: Option<ServerSpan>,
     /// Dropped when the body has ended.
     upload: Option<Upload>,
     /// Reading what is left over does no harm: the client sends it anyway, and on this connection only.
@@ -53,15 +61,19 @@ pub(crate) struct InboundBody {
 }
 
 impl InboundBody {
-    /// `max` is in bytes.
+    /// `max` is in bytes; `span` is told how many came, if the head does not say it.
     pub(crate) fn new(
         inner: Incoming,
         head: &request::Parts,
         max: Option<u64>,
         activity: &Arc<Activity>,
+        span: &ServerSpan,
     ) -> Self {
         let inner = Some(inner).filter(|inner| !inner.is_end_stream());
+        let is_uncounted = inner.is_some() && !head.headers.contains_key(CONTENT_LENGTH);
         Self {
+            received: 0,
+            uncounted: is_uncounted.then(|| span.clone()),
             left: max,
             max: max.unwrap_or(u64::MAX),
             fault: BodyFault(inner.as_ref().map(|_| Arc::default())),
@@ -87,6 +99,21 @@ impl InboundBody {
             _ => Ok(()),
         }
     }
+
+    /// The body has come whole.
+    fn complete(&mut self) {
+        self.inner = None;
+        self.upload = None;
+        if let Some(span) = self.uncounted.take() {
+            span.request_body_size(self.received);
+        }
+    }
+}
+
+/// Whether nothing follows `frame`, which `inner` gave. hyper forgets to end a body whose last bytes come after the
+/// response has ended (HTTP/1.1): asked once more, it would say nothing until the next request.
+fn is_last(frame: &Frame<Bytes>, inner: &Incoming) -> bool {
+    frame.is_trailers() || inner.is_end_stream()
 }
 
 impl http_body::Body for InboundBody {
@@ -98,15 +125,19 @@ impl http_body::Body for InboundBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
         let Some(inner) = &mut self.inner else { return Poll::Ready(None) };
-        let frame = ready!(Pin::new(inner).poll_frame(cx));
+        let frame = ready!(Pin::new(&mut *inner).poll_frame(cx));
+        let is_last = matches!(&frame, Some(Ok(frame)) if is_last(frame, inner));
         // The guest reads: whoever waited for `100 Continue` has it.
         self.swallow |= matches!(&frame, Some(Ok(_)));
         let frame = match frame {
             Some(Ok(frame)) => frame,
-            ended => {
+            None => {
+                self.complete();
+                return Poll::Ready(None);
+            }
+            Some(Err(error)) => {
                 self.inner = None;
                 self.upload = None;
-                let Some(Err(error)) = ended else { return Poll::Ready(None) };
                 self.fault.set(if error.is_parse() {
                     Failure::bad_request(format!("the request body is malformed: {error}"))
                 } else {
@@ -115,14 +146,19 @@ impl http_body::Body for InboundBody {
                 return Poll::Ready(Some(Err(RequestBodyError::Incomplete(error.to_string()))));
             }
         };
-        if let (Some(left), Some(data)) = (self.left.as_mut(), frame.data_ref()) {
-            match left.checked_sub(data.len() as u64) {
+        let length = frame.data_ref().map_or(0, Bytes::len) as u64;
+        if let Some(left) = self.left.as_mut() {
+            match left.checked_sub(length) {
                 Some(rest) => *left = rest,
                 None => {
                     self.fault.set(Failure::body_too_large(self.max));
                     return Poll::Ready(Some(Err(RequestBodyError::TooLarge(self.max))));
                 }
             }
+        }
+        self.received += length;
+        if is_last {
+            self.complete();
         }
         Poll::Ready(Some(Ok(frame)))
     }
@@ -145,8 +181,20 @@ impl Drop for InboundBody {
         // Outside a runtime only when the server is gone already.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(tokio::time::timeout(SWALLOW_FOR, async move {
-                while let Some(Ok(_)) = rest.frame().await {}
-                drop(upload);
+                let _upload = upload;
+                let mut room = SWALLOW_MOST;
+                while let Some(Ok(frame)) = rest.frame().await {
+                    if is_last(&frame, &rest) {
+                        return;
+                    }
+                    let length = frame.data_ref().map_or(0, Bytes::len);
+                    match room.checked_sub(length) {
+                        Some(left) => room = left,
+                        // Not read any further, but not closed yet either: the client gets the rest of the time to see
+                        // its response.
+                        None => std::future::pending().await,
+                    }
+                }
             }));
         }
     }

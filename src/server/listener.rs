@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use socket2::{Domain, Protocol as Transport, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol as Transport, SockRef, Socket, TcpKeepalive, Type};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -15,6 +16,7 @@ use super::connection::Protocol;
 use super::drain::Phase;
 use super::handler::Handler;
 use super::idle::Patience;
+use super::inherited::Inherited;
 use crate::config::{self, ListenAddr};
 use crate::telemetry::Peer;
 
@@ -27,7 +29,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 enum Bound {
     Tcp(TcpListener, SocketAddr),
-    Unix(UnixListener, SocketFile),
+    /// The file is ours to remove, unless somebody else made it.
+    Unix(UnixListener, Option<SocketFile>),
 }
 
 /// The file of a unix socket, removed with its listener: also when the server never gets to serve.
@@ -56,6 +59,28 @@ impl Listener {
         }
     }
 
+    /// Listens on a socket that is bound already.
+    ///
+    /// # Errors
+    /// The kernel refuses, which it has no reason to.
+    pub(crate) fn inherit(socket: Inherited) -> anyhow::Result<Self> {
+        let listen = || match socket {
+            Inherited::Tcp(socket) => {
+                socket.set_nonblocking(true)?;
+                SockRef::from(&socket).set_tcp_keepalive(&keepalive())?;
+                let local = socket.local_addr()?;
+                Ok(Bound::Tcp(TcpListener::from_std(socket)?, local))
+            }
+            Inherited::Unix(socket) => {
+                socket.set_nonblocking(true)?;
+                Ok(Bound::Unix(UnixListener::from_std(socket)?, None))
+            }
+        };
+        listen()
+            .map(Self)
+            .map_err(|error: std::io::Error| anyhow!("cannot listen on an inherited socket: {error}"))
+    }
+
     /// The TCP address.
     pub(crate) fn tcp_addr(&self) -> Option<SocketAddr> {
         match &self.0 {
@@ -68,8 +93,18 @@ impl Listener {
     pub(crate) fn url(&self) -> String {
         match &self.0 {
             Bound::Tcp(_, local) => format!("http://{local}"),
-            Bound::Unix(_, file) => format!("unix:{}", file.0.display()),
+            Bound::Unix(_, Some(file)) => format!("unix:{}", file.0.display()),
+            Bound::Unix(socket, None) => unix_url(socket),
         }
+    }
+}
+
+/// What a client of a unix socket connects to.
+fn unix_url(socket: &UnixListener) -> String {
+    match socket.local_addr().ok().as_ref().and_then(|addr| addr.as_pathname()) {
+        Some(path) => format!("unix:{}", path.display()),
+        // One of Linux's abstract names, which no client can be told in a URL.
+        None => "unix:".to_owned(),
     }
 }
 
@@ -96,11 +131,15 @@ fn bind_one(local: SocketAddr) -> std::io::Result<TcpListener> {
     // A restart must not wait for the old connections' last minutes.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
-    // Accepted sockets take it over.
-    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE_AFTER))?;
+    socket.set_tcp_keepalive(&keepalive())?;
     socket.bind(&local.into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
+}
+
+/// For a listening socket: those that it accepts take it over.
+fn keepalive() -> TcpKeepalive {
+    TcpKeepalive::new().with_time(KEEPALIVE_AFTER)
 }
 
 fn advice(error: &std::io::Error) -> &'static str {
@@ -132,7 +171,7 @@ fn bind_unix(path: PathBuf) -> anyhow::Result<Listener> {
         std::fs::remove_file(&path).with_context(context)?;
     }
     let listener = UnixListener::bind(&path).with_context(context)?;
-    Ok(Listener(Bound::Unix(listener, SocketFile(path))))
+    Ok(Listener(Bound::Unix(listener, Some(SocketFile(path)))))
 }
 
 /// All listeners and the connections that came in through them.
@@ -193,7 +232,6 @@ impl Server {
     }
 
     fn spawn(&self, open: &mut JoinSet<()>, permit: OwnedSemaphorePermit, accepted: Accepted) {
-        let (protocol, handler) = (self.protocol.clone(), self.handler.clone());
         match accepted {
             Accepted::Tcp(stream, remote) => {
                 // Small writes of a streaming guest go out as they come. Not vital, so no reason to refuse the peer.
@@ -201,19 +239,23 @@ impl Server {
                     tracing::debug!("TCP_NODELAY: {error}");
                 }
                 let peer = Peer { remote: Some(remote), local: stream.local_addr().ok(), tls: false };
-                open.spawn(async move {
-                    protocol.serve(stream, peer, handler).await;
-                    drop(permit);
-                });
+                self.serve(open, permit, stream, peer);
             }
             Accepted::Unix(stream) => {
-                let peer = Peer { remote: None, local: None, tls: false };
-                open.spawn(async move {
-                    protocol.serve(stream, peer, handler).await;
-                    drop(permit);
-                });
+                self.serve(open, permit, stream, Peer { remote: None, local: None, tls: false });
             }
         }
+    }
+
+    fn serve<T>(&self, open: &mut JoinSet<()>, permit: OwnedSemaphorePermit, stream: T, peer: Peer)
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (protocol, handler) = (self.protocol.clone(), self.handler.clone());
+        open.spawn(async move {
+            protocol.serve(stream, peer, handler).await;
+            drop(permit);
+        });
     }
 }
 

@@ -7,10 +7,13 @@ mod forward;
 mod handler;
 mod idle;
 mod inbound;
+mod inherited;
 mod listener;
 mod response;
+mod stall;
 
 pub(crate) use admission::Admission;
 pub(crate) use drain::{Drain, Phase};
 pub(crate) use handler::Handler;
+pub(crate) use inherited::Inherited;
 pub(crate) use listener::{Listener, Server};

@@ -1,6 +1,7 @@
 //! From a guest's answer, or the lack of one, to what the client gets; and the body that knows how the request ended.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use tokio::time::Sleep;
 use super::drain::{OpenRequest, Phase};
 use super::idle::Busy;
 use super::inbound::BodyFault;
+use super::stall::{self, Flow};
 use crate::guest::{self, Blame, Failure};
 use crate::telemetry::ServerSpan;
 
@@ -30,12 +32,14 @@ pub(crate) struct Exchange {
     sent: u64,
     ended: bool,
     fault: BodyFault,
+    /// Of an HTTP/2 stream, whose peer must make room for the response.
+    flow: Option<Arc<Flow>>,
     open: OpenRequest,
     _busy: Busy,
 }
 
 impl Exchange {
-    /// `fault` tells when the request's body breaks off.
+    /// `fault` tells when the request's body breaks off. To be called by the task that serves the request.
     pub(crate) fn begin(
         span: ServerSpan,
         head: &request::Parts,
@@ -50,6 +54,7 @@ impl Exchange {
             sent: 0,
             ended: false,
             fault,
+            flow: Flow::current(),
             open,
             _busy: busy,
         }
@@ -85,7 +90,8 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         if !self.ended {
-            // Dropped before its end: by hyper, because the client is gone, or by us, because time is up.
+            // Dropped before its end: by hyper, because the client is gone, or by us, because time is up, the server's
+            // or that of a client which does not read on.
             let cut = self.open.phase() == Phase::Cut;
             self.fail(&if cut { Failure::draining() } else { Failure::client_disconnected() });
             self.end();
@@ -106,6 +112,10 @@ enum Content {
 /// The body of every response.
 pub(crate) struct Body {
     content: Content,
+    /// What is left of a frame of the guest's that is sent in pieces.
+    rest: Option<Bytes>,
+    /// Everything has been handed over.
+    handed_over: bool,
     /// Bytes that the head promises.
     promised: Option<u64>,
     /// The response has no body, whatever the guest writes (HEAD, 204, 304); over HTTP/2 hyper would send it.
@@ -130,18 +140,12 @@ pub(crate) fn finish(answer: Result<Response<guest::Body>, Failure>, exchange: E
     });
     match answer {
         Ok(response) => {
-            exchange.span.response_head(response.status());
+            exchange.span.response_head(response.status(), response.headers());
             let promised =
                 response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
             let bodiless = exchange.is_head
                 || matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-            response.map(|body| Body {
-                content: Content::Guest(body),
-                promised,
-                bodiless,
-                broken: None,
-                exchange,
-            })
+            response.map(|body| Body::new(Content::Guest(body), promised, bodiless, exchange))
         }
         Err(failure) => refuse(&failure, exchange),
     }
@@ -150,22 +154,19 @@ pub(crate) fn finish(answer: Result<Response<guest::Body>, Failure>, exchange: E
 /// The response to a failure: the status, and no word on internals.
 fn refuse(failure: &Failure, exchange: Exchange) -> Response<Body> {
     let status = failure.status;
-    exchange.span.response_head(status);
-    exchange.fail(failure);
     let text = Bytes::from(format!("{}\n", status.canonical_reason().unwrap_or("Error")));
-    let length = text.len();
-    let bodiless = exchange.is_head;
-    let content = Content::Ours(Some(text));
-    let mut response =
-        Response::new(Body { content, promised: Some(length as u64), bodiless, broken: None, exchange });
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    let (mut head, ()) = Response::new(()).into_parts();
+    head.status = status;
+    head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    head.headers.insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
     if status == StatusCode::SERVICE_UNAVAILABLE {
-        headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+        head.headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
     }
-    response
+    exchange.span.response_head(status, &head.headers);
+    exchange.fail(failure);
+    let (promised, bodiless) = (Some(text.len() as u64), exchange.is_head);
+    let body = Body::new(Content::Ours(Some(text)), promised, bodiless, exchange);
+    Response::from_parts(head, body)
 }
 
 /// Tells an HTTP/1 client that the connection ends with this response; HTTP/2 has GOAWAY for it.
@@ -193,6 +194,10 @@ fn log(span: &ServerSpan, failure: &Failure) {
 }
 
 impl Body {
+    fn new(content: Content, promised: Option<u64>, bodiless: bool, exchange: Exchange) -> Self {
+        Self { content, rest: None, handed_over: false, promised, bodiless, broken: None, exchange }
+    }
+
     /// The response is complete: the guest may work on, but not on this.
     fn complete(&mut self) {
         if let Content::Guest(body) = &self.content {
@@ -211,6 +216,12 @@ impl http_body::Body for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         let this = &mut *self;
+        if let Some(flow) = &this.exchange.flow {
+            flow.asked();
+        }
+        if this.handed_over {
+            this.complete();
+        }
         if let Some((_, pause)) = &mut this.broken {
             ready!(pause.as_mut().poll(cx));
             return Poll::Ready(this.broken.take().map(|(error, _)| Err(error)));
@@ -218,19 +229,18 @@ impl http_body::Body for Body {
         if this.bodiless {
             return Poll::Ready(None);
         }
-        let frame = match &mut this.content {
-            Content::Ours(text) => text.take().map(|text| Ok(Frame::data(text))),
-            Content::Guest(body) => ready!(Pin::new(body).poll_frame(cx)),
-        };
+        let frame = ready!(this.poll_piece(cx));
         match this.checked(frame) {
             None => {
                 this.complete();
                 Poll::Ready(None)
             }
             Some(Ok(frame)) => {
-                // hyper does not ask again after any of these.
-                if frame.is_trailers() || this.is_whole() {
-                    this.complete();
+                // hyper may not ask again after any of these: then the body is complete when hyper lets go of it, which
+                // over HTTP/2 is when the peer has made room for it.
+                this.handed_over = frame.is_trailers() || this.is_whole();
+                if let Some(flow) = &this.exchange.flow {
+                    flow.gave();
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
@@ -269,6 +279,24 @@ impl http_body::Body for Body {
 }
 
 impl Body {
+    /// The next frame, or a piece of it where a slow peer must not take too long for one.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        let frame = match (self.rest.take(), &mut self.content) {
+            (Some(rest), _) => Some(Ok(Frame::data(rest))),
+            (None, Content::Ours(text)) => text.take().map(|text| Ok(Frame::data(text))),
+            (None, Content::Guest(body)) => ready!(Pin::new(body).poll_frame(cx)),
+        };
+        let is_long = |frame: &Frame<Bytes>| frame.data_ref().is_some_and(|data| data.len() > stall::PIECE);
+        Poll::Ready(match frame {
+            Some(Ok(frame)) if self.exchange.flow.is_some() && is_long(&frame) => {
+                let mut data = frame.into_data().unwrap_or_default();
+                self.rest = Some(data.split_off(stall::PIECE));
+                Some(Ok(Frame::data(data)))
+            }
+            frame => frame,
+        })
+    }
+
     /// Counts a frame. A body that ends before the length that its head promises has failed.
     fn checked(
         &mut self,
@@ -304,6 +332,7 @@ impl Body {
 
     fn content_is_over(&self) -> bool {
         match &self.content {
+            _ if self.rest.is_some() => false,
             Content::Ours(text) => text.is_none(),
             Content::Guest(body) => body.is_end_stream(),
         }
@@ -313,7 +342,8 @@ impl Body {
 impl Drop for Body {
     fn drop(&mut self) {
         // hyper does not ask for what follows the last byte that the head promises: of none, not even once.
-        if !self.exchange.ended && self.is_whole() {
+        let is_cut = self.exchange.flow.as_ref().is_some_and(|flow| flow.is_cut());
+        if !self.exchange.ended && !is_cut && (self.handed_over || self.is_whole()) {
             self.complete();
         }
     }

@@ -15,6 +15,7 @@ mod context;
 mod counters;
 mod encode;
 mod export;
+mod headers;
 mod id;
 mod json;
 mod limits;
@@ -58,6 +59,7 @@ pub(crate) use value::{Exception, Status, Value};
 use crate::config::{self, Semconv};
 use children::Families;
 use export::Sources;
+use headers::Wanted;
 use log_records::LogRecords;
 use path_names::PathNames;
 use pipeline::Pipeline;
@@ -98,6 +100,8 @@ struct Shared {
     path_names: PathNames,
     component: Box<str>,
     families: Families,
+    request_headers: Wanted,
+    response_headers: Wanted,
 }
 
 impl Telemetry {
@@ -123,6 +127,8 @@ impl Telemetry {
             path_names: PathNames::new(),
             component: component.into(),
             families: Families::default(),
+            request_headers: Wanted::new("http.request.header.", &otel.request_headers),
+            response_headers: Wanted::new("http.response.header.", &otel.response_headers),
         });
         let logs = sources.logs.clone().map(|pipeline| Arc::new(LogRecords::new(pipeline)));
         let signals = Signals { metrics: sources.metrics.clone(), logs };
@@ -162,7 +168,8 @@ impl Telemetry {
             return ServerSpan::unsampled(context);
         }
         let request = Request::new(peer, head);
-        let recording = Recording::start(&running.shared, context, parent_id, request, route);
+        let headers = running.shared.request_headers.find(&head.headers);
+        let recording = Recording::start(&running.shared, context, parent_id, request, headers, route);
         ServerSpan::recorded(recording)
     }
 

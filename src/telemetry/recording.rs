@@ -6,6 +6,7 @@ use super::clock::Clock;
 use super::context::SpanContext;
 use super::counters::Counters;
 use super::encode::{Head, Kind, SpanWriter};
+use super::headers::{Found, Wanted};
 use super::id::SpanId;
 use super::limits::{MAX_NAME, MAX_SPAN, MAX_VALUE};
 use super::notes::{Account, Notes};
@@ -27,6 +28,7 @@ pub(super) struct Recording {
     clock: Clock,
     request: Request,
     late: Mutex<Late>,
+    headers: Found,
     /// The spans under this one, once there are any.
     children: OnceLock<Arc<Children>>,
 }
@@ -53,6 +55,7 @@ impl Recording {
         context: SpanContext,
         parent: Option<SpanId>,
         request: Request,
+        headers: Found,
         route: Option<&str>,
     ) -> Self {
         let route = route.map(|route| shortened(route, MAX_NAME).into());
@@ -63,6 +66,7 @@ impl Recording {
             parent,
             clock: Clock::start(),
             request,
+            headers,
             late: Mutex::new(late),
             children: OnceLock::new(),
         }
@@ -82,6 +86,11 @@ impl Recording {
 
     pub(super) fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// The headers of responses that are recorded.
+    pub(super) fn wanted_of_response(&self) -> &Wanted {
+        &self.shared.response_headers
     }
 
     /// The spans under this one.
@@ -139,6 +148,9 @@ impl Recording {
         );
         span.name(name);
         self.request.write(profile, &late.notes.attributes, &mut span);
+        let guest = &late.notes.attributes;
+        self.shared.request_headers.write(&self.headers, guest, &mut span);
+        self.shared.response_headers.write(&late.response.headers, guest, &mut span);
         response::write(late, profile, body_bytes_sent, &self.shared.component, &mut span);
         late.notes.finish(&response::status(late, profile), span);
     }

@@ -3,6 +3,7 @@
 //! Status code, sizes and everything under `pounce.` are what the host saw; what a guest says of them is left out.
 
 use super::encode::{Borrowed, SpanWriter};
+use super::headers::Found;
 use super::recording::Late;
 use super::semconv;
 use super::server_span::Phases;
@@ -16,6 +17,9 @@ use std::time::Duration;
 pub(super) struct Response {
     /// Of the head that was sent, if one was.
     pub(super) status: Option<StatusCode>,
+    pub(super) headers: Found,
+    /// Of a request body whose length its head did not announce.
+    pub(super) request_body_size: Option<u64>,
     pub(super) failure: Option<Failure>,
     pub(super) phases: Phases,
 }
@@ -63,7 +67,12 @@ pub(super) fn write(
     component: &str,
     span: &mut SpanWriter<'_>,
 ) {
-    let Response { status, failure, phases } = &late.response;
+    let Response { status, request_body_size, failure, phases, .. } = &late.response;
+    if let Some(size) = request_body_size
+        && !late.notes.attributes.has(semconv::HTTP_REQUEST_BODY_SIZE)
+    {
+        span.int(semconv::HTTP_REQUEST_BODY_SIZE, *size);
+    }
     if let Some(route) = &late.route {
         span.text(semconv::HTTP_ROUTE, route);
     }

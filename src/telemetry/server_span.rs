@@ -11,7 +11,7 @@ use super::recording::{Late, Recording};
 use super::response::{self, Failure};
 use super::semconv;
 use super::value::{Exception, Status, Value, shortened};
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -159,8 +159,19 @@ impl ServerSpan {
     }
 
     /// The response head was sent.
-    pub(crate) fn response_head(&self, status: StatusCode) {
-        self.write(|_, late| late.response.status = Some(status));
+    pub(crate) fn response_head(&self, status: StatusCode, headers: &HeaderMap) {
+        self.write(|span, late| {
+            late.response.status = Some(status);
+            late.response.headers = span.wanted_of_response().find(headers);
+        });
+    }
+
+    /// The request's body has come whole, so many bytes of it. That may be after the end, and is then no loss: nobody
+    /// could have known before.
+    pub(crate) fn request_body_size(&self, bytes: u64) {
+        if let Some(span) = self.recording() {
+            span.late().response.request_body_size = Some(bytes);
+        }
     }
 
     /// The request failed on the host's side: status Error and `error.type`, of which the first stays.

@@ -75,6 +75,20 @@ async fn without_a_response_the_client_gets_an_error(abi: Abi) {
     }
 }
 
+/// A task of 0.3 that exits without a result: no bindings would let it, but WebAssembly does.
+#[tokio::test]
+async fn a_task_without_a_result_is_no_response() {
+    let collector = Collector::start().await;
+    let server = pounce().fixture("no-result.wat").traced(&collector).start().await;
+    for protocol in Protocol::BOTH {
+        expect_plain(&client::fetch(server.addr(), protocol, client::get("/")).await, 500);
+    }
+    for span in collector.spans(2).await {
+        assert_eq!(span.text("error.type"), "no_response");
+        assert!(span.failed());
+    }
+}
+
 async fn an_error_code_decides_the_status(abi: Abi) {
     let collector = Collector::start().await;
     let server = pounce().guest(abi, "error-code").traced(&collector).start().await;

@@ -30,6 +30,8 @@ mod foreign;
 mod guests_telemetry;
 /// Nothing lands on the wrong trace, however requests are interleaved.
 mod identity;
+/// Sockets that the service manager hands over.
+mod inherited;
 /// Requests that share an instance keep to themselves.
 mod isolation;
 /// Clients that go away.
@@ -56,3 +58,5 @@ mod stdio;
 mod tracing;
 /// What an OpenTelemetry SDK inside a guest hands over.
 mod wasi_otel;
+/// Request bodies: what came of them, and what nobody read.
+mod uploads;

@@ -1,4 +1,5 @@
-//! Headers sent to the OTLP endpoint, written as `OTEL_EXPORTER_OTLP_HEADERS` has them.
+//! Headers sent to the OTLP endpoint, written as `OTEL_EXPORTER_OTLP_HEADERS` has them, and names of headers that are
+//! recorded.
 
 use http::{HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
@@ -50,9 +51,66 @@ impl Value for Header {
     }
 }
 
+/// Names, and parts of names, of headers whose values let their holder in.
+const CREDENTIALS: [&str; 11] = [
+    "authorization",
+    "authentication",
+    "cookie",
+    "token",
+    "secret",
+    "password",
+    "api-key",
+    "apikey",
+    "signature",
+    "session",
+    "credential",
+];
+
+/// The name of a header whose values are recorded on spans.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HeaderToRecord(pub(crate) HeaderName);
+
+impl std::str::FromStr for HeaderToRecord {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let name = HeaderName::try_from(text.trim())
+            .map_err(|_| Invalid::new("is not the name of a header", "write a name such as x-request-id"))?;
+        match CREDENTIALS.iter().find(|part| name.as_str().contains(*part)) {
+            Some(part) => Err(Invalid::new(
+                format!("carries credentials (`{part}`), which are never recorded"),
+                "leave it out; a guest can record what it needs of it by `set-attribute`",
+            )),
+            None => Ok(Self(name)),
+        }
+    }
+}
+
+impl std::fmt::Display for HeaderToRecord {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn credentials_are_never_recorded() {
+        assert_eq!("X-Request-Id".parse::<HeaderToRecord>().unwrap().0, "x-request-id");
+        for name in [
+            "Authorization",
+            "proxy-authorization",
+            "Cookie",
+            "set-cookie",
+            "X-Api-Key",
+            "x-amz-security-token",
+        ] {
+            assert!(name.parse::<HeaderToRecord>().is_err(), "{name}");
+        }
+        assert!("no name".parse::<HeaderToRecord>().is_err());
+    }
 
     #[test]
     fn pairs_are_split_at_commas_and_decoded() {

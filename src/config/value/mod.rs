@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 pub use endpoint::Endpoint;
 pub use guest::{DirMount, EnvVar};
-pub(crate) use header::Header;
+pub(crate) use header::{Header, HeaderToRecord};
 pub use limit::{ByteLimit, ByteSize};
 pub use listen::ListenAddr;
 pub use outbound::{HostPattern, OutboundRule, PortPattern};
@@ -96,6 +96,7 @@ plain_values!(
     OutboundRule,
     Sampler,
     GuestParents,
+    HeaderToRecord,
     Semconv,
     Timeout
 );

@@ -63,7 +63,7 @@ fn the_outcome_decides_status_and_error_type() {
     for (at, (story, code, expected, error_type)) in stories.into_iter().enumerate() {
         let telemetry = recording(|_| {});
         let span = telemetry.server_span(&peer(), &head("GET", "/", &[]), None);
-        span.response_head(StatusCode::from_u16(code).unwrap());
+        span.response_head(StatusCode::from_u16(code).unwrap(), &http::HeaderMap::new());
         story(&span);
         span.end(0);
         let found = one(&telemetry);
@@ -89,7 +89,7 @@ fn the_guest_adds_and_replaces_but_does_not_forge() {
     span.add_event("cache.miss", vec![("key".into(), Value::Text("k".into()))]);
     span.phases(Phases { reused: Some(true), queue: Some(Duration::from_micros(1500)), ..Phases::default() });
     span.phases(Phases { memory_peak: Some(65536), ..Phases::default() });
-    span.response_head(StatusCode::OK);
+    span.response_head(StatusCode::OK, &http::HeaderMap::new());
     span.fail(
         "wasm_trap.unreachable",
         Some(Exception {

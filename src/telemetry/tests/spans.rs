@@ -54,7 +54,7 @@ fn each_profile_has_its_attributes_name_and_status() {
         let head = head("POST", "/a/b?x=1&sig=secret", &headers);
         let span = telemetry.server_span(&peer(), &head, None);
         let context = span.context().unwrap();
-        span.response_head(StatusCode::OK);
+        span.response_head(StatusCode::OK, &http::HeaderMap::new());
         span.end(42);
         let found = one(&telemetry);
         let mut expected: Vec<_> = STABLE.to_vec();

@@ -6,6 +6,8 @@ mod logs;
 mod metrics;
 /// Where the two go, and what happens when nobody takes them.
 mod sending;
+/// Each of its own request, many at once.
+mod whose;
 
 use crate::support::client;
 use crate::support::pounce::Pounce;
@@ -14,5 +16,5 @@ use crate::support::pounce::Pounce;
 async fn deeds(server: &Pounce, query: &str) -> serde_json::Value {
     let answer = client::fetch_path(server.addr(), &format!("/deeds?{query}")).await;
     assert!(answer.status == 200 && answer.error.is_none(), "{query}: {answer:?}");
-    serde_json::from_str(&answer.text()).expect("JSON")
+    serde_json::from_str(answer.text()).expect("JSON")
 }

@@ -14,13 +14,21 @@ use tokio::sync::watch;
 
 /// `pounce serve`, nothing inherited from the environment of the test run that it could read as a setting.
 pub(crate) fn pounce() -> Builder {
-    Builder { component: None, listen: true, args: Vec::new(), env: Vec::new(), patience: PATIENCE }
+    Builder {
+        component: None,
+        listen: true,
+        launcher: Vec::new(),
+        args: Vec::new(),
+        env: Vec::new(),
+        patience: PATIENCE,
+    }
 }
 
 /// What will be started.
 pub(crate) struct Builder {
     component: Option<PathBuf>,
     listen: bool,
+    launcher: Vec<OsString>,
     args: Vec<OsString>,
     env: Vec<(String, String)>,
     patience: Duration,
@@ -75,14 +83,22 @@ impl Builder {
         self
     }
 
+    /// Has this program start it, which gets the command line of the server as its last arguments.
+    pub(crate) fn launched_by<S: Into<OsString>>(mut self, launcher: impl IntoIterator<Item = S>) -> Self {
+        self.launcher = launcher.into_iter().map(Into::into).collect();
+        self
+    }
+
     /// Sends spans to `collector`, soon rather than in batches of five seconds.
     pub(crate) fn traced(self, collector: &Collector) -> Self {
         self.env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint()).env("OTEL_BSP_SCHEDULE_DELAY", 50)
     }
 
     fn spawn(self) -> Process {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pounce"));
-        command.arg("serve").args(self.component).args(self.args).env_clear();
+        let mut words = self.launcher;
+        words.push(env!("CARGO_BIN_EXE_pounce").into());
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).arg("serve").args(self.component).args(self.args).env_clear();
         for name in ["PATH", "HOME", "TMPDIR"] {
             command.envs(std::env::var_os(name).map(|value| (name, value)));
         }

@@ -9,10 +9,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 mod expected;
 /// What a guest can do to the span.
 mod guest;
+/// Headers on spans.
+mod headers;
 /// Names, and the bound on their number.
 mod names;
 /// Whose child it is, and whether it is kept.
 mod parents;
+/// The guest's time on a processor.
+mod processor;
 /// The exact attributes of each profile, for each way a request can end.
 mod profiles;
 /// Who says so: the resource.

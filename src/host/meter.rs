@@ -1,0 +1,105 @@
+//! The processor time of requests that share an instance of 0.3, each told apart by the task whose code runs.
+//!
+//! wasmtime tells when guest code begins and ends to run. A call to the host is the guest's time as well, as long as
+//! it does not wait: that, and giving way to others, is what [`Meter::pause`] takes out.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
+
+use wasmtime::{CallHook, Store, StoreContextMut};
+
+use super::current::serving;
+use super::limits::Refused;
+use super::scope::RequestScope;
+use super::state::HostState;
+
+/// The meter of one store; cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Meter(Arc<Running>);
+
+#[derive(Debug, Default)]
+struct Running {
+    /// Whether somebody is charged; read without the lock, on each return from the host.
+    charging: AtomicBool,
+    who: Mutex<Option<Charged>>,
+    /// Who was charged last.
+    last: Mutex<Weak<RequestScope>>,
+}
+
+#[derive(Debug)]
+struct Charged {
+    scope: Weak<RequestScope>,
+    since: Instant,
+}
+
+impl Meter {
+    /// Has the meter of `store` run, if it has one.
+    pub(crate) fn install(store: &mut Store<HostState>) {
+        if let Some(meter) = store.data().meter.clone() {
+            store.call_hook(move |store, event| {
+                meter.on(store, event);
+                Ok(())
+            });
+        }
+    }
+
+    fn on(&self, mut store: StoreContextMut<'_, HostState>, event: CallHook) {
+        match event {
+            CallHook::CallingWasm => self.charge(serving(&mut store)),
+            CallHook::ReturningFromWasm => drop(self.pause()),
+            // It was taken out because others ran meanwhile.
+            CallHook::ReturningFromHost if !self.0.charging.load(Ordering::Relaxed) => {
+                self.charge(serving(&mut store));
+            }
+            CallHook::CallingHost | CallHook::ReturningFromHost => {}
+        }
+    }
+
+    /// From now on this request is charged.
+    pub(crate) fn charge(&self, scope: Option<Weak<RequestScope>>) {
+        let now = Instant::now();
+        let mut who = self.lock();
+        settle(who.take(), now);
+        self.0.charging.store(scope.is_some(), Ordering::Relaxed);
+        *who = scope.map(|scope| Charged { scope, since: now });
+    }
+
+    /// Nobody is charged until guest code runs again; gives who was.
+    pub(crate) fn pause(&self) -> Option<Weak<RequestScope>> {
+        if !self.0.charging.swap(false, Ordering::Relaxed) {
+            return None;
+        }
+        let charged = self.lock().take();
+        let scope = charged.as_ref().map(|charged| charged.scope.clone());
+        if let Some(scope) = &scope {
+            self.0.last.lock().unwrap_or_else(PoisonError::into_inner).clone_from(scope);
+        }
+        settle(charged, Instant::now());
+        scope
+    }
+
+    /// The request whose code ran last.
+    pub(crate) fn last(&self) -> Option<Arc<RequestScope>> {
+        self.0.last.lock().unwrap_or_else(PoisonError::into_inner).upgrade()
+    }
+
+    /// The request whose code runs was refused memory.
+    pub(super) fn refused(&self, refused: Refused) {
+        if let Some(scope) = self.lock().as_ref().and_then(|charged| charged.scope.upgrade()) {
+            scope.set_refused(refused);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Charged>> {
+        self.0.who.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn settle(charged: Option<Charged>, now: Instant) {
+    if let Some(Charged { scope, since }) = charged
+        && let Some(scope) = scope.upgrade()
+    {
+        scope.spend(now.saturating_duration_since(since));
+    }
+}
