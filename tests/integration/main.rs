@@ -56,7 +56,7 @@ mod soak;
 mod stdio;
 /// The server span: names, parents, attributes of each profile, sampling, resource, the guest's own attributes.
 mod tracing;
-/// What an OpenTelemetry SDK inside a guest hands over.
-mod wasi_otel;
 /// Request bodies: what came of them, and what nobody read.
 mod uploads;
+/// What an OpenTelemetry SDK inside a guest hands over.
+mod wasi_otel;

@@ -27,13 +27,15 @@ pub(crate) struct Event {
     pub(crate) attributes: Attributes,
 }
 
-/// A link of a span to another.
-#[derive(Clone, Debug)]
+/// A link to another span.
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Link {
     /// 32 hex digits.
     pub(crate) trace_id: String,
     /// 16 hex digits.
     pub(crate) span_id: String,
+    /// `tracestate`.
+    pub(crate) trace_state: String,
     /// Attributes.
     pub(crate) attributes: Attributes,
 }
@@ -69,8 +71,10 @@ pub(crate) struct Span {
     pub(crate) status: Status,
     /// Attributes that were left out.
     pub(crate) dropped_attributes: u32,
-    /// Events and links that were left out.
-    pub(crate) dropped: (u32, u32),
+    /// Events that were left out.
+    pub(crate) dropped_events: u32,
+    /// Links that were left out.
+    pub(crate) dropped_links: u32,
     /// Attributes of the resource.
     pub(crate) resource: Attributes,
     /// Name of the instrumentation scope.
@@ -118,6 +122,7 @@ impl Span {
         let link = |link: otlp::span::Link| Link {
             trace_id: hex(&link.trace_id),
             span_id: hex(&link.span_id),
+            trace_state: link.trace_state,
             attributes: attributes::read(link.attributes),
         };
         Span {
@@ -135,7 +140,8 @@ impl Span {
             links: span.links.into_iter().map(link).collect(),
             status,
             dropped_attributes: span.dropped_attributes_count,
-            dropped: (span.dropped_events_count, span.dropped_links_count),
+            dropped_events: span.dropped_events_count,
+            dropped_links: span.dropped_links_count,
             resource: resource.clone(),
             scope: scope.to_owned(),
         }

@@ -147,7 +147,7 @@ async fn json_becomes_values(abi: Abi) {
         .replace("hundred = ", "hundred = "),
     );
     assert_eq!(span.dropped_attributes, 5 + 1, "the guest's count, and the name that is ours");
-    assert_eq!(span.dropped, (5, 5));
+    assert_eq!((span.dropped_events, span.dropped_links), (5, 5));
     expect("attributes of the event", &span.event("event").attributes, "list = [1, 2]");
 }
 
