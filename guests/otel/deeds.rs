@@ -9,6 +9,7 @@
 //! | `/root` | span `root` without a parent: a trace of the guest's own |
 //! | `/unended` | span `unended`, started and never ended |
 //! | `/call?url=URL` | span `caller`, in which it calls URL; the span ends after the call |
+//! | `/raw?do=STEPS` | calls as spelt out, with an answer of its own: see [`super::raw`]; `then=STEPS` are done after the response |
 //! | `/hostile` | what no SDK would hand over: see [`super::hostile`] |
 //!
 //! Answers `{"host": {"trace_id", "span_id", "sampled", "is_remote"}, "spans": {NAME: SPAN-ID}, "trace_id": of its spans,
@@ -28,13 +29,13 @@ use opentelemetry::{Array, Context, InstrumentationScope, KeyValue, SpanId, Trac
 use serde_json::{Value as Json, json};
 
 use crate::sdk::Sdk;
-use crate::{bindings, convert, hostile};
+use crate::{bindings, convert, hostile, raw};
 
 /// Does what the path says; none when it knows no such path.
 pub(crate) async fn perform(
     target: &Target,
     host: bindings::tracing::SpanContext,
-    send: impl AsyncFnOnce(Call) -> Json,
+    mut send: impl AsyncFnMut(Call) -> Json,
 ) -> Option<Vec<u8>> {
     let sdk = Sdk::start();
     let parent = Context::new().with_remote_span_context(convert::from_host(&host));
@@ -64,6 +65,7 @@ pub(crate) async fn perform(
                 call = send(to).await;
             }
         }
+        "/raw" => return Some(raw::perform(target.get("do").unwrap_or_default(), &host, send).await),
         "/hostile" => hostile::perform(&host),
         _ => return None,
     }

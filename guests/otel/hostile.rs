@@ -45,7 +45,8 @@ pub(crate) fn perform(host: &SpanContext) {
     for number in 0..2000 {
         tracing::on_start(&context(&host.trace_id, &format!("{:016x}", number + 1)));
     }
-    let long = context(&"a".repeat(MIB), &"b".repeat(MIB));
+    // 3 MiB in one call, of the 4 that one call may copy.
+    let long = context(&"a".repeat(MIB / 4), &"b".repeat(MIB / 8));
     tracing::on_start(&long);
     tracing::on_end(&span(&"n".repeat(MIB), &long, &"c".repeat(MIB)));
 

@@ -190,6 +190,11 @@ impl Serving {
             (totals.links_dropped, "span links dropped: over a limit"),
             (totals.children_dropped, "spans under requests dropped: over a limit"),
             (totals.late_writes, "writes to spans that had ended"),
+            (
+                losses.telemetry_foreign,
+                "spans of guests in other traces than their requests' (otel.guest-parents)",
+            ),
+            (totals.unended, "spans that an SDK in a guest began and never ended"),
         ] {
             if count > 0 {
                 tracing::warn!(count, "{what}");

@@ -184,7 +184,8 @@ options! {
         /// What a remote parent that a guest names is to its span: link or adopt.
         ///
         /// With link, the span stays in its request's trace, with a link to the other one. With adopt,
-        /// it goes over to the other trace (of a queue's message, say): guests must be trusted.
+        /// it goes over to the other trace (of a queue's message, say): guests must be trusted. Spans of
+        /// an SDK in the guest (wasi:otel) that are of another trace are dropped with link.
         guest_parents: GuestParents, "RELATION" = "link";
     }
 }

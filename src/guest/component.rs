@@ -130,7 +130,6 @@ fn complaint(import: &str) -> Option<String> {
                 "not hosted; reach such a service over wasi:http (`--allow-outbound HOST`)"
             }
             "wasi:logging" => "not hosted; what a guest writes to standard output is logged",
-            "wasi:otel" => "not hosted yet; `pounce:telemetry` is",
             _ => {
                 "not hosted; compose the component with one that exports it (`wac plug`), or build it without"
             }
@@ -139,12 +138,15 @@ fn complaint(import: &str) -> Option<String> {
     };
     let lines: Vec<_> = hosted.lines.iter().map(|(line, _)| *line).collect();
     let lines = lines.join(" and ");
-    if version.contains('-') {
+    // Of some packages there are release candidates only.
+    let exact = hosted.lines.iter().any(|(hosted, _)| *hosted == version);
+    if version.contains('-') && hosted.lines.iter().all(|(hosted, _)| !hosted.contains('-')) {
         return Some(format!(
             "`{import}`: a release candidate; rebuild it for a release ({lines} are hosted)"
         ));
     }
-    let line = version.split('.').take(2).collect::<Vec<_>>().join(".");
+    let line =
+        if exact { version.to_owned() } else { version.split('.').take(2).collect::<Vec<_>>().join(".") };
     let Some((_, interfaces)) = hosted.lines.iter().find(|(hosted, _)| *hosted == line) else {
         return Some(format!("`{import}`: {lines} of {package} is hosted; rebuild it for that version"));
     };
@@ -170,7 +172,9 @@ fn link(slots: &Slots, wasm: &[u8], inspection: &Inspection) -> anyhow::Result<(
         Version::V02 => Pre::V02(ProxyPre::new(pre).map_err(anyhow::Error::from).context(handler)?),
         Version::V03 => Pre::V03(ServicePre::new(pre).map_err(anyhow::Error::from).context(handler)?),
     };
-    let propagates = inspection.imports.iter().any(|import| import.starts_with("pounce:telemetry/"));
+    let asks =
+        |import: &String| import.starts_with("pounce:telemetry/") || import.starts_with("wasi:otel/tracing@");
+    let propagates = inspection.imports.iter().any(asks);
     Ok((pre, inspection.composed, propagates))
 }
 
@@ -185,6 +189,7 @@ mod tests {
             "wasi:http/types@0.3.2",
             "wasi:io/streams@0.2.99",
             "pounce:telemetry/tracing@0.1.0",
+            "wasi:otel/tracing@0.2.0-rc.2",
         ] {
             assert_eq!(complaint(import), None);
         }
@@ -198,6 +203,10 @@ mod tests {
         assert!(complaint("wasi:config/store@0.2.0-rc.1").unwrap().contains("--env"));
         assert!(complaint("wasi:http/nothing@0.2.0").unwrap().contains("outgoing-handler"));
         assert!(complaint("wasi:http/handler@0.3.0").is_some());
+        assert!(
+            complaint("wasi:otel/tracing@0.2.0-rc.1").unwrap().contains("0.2.0-rc.2 of wasi:otel is hosted")
+        );
+        assert!(complaint("wasi:otel/nothing@0.2.0-rc.2").unwrap().contains("metrics"));
         assert!(complaint("acme:db/query").unwrap().contains("compose"));
     }
 }

@@ -48,6 +48,8 @@ pub(crate) struct Losses {
     pub(crate) telemetry_unattributed: u64,
     /// Telemetry calls with what is not valid or over a limit, baggage that was refused among them.
     pub(crate) telemetry_invalid: u64,
+    /// Spans of guests' own SDKs that are of other traces than their requests.
+    pub(crate) telemetry_foreign: u64,
 }
 
 /// The guests of a component.
@@ -170,6 +172,7 @@ impl Guests {
             outgoing_requests: client.refused(),
             telemetry_unattributed: ignored.unattributed.load(Ordering::Relaxed),
             telemetry_invalid: ignored.invalid.load(Ordering::Relaxed),
+            telemetry_foreign: ignored.foreign.load(Ordering::Relaxed),
         }
     }
 

@@ -61,6 +61,8 @@ struct Entered {
     task: Option<GuestTaskId>,
     /// None for the server span.
     span: Option<ChildSpan>,
+    /// By a start that the guest's SDK told of: its end is what leaves it.
+    announced: bool,
 }
 
 /// What a guest calls for.
@@ -111,6 +113,17 @@ pub(super) fn serving(store: &mut StoreContextMut<'_, HostState>) -> Option<Weak
 
 /// Makes `span` (none: the server span) the innermost of the calling task; gives the key that [`leave`] takes.
 pub(super) fn enter(store: &mut StoreContextMut<'_, HostState>, span: Option<ChildSpan>) -> Option<u64> {
+    push(store, span, false)
+}
+
+/// The same for a span of the guest's own SDK, until [`leave_announced`](Requests::leave_announced); false where it
+/// was not entered.
+pub(super) fn enter_announced(store: &mut StoreContextMut<'_, HostState>, span: SpanContext) -> bool {
+    // What there is to record of it comes with its end.
+    push(store, Some(ChildSpan::Unrecorded(span)), true).is_some()
+}
+
+fn push(store: &mut StoreContextMut<'_, HostState>, span: Option<ChildSpan>, announced: bool) -> Option<u64> {
     let (task, _) = caller(store);
     let requests = &mut store.data_mut().requests;
     if requests.entered.len() >= MAX_ENTERED {
@@ -118,7 +131,7 @@ pub(super) fn enter(store: &mut StoreContextMut<'_, HostState>, span: Option<Chi
     }
     requests.next_key += 1;
     let key = requests.next_key;
-    requests.entered.push(Entered { key, task, span });
+    requests.entered.push(Entered { key, task, span, announced });
     Some(key)
 }
 
@@ -212,6 +225,19 @@ impl Requests {
     /// Undoes [`enter`].
     pub(super) fn leave(&mut self, key: u64) {
         self.entered.retain(|entered| entered.key != key);
+    }
+
+    /// Undoes [`enter_announced`], wherever the span is among those entered.
+    pub(super) fn leave_announced(&mut self, ended: &SpanContext) {
+        let is_ended = |entered: &Entered| match &entered.span {
+            Some(ChildSpan::Unrecorded(span)) if entered.announced => {
+                (span.trace_id, span.span_id) == (ended.trace_id, ended.span_id)
+            }
+            _ => false,
+        };
+        if let Some(at) = self.entered.iter().rposition(is_ended) {
+            self.entered.remove(at);
+        }
     }
 
     fn trace(&self, caller: &Caller) -> Option<&Trace> {

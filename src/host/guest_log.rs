@@ -173,6 +173,11 @@ fn json(value: &Value) -> Json {
         Value::Bools(bools) => bools.iter().copied().collect(),
         Value::Ints(ints) => ints.iter().copied().collect(),
         Value::Doubles(doubles) => doubles.iter().copied().map(number).collect(),
+        Value::Null => Json::Null,
+        Value::List(values) => values.iter().map(json).collect(),
+        Value::Map(entries) => {
+            Json::Object(entries.iter().map(|(key, value)| (key.clone(), json(value))).collect())
+        }
     }
 }
 

@@ -12,6 +12,7 @@ mod scope;
 mod state;
 mod stdio;
 mod telemetry;
+mod wasi_otel;
 mod writer;
 
 use std::net::SocketAddr;
@@ -174,6 +175,7 @@ pub(crate) const PACKAGES: &[Package] = &[
             ("0.3", &["types", "ip-name-lookup"]),
         ],
     },
+    Package { name: "wasi:otel", lines: &[("0.2.0-rc.2", &["types", "tracing", "metrics", "logs"])] },
     Package {
         name: "pounce:telemetry",
         lines: &[("0.1", &["types", "tracing", "propagation", "metrics", "logs"])],
@@ -192,5 +194,6 @@ pub(crate) fn link(linker: &mut Linker<HostState>, concurrent: bool) -> wasmtime
         writer::link_02(linker)?;
         writer::link_03(linker)?;
     }
-    telemetry::link(linker)
+    telemetry::link(linker)?;
+    wasi_otel::link(linker)
 }

@@ -12,13 +12,14 @@ use super::value::Status;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How long before its request a guest may say that a span began, in nanoseconds: clocks differ.
-const START_BEFORE: u64 = 1_000_000_000;
+pub(super) const START_BEFORE: u64 = 1_000_000_000;
 
 /// A span being recorded.
 pub(super) struct Child {
     family: Arc<Children>,
     context: SpanContext,
-    parent: SpanId,
+    /// None for the root of a trace.
+    parent: Option<SpanId>,
     parent_is_remote: bool,
     kind: Kind,
     start_unix_nanos: u64,
@@ -48,7 +49,7 @@ impl Child {
         Child {
             family,
             context,
-            parent: start.parent.span_id,
+            parent: start.parent,
             parent_is_remote: start.parent_is_remote,
             kind: start.kind,
             start_unix_nanos: start.time.map_or(now, |time| time.clamp(first, now)),
@@ -122,7 +123,7 @@ impl Child {
             out,
             &Head {
                 context: &self.context,
-                parent: Some(self.parent),
+                parent: self.parent,
                 parent_is_remote: self.parent_is_remote,
                 kind: self.kind,
                 start_unix_nanos: self.start_unix_nanos,

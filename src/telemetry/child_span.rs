@@ -25,7 +25,7 @@ pub(crate) enum ChildSpan {
 
 /// A span that is recorded.
 #[derive(Clone)]
-pub(crate) struct Recorded(Arc<Child>);
+pub(crate) struct Recorded(pub(super) Arc<Child>);
 
 impl std::fmt::Debug for ChildSpan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -61,7 +61,9 @@ impl ServerSpan {
             return ChildSpan::Unrecorded(SpanContext { span_id: SpanId::random(), ..parent.clone() });
         };
         let start = Start {
-            parent,
+            trace_id: parent.trace_id,
+            trace_state: parent.trace_state.clone(),
+            parent: Some(parent.span_id),
             parent_is_remote: options.parent_is_remote,
             id: options.id,
             kind: options.kind.unwrap_or(Kind::Internal),

@@ -3,13 +3,13 @@
 use super::Shared;
 use super::child::{Child, Facts};
 use super::clock::Clock;
-use super::context::SpanContext;
+use super::context::{SpanContext, TraceState};
 use super::counters::Counters;
 use super::encode::Kind;
 use super::id::{SpanId, TraceId};
-use super::limits::{MAX_CHILDREN, MAX_CHILDREN_SIZE, MAX_NAME};
+use super::limits::{MAX_ANNOUNCED, MAX_CHILDREN, MAX_CHILDREN_SIZE, MAX_NAME};
 use super::value::shortened;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// What the spans under one server span share.
@@ -22,10 +22,19 @@ pub(super) struct Children {
 
 struct State {
     /// Every span there has been, ended ones too, and its trace: a guest may have adopted another than the request's.
-    known: HashMap<SpanId, TraceId>,
+    known: HashMap<SpanId, Known>,
     open: Vec<Weak<Child>>,
+    /// Those of `known` that an SDK of the guest has begun, and will hand over whole when they end.
+    announced: HashSet<SpanId>,
     /// Bytes left for names, attributes, events and links of all of them.
     room: usize,
+}
+
+#[derive(Clone, Copy)]
+struct Known {
+    trace_id: TraceId,
+    /// How many were known before it.
+    before: usize,
 }
 
 /// The families of all requests, so that a shutdown ends what guests left open.
@@ -57,7 +66,10 @@ impl Families {
 
 /// What a span has from its start.
 pub(super) struct Start<'a> {
-    pub(super) parent: &'a SpanContext,
+    pub(super) trace_id: TraceId,
+    pub(super) trace_state: TraceState,
+    /// None for the root of a trace.
+    pub(super) parent: Option<SpanId>,
     pub(super) parent_is_remote: bool,
     /// Its id where somebody else chose it.
     pub(super) id: Option<SpanId>,
@@ -68,9 +80,21 @@ pub(super) struct Start<'a> {
     pub(super) facts: Facts,
 }
 
+impl State {
+    fn learn(&mut self, trace_id: TraceId, span_id: SpanId) {
+        let before = self.known.len();
+        self.known.entry(span_id).or_insert(Known { trace_id, before });
+    }
+}
+
 impl Children {
     pub(super) fn new(shared: Arc<Shared>, clock: Clock, server: SpanContext) -> Arc<Self> {
-        let state = State { known: HashMap::new(), open: Vec::new(), room: MAX_CHILDREN_SIZE };
+        let state = State {
+            known: HashMap::new(),
+            open: Vec::new(),
+            announced: HashSet::new(),
+            room: MAX_CHILDREN_SIZE,
+        };
         let children = Arc::new(Children { shared, clock, server, state: Mutex::new(state) });
         children.shared.families.add(&children);
         children
@@ -80,19 +104,21 @@ impl Children {
     pub(super) fn start(self: &Arc<Self>, start: Start<'_>) -> Option<Arc<Child>> {
         let name = shortened(start.name, MAX_NAME);
         let mut state = self.state();
+        let announced = start.id.is_some_and(|id| state.announced.remove(&id));
         let known = start.id.is_some_and(|id| state.known.contains_key(&id));
-        if state.known.len() >= MAX_CHILDREN || state.room < name.len() || known {
+        let no_place = !announced && (known || state.known.len() >= MAX_CHILDREN);
+        if no_place || state.room < name.len() {
             Counters::add(&self.counters().children, 1u32);
             return None;
         }
         state.room -= name.len();
         let context = SpanContext {
-            trace_id: start.parent.trace_id,
+            trace_id: start.trace_id,
             span_id: start.id.unwrap_or_else(SpanId::random),
             flags: self.server.flags,
-            trace_state: start.parent.trace_state.clone(),
+            trace_state: start.trace_state.clone(),
         };
-        state.known.insert(context.span_id, context.trace_id);
+        state.learn(context.trace_id, context.span_id);
         let child = Arc::new(Child::new(Arc::clone(self), context, name, start));
         if state.open.len() == state.open.capacity() {
             state.open.retain(|child| child.strong_count() > 0);
@@ -101,14 +127,47 @@ impl Children {
         Some(child)
     }
 
-    /// Whether this span is the server span or one of those under it.
-    pub(super) fn knows(&self, trace_id: TraceId, span_id: SpanId) -> bool {
-        self.state().known.get(&span_id) == Some(&trace_id)
+    /// Keeps a place for a span that will be handed over when it has ended; false where its id is taken, or too many
+    /// are kept.
+    pub(super) fn announce(&self, trace_id: TraceId, span_id: SpanId) -> bool {
+        let mut state = self.state();
+        let is_new = span_id != self.server.span_id && !state.known.contains_key(&span_id);
+        if !is_new || state.announced.len() >= MAX_ANNOUNCED || state.known.len() >= MAX_CHILDREN {
+            return false;
+        }
+        state.learn(trace_id, span_id);
+        state.announced.insert(span_id)
     }
 
-    /// Ends, marked as incomplete, what is still open.
+    /// Whether a span may be handed over under this id: it was announced, or nobody has heard of it.
+    pub(super) fn expects(&self, trace_id: TraceId, span_id: SpanId) -> bool {
+        let state = self.state();
+        match state.known.get(&span_id) {
+            Some(known) => known.trace_id == trace_id && state.announced.contains(&span_id),
+            None => span_id != self.server.span_id,
+        }
+    }
+
+    /// Whether this span is the server span or one of those under it.
+    pub(super) fn knows(&self, trace_id: TraceId, span_id: SpanId) -> bool {
+        self.state().known.get(&span_id).is_some_and(|known| known.trace_id == trace_id)
+    }
+
+    /// Whether `parent` is a span of this trace that was known before `child`: no span is above its own parent.
+    pub(super) fn is_before(&self, trace_id: TraceId, parent: SpanId, child: SpanId) -> bool {
+        let state = self.state();
+        let before = state.known.get(&child).map_or(usize::MAX, |child| child.before);
+        let parent = state.known.get(&parent);
+        parent.is_some_and(|parent| parent.trace_id == trace_id && parent.before < before)
+    }
+
+    /// Ends, marked as incomplete, what is still open. Of a span that was only announced nothing is known but its id.
     pub(super) fn close(&self) {
-        let open = std::mem::take(&mut self.state().open);
+        let (open, announced) = {
+            let mut state = self.state();
+            (std::mem::take(&mut state.open), std::mem::take(&mut state.announced))
+        };
+        Counters::add(&self.counters().unended, announced.len() as u64);
         for child in open.iter().filter_map(Weak::upgrade) {
             child.abandon();
         }

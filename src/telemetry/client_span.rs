@@ -67,7 +67,9 @@ impl ServerSpan {
             let call =
                 Call { method: method.clone(), uri: uri.clone(), outcome: Outcome::None, connected: None };
             children.start(Start {
-                parent,
+                trace_id: parent.trace_id,
+                trace_state: parent.trace_state.clone(),
+                parent: Some(parent.span_id),
                 parent_is_remote: false,
                 id: None,
                 kind: Kind::Client,

@@ -17,6 +17,7 @@ pub(super) struct Counters {
     pub(super) events: AtomicU64,
     pub(super) links: AtomicU64,
     pub(super) children: AtomicU64,
+    pub(super) unended: AtomicU64,
     pub(super) late_writes: AtomicU64,
     pub(super) baggage: AtomicU64,
 }
@@ -50,6 +51,7 @@ impl Counters {
             events_dropped: self.events.load(Relaxed),
             links_dropped: self.links.load(Relaxed),
             children_dropped: self.children.load(Relaxed),
+            unended: self.unended.load(Relaxed),
             late_writes: self.late_writes.load(Relaxed),
             baggage_dropped: self.baggage.load(Relaxed),
             logs: LogTotals::default(),
@@ -77,6 +79,8 @@ pub(crate) struct Totals {
     pub(crate) links_dropped: u64,
     /// Spans of guests beyond the limit of their request.
     pub(crate) children_dropped: u64,
+    /// Spans that a guest's SDK has begun and never ended.
+    pub(crate) unended: u64,
     /// Writes to spans that had ended.
     pub(crate) late_writes: u64,
     /// Members of incoming baggage that were malformed or over a limit.

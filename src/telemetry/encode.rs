@@ -241,6 +241,8 @@ fn value_len(value: Borrowed<'_>) -> usize {
             Value::Int(int) => value_len(Borrowed::Int(*int)),
             Value::Double(double) => value_len(Borrowed::Double(*double)),
             Value::Bytes(bytes) => 1 + with_length(bytes.len()),
+            Value::Null => 0,
+            Value::Map(entries) => 1 + with_length(entries_len(entries)),
             _ => 1 + with_length(elements(value).map(|element| 1 + with_length(value_len(element))).sum()),
         },
     }
@@ -262,6 +264,15 @@ fn put_value(out: &mut Vec<u8>, value: Borrowed<'_>) {
             Value::Int(int) => put_value(out, Borrowed::Int(*int)),
             Value::Double(double) => put_value(out, Borrowed::Double(*double)),
             Value::Bytes(raw) => bytes(out, 7, raw),
+            // A message without a choice.
+            Value::Null => {}
+            Value::Map(entries) => {
+                out.push(field(6, BYTES));
+                varint(out, entries_len(entries) as u64);
+                for (key, value) in entries {
+                    attribute(out, 1, key, Borrowed::Any(value));
+                }
+            }
             _ => {
                 out.push(field(5, BYTES));
                 let len: usize = elements(value).map(|element| 1 + with_length(value_len(element))).sum();
@@ -283,6 +294,7 @@ fn elements(value: &Value) -> impl Iterator<Item = Borrowed<'_>> {
         Value::Bools(bools) => bools.len(),
         Value::Ints(ints) => ints.len(),
         Value::Doubles(doubles) => doubles.len(),
+        Value::List(values) => values.len(),
         _ => 0,
     };
     (0..len).map(move |at| match value {
@@ -290,8 +302,14 @@ fn elements(value: &Value) -> impl Iterator<Item = Borrowed<'_>> {
         Value::Bools(bools) => Borrowed::Bool(bools[at]),
         Value::Ints(ints) => Borrowed::Int(ints[at]),
         Value::Doubles(doubles) => Borrowed::Double(doubles[at]),
+        Value::List(values) => Borrowed::Any(&values[at]),
         _ => Borrowed::Any(value),
     })
+}
+
+/// Length of the message `KeyValueList`.
+fn entries_len(entries: &[(String, Value)]) -> usize {
+    entries.iter().map(|(key, value)| 1 + with_length(attribute_len(key, Borrowed::Any(value)))).sum()
 }
 
 /// A length-delimited field.

@@ -8,13 +8,15 @@ use super::semconv;
 use super::value::{Exception, Value, shortened};
 
 /// Attributes of a span, and of one event.
-pub(super) const MAX_ATTRIBUTES: usize = 128;
+pub(crate) const MAX_ATTRIBUTES: usize = 128;
 /// Events of a span.
 pub(super) const MAX_EVENTS: usize = 128;
 /// Links of a span.
 pub(super) const MAX_LINKS: usize = 128;
 /// Spans under one server span: a guest's own and those of its outgoing requests.
 pub(super) const MAX_CHILDREN: usize = 1000;
+/// Of these, spans of a guest's own SDK that are begun and not ended.
+pub(super) const MAX_ANNOUNCED: usize = 128;
 /// Bytes of names, attributes, events and links of all of them.
 pub(super) const MAX_CHILDREN_SIZE: usize = 1024 * 1024;
 /// Bytes of one text or byte value; longer ones are cut.

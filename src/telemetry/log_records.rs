@@ -37,6 +37,19 @@ pub(crate) struct LogRecord {
     /// Names what kind of event it is; the attributes of one kind are alike.
     pub(crate) event_name: Option<String>,
     attributes: Attributes,
+    sdk: Option<SdkRecord>,
+}
+
+/// What only an SDK of the guest's own says of a record.
+#[derive(Debug, Default)]
+pub(crate) struct SdkRecord {
+    /// 1 to 24; 0 for none.
+    pub(crate) severity_number: u8,
+    pub(crate) severity_text: Option<String>,
+    /// Unix time in nanoseconds; now when `None`.
+    pub(crate) time: Option<u64>,
+    /// Unix time in nanoseconds; now when `None`.
+    pub(crate) observed: Option<u64>,
 }
 
 impl LogRecord {
@@ -60,7 +73,15 @@ impl LogRecord {
         }
         let event_name = event_name.filter(|name| !name.is_empty());
         let event_name = event_name.map(|name| shortened(&name, MAX_NAME).to_owned());
-        LogRecord { severity, body, event_name, attributes }
+        LogRecord { severity, body, event_name, attributes, sdk: None }
+    }
+
+    /// With what the guest's SDK says. Its times are not in the future, nor its severities beyond the last.
+    pub(crate) fn of_sdk(mut self, mut sdk: SdkRecord) -> Self {
+        sdk.severity_number = sdk.severity_number.min(MAX_SEVERITY);
+        sdk.severity_text = sdk.severity_text.map(|text| shortened(&text, MAX_NAME).to_owned());
+        self.sdk = Some(sdk);
+        self
     }
 
     /// Attributes with distinct keys.
@@ -71,11 +92,19 @@ impl LogRecord {
     fn message(&self, context: Option<&SpanContext>) -> otlp::LogRecord {
         let now = unix_nanos();
         let (number, text) = self.severity.otlp();
+        let (mut time, mut observed) = (now, now);
+        let (mut number, mut text) = (i32::from(number), text.to_owned());
+        if let Some(sdk) = &self.sdk {
+            time = sdk.time.unwrap_or(now).min(now);
+            observed = sdk.observed.unwrap_or(now).clamp(time, now);
+            number = sdk.severity_number.into();
+            text = sdk.severity_text.clone().unwrap_or_default();
+        }
         otlp::LogRecord {
-            time_unix_nano: now,
-            observed_time_unix_nano: now,
-            severity_number: number.into(),
-            severity_text: text.to_owned(),
+            time_unix_nano: time,
+            observed_time_unix_nano: observed,
+            severity_number: number,
+            severity_text: text,
             body: Some(any_value_of(&self.body)),
             attributes: self.attributes().map(|(key, value)| key_value(key, value)).collect(),
             dropped_attributes_count: self.attributes.dropped,
@@ -87,7 +116,22 @@ impl LogRecord {
     }
 }
 
+/// The most severe number that OTLP has.
+const MAX_SEVERITY: u8 = 24;
+
 impl Severity {
+    /// That of a number of OTLP; what says nothing is worth as much as any other line.
+    pub(crate) fn of_number(number: u8) -> Self {
+        match number {
+            0 | 9..=12 => Severity::Info,
+            1..=4 => Severity::Trace,
+            5..=8 => Severity::Debug,
+            13..=16 => Severity::Warn,
+            17..=20 => Severity::Error,
+            21.. => Severity::Fatal,
+        }
+    }
+
     /// The first number of its range, and its name.
     fn otlp(self) -> (otlp::SeverityNumber, &'static str) {
         use otlp::SeverityNumber as Number;

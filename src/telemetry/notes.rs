@@ -4,6 +4,7 @@ use super::context::SpanContext;
 use super::counters::Counters;
 use super::encode::{Code, Dropped, SpanWriter};
 use super::limits::{Attributes, Events, Links, MAX_NAME, MAX_VALUE};
+use super::sdk_span::Omitted;
 use super::value::{Exception, Status, Value, shortened};
 
 /// Everything said on one span.
@@ -71,6 +72,20 @@ impl Notes {
         let attributes = self.links.add(context, attributes, account.room);
         Counters::add(&account.counters.attributes, attributes);
         Counters::add(&account.counters.links, self.links.dropped - before);
+    }
+
+    /// Drops a link that names nothing.
+    pub(super) fn refuse_link(&mut self, counters: &Counters) {
+        self.links.dropped += 1;
+        Counters::add(&counters.links, 1u32);
+    }
+
+    /// Adds what somebody else has dropped before.
+    pub(super) fn omit(&mut self, omitted: Omitted) {
+        let add = |dropped: &mut u32, more| *dropped = dropped.saturating_add(more);
+        add(&mut self.attributes.dropped, omitted.attributes);
+        add(&mut self.events.dropped, omitted.events);
+        add(&mut self.links.dropped, omitted.links);
     }
 
     /// Sets the status. As in the specification, `Ok` is final and `Unset` is ignored.

@@ -1,7 +1,7 @@
 //! Values and attributes as the messages of OTLP that are not on a hot path.
 
 use super::value::Value;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, any_value};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, KeyValueList, any_value};
 
 /// The message `KeyValue`.
 pub(super) fn key_value(key: &str, value: &Value) -> KeyValue {
@@ -21,6 +21,14 @@ pub(super) fn any_value_of(value: &Value) -> AnyValue {
         Value::Bools(bools) => array(bools, |bool| Any::BoolValue(*bool)),
         Value::Ints(ints) => array(ints, |int| Any::IntValue(*int)),
         Value::Doubles(doubles) => array(doubles, |double| Any::DoubleValue(*double)),
+        Value::Null => return AnyValue::default(),
+        Value::List(values) => {
+            Any::ArrayValue(ArrayValue { values: values.iter().map(any_value_of).collect() })
+        }
+        Value::Map(entries) => {
+            let values = entries.iter().map(|(key, value)| key_value(key, value)).collect();
+            Any::KvlistValue(KeyValueList { values })
+        }
     };
     AnyValue { value: Some(value) }
 }

@@ -9,9 +9,9 @@ pub(super) use opentelemetry_semantic_conventions::attribute::{
     CLIENT_ADDRESS, ERROR_TYPE, EXCEPTION_MESSAGE, EXCEPTION_STACKTRACE, EXCEPTION_TYPE,
     HTTP_REQUEST_BODY_SIZE, HTTP_REQUEST_METHOD, HTTP_REQUEST_METHOD_ORIGINAL, HTTP_RESPONSE_BODY_SIZE,
     HTTP_RESPONSE_STATUS_CODE, HTTP_ROUTE, NETWORK_PEER_ADDRESS, NETWORK_PEER_PORT, NETWORK_PROTOCOL_VERSION,
-    SERVER_ADDRESS, SERVER_PORT, SERVICE_INSTANCE_ID, SERVICE_NAME, TELEMETRY_SDK_LANGUAGE,
-    TELEMETRY_SDK_NAME, TELEMETRY_SDK_VERSION, URL_FULL, URL_PATH, URL_QUERY, URL_SCHEME,
-    USER_AGENT_ORIGINAL,
+    OTEL_SCOPE_NAME, OTEL_SCOPE_VERSION, SERVER_ADDRESS, SERVER_PORT, SERVICE_INSTANCE_ID, SERVICE_NAME,
+    TELEMETRY_SDK_LANGUAGE, TELEMETRY_SDK_NAME, TELEMETRY_SDK_VERSION, URL_FULL, URL_PATH, URL_QUERY,
+    URL_SCHEME, USER_AGENT_ORIGINAL,
 };
 
 /// The names of before the HTTP conventions, which the profiles `compat` and `http/dup` write as well.
@@ -52,6 +52,10 @@ pub(super) const POUNCE_CONNECTION_REUSED: &str = "pounce.connection.reused";
 pub(super) const POUNCE_DNS_DURATION: &str = "pounce.dns.duration";
 /// Time TCP took to connect for an outgoing request, in seconds.
 pub(super) const POUNCE_CONNECT_DURATION: &str = "pounce.connect.duration";
+
+/// What the schema URL of a guest's own scope is called on its spans, and what the names of its attributes begin with.
+pub(super) const OTEL_SCOPE_SCHEMA_URL: &str = "otel.scope.schema_url";
+pub(super) const OTEL_SCOPE: &str = "otel.scope.";
 
 /// Name of the event that carries an exception.
 pub(super) const EXCEPTION_EVENT: &str = "exception";

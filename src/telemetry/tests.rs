@@ -10,6 +10,7 @@ use std::time::Duration;
 
 mod exporting;
 mod outcome;
+mod sdk_spans;
 mod spans;
 
 /// Settings that record everything and have no exporter.

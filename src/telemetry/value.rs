@@ -1,6 +1,6 @@
 //! What a guest may say on a span: typed values, exceptions, a status.
 
-/// A typed attribute value, as OTLP knows them (without maps).
+/// A typed attribute value, as OTLP knows them.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value {
     /// Text.
@@ -21,6 +21,12 @@ pub(crate) enum Value {
     Ints(Vec<i64>),
     /// Several floating-point numbers.
     Doubles(Vec<f64>),
+    /// Nothing: what a guest's SDK writes as `null`.
+    Null,
+    /// Several values of any kind.
+    List(Vec<Value>),
+    /// Values by key; no key comes twice.
+    Map(Vec<(String, Value)>),
 }
 
 /// Something that went wrong, recorded as an `exception` event.
@@ -49,12 +55,14 @@ pub(crate) enum Status {
 }
 
 impl Value {
-    /// Cuts long texts and bytes to `limit`, each element of an array alone.
+    /// Cuts long texts and bytes to `limit`, each element of an array or map alone.
     pub(super) fn cut(&mut self, limit: usize) {
         match self {
             Value::Text(text) => cut(text, limit),
             Value::Texts(texts) => texts.iter_mut().for_each(|text| cut(text, limit)),
             Value::Bytes(bytes) => bytes.truncate(limit),
+            Value::List(values) => values.iter_mut().for_each(|value| value.cut(limit)),
+            Value::Map(entries) => entries.iter_mut().for_each(|(_, value)| value.cut(limit)),
             _ => {}
         }
     }
@@ -68,7 +76,13 @@ impl Value {
             Value::Bools(bools) => bools.len() * 4,
             Value::Ints(ints) => ints.len() * 12,
             Value::Doubles(doubles) => doubles.len() * 12,
-            Value::Bool(_) | Value::Int(_) | Value::Double(_) => 8,
+            Value::Bool(_) | Value::Int(_) | Value::Double(_) | Value::Null => 8,
+            Value::List(values) => values.iter().map(|value| value.size() + size_of::<Value>()).sum(),
+            Value::Map(entries) => {
+                let size =
+                    |(key, value): &(String, Value)| key.len() + value.size() + size_of::<(String, Value)>();
+                entries.iter().map(size).sum()
+            }
         }
     }
 }

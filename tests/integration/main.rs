@@ -70,3 +70,5 @@ mod stdio;
 mod tracing;
 /// Request bodies: what came of them, and what nobody read.
 mod uploads;
+/// What an OpenTelemetry SDK inside a guest hands over.
+mod wasi_otel;

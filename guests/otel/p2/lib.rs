@@ -15,6 +15,8 @@ mod convert_metrics;
 mod deeds;
 #[path = "../hostile.rs"]
 mod hostile;
+#[path = "../raw.rs"]
+mod raw;
 #[path = "../sdk.rs"]
 mod sdk;
 
@@ -23,15 +25,17 @@ struct Otel;
 impl wasip2::exports::http::incoming_handler::Guest for Otel {
     fn handle(request: IncomingRequest, out: ResponseOutparam) {
         let host = bindings::tracing::outer_span_context();
-        let done = now(deeds::perform(&p2::target(&request), host, async |call| {
-            match p2::begin(&call).and_then(p2::complete) {
-                Ok(status) => json!(status),
-                Err(error) => json!(error_name(&error)),
-            }
-        }));
-        match done {
+        let target = p2::target(&request);
+        let send = async |call| match p2::begin(&call).and_then(p2::complete) {
+            Ok(status) => json!(status),
+            Err(error) => json!(error_name(&error)),
+        };
+        match now(deeds::perform(&target, host.clone(), send)) {
             Some(report) => p2::respond(out, 200, p2::content_type("application/json"), &report),
             None => p2::respond(out, 404, p2::content_type("text/plain"), b"no such deed\n"),
+        }
+        if let Some(script) = target.get("then") {
+            now(raw::perform(script, &host, send));
         }
     }
 }

@@ -15,6 +15,8 @@ mod convert_metrics;
 mod deeds;
 #[path = "../hostile.rs"]
 mod hostile;
+#[path = "../raw.rs"]
+mod raw;
 #[path = "../sdk.rs"]
 mod sdk;
 
@@ -24,11 +26,18 @@ impl wasip3::exports::http::handler::Guest for Otel {
     async fn handle(request: Request) -> Result<Response, ErrorCode> {
         let host = bindings::tracing::current_span_context();
         let target = p3::target(&request);
-        let done = deeds::perform(&target, host, async |call| match p3::send(call).await {
+        let send = async |call| match p3::send(call).await {
             Ok(status) => json!(status),
             Err(error) => json!(error_name(&error)),
-        });
-        Ok(match done.await {
+        };
+        let done = deeds::perform(&target, host.clone(), send).await;
+        if let Some(script) = target.get("then").map(str::to_owned) {
+            wasip3::spawn_local(async move {
+                p3::wait(100).await;
+                raw::perform(&script, &host, send).await;
+            });
+        }
+        Ok(match done {
             Some(report) => p3::respond(200, p3::content_type("application/json"), report),
             None => p3::respond(404, p3::content_type("text/plain"), b"no such deed\n".to_vec()),
         })

@@ -27,7 +27,7 @@ impl From<wit::Severity> for Severity {
 }
 
 /// Whether a record of this severity is exported.
-fn is_exported(recorder: &Recorder, severity: Severity) -> bool {
+pub(in crate::host) fn is_exported(recorder: &Recorder, severity: Severity) -> bool {
     recorder.signals.logs.is_some() && (severity >= Severity::Info || GuestLog::keeps(severity))
 }
 

@@ -22,6 +22,9 @@ use super::bindings;
 use super::current::{self, Current};
 use super::state::HostState;
 use crate::telemetry::ServerSpan;
+pub(super) use logs::is_exported;
+pub(super) use propagation::context_of;
+pub(super) use recorder::Caller;
 #[expect(unreachable_pub, reason = "the generated bindings re-export it")]
 pub use span::GuestSpan;
 
@@ -33,6 +36,8 @@ pub(crate) struct Ignored {
     /// What is not valid, or over a limit of the host: contexts with malformed ids, too many spans entered,
     /// baggage that cannot be set.
     pub(crate) invalid: AtomicU64,
+    /// Spans of a guest's own SDK that are of another trace than its request.
+    pub(crate) foreign: AtomicU64,
 }
 
 /// What `span.enter` gives, where something was entered: the key to leave with.
@@ -55,10 +60,10 @@ pub(crate) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     bindings::logs::add_to_linker::<HostState, Telemetry>(linker, |state| state)
 }
 
-type Host<'a> = Access<'a, HostState, Telemetry>;
+pub(super) type Host<'a> = Access<'a, HostState, Telemetry>;
 
 /// What the guest calls for, or a count.
-fn current(host: &mut Host<'_>) -> Option<Current> {
+pub(super) fn current(host: &mut Host<'_>) -> Option<Current> {
     let current = current::current(&mut host.as_context_mut());
     if current.is_none() {
         unattributed(host);
@@ -72,11 +77,16 @@ fn span(host: &mut Host<'_>) -> ServerSpan {
 }
 
 fn unattributed(host: &mut Host<'_>) {
-    host.data_mut().ignored.unattributed.fetch_add(1, Ordering::Relaxed);
+    count(host, |ignored| &ignored.unattributed);
 }
 
 fn invalid(host: &mut Host<'_>) {
-    host.data_mut().ignored.invalid.fetch_add(1, Ordering::Relaxed);
+    count(host, |ignored| &ignored.invalid);
+}
+
+/// Counts a call that does nothing.
+pub(super) fn count(host: &mut Host<'_>, reason: impl FnOnce(&Ignored) -> &AtomicU64) {
+    reason(&host.data_mut().ignored).fetch_add(1, Ordering::Relaxed);
 }
 
 impl bindings::types::Host for &mut HostState {}

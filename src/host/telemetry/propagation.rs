@@ -11,7 +11,7 @@ use crate::host::{HostState, Trace};
 use crate::telemetry::{Baggage, Propagator, SpanContext};
 
 /// `context`; while telemetry is off, that of the request's caller; else all zero.
-pub(super) fn context_of(trace: Option<&Trace>, context: Option<SpanContext>) -> types::SpanContext {
+pub(in crate::host) fn context_of(trace: Option<&Trace>, context: Option<SpanContext>) -> types::SpanContext {
     let context = context.or_else(|| {
         let mut headers = HeaderMap::new();
         for (name, value) in trace.into_iter().flat_map(incoming) {

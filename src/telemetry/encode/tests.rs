@@ -3,19 +3,32 @@
 use super::*;
 use crate::telemetry::TraceState;
 use crate::telemetry::id::TraceId;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, any_value::Value as Wire};
+use opentelemetry_proto::tonic::common::v1::{
+    AnyValue, ArrayValue, KeyValue, KeyValueList, any_value::Value as Wire,
+};
 use opentelemetry_proto::tonic::trace::v1::{ScopeSpans, Span, Status, span::Event, span::Link};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use prost::Message;
 
-/// The value as the protocol's own types have it.
-pub(in crate::telemetry) fn wire(value: &Value) -> Wire {
+/// The value as the protocol's own types have it; none for nothing.
+pub(in crate::telemetry) fn wire(value: &Value) -> Option<Wire> {
     fn array(values: impl Iterator<Item = Wire>) -> Wire {
         let values = values.map(|value| AnyValue { value: Some(value) });
         Wire::ArrayValue(ArrayValue { values: values.collect() })
     }
-    match value.clone() {
+    let any = |value: &Value| AnyValue { value: wire(value) };
+    let value = match value.clone() {
+        Value::Null => return None,
+        Value::List(values) => Wire::ArrayValue(ArrayValue { values: values.iter().map(any).collect() }),
+        Value::Map(entries) => {
+            let entry = |(key, value): &(String, Value)| KeyValue {
+                key: key.clone(),
+                value: Some(any(value)),
+                ..KeyValue::default()
+            };
+            Wire::KvlistValue(KeyValueList { values: entries.iter().map(entry).collect() })
+        }
         Value::Text(text) => Wire::StringValue(text),
         Value::Bool(bool) => Wire::BoolValue(bool),
         Value::Int(int) => Wire::IntValue(int),
@@ -25,11 +38,12 @@ pub(in crate::telemetry) fn wire(value: &Value) -> Wire {
         Value::Bools(bools) => array(bools.into_iter().map(Wire::BoolValue)),
         Value::Ints(ints) => array(ints.into_iter().map(Wire::IntValue)),
         Value::Doubles(doubles) => array(doubles.into_iter().map(Wire::DoubleValue)),
-    }
+    };
+    Some(value)
 }
 
 fn key_value((key, value): &(Box<str>, Value)) -> KeyValue {
-    let value = Some(AnyValue { value: Some(wire(value)) });
+    let value = Some(AnyValue { value: wire(value) });
     KeyValue { key: key.to_string(), value, ..KeyValue::default() }
 }
 
@@ -46,7 +60,14 @@ fn any_attribute() -> impl Strategy<Value = (Box<str>, Value)> {
         vec(any::<bool>(), 0..100).prop_map(Value::Bools),
         vec(any::<i64>(), 0..30).prop_map(Value::Ints),
         vec(double, 0..30).prop_map(Value::Doubles),
+        Just(Value::Null),
     ];
+    let value = value.prop_recursive(4, 40, 8, |value| {
+        prop_oneof![
+            vec(value.clone(), 0..8).prop_map(Value::List),
+            vec((".{0,20}", value), 0..8).prop_map(Value::Map),
+        ]
+    });
     (".{0,20}".prop_map(Box::from), value)
 }
 

@@ -8,7 +8,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 /// Attributes of one point.
-const MAX_ATTRIBUTES: usize = 32;
+pub(super) const MAX_ATTRIBUTES: usize = 32;
 
 /// Attributes with distinct keys, sorted by them; equal sets are the same series. Shared by a series and its place in the
 /// map.
@@ -91,6 +91,10 @@ impl Hash for AttributeSet {
                 Value::Bools(bools) => bools.hash(state),
                 Value::Ints(ints) => ints.hash(state),
                 Value::Doubles(doubles) => doubles.iter().for_each(|double| double.to_bits().hash(state)),
+                // Rare enough for their length to do.
+                Value::List(values) => values.len().hash(state),
+                Value::Map(entries) => entries.len().hash(state),
+                Value::Null => {}
             }
         }
     }

@@ -47,7 +47,7 @@ impl Reader {
     pub(in crate::telemetry) fn collect(&mut self) -> Vec<Collected> {
         // The clock may be set back; a point must not end before it begins.
         let now = unix_nanos().max(self.last);
-        let mut collected = Vec::new();
+        let mut collected = self.metrics.handed_over.take();
         for instrument in self.metrics.instruments() {
             // As the specification has it: what may shrink is cumulative in any case.
             let is_delta =

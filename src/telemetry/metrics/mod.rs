@@ -8,6 +8,7 @@
 mod attributes;
 mod collect;
 mod instrument;
+pub(crate) mod sdk;
 mod series;
 
 pub(super) use attributes::AttributeSet;
@@ -36,6 +37,8 @@ const MAX_BYTES: usize = 16 * 1024 * 1024;
 pub(crate) struct Metrics {
     instruments: RwLock<HashMap<Box<str>, Arc<Instrument>>>,
     bytes: AtomicUsize,
+    /// What SDKs in guests have collected since the last look.
+    handed_over: sdk::HandedOver,
     /// Since when it counts, in nanoseconds of Unix time.
     started: u64,
     pub(super) counters: Arc<Counters>,
@@ -59,6 +62,7 @@ impl Metrics {
         Metrics {
             instruments: RwLock::default(),
             bytes: AtomicUsize::new(0),
+            handed_over: sdk::HandedOver::default(),
             started: unix_nanos(),
             counters: Arc::default(),
             ignored: Ignored::default(),

@@ -27,6 +27,8 @@ pub(crate) enum Value {
     Bytes(Vec<u8>),
     /// array
     List(Vec<Value>),
+    /// map
+    Map(Attributes),
     /// absent, or a kind that nobody here sends
     Other(String),
 }
@@ -92,6 +94,10 @@ impl fmt::Display for Value {
                 let values: Vec<_> = values.iter().map(Value::to_string).collect();
                 write!(f, "[{}]", values.join(", "))
             }
+            Value::Map(entries) => {
+                let entries: Vec<_> = entries.iter().map(|(key, value)| format!("{key}: {value}")).collect();
+                write!(f, "{{{}}}", entries.join(", "))
+            }
             Value::Other(kind) => write!(f, "<{kind}>"),
         }
     }
@@ -116,6 +122,7 @@ fn value(any: AnyValue) -> Value {
         Some(V::DoubleValue(value)) => Value::Double(value),
         Some(V::BytesValue(bytes)) => Value::Bytes(bytes),
         Some(V::ArrayValue(list)) => Value::List(list.values.into_iter().map(value).collect()),
+        Some(V::KvlistValue(map)) => Value::Map(read(map.values)),
         other => Value::Other(format!("{other:?}")),
     }
 }

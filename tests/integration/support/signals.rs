@@ -60,7 +60,7 @@ pub(crate) struct LogRecord {
 pub(crate) struct Metric {
     /// Name.
     pub(crate) name: String,
-    /// `counter`, `updown`, `gauge` or `histogram`, with ` delta` where it is no total.
+    /// `counter`, `updown`, `gauge`, `histogram` or `exponential`, with ` delta` where it is no total.
     pub(crate) kind: String,
     /// Its points, in the order of their attributes.
     pub(crate) points: Vec<Point>,
@@ -180,7 +180,11 @@ impl Metric {
                 let kind = format!("histogram{}", delta(histogram.aggregation_temporality()));
                 (kind, histogram.data_points.into_iter().map(Point::of_histogram).collect())
             }
-            other => panic!("nobody sends {other:?}"),
+            Data::ExponentialHistogram(histogram) => {
+                let kind = format!("exponential{}", delta(histogram.aggregation_temporality()));
+                (kind, histogram.data_points.into_iter().map(Point::of_exponential).collect())
+            }
+            other @ Data::Summary(_) => panic!("nobody sends {other:?}"),
         };
         points.sort_by_key(|point| format!("{:?}", point.attributes));
         let twice = points.windows(2).any(|pair| pair[0].attributes == pair[1].attributes);
@@ -224,6 +228,24 @@ impl Point {
         Point {
             attributes: attributes::read(point.attributes),
             value: format!("count={} sum={sum} min={min} max={max}{buckets}", point.count),
+            exemplars: point.exemplars.into_iter().map(read_exemplar).collect(),
+            time: (point.start_time_unix_nano, point.time_unix_nano),
+        }
+    }
+}
+
+impl Point {
+    fn of_exponential(point: metrics::ExponentialHistogramDataPoint) -> Self {
+        let counts = |buckets: &Option<metrics::exponential_histogram_data_point::Buckets>| {
+            buckets.iter().flat_map(|buckets| &buckets.bucket_counts).sum::<u64>()
+        };
+        let sum = counts(&point.positive) + counts(&point.negative) + point.zero_count;
+        assert_eq!(sum, point.count, "the buckets add up");
+        let or_none = |value: Option<f64>| value.map_or("none".to_owned(), |value| value.to_string());
+        let (sum, min, max) = (or_none(point.sum), or_none(point.min), or_none(point.max));
+        Point {
+            attributes: attributes::read(point.attributes),
+            value: format!("count={} sum={sum} min={min} max={max} scale={}", point.count, point.scale),
             exemplars: point.exemplars.into_iter().map(read_exemplar).collect(),
             time: (point.start_time_unix_nano, point.time_unix_nano),
         }

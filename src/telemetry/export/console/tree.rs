@@ -175,6 +175,11 @@ fn value(value: Option<&AnyValue>) -> String {
             let elements: Vec<_> = array.values.iter().map(|element| self::value(Some(element))).collect();
             format!("[{}]", elements.join(", "))
         }
+        Some(Value::KvlistValue(map)) => {
+            let entry = |entry: &KeyValue| format!("{}: {}", entry.key, self::value(entry.value.as_ref()));
+            let entries: Vec<_> = map.values.iter().map(entry).collect();
+            format!("{{{}}}", entries.join(", "))
+        }
         Some(other) => format!("{other:?}"),
     }
 }

@@ -1,0 +1,63 @@
+//! `wasi:otel/logs`: records that the guest's SDK emits.
+
+use std::sync::Arc;
+
+use super::bindings::logs as wit;
+use super::convert::{self, attributes, nanos};
+use crate::config::GuestParents;
+use crate::host::telemetry::{Caller, Host, Telemetry, is_exported};
+use crate::host::{GuestLog, HostState};
+use crate::telemetry::{
+    LogRecord, SdkRecord, Severity, SpanContext, SpanId, TraceId, TraceState, Value, json_value,
+};
+
+impl wit::Host for &mut HostState {}
+
+/// The attribute of the resource, and of a record where the guest's name for its service is not ours.
+const SERVICE_NAME: &str = "service.name";
+
+impl wit::HostWithStore<HostState> for Telemetry {
+    fn on_emit(mut host: Host<'_>, data: wit::LogRecord) -> wasmtime::Result<()> {
+        let number = data.severity_number.unwrap_or(0);
+        let severity = Severity::of_number(number);
+        let recorder = Arc::clone(&host.data_mut().recorder);
+        let exported = is_exported(&recorder, severity);
+        if !exported && !GuestLog::keeps(severity) {
+            return Ok(());
+        }
+        let caller = Caller::of(&mut host);
+        let context = context(&data, caller.context(), host.data_mut().guest_parents);
+        let mut all: Vec<_> =
+            data.instrumentation_scope.map(convert::scope).into_iter().flat_map(|s| s.attributes()).collect();
+        all.extend(data.resource.and_then(convert::service).map(|name| (SERVICE_NAME.to_owned(), name)));
+        all.extend(attributes(data.attributes.unwrap_or_default()));
+        let body = data.body.map_or(Value::Null, json_value);
+        let record = LogRecord::new(severity, body, data.event_name, all).of_sdk(SdkRecord {
+            severity_number: number,
+            severity_text: data.severity_text,
+            time: data.timestamp.map(nanos),
+            observed: data.observed_timestamp.map(nanos),
+        });
+        recorder.log.record(&record, context.as_ref());
+        if let Some(logs) = recorder.signals.logs.as_ref().filter(|_| exported) {
+            if caller.quota(&host.data_mut().quota).log_record() {
+                logs.emit(&record, context.as_ref());
+            } else {
+                logs.refuse();
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The span that a record names, where its guest may name it; else the one that is current.
+fn context(data: &wit::LogRecord, current: Option<SpanContext>, rule: GuestParents) -> Option<SpanContext> {
+    let trace_id = data.trace_id.as_ref().and_then(|id| TraceId::from_hex(id.as_bytes()));
+    let span_id = data.span_id.as_ref().and_then(|id| SpanId::from_hex(id.as_bytes()));
+    let (Some(current), Some(trace_id), Some(span_id)) = (&current, trace_id, span_id) else {
+        return current;
+    };
+    let (is_own, flags) = (trace_id == current.trace_id, current.flags);
+    let named = SpanContext { trace_id, span_id, flags, trace_state: TraceState::default() };
+    Some(if is_own || rule == GuestParents::Adopt { named } else { current.clone() })
+}

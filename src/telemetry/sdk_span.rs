@@ -1,0 +1,186 @@
+//! Spans that an SDK of the guest's own has made: announced when they start, handed over whole when they have ended.
+//!
+//! Their ids and times are the guest's word. The trace, the decision to sample and whom a span may name as its parent
+//! are ours: a guest cannot write into traces of others.
+
+use super::child::{Facts, START_BEFORE};
+use super::child_span::{ChildSpan, Recorded};
+use super::children::{Children, Start};
+use super::context::SpanContext;
+use super::encode::Kind;
+use super::id::SpanId;
+use super::semconv;
+use super::server_span::ServerSpan;
+use super::value::{Status, Value};
+use crate::config::GuestParents;
+use std::sync::Arc;
+
+/// A span that has ended, as its SDK tells it.
+pub(crate) struct SdkSpan {
+    /// Trace, id and state; whether it is sampled we have decided.
+    pub(crate) context: SpanContext,
+    /// None for a root, and where the id is malformed.
+    pub(crate) parent: Option<SpanId>,
+    pub(crate) kind: Kind,
+    pub(crate) name: String,
+    /// Unix time in nanoseconds.
+    pub(crate) start: u64,
+    /// Unix time in nanoseconds.
+    pub(crate) end: u64,
+    pub(crate) attributes: Vec<(String, Value)>,
+    /// Time, name and attributes of each.
+    pub(crate) events: Vec<(u64, String, Vec<(String, Value)>)>,
+    /// A link without a valid context is counted as dropped.
+    pub(crate) links: Vec<(Option<SpanContext>, Vec<(String, Value)>)>,
+    pub(crate) status: Status,
+    pub(crate) scope: Scope,
+    /// What the SDK has left out by limits of its own.
+    pub(crate) omitted: Omitted,
+}
+
+/// The part of the guest that made a span.
+#[derive(Default)]
+pub(crate) struct Scope {
+    pub(crate) name: String,
+    pub(crate) version: Option<String>,
+    pub(crate) schema_url: Option<String>,
+    pub(crate) attributes: Vec<(String, Value)>,
+}
+
+/// How much of each is missing.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Omitted {
+    pub(crate) attributes: u32,
+    pub(crate) events: u32,
+    pub(crate) links: u32,
+}
+
+/// Why a span is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// It is of another trace than its request, and guests may not have such.
+    Foreign,
+    /// There is no place to keep for it: its id is that of another span, or there are too many.
+    NoPlace,
+    /// A span of this id has ended before, or is the host's.
+    Taken,
+}
+
+impl ServerSpan {
+    /// Notes that a span has started, so that others may name it as their parent; the context under which they are put.
+    ///
+    /// # Errors
+    /// Why it is not noted. It may be handed over all the same.
+    pub(crate) fn announce(&self, span: &SpanContext, rule: GuestParents) -> Result<SpanContext, Refused> {
+        let server =
+            self.context().filter(|server| is_allowed(server, span, rule)).ok_or(Refused::Foreign)?;
+        let children = self.children().ok_or(Refused::NoPlace)?;
+        if !children.announce(span.trace_id, span.span_id) {
+            return Err(Refused::NoPlace);
+        }
+        Ok(SpanContext { flags: server.flags, ..span.clone() })
+    }
+
+    /// Takes a span that has ended, also one that was never announced. What is over the limits is dropped and counted.
+    ///
+    /// # Errors
+    /// Why none of it is taken.
+    pub(crate) fn take(&self, span: SdkSpan, rule: GuestParents) -> Result<(), Refused> {
+        let server = self.context().filter(|server| is_allowed(server, &span.context, rule));
+        let (Some(server), Some(children)) = (server, self.children()) else {
+            return Err(Refused::Foreign);
+        };
+        if !children.expects(span.context.trace_id, span.context.span_id) {
+            return Err(Refused::Taken);
+        }
+        let place = Place::of(&span, &server, children);
+        let Some(child) = children.start(Start {
+            trace_id: span.context.trace_id,
+            trace_state: span.context.trace_state,
+            parent: place.parent,
+            parent_is_remote: place.parent_is_remote,
+            id: Some(span.context.span_id),
+            kind: span.kind,
+            name: if span.name.is_empty() { "unnamed" } else { &span.name },
+            time: Some(span.start),
+            facts: Facts::None,
+        }) else {
+            return Ok(()); // counted there
+        };
+        let earliest = children.clock.started().saturating_sub(START_BEFORE);
+        let now = children.clock.now();
+        let handle = ChildSpan::Recording(Recorded(Arc::clone(&child)));
+        for (key, value) in span.scope.attributes().chain(span.attributes) {
+            handle.set_attribute(&key, value);
+        }
+        for (time, name, attributes) in span.events {
+            handle.add_event(&name, attributes, Some(time.clamp(earliest, now)));
+        }
+        for (context, attributes) in span.links {
+            match context {
+                Some(context) => handle.add_link(context, attributes),
+                None => child.note(|notes, account| notes.refuse_link(account.counters)),
+            }
+        }
+        if let Some(link) = place.link {
+            handle.add_link(link, Vec::new());
+        }
+        handle.set_status(span.status);
+        // Last: it may be any number, and is not ours to count.
+        child.note(|notes, _| notes.omit(span.omitted));
+        child.end(Some(span.end));
+        Ok(())
+    }
+}
+
+/// Whether a guest may have a span in this trace.
+fn is_allowed(server: &SpanContext, span: &SpanContext, rule: GuestParents) -> bool {
+    server.trace_id == span.trace_id || rule == GuestParents::Adopt
+}
+
+/// Where a span belongs.
+struct Place {
+    parent: Option<SpanId>,
+    parent_is_remote: bool,
+    /// What else it is related to.
+    link: Option<SpanContext>,
+}
+
+impl Place {
+    fn of(span: &SdkSpan, server: &SpanContext, children: &Children) -> Self {
+        let SpanContext { trace_id, span_id, .. } = span.context;
+        let is_own = trace_id == server.trace_id;
+        let named = span.parent.filter(|parent| *parent != span_id);
+        match named {
+            Some(parent) if is_own && parent == server.span_id => {
+                Place { parent: named, parent_is_remote: false, link: None }
+            }
+            Some(parent) if children.is_before(trace_id, parent, span_id) => {
+                Place { parent: named, parent_is_remote: false, link: None }
+            }
+            // Its caller's, or one that nobody has heard of: the request is what it was done for.
+            _ if is_own => {
+                let link = |span_id| SpanContext { span_id, ..span.context.clone() };
+                Place { parent: Some(server.span_id), parent_is_remote: false, link: named.map(link) }
+            }
+            _ => Place { parent: named, parent_is_remote: named.is_some(), link: Some(server.clone()) },
+        }
+    }
+}
+
+impl Scope {
+    /// As attributes of a span: what we export has one scope, our own.
+    pub(crate) fn attributes(self) -> impl Iterator<Item = (String, Value)> {
+        let text = |key: &str, text: Option<String>| {
+            text.filter(|text| !text.is_empty()).map(|text| (key.to_owned(), Value::Text(text)))
+        };
+        let own = [
+            text(semconv::OTEL_SCOPE_NAME, Some(self.name)),
+            text(semconv::OTEL_SCOPE_VERSION, self.version),
+            text(semconv::OTEL_SCOPE_SCHEMA_URL, self.schema_url),
+        ];
+        let more = self.attributes.into_iter();
+        let more = more.map(|(key, value)| (format!("{}{key}", semconv::OTEL_SCOPE), value));
+        own.into_iter().flatten().chain(more)
+    }
+}
