@@ -102,7 +102,7 @@ fn end_span(span: ClientSpan, response: &Result<http::Response<WasiBody>, Error>
             let connected = response.extensions().get::<Connected>().copied();
             span.respond(response.status(), response.version(), connected);
         }
-        Err(error) => span.fail(&outbound::error_type(error), &error.to_string()),
+        Err(error) => span.fail(outbound::error_type(error), &error.to_string()),
     }
 }
 

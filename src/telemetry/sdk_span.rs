@@ -15,6 +15,9 @@ use super::value::{Status, Value};
 use crate::config::GuestParents;
 use std::sync::Arc;
 
+/// Attributes as they were given.
+type Attributes = Vec<(String, Value)>;
+
 /// A span that has ended, as its SDK tells it.
 pub(crate) struct SdkSpan {
     /// Trace, id and state; whether it is sampled we have decided.
@@ -27,11 +30,11 @@ pub(crate) struct SdkSpan {
     pub(crate) start: u64,
     /// Unix time in nanoseconds.
     pub(crate) end: u64,
-    pub(crate) attributes: Vec<(String, Value)>,
+    pub(crate) attributes: Attributes,
     /// Time, name and attributes of each.
-    pub(crate) events: Vec<(u64, String, Vec<(String, Value)>)>,
+    pub(crate) events: Vec<(u64, String, Attributes)>,
     /// A link without a valid context is counted as dropped.
-    pub(crate) links: Vec<(Option<SpanContext>, Vec<(String, Value)>)>,
+    pub(crate) links: Vec<(Option<SpanContext>, Attributes)>,
     pub(crate) status: Status,
     pub(crate) scope: Scope,
     /// What the SDK has left out by limits of its own.

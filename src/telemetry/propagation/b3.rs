@@ -22,10 +22,7 @@ pub(super) static FIELDS: [&HeaderName; 6] =
 
 /// Reads the single header, or else the several.
 pub(super) fn extract(headers: &HeaderMap) -> Caller {
-    only(headers, &B3)
-        .and_then(|value| parse_single(value))
-        .or_else(|| extract_multi(headers))
-        .unwrap_or_default()
+    only(headers, &B3).and_then(parse_single).or_else(|| extract_multi(headers)).unwrap_or_default()
 }
 
 /// The one value of a header; two are as good as none.

@@ -47,7 +47,10 @@ pub(super) fn extract(headers: &HeaderMap) -> (Baggage, u32) {
     for member in fields.iter().flat_map(|field| field.as_bytes().split(|byte| *byte == b',')) {
         let member = trim(member);
         // Empty ones are no members, as in all lists of HTTP.
-        if !member.is_empty() && !(is_member(member) && members.push(member)) {
+        if member.is_empty() {
+            continue;
+        }
+        if !is_member(member) || !members.push(member) {
             dropped += 1;
         }
     }
