@@ -21,8 +21,10 @@ Values:
 Where a value comes from:
   A flag beats a POUNCE_* variable, that beats a standard OTEL_* variable, that beats the file,
   that beats the default. An empty variable counts as unset. Of the standard variables,
-  OTEL_RESOURCE_ATTRIBUTES, OTEL_EXPORTER_OTLP_TIMEOUT (also ..._TRACES_TIMEOUT) and OTEL_BSP_*
-  are read, too.
+  OTEL_RESOURCE_ATTRIBUTES, OTEL_EXPORTER_OTLP_TIMEOUT and OTEL_BSP_* are read, too; of metrics and
+  logs, OTEL_METRICS_EXPORTER, OTEL_LOGS_EXPORTER, OTEL_METRIC_EXPORT_INTERVAL and _TIMEOUT,
+  OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE, OTEL_BLRP_*, and ENDPOINT, HEADERS and TIMEOUT
+  of each signal (OTEL_EXPORTER_OTLP_LOGS_ENDPOINT).
 
 Output:
   One line on standard output when a listener is ready (listening on http://127.0.0.1:8080);

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use http::StatusCode;
-use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
+use wasmtime::{FrameSymbol, PoolConcurrencyLimitError, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 use wasmtime_wasi_http::Error as HttpError;
 
@@ -103,21 +103,26 @@ fn stacktrace(backtrace: &WasmBacktrace) -> String {
     let mut out = String::new();
     for (number, frame) in backtrace.frames().iter().enumerate() {
         let before = out.len();
+        let demangled = |name: &str| format!("{:#}", rustc_demangle::demangle(name));
+        let function = frame.func_name().map(demangled);
+        let function = function.unwrap_or_else(|| format!("<wasm function {}>", frame.func_index()));
+        // With DWARF a frame has a symbol for each function inlined into it, innermost first; the last is its own.
         let symbols = frame.symbols();
-        let outer = frame.func_name().map(|name| format!("{:#}", rustc_demangle::demangle(name)));
-        let outer = outer.unwrap_or_else(|| format!("<wasm function {}>", frame.func_index()));
-        // Inlined functions come first; the frame's own one is the last symbol.
-        let innermost = symbols.first().and_then(|symbol| symbol.name());
-        let name = innermost.map_or(outer, |name| format!("{:#}", rustc_demangle::demangle(name)));
-        // Writing to a String cannot fail.
-        _ = write!(out, "{number:>3}: {name}");
+        let inlined = symbols.len().saturating_sub(1);
+        _ = write!(out, "{number:>3}: "); // writing to a String cannot fail
+        for symbol in &symbols[..inlined] {
+            let name = symbol.name().map_or_else(|| "<unknown>".to_owned(), demangled);
+            _ = writeln!(out, "{name} (inlined)");
+            at(symbol, &mut out);
+            out.push_str("     ");
+        }
+        out.push_str(&function);
         if let Some(offset) = frame.module_offset() {
             _ = write!(out, " @ {offset:#x}");
         }
         out.push('\n');
-        if let Some((file, line)) = symbols.first().and_then(|symbol| Some((symbol.file()?, symbol.line()?)))
-        {
-            _ = writeln!(out, "       at {file}:{line}");
+        if let Some(symbol) = symbols.last() {
+            at(symbol, &mut out);
         }
         if out.len() > MAX_STACKTRACE {
             out.truncate(before);
@@ -126,6 +131,13 @@ fn stacktrace(backtrace: &WasmBacktrace) -> String {
     }
     out.truncate(out.trim_end().len());
     out
+}
+
+/// Where in the source, if that is known.
+fn at(symbol: &FrameSymbol, out: &mut String) {
+    if let (Some(file), Some(line)) = (symbol.file(), symbol.line()) {
+        _ = writeln!(out, "       at {file}:{line}");
+    }
 }
 
 /// A guest that answers with a wasi:http error code: DESIGN §2.2 gives 502 and 504 where the code says so.

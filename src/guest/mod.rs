@@ -11,6 +11,7 @@ mod v03;
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -26,6 +27,7 @@ use self::component::Pre;
 use self::instance::Mold;
 use crate::config::{self, Isolation};
 use crate::host::{Capabilities, IncomingContext, MemoryBudget, Trace};
+use crate::telemetry::logs::printable;
 use crate::telemetry::{Baggage, ServerSpan, Signals};
 
 /// Instance slots beyond those that requests in flight take.
@@ -203,23 +205,25 @@ impl Guests {
         }
         let incoming = self.incoming(&request, &span);
         let scope = Arc::new(RequestScope::new(Trace::new(span, incoming, baggage), permit));
-        let guard = CancelOnDrop(Some(scope.clone()));
         let request = request.map(body::inbound);
-        let call = async {
+        let mut call = pin!(async {
             match &self.pool {
                 Pool::V02(pool) => pool.call(request, scope.clone()).await,
                 Pool::V03(pool) => pool.call(request, scope.clone()).await,
             }
-        };
+        });
+        // Dropped before the call: what the guest has under way then knows why it ends.
+        let guard = CancelOnDrop(Some(scope.clone()));
         let answer = match self.timeout {
-            Some(limit) => {
-                tokio::time::timeout(limit, call).await.unwrap_or_else(|_| Err(Failure::timeout(limit)))
-            }
+            Some(limit) => tokio::time::timeout(limit, call.as_mut()).await.unwrap_or_else(|_| {
+                scope.fail(Failure::timeout(limit));
+                Err(Failure::timeout(limit))
+            }),
             None => call.await,
         };
         guard.disarm();
         match answer {
-            Ok(response) => Ok(response.map(|body| Body::new(body, scope))),
+            Ok(response) => Ok(response.map(|body| Body::new(body, scope.clone()))),
             Err(failure) => {
                 scope.abandon(failure.clone());
                 Err(failure)
@@ -288,7 +292,8 @@ fn expire_idle(pool: &Arc<v02::Pool>) {
 /// Puts a failure that happens after the response head into the log; before it, the server's answer does.
 fn report(scope: &RequestScope, failure: &Failure) {
     if scope.is_closed() {
-        tracing::warn!(error = failure.message, "guest failed after its response was over");
+        let error = &*printable(&failure.message);
+        tracing::warn!(error, "guest failed after its response was over");
     }
 }
 

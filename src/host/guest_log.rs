@@ -10,6 +10,7 @@ use std::time::Instant;
 use serde_json::Value as Json;
 use tracing::field::display;
 
+use crate::telemetry::logs::printable;
 use crate::telemetry::{LogRecord, Severity, SpanContext, Value};
 
 /// A longer line is cut into pieces of this size, each a line of its own in the log; a longer record is cut off.
@@ -89,7 +90,8 @@ impl GuestLog {
             stream,
             trace_id = context.map(|context| display(context.trace_id)),
             span_id = context.map(|context| display(context.span_id)),
-            "{line}"
+            "{}",
+            printable(line)
         );
     }
 

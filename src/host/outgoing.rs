@@ -18,6 +18,7 @@ use wasmtime_wasi_http::{
 
 use super::current::{Current, current};
 use super::outbound::{self, Client};
+use super::scope::Trace;
 use super::state::HostState;
 use crate::telemetry::{ClientSpan, Connected, Propagator};
 
@@ -29,6 +30,31 @@ pub(crate) struct Outgoing {
     traced: bool,
     /// The caller, from the shadowed import to the hook.
     caller: Option<Current>,
+}
+
+/// A call under way.
+struct Call {
+    span: Option<ClientSpan>,
+    trace: Trace,
+}
+
+impl Call {
+    fn end(mut self, response: &Result<http::Response<WasiBody>, Error>) {
+        if let Some(span) = self.span.take() {
+            end_span(span, response);
+        }
+    }
+}
+
+/// The guest let go of it, or its request is over: then for the request's reason.
+impl Drop for Call {
+    fn drop(&mut self) {
+        if let Some(span) = self.span.take()
+            && let Some(failure) = self.trace.failure()
+        {
+            span.fail(failure.error_type.as_deref().unwrap_or("error"), &failure.message);
+        }
+    }
 }
 
 impl Outgoing {
@@ -60,15 +86,15 @@ impl WasiHttpHooks for Outgoing {
         options: Option<RequestOptions>,
         _result: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
-        let span = self.caller.take().map(|caller| {
+        let call = self.caller.take().map(|caller| {
             let span = start_span(&caller, self.propagator, &request);
             if let Some(context) = span.context() {
                 self.propagator.inject(context, &caller.trace.baggage(), request.headers_mut());
             }
-            span
+            Call { span: Some(span), trace: caller.trace }
         });
         // A trace that is not certain to be this request's goes nowhere, whatever the guest has copied.
-        let is_told = self.client.propagates_to(request.uri()) && (span.is_some() || !self.traced);
+        let is_told = self.client.propagates_to(request.uri()) && (call.is_some() || !self.traced);
         if !is_told {
             for name in self.propagator.fields() {
                 request.headers_mut().remove(name);
@@ -80,8 +106,8 @@ impl WasiHttpHooks for Outgoing {
             let done: Box<dyn Future<Output = Result<(), Error>> + Send> =
                 Box::new(std::future::ready(Ok(())));
             let response = response.await;
-            if let Some(span) = span {
-                end_span(span, &response);
+            if let Some(call) = call {
+                call.end(&response);
             }
             Ok((response?, done))
         })

@@ -34,11 +34,18 @@ pub(crate) struct Shared {
     baggage: Mutex<Baggage>,
     /// What the guest may still record beside spans.
     pub(crate) quota: Quota,
+    /// Why the request failed: what it has under way ends for the same reason, be it later than the request.
+    failure: OnceLock<Failure>,
 }
 
 impl Trace {
     pub(crate) fn new(span: ServerSpan, incoming: Option<IncomingContext>, baggage: Baggage) -> Self {
-        Self(Arc::new(Shared { span, incoming, baggage: Mutex::new(baggage), quota: Quota::default() }))
+        let (baggage, quota, failure) = (Mutex::new(baggage), Quota::default(), OnceLock::new());
+        Self(Arc::new(Shared { span, incoming, baggage, quota, failure }))
+    }
+
+    pub(crate) fn failure(&self) -> Option<&Failure> {
+        self.failure.get()
     }
 
     /// The baggage that an outgoing request carries now.
@@ -70,7 +77,6 @@ pub(crate) struct RequestScope {
     pub(crate) trace: Trace,
     /// When the request was handed to the guest layer, for `pounce.queue.duration`.
     pub(crate) admitted: Instant,
-    failure: OnceLock<Failure>,
     cancelled_at: OnceLock<Instant>,
     /// The expiry of a cancelled request was seen by the event loop of its instance (0.3): the loop is not stuck.
     acknowledged: AtomicBool,
@@ -97,7 +103,6 @@ impl RequestScope {
         Self {
             trace,
             admitted: Instant::now(),
-            failure: OnceLock::new(),
             cancelled_at: OnceLock::new(),
             acknowledged: AtomicBool::new(false),
             closed: AtomicBool::new(false),
@@ -120,14 +125,14 @@ impl RequestScope {
     /// Records why the request failed; the first reason stays.
     pub(crate) fn fail(&self, failure: Failure) {
         // A second failure is a consequence of the first.
-        _ = self.failure.set(failure);
+        _ = self.trace.failure.set(failure);
         self.fail.notify_one();
     }
 
     /// Resolves with the reason once there is one. For one waiter.
     pub(crate) async fn failed(&self) -> Failure {
         loop {
-            if let Some(failure) = self.failure.get() {
+            if let Some(failure) = self.trace.failure.get() {
                 return failure.clone();
             }
             self.fail.notified().await;
@@ -135,7 +140,7 @@ impl RequestScope {
     }
 
     pub(crate) fn failure(&self) -> Option<&Failure> {
-        self.failure.get()
+        self.trace.failure.get()
     }
 
     /// Asks for the guest's work on this request to stop: nobody waits for the response any more.

@@ -17,6 +17,7 @@ use super::inbound::BodyFault;
 use super::stall::{self, Flow};
 use crate::guest::{self, Blame, Failure};
 use crate::telemetry::ServerSpan;
+use crate::telemetry::logs::printable;
 
 /// Seconds after which a shed client may try again.
 const RETRY_AFTER_SECONDS: &str = "1";
@@ -182,14 +183,15 @@ fn log(span: &ServerSpan, failure: &Failure) {
     let trace_id = context.as_ref().map(|context| tracing::field::display(&context.trace_id));
     let span_id = context.as_ref().map(|context| tracing::field::display(&context.span_id));
     let stacktrace = failure.exception.as_ref().and_then(|exception| exception.stacktrace.as_deref());
+    let message = printable(&failure.message);
     match failure.blame {
-        Blame::Guest => tracing::warn!(error_type, trace_id, span_id, stacktrace, "{}", failure.message),
+        Blame::Guest => tracing::warn!(error_type, trace_id, span_id, stacktrace, "{message}"),
         // Shedding is what an overload is like: a line for each would be one more load. It is counted.
         Blame::Host if failure.status == StatusCode::SERVICE_UNAVAILABLE => {
-            tracing::debug!(error_type, trace_id, span_id, "{}", failure.message);
+            tracing::debug!(error_type, trace_id, span_id, "{message}");
         }
-        Blame::Host => tracing::error!(error_type, trace_id, span_id, "{}", failure.message),
-        Blame::Client => tracing::debug!(error_type, trace_id, span_id, "{}", failure.message),
+        Blame::Host => tracing::error!(error_type, trace_id, span_id, "{message}"),
+        Blame::Client => tracing::debug!(error_type, trace_id, span_id, "{message}"),
     }
 }
 

@@ -83,6 +83,11 @@ impl Child {
         open
     }
 
+    /// Whether it is of an outgoing request.
+    pub(super) fn is_call(&self) -> bool {
+        matches!(self.late().facts, Facts::Call(_))
+    }
+
     /// Now, in nanoseconds of Unix time.
     pub(super) fn now(&self) -> u64 {
         self.family.clock.now()

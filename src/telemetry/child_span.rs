@@ -106,7 +106,7 @@ impl ServerSpan {
     /// Ends the spans under this one that are still open, marked as incomplete.
     pub(crate) fn close_children(&self) {
         if let Some(children) = self.known_children() {
-            children.close();
+            children.close(false);
         }
     }
 }

@@ -58,7 +58,7 @@ impl Families {
     /// Ends, marked as incomplete, every span that is still open.
     pub(super) fn close(&self) {
         let families = std::mem::take(&mut *self.lock());
-        families.iter().filter_map(Weak::upgrade).for_each(|family| family.close());
+        families.iter().filter_map(Weak::upgrade).for_each(|family| family.close(true));
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Weak<Children>>> {
@@ -179,16 +179,18 @@ impl Children {
         parent.is_some_and(|parent| parent.trace_id == trace_id && parent.before < before)
     }
 
-    /// Ends, marked as incomplete, what is still open. Of a span that was only announced nothing is known but its id.
-    pub(super) fn close(&self) {
+    /// Ends, marked as incomplete, what is still open; outgoing requests, which end by themselves and know why, only with
+    /// `calls`. Of a span that was only announced nothing is known but its id.
+    pub(super) fn close(&self, calls: bool) {
         let (open, announced) = {
             let mut state = self.state();
             (std::mem::take(&mut state.open), std::mem::take(&mut state.announced))
         };
         Counters::add(&self.counters().unended, announced.len() as u64);
-        for child in open.iter().filter_map(Weak::upgrade) {
-            child.abandon();
-        }
+        let open = open.iter().filter_map(Weak::upgrade);
+        let (later, now): (Vec<_>, Vec<_>) = open.partition(|child| child.is_call() && !calls);
+        now.iter().for_each(|child| child.abandon());
+        self.state().open.extend(later.iter().map(Arc::downgrade));
     }
 
     /// Charges `note` to what all the spans have together.

@@ -2,7 +2,9 @@
 //!
 //! Written by a thread of its own: when nobody reads stderr, lines are lost and counted, and no request waits.
 
+use std::borrow::Cow;
 use std::io::IsTerminal as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
@@ -42,6 +44,7 @@ impl Log {
             .with_target("guest", level);
         let terminal = std::io::stderr().is_terminal();
         let format = log.format.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json });
+        FOR_PEOPLE.store(format == LogFormat::Text, Ordering::Relaxed);
         let registry = tracing_subscriber::registry().with(filter);
         let layer = tracing_subscriber::fmt::layer().with_writer(writer);
         match format {
@@ -57,6 +60,30 @@ impl Log {
     pub(crate) fn dropped(&self) -> usize {
         self.dropped.dropped_lines()
     }
+}
+
+/// Lines are for people: then a record is one line, and nothing in it moves a cursor or turns the reading direction. JSON
+/// has its own escapes.
+static FOR_PEOPLE: AtomicBool = AtomicBool::new(false);
+
+/// What a guest or a client says, as it may stand in the log.
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
+    let is_harmful = |char: char| {
+        (char.is_control() && char != '\t')
+            || matches!(char, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !FOR_PEOPLE.load(Ordering::Relaxed) || !text.contains(is_harmful) {
+        return Cow::Borrowed(text);
+    }
+    let mut safe = String::with_capacity(text.len() + 16);
+    for char in text.chars() {
+        if is_harmful(char) {
+            safe.extend(char.escape_default());
+        } else {
+            safe.push(char);
+        }
+    }
+    Cow::Owned(safe)
 }
 
 fn filter(level: LogLevel) -> LevelFilter {

@@ -51,8 +51,8 @@ impl Value for Header {
     }
 }
 
-/// Names, and parts of names, of headers whose values let their holder in.
-const CREDENTIALS: [&str; 11] = [
+/// What in a name says that the header's values let their holder in: anywhere in it.
+const CREDENTIALS: [&str; 13] = [
     "authorization",
     "authentication",
     "cookie",
@@ -61,10 +61,15 @@ const CREDENTIALS: [&str; 11] = [
     "password",
     "api-key",
     "apikey",
+    "private-key",
     "signature",
     "session",
     "credential",
+    "client-cert",
 ];
+/// The same, as a whole word between dashes.
+const CREDENTIAL_WORDS: [&str; 9] =
+    ["auth", "jwt", "dpop", "otp", "pass", "xsrf", "csrf", "assertion", "passwd"];
 
 /// The name of a header whose values are recorded on spans.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +81,10 @@ impl std::str::FromStr for HeaderToRecord {
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let name = HeaderName::try_from(text.trim())
             .map_err(|_| Invalid::new("is not the name of a header", "write a name such as x-request-id"))?;
-        match CREDENTIALS.iter().find(|part| name.as_str().contains(*part)) {
+        let part = CREDENTIALS.iter().find(|part| name.as_str().contains(*part));
+        let word =
+            || CREDENTIAL_WORDS.iter().find(|word| name.as_str().split('-').any(|part| part == **word));
+        match part.or_else(word) {
             Some(part) => Err(Invalid::new(
                 format!("carries credentials (`{part}`), which are never recorded"),
                 "leave it out; a guest can record what it needs of it by `set-attribute`",
@@ -106,6 +114,9 @@ mod tests {
             "set-cookie",
             "X-Api-Key",
             "x-amz-security-token",
+            "DPoP",
+            "x-jwt",
+            "x-goog-iap-jwt-assertion",
         ] {
             assert!(name.parse::<HeaderToRecord>().is_err(), "{name}");
         }

@@ -132,6 +132,8 @@ fn remote_parent(
     match host.data_mut().guest_parents {
         GuestParents::Adopt => {
             options.parent_is_remote = true;
+            // What leads back from the other trace to the request.
+            options.links.extend(server.context().map(|own| (own, Vec::new())));
             Some(context)
         }
         GuestParents::Link => {

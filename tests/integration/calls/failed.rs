@@ -136,7 +136,7 @@ async fn the_requests_deadline_cancels_its_calls(abi: Abi) {
     let spans = collector.spans(2).await;
     let of = |kind: SpanKind| spans.iter().find(|span| span.kind == kind).expect("a span");
     let (call, request) = (of(SpanKind::Client), of(SpanKind::Server));
-    assert_eq!((call.text("error.type"), request.text("error.type")), ("cancelled", "timeout"));
+    assert_eq!((call.text("error.type"), request.text("error.type")), ("timeout", "timeout"));
     assert_eq!(call.parent, request.span_id);
     assert!(!call.is_incomplete());
 }

@@ -32,7 +32,7 @@ async fn a_remote_parent_is_adopted_where_the_operator_says_so(abi: Abi) {
     assert_eq!((remote.trace_id.as_str(), remote.parent.as_str()), REMOTE);
     assert_eq!((remote.parent_is_remote(), below.parent_is_remote()), (Some(true), Some(false)));
     assert_eq!((remote.trace_state.as_str(), below.trace_state.as_str()), ("vendor=1", "vendor=1"));
-    assert_eq!((remote.links.len(), remote.dropped_attributes), (0, 0));
+    assert_eq!((remote.links.len(), remote.dropped_attributes), (1, 0), "what leads back to the request");
     // The guest was told the truth, and what it injects leads there.
     assert_eq!(case.seen("remote")["trace_id"], REMOTE.0);
     assert_eq!(case.seen("of remote")["inject"], format!("00-{}-{}-01", REMOTE.0, below.span_id));
