@@ -11,6 +11,7 @@ pub(super) struct Counters {
     pub(super) exported: AtomicU64,
     pub(super) rejected: AtomicU64,
     pub(super) queue_full: AtomicU64,
+    pub(super) too_large: AtomicU64,
     pub(super) export_failed: AtomicU64,
     pub(super) shutdown: AtomicU64,
     pub(super) attributes: AtomicU64,
@@ -34,6 +35,7 @@ impl Counters {
     pub(super) fn dropped(&self) -> Dropped {
         Dropped {
             queue_full: self.queue_full.load(Relaxed),
+            too_large: self.too_large.load(Relaxed),
             export_failed: self.export_failed.load(Relaxed),
             shutdown: self.shutdown.load(Relaxed),
         }
@@ -43,7 +45,7 @@ impl Counters {
     pub(super) fn totals(&self, buffered: u64) -> Totals {
         let dropped = self.dropped();
         Totals {
-            ended: buffered + dropped.queue_full,
+            ended: buffered + dropped.queue_full + dropped.too_large,
             exported: self.exported.load(Relaxed),
             rejected: self.rejected.load(Relaxed),
             dropped,
@@ -138,6 +140,8 @@ pub(crate) struct MetricTotals {
 pub(crate) struct Dropped {
     /// The buffers were full: the endpoint is slower than the requests, or down.
     pub(crate) queue_full: u64,
+    /// Larger than the buffers take.
+    pub(crate) too_large: u64,
     /// The endpoint could not be reached in time, or refused the batch.
     pub(crate) export_failed: u64,
     /// Not sent before the deadline of the shutdown, or ended after it.
@@ -147,7 +151,7 @@ pub(crate) struct Dropped {
 impl Dropped {
     /// All of them.
     pub(crate) fn spans(&self) -> u64 {
-        self.queue_full + self.export_failed + self.shutdown
+        self.queue_full + self.too_large + self.export_failed + self.shutdown
     }
 }
 
@@ -200,6 +204,7 @@ impl fmt::Display for Dropped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let counts = [
             (self.queue_full, "dropped because the queue was full"),
+            (self.too_large, "dropped as too large"),
             (self.export_failed, "dropped because the export failed"),
             (self.shutdown, "dropped at shutdown"),
         ];
