@@ -104,7 +104,7 @@ pub(crate) struct LogTotals {
     pub(crate) rejected: u64,
     /// Never arrived.
     pub(crate) dropped: Dropped,
-    /// Not looked at: their request had emitted as many as it may.
+    /// Not looked at: their request had emitted as many as it may, or their instance within a minute, for no request.
     pub(crate) over_limit: u64,
     /// Attributes over a limit.
     pub(crate) attributes_dropped: u64,
@@ -127,8 +127,12 @@ pub(crate) struct MetricTotals {
     pub(crate) kind_conflict: u64,
     /// Measurements of an instrument beyond those that a component may have.
     pub(crate) instruments_full: u64,
-    /// Not looked at: their request had made as many as it may.
+    /// Not looked at: their request had made as many as it may, or their instance within a minute, for no request.
     pub(crate) over_limit: u64,
+    /// Points of guests' SDKs beyond those that may wait for the next export.
+    pub(crate) waiting_full: u64,
+    /// Cumulative points of guests' SDKs, of more series than an instance may have.
+    pub(crate) series_full: u64,
     /// Measurements whose attributes were left out, for want of room for another series.
     pub(crate) overflowed: u64,
     /// Attributes over a limit.
@@ -173,7 +177,13 @@ impl Totals {
 impl MetricTotals {
     /// Measurements that count nowhere.
     pub(crate) fn measurements_dropped(&self) -> u64 {
-        self.invalid_name + self.invalid_number + self.kind_conflict + self.instruments_full + self.over_limit
+        self.invalid_name
+            + self.invalid_number
+            + self.kind_conflict
+            + self.instruments_full
+            + self.over_limit
+            + self.waiting_full
+            + self.series_full
     }
 }
 
@@ -218,7 +228,10 @@ impl fmt::Display for LogTotals {
         write_counts(f, &[(self.rejected, "rejected by the endpoint")])?;
         self.dropped.fmt(f)?;
         let counts = [
-            (self.over_limit, "more dropped beyond what a request may emit"),
+            (
+                self.over_limit,
+                "more dropped beyond what a request may emit, or an instance in a minute without one",
+            ),
             (self.attributes_dropped, "of their attributes dropped"),
         ];
         write_counts(f, &counts)
@@ -235,7 +248,15 @@ impl fmt::Display for MetricTotals {
             (self.invalid_number, "measurements dropped as infinite or not a number"),
             (self.kind_conflict, "measurements dropped as their name is of another kind of instrument"),
             (self.instruments_full, "measurements dropped for too many instruments"),
-            (self.over_limit, "measurements dropped beyond what a request may make"),
+            (
+                self.over_limit,
+                "measurements dropped beyond what a request may make, or an instance in a minute without one",
+            ),
+            (self.waiting_full, "points of guests' SDKs dropped as too many waited for the next export"),
+            (
+                self.series_full,
+                "cumulative points of guests' SDKs dropped for too many series in an instance",
+            ),
             (self.overflowed, "measurements without their attributes for too many series"),
             (self.attributes_dropped, "of their attributes dropped"),
         ];
