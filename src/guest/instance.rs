@@ -63,6 +63,6 @@ async fn give_way(meter: Option<Meter>) {
     // some sixty times over.
     tokio::task::yield_now().await;
     if let Some(meter) = meter {
-        meter.charge(running);
+        meter.resume(running);
     }
 }

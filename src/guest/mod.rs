@@ -247,6 +247,15 @@ fn room(slots: usize) -> usize {
     ((slots.saturating_sub(SPARE_SLOTS) * 8 + 7) / 9).max(1)
 }
 
+/// Tells the span, when it is dropped, what the guest has cost so far.
+struct TellSpent<'a>(&'a RequestScope);
+
+impl Drop for TellSpent<'_> {
+    fn drop(&mut self) {
+        self.0.tell_spent();
+    }
+}
+
 /// Stops the guest of a request whose caller went away before the response head.
 struct CancelOnDrop(Option<Arc<RequestScope>>);
 

@@ -3,7 +3,6 @@
 
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -17,9 +16,9 @@ use wasmtime_wasi_http::p2::bindings::{Proxy, ProxyPre};
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 use wasmtime_wasi_http::{Error as HttpError, WasiBody, WasiHttpView as _};
 
-use super::IDLE_TIMEOUT;
 use super::error::{classify, error_code, exited_well};
 use super::instance::Mold;
+use super::{IDLE_TIMEOUT, TellSpent};
 use crate::host::{Failure, HostState, RequestScope, Serving};
 use crate::telemetry::Phases;
 
@@ -126,9 +125,10 @@ impl Pool {
             ..Phases::default()
         });
 
-        let mut spent = Spent { scope: &scope, cpu: Duration::ZERO, memory: state.limits.peak().clone() };
+        scope.set_instance_memory(state.limits.peak().clone());
+        let spent = TellSpent(&scope);
         let done = {
-            let call = metered(handle(&mut instance, request, &scope, head), &mut spent.cpu);
+            let call = metered(handle(&mut instance, request, &scope, head), &scope);
             tokio::select! {
                 biased;
                 // Caught here, while the store is whole: the response must be known to be broken before it goes.
@@ -207,30 +207,16 @@ async fn linger(scope: &RequestScope, limit: Option<Duration>) {
     }
 }
 
-/// What a request has cost so far; told when the guest is done with it, or is stopped.
-struct Spent<'a> {
-    scope: &'a RequestScope,
-    cpu: Duration,
-    memory: Arc<AtomicU64>,
-}
-
-impl Drop for Spent<'_> {
-    fn drop(&mut self) {
-        self.scope.span().phases(Phases {
-            cpu: Some(self.cpu),
-            memory_peak: Some(self.memory.load(Ordering::Acquire)),
-            ..Phases::default()
-        });
-    }
-}
-
 /// Adds up the time for which `work` runs: the guest's time on a processor, as far as it can be known from outside.
-async fn metered<F: Future>(work: F, cpu: &mut Duration) -> F::Output {
+async fn metered<F: Future>(work: F, scope: &RequestScope) -> F::Output {
     let mut work = pin!(work);
+    let is_told = scope.span().is_recording_children();
     std::future::poll_fn(|cx| {
-        let start = Instant::now();
+        let start = is_told.then(Instant::now);
         let poll = work.as_mut().poll(cx);
-        *cpu += start.elapsed();
+        if let Some(start) = start {
+            scope.spend(start.elapsed());
+        }
         poll
     })
     .await

@@ -18,9 +18,9 @@ use wasmtime_wasi_http::p3::bindings::ServicePre;
 use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::{Error as HttpError, WasiBody, WasiHttpView as _};
 
-use super::IDLE_TIMEOUT;
 use super::error::{classify, error_code, exited_well, is_missing_result};
 use super::instance::Mold;
+use super::{IDLE_TIMEOUT, TellSpent};
 use crate::host::{Failure, HostState, Meter, RequestScope, Serving, current_request};
 use crate::telemetry::{Phases, ServerSpan};
 
@@ -104,18 +104,6 @@ impl Pool {
         // The worker failed; it says why when it hands back its store, which is after this.
         let reason = tokio::time::timeout(REASON_WITHIN, scope.failed()).await;
         Err(reason.unwrap_or_else(|_| Failure::internal(format!("the worker failed: {error:#}"))))
-    }
-}
-
-/// Tells the span how much memory the request's instance has had, and the guest's time, by the time of the response
-/// head, or of its lack.
-struct TellSpent<'a>(&'a RequestScope);
-
-impl Drop for TellSpent<'_> {
-    fn drop(&mut self) {
-        let memory_peak = self.0.instance_memory();
-        self.0.span().phases(Phases { memory_peak, ..Phases::default() });
-        self.0.tell_spent();
     }
 }
 
@@ -220,7 +208,11 @@ impl WorkerState for Worker {
             requests.push(Arc::downgrade(&scope));
         }
         if scope.span().is_recording() {
-            self.requests.begun.lock().unwrap_or_else(PoisonError::into_inner).push(scope.span().clone());
+            let mut begun = self.requests.begun.lock().unwrap_or_else(PoisonError::into_inner);
+            if begun.len() == begun.capacity() {
+                begun.retain(|span| span.is_recording() || span.has_open_children());
+            }
+            begun.push(scope.span().clone());
         }
         scope.on_cancel(self.requests.cancelled.clone());
         // Once the head is out this future goes, and with it the question whether the loop is stuck.
@@ -239,8 +231,14 @@ impl WorkerState for Worker {
                 meter.last()
             });
             let failure = classify(&error, store.data(), culprit.as_deref());
-            let innocent = Failure::worker_failed(&failure, culprit.is_some());
-            for scope in &store.data().live() {
+            let live = store.data().live();
+            // Where we ended it ourselves, it was for one whose time was up.
+            let culprit =
+                culprit.or_else(|| live.iter().find(|scope| stopped && scope.is_timed_out()).cloned());
+            let kind = if stopped { "timeout" } else { failure.error_type.as_deref().unwrap_or("error") };
+            let stacktrace = failure.stacktrace().filter(|_| culprit.is_none());
+            let innocent = Failure::worker_failed(kind, stacktrace);
+            for scope in &live {
                 let own = match &culprit {
                     Some(culprit) => Arc::ptr_eq(culprit, scope),
                     None => store.data().served_one(),

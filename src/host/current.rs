@@ -86,6 +86,12 @@ impl Current {
 /// is "no current request": never the last one. Call it before the first await of a host function: after it the stack
 /// is empty. A slot in the store, a task-local or an ambient span would name whoever ran last.
 pub(super) fn current(store: &mut StoreContextMut<'_, HostState>) -> Option<Current> {
+    let requests = &store.data().requests;
+    if requests.entered.is_empty()
+        && let Serves::One(scope) = &requests.serves
+    {
+        return Some(Current { trace: scope.as_ref()?.trace.clone(), span: None });
+    }
     let (task, caller) = caller(store);
     let trace = store.data().requests.trace(&caller)?.clone();
     let entered = &store.data().requests.entered;
@@ -102,13 +108,17 @@ pub(crate) fn current_request(store: &mut StoreContextMut<'_, HostState>) -> Opt
     }
 }
 
-/// The request whose code the store runs, by the same rule; it may be over.
-pub(super) fn serving(store: &mut StoreContextMut<'_, HostState>) -> Option<Weak<RequestScope>> {
-    match caller(store) {
-        (_, Caller::One) => store.data().requests.one().map(Arc::downgrade),
-        (_, Caller::Task(at)) => Some(store.data().requests.task(at)?.scope.clone()),
-        (_, Caller::Unknown) => None,
-    }
+/// The request whose code the store runs, by the same rule, and whether it is recorded; it may be over.
+pub(super) fn running(store: &mut StoreContextMut<'_, HostState>) -> Option<(Weak<RequestScope>, bool)> {
+    let (_, caller) = caller(store);
+    let requests = &store.data().requests;
+    let is_recorded = requests.trace(&caller)?.span.is_recording_children();
+    let scope = match caller {
+        Caller::One => Arc::downgrade(requests.one()?),
+        Caller::Task(at) => requests.task(at)?.scope.clone(),
+        Caller::Unknown => return None,
+    };
+    Some((scope, is_recorded))
 }
 
 /// Makes `span` (none: the server span) the innermost of the calling task; gives the key that [`leave`] takes.
@@ -198,6 +208,11 @@ impl Requests {
         }
         tasks.push(Task { id, scope: Arc::downgrade(scope), trace: scope.trace.clone() });
         true
+    }
+
+    /// The store may serve several requests at once.
+    pub(super) fn is_shared(&self) -> bool {
+        matches!(self.serves, Serves::Many(_))
     }
 
     /// No request is being answered.

@@ -102,14 +102,17 @@ impl Failure {
         Cause::new(StatusCode::GATEWAY_TIMEOUT, Blame::Guest, message).error_type("timeout").exception(None)
     }
 
-    /// Another request of the same instance failed for `cause` and took the instance with it. What that one said of it
-    /// stays on its own span; the stack is told where nobody knows whose it is.
-    pub(crate) fn worker_failed(cause: &Failure, culprit_is_known: bool) -> Self {
-        let kind = cause.error_type.as_deref().unwrap_or("error");
-        let stacktrace = cause.exception.as_ref().and_then(|exception| exception.stacktrace.clone());
+    /// Another request of the same instance failed, of the error type `kind`, and took the instance with it. What that
+    /// one said of it stays on its own span; the stack is told where nobody knows whose it is.
+    pub(crate) fn worker_failed(kind: &str, stacktrace: Option<String>) -> Self {
         guest(format!("another request of the instance failed: {kind}"))
             .error_type("worker_failed")
-            .exception(stacktrace.filter(|_| !culprit_is_known))
+            .exception(stacktrace)
+    }
+
+    /// Where the guest was when it failed.
+    pub(crate) fn stacktrace(&self) -> Option<String> {
+        self.exception.as_ref()?.stacktrace.clone()
     }
 
     /// No room: too many requests in flight, no free instance slot, or too much guest memory in use.

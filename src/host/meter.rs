@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use wasmtime::{CallHook, Store, StoreContextMut};
 
-use super::current::serving;
+use super::current::running;
 use super::limits::Refused;
 use super::scope::RequestScope;
 use super::state::HostState;
@@ -27,10 +27,12 @@ struct Running {
     last: Mutex<Weak<RequestScope>>,
 }
 
-#[derive(Debug)]
-struct Charged {
+/// A request whose code runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Charged {
     scope: Weak<RequestScope>,
-    since: Instant,
+    /// None where nobody looks at the time.
+    since: Option<Instant>,
 }
 
 impl Meter {
@@ -46,37 +48,47 @@ impl Meter {
 
     fn on(&self, mut store: StoreContextMut<'_, HostState>, event: CallHook) {
         match event {
-            CallHook::CallingWasm => self.charge(serving(&mut store)),
+            CallHook::CallingWasm => self.begin(&mut store),
             CallHook::ReturningFromWasm => drop(self.pause()),
             // It was taken out because others ran meanwhile.
             CallHook::ReturningFromHost if !self.0.charging.load(Ordering::Relaxed) => {
-                self.charge(serving(&mut store));
+                self.begin(&mut store);
             }
             CallHook::CallingHost | CallHook::ReturningFromHost => {}
         }
     }
 
-    /// From now on this request is charged.
-    pub(crate) fn charge(&self, scope: Option<Weak<RequestScope>>) {
-        let now = Instant::now();
-        let mut who = self.lock();
-        settle(who.take(), now);
-        self.0.charging.store(scope.is_some(), Ordering::Relaxed);
-        *who = scope.map(|scope| Charged { scope, since: now });
+    fn begin(&self, store: &mut StoreContextMut<'_, HostState>) {
+        self.charge(
+            running(store)
+                .map(|(scope, is_recorded)| Charged { scope, since: is_recorded.then(Instant::now) }),
+        );
+    }
+
+    /// Goes on charging who was before a pause.
+    pub(crate) fn resume(&self, before: Option<Charged>) {
+        self.charge(
+            before.map(|charged| Charged { since: charged.since.map(|_| Instant::now()), ..charged }),
+        );
+    }
+
+    fn charge(&self, next: Option<Charged>) {
+        self.0.charging.store(next.is_some(), Ordering::Relaxed);
+        let before = std::mem::replace(&mut *self.lock(), next);
+        settle(before.as_ref());
     }
 
     /// Nobody is charged until guest code runs again; gives who was.
-    pub(crate) fn pause(&self) -> Option<Weak<RequestScope>> {
+    pub(crate) fn pause(&self) -> Option<Charged> {
         if !self.0.charging.swap(false, Ordering::Relaxed) {
             return None;
         }
         let charged = self.lock().take();
-        let scope = charged.as_ref().map(|charged| charged.scope.clone());
-        if let Some(scope) = &scope {
-            self.0.last.lock().unwrap_or_else(PoisonError::into_inner).clone_from(scope);
+        if let Some(charged) = &charged {
+            self.0.last.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&charged.scope);
         }
-        settle(charged, Instant::now());
-        scope
+        settle(charged.as_ref());
+        charged
     }
 
     /// The request whose code ran last.
@@ -96,10 +108,10 @@ impl Meter {
     }
 }
 
-fn settle(charged: Option<Charged>, now: Instant) {
-    if let Some(Charged { scope, since }) = charged
+fn settle(charged: Option<&Charged>) {
+    if let Some(Charged { scope, since: Some(since) }) = charged
         && let Some(scope) = scope.upgrade()
     {
-        scope.spend(now.saturating_duration_since(since));
+        scope.spend(since.elapsed());
     }
 }

@@ -8,6 +8,7 @@ mod limits;
 mod meter;
 mod outbound;
 mod outgoing;
+mod output;
 mod scope;
 mod state;
 mod stdio;
@@ -191,8 +192,8 @@ pub(crate) fn link(linker: &mut Linker<HostState>, concurrent: bool) -> wasmtime
         wasmtime_wasi::p3::add_to_linker(linker)?;
         wasmtime_wasi_http::p3::add_to_linker(linker)?;
         outgoing::link_03(linker)?;
-        writer::link_02(linker)?;
-        writer::link_03(linker)?;
+        output::link_02(linker)?;
+        output::link_03(linker)?;
     }
     telemetry::link(linker)?;
     wasi_otel::link(linker)

@@ -6,6 +6,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use wasmtime::component::{Accessor, Linker, Resource};
 use wasmtime::{AsContextMut, StoreContextMut};
@@ -24,13 +25,15 @@ use crate::telemetry::{ClientSpan, Connected, Propagator};
 pub(crate) struct Outgoing {
     client: Client,
     propagator: Propagator,
+    /// Telemetry is on.
+    traced: bool,
     /// The caller, from the shadowed import to the hook.
     caller: Option<Current>,
 }
 
 impl Outgoing {
-    pub(crate) fn new(client: Client, propagator: Propagator) -> Self {
-        Self { client, propagator, caller: None }
+    pub(crate) fn new(client: Client, propagator: Propagator, traced: bool) -> Self {
+        Self { client, propagator, traced, caller: None }
     }
 }
 
@@ -64,7 +67,9 @@ impl WasiHttpHooks for Outgoing {
             }
             span
         });
-        if !self.client.propagates_to(request.uri()) {
+        // A trace that is not certain to be this request's goes nowhere, whatever the guest has copied.
+        let is_told = self.client.propagates_to(request.uri()) && (span.is_some() || !self.traced);
+        if !is_told {
             for name in self.propagator.fields() {
                 request.headers_mut().remove(name);
             }
@@ -106,6 +111,16 @@ fn end_span(span: ClientSpan, response: &Result<http::Response<WasiBody>, Error>
     }
 }
 
+/// Leaves the caller for the hook, which runs in the same synchronous section.
+fn note_caller(store: &mut StoreContextMut<'_, HostState>) {
+    let caller = current(store);
+    let state = store.data_mut();
+    if caller.is_none() && state.outgoing.traced {
+        state.ignored.unattributed.fetch_add(1, Ordering::Relaxed);
+    }
+    state.outgoing.caller = caller;
+}
+
 /// Shadows `wasi:http/outgoing-handler` (0.2).
 pub(crate) fn link_02(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
@@ -116,7 +131,7 @@ pub(crate) fn link_02(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
             Resource<types_02::OutgoingRequest>,
             Option<Resource<types_02::RequestOptions>>,
         )| {
-            store.data_mut().outgoing.caller = current(&mut store);
+            note_caller(&mut store);
             let response = outgoing_handler::Host::handle(&mut store.data_mut().http(), request, options);
             store.data_mut().outgoing.caller = None;
             Ok((match response {
@@ -137,12 +152,13 @@ pub(crate) fn link_03(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
         |accessor: &Accessor<HostState>, (request,): (Resource<types_03::Request>,)| {
             Box::pin(async move {
                 // Before the first await, as `current` demands; the hook runs before it too.
-                accessor.with(|mut access| {
-                    let caller = current(&mut access.as_context_mut());
-                    access.data_mut().outgoing.caller = caller;
-                });
-                let accessor = accessor.with_getter::<WasiHttp>(WasiHttpView::http);
-                let response = <WasiHttp as client::HostWithStore<HostState>>::send(&accessor, request).await;
+                accessor.with(|mut access| note_caller(&mut access.as_context_mut()));
+                let http = accessor.with_getter::<WasiHttp>(WasiHttpView::http);
+                let response = <WasiHttp as client::HostWithStore<HostState>>::send(&http, request).await;
+                if response.is_err() {
+                    // It may have failed before the hook took the caller.
+                    accessor.with(|mut access| access.data_mut().outgoing.caller = None);
+                }
                 Ok((match response {
                     Ok(response) => Ok::<_, types_03::ErrorCode>(response),
                     Err(error) => Err(error.downcast()?),

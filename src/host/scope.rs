@@ -81,7 +81,7 @@ pub(crate) struct RequestScope {
     worker: OnceLock<Arc<AtomicBool>>,
     /// The peak of the instance that serves the request, in bytes; the store that knows it runs elsewhere (0.3).
     memory: OnceLock<Arc<AtomicU64>>,
-    /// Processor time the guest has spent on it, in nanoseconds, where a meter tells (0.3).
+    /// Processor time the guest has spent on it, in nanoseconds, where somebody looks at it.
     spent: AtomicU64,
     /// A growth of memory that it was refused.
     refused: OnceLock<Refused>,
@@ -192,7 +192,7 @@ impl RequestScope {
     }
 
     /// The guest has worked on the request for so much longer.
-    pub(super) fn spend(&self, time: Duration) {
+    pub(crate) fn spend(&self, time: Duration) {
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         self.spent.fetch_add(nanos, Ordering::Relaxed);
     }
@@ -207,12 +207,13 @@ impl RequestScope {
         self.refused.get().copied()
     }
 
-    /// Tells the span what a meter has found so far; nothing where there is none.
+    /// Tells the span what the guest has cost so far: its time where that is measured, and its instance's memory.
     pub(crate) fn tell_spent(&self) {
         let nanos = self.spent.load(Ordering::Relaxed);
-        if nanos > 0 {
-            let cpu = Some(Duration::from_nanos(nanos));
-            self.span().phases(Phases { cpu, ..Phases::default() });
+        let cpu = (nanos > 0).then(|| Duration::from_nanos(nanos));
+        let memory_peak = self.instance_memory();
+        if cpu.is_some() || memory_peak.is_some() {
+            self.span().phases(Phases { cpu, memory_peak, ..Phases::default() });
         }
     }
 

@@ -13,8 +13,9 @@ use super::limits::{Limits, Refused};
 use super::meter::Meter;
 use super::outgoing::Outgoing;
 use super::scope::RequestScope;
-use super::stdio::{GuestOutput, Writer};
+use super::stdio::GuestOutput;
 use super::telemetry::{Ignored, Recorder};
+use super::writer::Writer;
 use super::{Capabilities, MAX_FIELDS_SIZE, MAX_RESOURCES};
 use crate::config::GuestParents;
 use crate::telemetry::{Folds, Propagator, Quota, ServerSpan};
@@ -68,7 +69,11 @@ impl HostState {
             table,
             wasi: wasi(capabilities, &output)?,
             http,
-            outgoing: Outgoing::new(capabilities.client.clone(), capabilities.propagator),
+            outgoing: Outgoing::new(
+                capabilities.client.clone(),
+                capabilities.propagator,
+                capabilities.traced,
+            ),
             limits,
             requests: Requests::new(serving),
             spans: 0,
@@ -89,7 +94,7 @@ impl HostState {
         for output in &self.output {
             output.finish_line();
         }
-        self.writer.set(scope.as_ref().map_or_else(ServerSpan::off, |scope| scope.span().clone()));
+        self.writer.begin(scope.as_ref().map_or_else(ServerSpan::off, |scope| scope.span().clone()));
         self.requests.set(scope);
         self.limits.forget_refusal();
     }
@@ -123,7 +128,9 @@ impl HostState {
         for output in &self.output {
             output.finish_line();
         }
-        self.writer.panic_of(culprit)
+        // Without spans nothing tells the requests of a shared store apart.
+        let is_told = culprit.is_on() || !self.requests.is_shared();
+        self.writer.panic_of(culprit).filter(|_| is_told)
     }
 
     /// The requests whose responses are not over yet.

@@ -1,78 +1,70 @@
-//! Whose line is it? In a store that serves several requests the imports that write to a stream are shadowed: each notes
-//! who calls before it writes, so that a line in the log carries the trace of its request.
+//! Who writes to a guest's stdout and stderr, and the last words of one that panics.
 
-use wasmtime::StoreContextMut;
-use wasmtime::component::{Linker, Resource, StreamReader};
-use wasmtime_wasi::cli::{WasiCli, WasiCliView};
-use wasmtime_wasi::p2::bindings::io::streams::{self, Host as _, HostOutputStream as _};
-use wasmtime_wasi::p2::{DynOutputStream, StreamResult};
-use wasmtime_wasi::p3::bindings::cli::{stderr, stdout};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::current::current;
-use super::state::HostState;
 use crate::telemetry::ServerSpan;
 
-/// Notes who calls, if that is certain.
-fn note(store: &mut StoreContextMut<'_, HostState>) {
-    let span = current(store).map_or_else(ServerSpan::off, |current| current.trace.span.clone());
-    store.data().writer.set(span);
+/// How the message of a panic begins: Rust's and Go's.
+const PANICS: [&str; 2] = [" panicked at ", "panic: "];
+/// Bytes of such a message that are kept.
+const MAX_PANIC: usize = 2048;
+
+/// Who writes in a store, and how what it writes may turn out to be its last words.
+///
+/// In a store that serves one request at a time that one does. In one that serves several, the caller of each write is
+/// looked up (`host/output.rs`): guests cache their handles, so the handle says nothing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Writer(Arc<Mutex<Writing>>);
+
+#[derive(Debug, Default)]
+struct Writing {
+    span: ServerSpan,
+    /// The message of a panic, as far as it has been written.
+    panic: String,
 }
 
-fn result<T>(
-    store: &mut StoreContextMut<'_, HostState>,
-    result: StreamResult<T>,
-) -> wasmtime::Result<(Result<T, streams::StreamError>,)> {
-    Ok((match result {
-        Ok(value) => Ok(value),
-        Err(error) => Err(store.data_mut().table.convert_stream_error(error)?),
-    },))
-}
+impl Writer {
+    /// From now on this request writes; none when it is not known whose output it is.
+    pub(super) fn set(&self, span: ServerSpan) {
+        let mut writing = self.lock();
+        if !writing.span.is_same(&span) {
+            *writing = Writing { span, panic: String::new() };
+        }
+    }
 
-/// Shadows what writes through `wasi:io/streams` (0.2), which Rust's std uses in 0.3 guests too.
-pub(super) fn link_02(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
-    linker.allow_shadowing(true);
-    let mut streams = linker.instance("wasi:io/streams@0.2.12")?;
-    streams.func_wrap(
-        "[method]output-stream.write",
-        |mut store: StoreContextMut<'_, HostState>, (stream, bytes): (Resource<DynOutputStream>, Vec<u8>)| {
-            note(&mut store);
-            let written = store.data_mut().table.write(stream, bytes);
-            result(&mut store, written)
-        },
-    )?;
-    streams.func_wrap_async(
-        "[method]output-stream.blocking-write-and-flush",
-        |mut store: StoreContextMut<'_, HostState>, (stream, bytes): (Resource<DynOutputStream>, Vec<u8>)| {
-            Box::new(async move {
-                note(&mut store);
-                let written = store.data_mut().table.blocking_write_and_flush(stream, bytes).await;
-                result(&mut store, written)
-            })
-        },
-    )?;
-    linker.allow_shadowing(false);
-    Ok(())
-}
+    /// A new request writes, and nothing of an earlier one is left.
+    pub(super) fn begin(&self, span: ServerSpan) {
+        *self.lock() = Writing { span, panic: String::new() };
+    }
 
-/// Shadows `wasi:cli/stdout` and `stderr` (0.3): a stream belongs to whoever opens it.
-pub(super) fn link_03(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
-    linker.allow_shadowing(true);
-    linker.instance("wasi:cli/stdout@0.3.0")?.func_wrap(
-        "write-via-stream",
-        |mut store: StoreContextMut<'_, HostState>, (data,): (StreamReader<u8>,)| {
-            note(&mut store);
-            let access = wasmtime::component::Access::<_, WasiCli>::new(store, WasiCliView::cli);
-            Ok((<WasiCli as stdout::HostWithStore<HostState>>::write_via_stream(access, data)?,))
-        },
-    )?;
-    linker.instance("wasi:cli/stderr@0.3.0")?.func_wrap(
-        "write-via-stream",
-        |mut store: StoreContextMut<'_, HostState>, (data,): (StreamReader<u8>,)| {
-            note(&mut store);
-            let access = wasmtime::component::Access::<_, WasiCli>::new(store, WasiCliView::cli);
-            Ok((<WasiCli as stderr::HostWithStore<HostState>>::write_via_stream(access, data)?,))
-        },
-    )?;
-    linker.allow_shadowing(false);
-    Ok(())
+    pub(super) fn span(&self) -> ServerSpan {
+        self.lock().span.clone()
+    }
+
+    /// What `culprit` wrote to stderr when it panicked, as languages that end in a trap do.
+    pub(super) fn panic_of(&self, culprit: &ServerSpan) -> Option<String> {
+        let writing = self.lock();
+        (!writing.panic.is_empty() && writing.span.is_same(culprit)).then(|| writing.panic.clone())
+    }
+
+    /// Looks for the message of a panic, which goes on to the end of what its request writes.
+    pub(super) fn overhear(&self, span: &ServerSpan, line: &str) {
+        let mut writing = self.lock();
+        if !writing.span.is_same(span) {
+            // The rest of somebody else's line.
+            return;
+        }
+        if PANICS.iter().any(|begins| line.contains(begins)) {
+            line.clone_into(&mut writing.panic);
+        } else if !writing.panic.is_empty() && !line.starts_with("note: ") && line.len() < MAX_PANIC {
+            writing.panic.push('\n');
+            writing.panic.push_str(line);
+        }
+        let cut = writing.panic.floor_char_boundary(MAX_PANIC);
+        writing.panic.truncate(cut);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Writing> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

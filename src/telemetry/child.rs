@@ -6,6 +6,7 @@ use super::context::SpanContext;
 use super::counters::Counters;
 use super::encode::{Borrowed, Head, Kind, SpanWriter};
 use super::id::SpanId;
+use super::limits::MAX_SPAN;
 use super::notes::{Account, Notes};
 use super::semconv;
 use super::value::Status;
@@ -40,12 +41,20 @@ pub(super) struct Late {
     name: Box<str>,
     notes: Notes,
     facts: Facts,
+    /// Bytes left for its notes, as long as all spans of the request have as many.
+    room: usize,
 }
 
 impl Child {
     pub(super) fn new(family: Arc<Children>, context: SpanContext, name: &str, start: Start<'_>) -> Self {
         let (first, now) = (family.clock.started().saturating_sub(START_BEFORE), family.clock.now());
-        let late = Late { ended: false, name: name.into(), notes: Notes::default(), facts: start.facts };
+        let late = Late {
+            ended: false,
+            name: name.into(),
+            notes: Notes::default(),
+            facts: start.facts,
+            room: MAX_SPAN,
+        };
         Child {
             family,
             context,
@@ -86,7 +95,15 @@ impl Child {
         if late.ended {
             return Counters::add(&counters.late_writes, 1u32);
         }
-        self.family.charge(|room| write(&mut late.notes, Account { room, counters }));
+        let Late { notes, room: own, .. } = &mut *late;
+        self.family.charge(|all| {
+            let before = (*own).min(*all);
+            let mut room = before;
+            write(notes, Account { room: &mut room, counters });
+            // What a note replaces is given back.
+            *own = *own + room - before;
+            *all = *all + room - before;
+        });
     }
 
     /// Adds what the host has seen.

@@ -58,7 +58,11 @@ impl ServerSpan {
         };
         let parent = parent.unwrap_or(&server);
         let Some(children) = self.children() else {
-            return ChildSpan::Unrecorded(SpanContext { span_id: SpanId::random(), ..parent.clone() });
+            return ChildSpan::Unrecorded(SpanContext {
+                span_id: SpanId::random(),
+                flags: server.flags,
+                ..parent.clone()
+            });
         };
         let start = Start {
             trace_id: parent.trace_id,
@@ -73,7 +77,7 @@ impl ServerSpan {
         };
         let Some(child) = children.start(start) else {
             // Whatever the guest hangs under it is put under the nearest span that a backend gets to see.
-            return ChildSpan::Unrecorded(parent.clone());
+            return ChildSpan::Unrecorded(SpanContext { flags: server.flags, ..parent.clone() });
         };
         let span = ChildSpan::Recording(Recorded(child));
         for (key, value) in options.attributes {
@@ -85,11 +89,6 @@ impl ServerSpan {
         span
     }
 
-    /// Whether spans under this one are recorded, also after its end.
-    pub(crate) fn is_recording_children(&self) -> bool {
-        self.context().is_some_and(|context| context.is_sampled())
-    }
-
     /// Whether `context` is this span's, or that of a span under it.
     pub(crate) fn owns(&self, context: &SpanContext) -> bool {
         let is_own = self
@@ -97,6 +96,11 @@ impl ServerSpan {
             .is_some_and(|own| (own.trace_id, own.span_id) == (context.trace_id, context.span_id));
         is_own
             || self.known_children().is_some_and(|children| children.knows(context.trace_id, context.span_id))
+    }
+
+    /// Whether a span under this one is still open.
+    pub(crate) fn has_open_children(&self) -> bool {
+        self.known_children().is_some_and(|children| children.has_open())
     }
 
     /// Ends the spans under this one that are still open, marked as incomplete.

@@ -17,6 +17,8 @@ pub(super) struct Children {
     pub(super) shared: Arc<Shared>,
     pub(super) clock: Clock,
     server: SpanContext,
+    /// The caller's span: a guest knows its id, and must not take it.
+    caller: Option<SpanId>,
     state: Mutex<State>,
 }
 
@@ -88,14 +90,19 @@ impl State {
 }
 
 impl Children {
-    pub(super) fn new(shared: Arc<Shared>, clock: Clock, server: SpanContext) -> Arc<Self> {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        clock: Clock,
+        server: SpanContext,
+        caller: Option<SpanId>,
+    ) -> Arc<Self> {
         let state = State {
             known: HashMap::new(),
             open: Vec::new(),
             announced: HashSet::new(),
             room: MAX_CHILDREN_SIZE,
         };
-        let children = Arc::new(Children { shared, clock, server, state: Mutex::new(state) });
+        let children = Arc::new(Children { shared, clock, server, caller, state: Mutex::new(state) });
         children.shared.families.add(&children);
         children
     }
@@ -131,7 +138,7 @@ impl Children {
     /// are kept.
     pub(super) fn announce(&self, trace_id: TraceId, span_id: SpanId) -> bool {
         let mut state = self.state();
-        let is_new = span_id != self.server.span_id && !state.known.contains_key(&span_id);
+        let is_new = !self.is_taken(span_id) && !state.known.contains_key(&span_id);
         if !is_new || state.announced.len() >= MAX_ANNOUNCED || state.known.len() >= MAX_CHILDREN {
             return false;
         }
@@ -144,8 +151,19 @@ impl Children {
         let state = self.state();
         match state.known.get(&span_id) {
             Some(known) => known.trace_id == trace_id && state.announced.contains(&span_id),
-            None => span_id != self.server.span_id,
+            None => !self.is_taken(span_id),
         }
+    }
+
+    /// Whether it is the id of the server span or of its caller.
+    fn is_taken(&self, span_id: SpanId) -> bool {
+        span_id == self.server.span_id || self.caller == Some(span_id)
+    }
+
+    /// Whether a guest could still end one.
+    pub(super) fn has_open(&self) -> bool {
+        let open = self.state().open.clone();
+        open.iter().filter_map(Weak::upgrade).any(|child| child.is_open())
     }
 
     /// Whether this span is the server span or one of those under it.

@@ -81,9 +81,11 @@ impl ServerSpan {
         let context = match &record {
             Some(record) => record.context().clone(),
             // Each request gets a parent id of its own, recorded or not.
-            None if !server.is_sampled() => SpanContext { span_id: SpanId::random(), ..parent.clone() },
+            None if !server.is_sampled() => {
+                SpanContext { span_id: SpanId::random(), flags: server.flags, ..parent.clone() }
+            }
             // One too many: the other side belongs under the nearest span that a backend gets to see.
-            None => parent.clone(),
+            None => SpanContext { flags: server.flags, ..parent.clone() },
         };
         ClientSpan { context: Some(context), record }
     }
@@ -169,7 +171,7 @@ impl Call {
             }
             Outcome::None => {
                 span.text(semconv::ERROR_TYPE, CANCELLED);
-                Status::Error("the guest let go of the request before its response".to_owned())
+                Status::Error("the request was let go of before its response".to_owned())
             }
         }
     }

@@ -95,8 +95,9 @@ impl Recording {
 
     /// The spans under this one.
     pub(super) fn children(&self) -> &Arc<Children> {
-        self.children
-            .get_or_init(|| Children::new(Arc::clone(&self.shared), self.clock, self.context.clone()))
+        self.children.get_or_init(|| {
+            Children::new(Arc::clone(&self.shared), self.clock, self.context.clone(), self.parent)
+        })
     }
 
     /// The spans under this one, if there has been any.

@@ -87,6 +87,11 @@ impl ServerSpan {
         recording
     }
 
+    /// Whether spans under this one are recorded, also after its end.
+    pub(crate) fn is_recording_children(&self) -> bool {
+        matches!(self.0, State::Recording(_))
+    }
+
     /// What identifies the span to others; also after its end.
     pub(crate) fn context(&self) -> Option<SpanContext> {
         match &self.0 {
@@ -201,9 +206,11 @@ impl ServerSpan {
         });
     }
 
-    /// Adds what is known of the invocation.
+    /// Adds what is known of the invocation. A guest may work on after the end, and what that costs is no loss.
     pub(crate) fn phases(&self, phases: Phases) {
-        self.write(|_, late| late.response.phases.add(phases));
+        if let Some(span) = self.recording() {
+            span.late().response.phases.add(phases);
+        }
     }
 
     /// Ends the span, `body_bytes_sent` of the response's body having been sent; only the first call counts.

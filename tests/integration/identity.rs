@@ -88,7 +88,12 @@ async fn round(flags: &[(&str, &str)], seed: u64, waves: u64) -> Round {
             .collect();
         for (n, response) in started {
             let answer = client::Answer::read(response.await.unwrap().expect("a response")).await;
-            answers.insert(n, (answer.status.as_u16(), answer.text().to_owned()));
+            // A neighbour's panic may cut a response that has begun.
+            let answer = match answer.error {
+                Some(_) => (0, String::new()),
+                None => (answer.status.as_u16(), answer.text().to_owned()),
+            };
+            answers.insert(n, answer);
         }
     }
     drop(connection);

@@ -1,7 +1,6 @@
 //! `pounce:telemetry/propagation`: the trace of a request, for calls that the host cannot see.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use wasmtime::AsContextMut as _;
 use wasmtime::component::Resource;
 
 use super::span::named;
@@ -77,12 +76,10 @@ impl wit::HostWithStore<HostState> for Telemetry {
     }
 
     fn inject_for(mut host: Host<'_>, this: Resource<GuestSpan>) -> wasmtime::Result<Vec<types::Header>> {
-        // The baggage is the current request's: the handle may be older than what was added since.
-        let current = current::current(&mut host.as_context_mut());
         let propagator = host.data_mut().propagator;
         let span = named(&mut host, &this);
-        let trace = current.as_ref().map(|current| &current.trace).or(span.trace());
-        let baggage = trace.map(|trace| trace.baggage()).unwrap_or_default();
+        // The baggage, too, is of the span's request, whoever calls.
+        let baggage = span.trace().map(|trace| trace.baggage()).unwrap_or_default();
         Ok(headers_of(propagator, span.trace(), span.context(), &baggage))
     }
 
