@@ -18,7 +18,7 @@ use super::telemetry::{Ignored, Recorder};
 use super::writer::Writer;
 use super::{Capabilities, MAX_FIELDS_SIZE, MAX_RESOURCES};
 use crate::config::GuestParents;
-use crate::telemetry::{Propagator, Quota, ServerSpan};
+use crate::telemetry::{Folds, Propagator, Quota, ServerSpan};
 
 /// The `T` of every `Store<T>`.
 pub(crate) struct HostState {
@@ -39,6 +39,8 @@ pub(crate) struct HostState {
     pub(super) recorder: Arc<Recorder>,
     /// For what the guest records on nobody's behalf.
     pub(super) quota: Quota,
+    /// What cumulative metrics of the guest's own SDK said last.
+    pub(super) folds: Folds,
     /// What a remote parent that a guest names is to its span.
     pub(super) guest_parents: GuestParents,
     pub(super) propagator: Propagator,
@@ -81,7 +83,8 @@ impl HostState {
             writer,
             ignored: capabilities.ignored.clone(),
             recorder: capabilities.recorder.clone(),
-            quota: Quota::default(),
+            quota: Quota::of_store(),
+            folds: Folds::default(),
             instantiate: None,
         })
     }

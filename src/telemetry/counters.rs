@@ -11,6 +11,7 @@ pub(super) struct Counters {
     pub(super) exported: AtomicU64,
     pub(super) rejected: AtomicU64,
     pub(super) queue_full: AtomicU64,
+    pub(super) too_large: AtomicU64,
     pub(super) export_failed: AtomicU64,
     pub(super) shutdown: AtomicU64,
     pub(super) attributes: AtomicU64,
@@ -34,6 +35,7 @@ impl Counters {
     pub(super) fn dropped(&self) -> Dropped {
         Dropped {
             queue_full: self.queue_full.load(Relaxed),
+            too_large: self.too_large.load(Relaxed),
             export_failed: self.export_failed.load(Relaxed),
             shutdown: self.shutdown.load(Relaxed),
         }
@@ -43,7 +45,7 @@ impl Counters {
     pub(super) fn totals(&self, buffered: u64) -> Totals {
         let dropped = self.dropped();
         Totals {
-            ended: buffered + dropped.queue_full,
+            ended: buffered + dropped.queue_full + dropped.too_large,
             exported: self.exported.load(Relaxed),
             rejected: self.rejected.load(Relaxed),
             dropped,
@@ -102,7 +104,7 @@ pub(crate) struct LogTotals {
     pub(crate) rejected: u64,
     /// Never arrived.
     pub(crate) dropped: Dropped,
-    /// Not looked at: their request had emitted as many as it may.
+    /// Not looked at: their request had emitted as many as it may, or their instance within a minute, for no request.
     pub(crate) over_limit: u64,
     /// Attributes over a limit.
     pub(crate) attributes_dropped: u64,
@@ -125,8 +127,12 @@ pub(crate) struct MetricTotals {
     pub(crate) kind_conflict: u64,
     /// Measurements of an instrument beyond those that a component may have.
     pub(crate) instruments_full: u64,
-    /// Not looked at: their request had made as many as it may.
+    /// Not looked at: their request had made as many as it may, or their instance within a minute, for no request.
     pub(crate) over_limit: u64,
+    /// Points of guests' SDKs beyond those that may wait for the next export.
+    pub(crate) waiting_full: u64,
+    /// Cumulative points of guests' SDKs, of more series than an instance may have.
+    pub(crate) series_full: u64,
     /// Measurements whose attributes were left out, for want of room for another series.
     pub(crate) overflowed: u64,
     /// Attributes over a limit.
@@ -138,6 +144,8 @@ pub(crate) struct MetricTotals {
 pub(crate) struct Dropped {
     /// The buffers were full: the endpoint is slower than the requests, or down.
     pub(crate) queue_full: u64,
+    /// Larger than the buffers take.
+    pub(crate) too_large: u64,
     /// The endpoint could not be reached in time, or refused the batch.
     pub(crate) export_failed: u64,
     /// Not sent before the deadline of the shutdown, or ended after it.
@@ -147,7 +155,7 @@ pub(crate) struct Dropped {
 impl Dropped {
     /// All of them.
     pub(crate) fn spans(&self) -> u64 {
-        self.queue_full + self.export_failed + self.shutdown
+        self.queue_full + self.too_large + self.export_failed + self.shutdown
     }
 }
 
@@ -169,7 +177,13 @@ impl Totals {
 impl MetricTotals {
     /// Measurements that count nowhere.
     pub(crate) fn measurements_dropped(&self) -> u64 {
-        self.invalid_name + self.invalid_number + self.kind_conflict + self.instruments_full + self.over_limit
+        self.invalid_name
+            + self.invalid_number
+            + self.kind_conflict
+            + self.instruments_full
+            + self.over_limit
+            + self.waiting_full
+            + self.series_full
     }
 }
 
@@ -200,6 +214,7 @@ impl fmt::Display for Dropped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let counts = [
             (self.queue_full, "dropped because the queue was full"),
+            (self.too_large, "dropped as too large"),
             (self.export_failed, "dropped because the export failed"),
             (self.shutdown, "dropped at shutdown"),
         ];
@@ -213,7 +228,10 @@ impl fmt::Display for LogTotals {
         write_counts(f, &[(self.rejected, "rejected by the endpoint")])?;
         self.dropped.fmt(f)?;
         let counts = [
-            (self.over_limit, "more dropped beyond what a request may emit"),
+            (
+                self.over_limit,
+                "more dropped beyond what a request may emit, or an instance in a minute without one",
+            ),
             (self.attributes_dropped, "of their attributes dropped"),
         ];
         write_counts(f, &counts)
@@ -230,7 +248,15 @@ impl fmt::Display for MetricTotals {
             (self.invalid_number, "measurements dropped as infinite or not a number"),
             (self.kind_conflict, "measurements dropped as their name is of another kind of instrument"),
             (self.instruments_full, "measurements dropped for too many instruments"),
-            (self.over_limit, "measurements dropped beyond what a request may make"),
+            (
+                self.over_limit,
+                "measurements dropped beyond what a request may make, or an instance in a minute without one",
+            ),
+            (self.waiting_full, "points of guests' SDKs dropped as too many waited for the next export"),
+            (
+                self.series_full,
+                "cumulative points of guests' SDKs dropped for too many series in an instance",
+            ),
             (self.overflowed, "measurements without their attributes for too many series"),
             (self.attributes_dropped, "of their attributes dropped"),
         ];

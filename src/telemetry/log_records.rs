@@ -15,7 +15,7 @@ use prost::Message;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Bytes of a body; longer ones are cut. More than an attribute's: it may hold a stack trace.
+/// Bytes of a body, of structured ones in all; longer ones are cut. More than an attribute's: it may hold a stack trace.
 const MAX_BODY: usize = 16 * 1024;
 
 /// How severe a record is.
@@ -60,7 +60,7 @@ impl LogRecord {
         event_name: Option<String>,
         given: Vec<(String, Value)>,
     ) -> Self {
-        cut_body(&mut body);
+        body.bound(MAX_BODY);
         let mut attributes = Attributes::default();
         let mut room = MAX_SPAN;
         for (key, value) in given {
@@ -143,28 +143,6 @@ impl Severity {
             Severity::Error => (Number::Error, "ERROR"),
             Severity::Fatal => (Number::Fatal, "FATAL"),
         }
-    }
-}
-
-/// Texts are cut, arrays lose what is beyond.
-fn cut_body(body: &mut Value) {
-    body.cut(MAX_BODY);
-    match body {
-        Value::Texts(texts) => {
-            let mut left = MAX_BODY;
-            let fits = |text: &String| {
-                let size = text.len() + size_of::<String>();
-                let fits = size <= left;
-                left = left.saturating_sub(size);
-                fits
-            };
-            let kept = texts.iter().map(fits).take_while(|fits| *fits).count();
-            texts.truncate(kept);
-        }
-        Value::Bools(bools) => bools.truncate(MAX_BODY / 4),
-        Value::Ints(ints) => ints.truncate(MAX_BODY / 12),
-        Value::Doubles(doubles) => doubles.truncate(MAX_BODY / 12),
-        _ => {}
     }
 }
 

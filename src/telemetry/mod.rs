@@ -51,7 +51,7 @@ pub(crate) use id::{SpanId, TraceId};
 pub(crate) use json::value as json_value;
 pub(crate) use limits::MAX_ATTRIBUTES;
 pub(crate) use log_records::{LogRecord, SdkRecord, Severity};
-pub(crate) use metrics::{Metrics, sdk as sdk_metrics};
+pub(crate) use metrics::{Folds, Metrics, sdk as sdk_metrics};
 pub(crate) use propagation::{Baggage, Propagator};
 pub(crate) use quota::Quota;
 pub(crate) use sdk_span::{Omitted, Refused as SdkSpanRefused, Scope, SdkSpan};

@@ -61,6 +61,8 @@ enum Pushed {
     /// Holds how many more spans wait than the exporter was told.
     Yes(u32),
     Full,
+    /// No shard will ever take it.
+    TooLarge,
     Closed,
 }
 
@@ -109,6 +111,7 @@ impl Pipeline {
                     return;
                 }
                 Pushed::Closed => return Counters::add(&self.counters.shutdown, 1u32),
+                Pushed::TooLarge => return Counters::add(&self.counters.too_large, 1u32),
                 Pushed::Full => {}
             }
         }
@@ -172,6 +175,11 @@ impl Shard {
         }
         self.bytes.truncate(self.valid);
         encode(&mut self.bytes);
+        if self.bytes.len() - self.valid > self.max_bytes {
+            self.bytes.truncate(self.valid);
+            self.bytes.shrink_to(self.max_bytes);
+            return Pushed::TooLarge;
+        }
         if self.bytes.len() > self.max_bytes {
             return Pushed::Full;
         }

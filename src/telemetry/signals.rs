@@ -45,6 +45,8 @@ impl Signals {
             kind_conflict: ignored.kind.load(Relaxed),
             instruments_full: ignored.instruments.load(Relaxed),
             over_limit: ignored.invocation.load(Relaxed),
+            waiting_full: ignored.waiting.load(Relaxed),
+            series_full: ignored.series.load(Relaxed),
             overflowed: ignored.overflowed.load(Relaxed),
             attributes_dropped: ignored.attributes.load(Relaxed),
         }

@@ -1,5 +1,8 @@
 //! What a guest may say on a span: typed values, exceptions, a status.
 
+/// Size of a value that is one number.
+const SCALAR: usize = 8;
+
 /// A typed attribute value, as OTLP knows them.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value {
@@ -67,6 +70,38 @@ impl Value {
         }
     }
 
+    /// Cuts it to about `limit` bytes in all, as [`Self::size`] has them: texts lose their end, whatever has elements
+    /// loses those that come last.
+    pub(super) fn bound(&mut self, limit: usize) {
+        match self {
+            Value::Text(text) => cut(text, limit),
+            Value::Bytes(bytes) => bytes.truncate(limit),
+            Value::Bools(bools) => bools.truncate(limit / 4),
+            Value::Ints(ints) => ints.truncate(limit / 12),
+            Value::Doubles(doubles) => doubles.truncate(limit / 12),
+            Value::Texts(texts) => keep(texts, limit, |text, left| {
+                cut(text, left.checked_sub(size_of::<String>())?);
+                Some(size_of::<String>() + text.len())
+            }),
+            Value::List(values) => keep(values, limit, |value, left| {
+                let fixed = size_of::<Value>();
+                value.bound_above(left.checked_sub(fixed)?)?;
+                Some(fixed + value.size())
+            }),
+            Value::Map(entries) => keep(entries, limit, |(key, value), left| {
+                let fixed = size_of::<(String, Value)>() + key.len();
+                value.bound_above(left.checked_sub(fixed)?)?;
+                Some(fixed + value.size())
+            }),
+            Value::Bool(_) | Value::Int(_) | Value::Double(_) | Value::Null => {}
+        }
+    }
+
+    /// The same; none where not even a number has room.
+    fn bound_above(&mut self, limit: usize) -> Option<()> {
+        (limit >= SCALAR).then(|| self.bound(limit))
+    }
+
     /// Memory it takes, roughly as many bytes as it takes on the wire.
     pub(super) fn size(&self) -> usize {
         match self {
@@ -76,7 +111,7 @@ impl Value {
             Value::Bools(bools) => bools.len() * 4,
             Value::Ints(ints) => ints.len() * 12,
             Value::Doubles(doubles) => doubles.len() * 12,
-            Value::Bool(_) | Value::Int(_) | Value::Double(_) | Value::Null => 8,
+            Value::Bool(_) | Value::Int(_) | Value::Double(_) | Value::Null => SCALAR,
             Value::List(values) => values.iter().map(|value| value.size() + size_of::<Value>()).sum(),
             Value::Map(entries) => {
                 let size =
@@ -92,9 +127,55 @@ pub(super) fn shortened(text: &str, limit: usize) -> &str {
     &text[..text.floor_char_boundary(limit)]
 }
 
+/// Keeps the first of `elements`, as many as fit: `bound` is given what is left, and says what it has taken of it.
+fn keep<T>(elements: &mut Vec<T>, limit: usize, bound: impl Fn(&mut T, usize) -> Option<usize>) {
+    let mut left = limit;
+    let fits = |element: &mut T| {
+        left = left.saturating_sub(bound(element, left)?);
+        Some(())
+    };
+    let kept = elements.iter_mut().map_while(fits).count();
+    elements.truncate(kept);
+    elements.shrink_to_fit();
+}
+
 fn cut(text: &mut String, limit: usize) {
     if text.len() > limit {
         text.truncate(text.floor_char_boundary(limit));
         text.shrink_to_fit();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(len: usize) -> Value {
+        Value::Text("ä".repeat(len / 2))
+    }
+
+    #[test]
+    fn structured_values_are_bounded_in_all_and_keep_what_comes_first() {
+        let map = |n: i64| Value::Map(vec![("n".into(), Value::Int(n)), ("long".into(), text(4096))]);
+        for mut value in [
+            text(100_000),
+            Value::Bytes(vec![0; 100_000]),
+            Value::Texts(vec!["x".repeat(700); 1000]),
+            Value::List(vec![text(4096); 1000]),
+            Value::List(vec![Value::Null; 100_000]),
+            Value::List((0..1000).map(map).collect()),
+            Value::Map((0..1000).map(|n| (format!("{n:05}"), Value::List(vec![map(n); 3]))).collect()),
+        ] {
+            let given = value.clone();
+            for limit in [100_000_000, 16 * 1024, 1000, 100, 8, 0] {
+                value.bound(limit);
+                assert!(value.size() <= limit, "{} of {limit}", value.size());
+                assert!(limit < 100_000_000 || value == given, "what fits is left alone");
+                assert!(limit != 16 * 1024 || value.size() > 15 * 1024, "no more is lost than must be");
+            }
+        }
+        let mut value = Value::List(vec![Value::Int(7), text(100), Value::Int(8)]);
+        value.bound(2 * size_of::<Value>() + 8 + 20);
+        assert_eq!(value, Value::List(vec![Value::Int(7), text(20)]));
     }
 }

@@ -22,7 +22,6 @@ use super::bindings;
 use super::current::{self, Current};
 use super::state::HostState;
 use crate::telemetry::ServerSpan;
-pub(super) use logs::is_exported;
 pub(super) use propagation::context_of;
 pub(super) use recorder::Caller;
 #[expect(unreachable_pub, reason = "the generated bindings re-export it")]

@@ -7,7 +7,7 @@ use wasmtime::AsContextMut;
 use super::Host;
 use crate::host::GuestLog;
 use crate::host::current::{self, Current};
-use crate::telemetry::{Quota, Signals, SpanContext};
+use crate::telemetry::{LogRecord, Quota, Severity, Signals, SpanContext};
 
 /// Shared by all stores of a component.
 pub(crate) struct Recorder {
@@ -18,6 +18,30 @@ pub(crate) struct Recorder {
 impl Recorder {
     pub(crate) fn new(signals: Signals, log: Arc<GuestLog>) -> Self {
         Self { signals, log }
+    }
+
+    /// Whether a record of this severity goes anywhere.
+    pub(in crate::host) fn takes(&self, severity: Severity) -> bool {
+        self.exports(severity) || GuestLog::keeps(severity)
+    }
+
+    /// Our own log keeps what `log.level` says. The endpoint also gets whatever is `info` or more severe: a server that
+    /// is told to be quiet on its terminal still owes its backend what guests say.
+    fn exports(&self, severity: Severity) -> bool {
+        self.signals.logs.is_some() && (severity >= Severity::Info || GuestLog::keeps(severity))
+    }
+
+    /// Writes a record to our own log, and hands it over for export if `quota` has one left.
+    pub(in crate::host) fn log(&self, record: &LogRecord, context: Option<&SpanContext>, quota: &Quota) {
+        self.log.record(record, context);
+        let Some(logs) = self.signals.logs.as_ref().filter(|_| self.exports(record.severity)) else {
+            return;
+        };
+        if quota.log_record() {
+            logs.emit(record, context);
+        } else {
+            logs.refuse();
+        }
     }
 }
 

@@ -17,14 +17,17 @@ pub(super) fn nanos(time: Datetime) -> u64 {
         .unwrap_or(u64::MAX)
 }
 
-/// Attributes, in their order.
+/// Attributes, in their order. What is beyond the limit is not worth being read; it has no key, as which it is dropped and
+/// counted wherever it belongs, and takes the place of none that came before.
 pub(super) fn attributes(list: Vec<types::KeyValue>) -> Vec<(String, Value)> {
-    let attribute = |(at, types::KeyValue { key, value }): (usize, types::KeyValue)| {
-        // What is beyond the limit will be dropped and counted: it is not worth being read.
-        let value = if at < MAX_ATTRIBUTES { json_value(value) } else { Value::Null };
-        (key, value)
-    };
-    list.into_iter().enumerate().map(attribute).collect()
+    let beyond = list.len().saturating_sub(MAX_ATTRIBUTES);
+    let attribute = |types::KeyValue { key, value }| (key, json_value(value));
+    list.into_iter().take(MAX_ATTRIBUTES).map(attribute).chain(omitted(beyond)).collect()
+}
+
+/// Stands for so many attributes that nobody looks at.
+pub(super) fn omitted(count: usize) -> impl Iterator<Item = (String, Value)> {
+    std::iter::repeat_n((String::new(), Value::Null), count)
 }
 
 /// A context; none where its ids are malformed.
@@ -60,13 +63,17 @@ pub(super) fn members(state: &str) -> Vec<(String, String)> {
     state.split(',').filter_map(member).collect()
 }
 
-pub(super) fn scope(scope: types::InstrumentationScope) -> Scope {
-    Scope {
+/// A scope, and how many of its attributes are beyond the limit. They are not in it: there they would get a key.
+pub(super) fn scope(mut scope: types::InstrumentationScope) -> (Scope, usize) {
+    let beyond = scope.attributes.len().saturating_sub(MAX_ATTRIBUTES);
+    scope.attributes.truncate(MAX_ATTRIBUTES);
+    let scope = Scope {
         name: scope.name,
         version: scope.version,
         schema_url: scope.schema_url,
         attributes: attributes(scope.attributes),
-    }
+    };
+    (scope, beyond)
 }
 
 /// The name that a guest gives its service. The resource is ours; this is what of the guest's is worth an attribute.
@@ -79,6 +86,7 @@ pub(super) fn service(resource: types::Resource) -> Option<Value> {
 pub(super) fn span(span: wit::SpanData) -> Option<SdkSpan> {
     let event = |event: wit::Event| (nanos(event.time), event.name, attributes(event.attributes));
     let link = |link: wit::Link| (context(&link.span_context), attributes(link.attributes));
+    let (scope, beyond) = scope(span.instrumentation_scope);
     Some(SdkSpan {
         context: context(&span.span_context)?,
         parent: SpanId::from_hex(span.parent_span_id.as_bytes()),
@@ -86,7 +94,7 @@ pub(super) fn span(span: wit::SpanData) -> Option<SdkSpan> {
         name: span.name,
         start: nanos(span.start_time),
         end: nanos(span.end_time),
-        attributes: attributes(span.attributes),
+        attributes: attributes(span.attributes).into_iter().chain(omitted(beyond)).collect(),
         events: span.events.into_iter().map(event).collect(),
         links: span.links.into_iter().map(link).collect(),
         status: match span.status {
@@ -94,7 +102,7 @@ pub(super) fn span(span: wit::SpanData) -> Option<SdkSpan> {
             wit::Status::Ok => Status::Ok,
             wit::Status::Error(message) => Status::Error(message),
         },
-        scope: scope(span.instrumentation_scope),
+        scope,
         omitted: Omitted {
             attributes: span.dropped_attributes,
             events: span.dropped_events,
@@ -118,6 +126,29 @@ impl From<wit::SpanKind> for Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn attributes_beyond_the_limit_replace_nothing_and_are_not_read() {
+        let one = |key: &str, value: &str| types::KeyValue { key: key.to_owned(), value: value.to_owned() };
+        let given = || {
+            let mut given: Vec<_> =
+                (0..MAX_ATTRIBUTES).map(|n| one(&format!("k{n}"), &n.to_string())).collect();
+            given.extend([one("k0", "99"), one("new", "1")]);
+            given
+        };
+        let read = attributes(given());
+        assert_eq!(read.len(), MAX_ATTRIBUTES + 2);
+        assert_eq!(read[0], ("k0".to_owned(), Value::Int(0)));
+        let beyond = (String::new(), Value::Null);
+        assert_eq!(read[MAX_ATTRIBUTES..], [beyond.clone(), beyond]);
+        let (scope, beyond) = scope(types::InstrumentationScope {
+            name: "s".into(),
+            version: None,
+            schema_url: None,
+            attributes: given(),
+        });
+        assert_eq!((scope.attributes.len(), beyond), (MAX_ATTRIBUTES, 2));
+    }
 
     fn pair(key: &str, value: &str) -> (String, String) {
         (key.to_owned(), value.to_owned())

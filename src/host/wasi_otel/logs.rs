@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::bindings::logs as wit;
 use super::convert::{self, attributes, nanos};
 use crate::config::GuestParents;
-use crate::host::telemetry::{Caller, Host, Telemetry, is_exported};
-use crate::host::{GuestLog, HostState};
+use crate::host::HostState;
+use crate::host::telemetry::{Caller, Host, Telemetry};
 use crate::telemetry::{
-    LogRecord, SdkRecord, Severity, SpanContext, SpanId, TraceId, TraceState, Value, json_value,
+    LogRecord, Scope, SdkRecord, Severity, SpanContext, SpanId, TraceId, TraceState, Value, json_value,
 };
 
 impl wit::Host for &mut HostState {}
@@ -21,14 +21,14 @@ impl wit::HostWithStore<HostState> for Telemetry {
         let number = data.severity_number.unwrap_or(0);
         let severity = Severity::of_number(number);
         let recorder = Arc::clone(&host.data_mut().recorder);
-        let exported = is_exported(&recorder, severity);
-        if !exported && !GuestLog::keeps(severity) {
+        if !recorder.takes(severity) {
             return Ok(());
         }
         let caller = Caller::of(&mut host);
         let context = context(&data, caller.context(), host.data_mut().guest_parents);
-        let mut all: Vec<_> =
-            data.instrumentation_scope.map(convert::scope).into_iter().flat_map(|s| s.attributes()).collect();
+        let (scope, omitted) = data.instrumentation_scope.map(convert::scope).unzip();
+        let mut all: Vec<_> = scope.into_iter().flat_map(|scope: Scope| scope.attributes()).collect();
+        all.extend(convert::omitted(omitted.unwrap_or(0)));
         all.extend(data.resource.and_then(convert::service).map(|name| (SERVICE_NAME.to_owned(), name)));
         all.extend(attributes(data.attributes.unwrap_or_default()));
         let body = data.body.map_or(Value::Null, json_value);
@@ -38,14 +38,7 @@ impl wit::HostWithStore<HostState> for Telemetry {
             time: data.timestamp.map(nanos),
             observed: data.observed_timestamp.map(nanos),
         });
-        recorder.log.record(&record, context.as_ref());
-        if let Some(logs) = recorder.signals.logs.as_ref().filter(|_| exported) {
-            if caller.quota(&host.data_mut().quota).log_record() {
-                logs.emit(&record, context.as_ref());
-            } else {
-                logs.refuse();
-            }
-        }
+        recorder.log(&record, context.as_ref(), caller.quota(&host.data_mut().quota));
         Ok(())
     }
 }

@@ -146,7 +146,7 @@ impl Exporter {
         Exporter { stop: watch::channel(None).0, done: Mutex::new(None) }
     }
 
-    /// Flushes and stops, by `deadline` at the latest; afterwards every span is accounted for.
+    /// Flushes and stops, by `deadline` at the latest; afterwards every span, record and point is accounted for.
     pub(super) fn shutdown(&self, sources: &Sources, deadline: Instant) {
         let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(done) = done.take() {
@@ -163,6 +163,9 @@ impl Exporter {
             sources.spans.settle();
             if let Some(logs) = &sources.logs {
                 logs.settle();
+            }
+            if let Some(metrics) = &sources.metrics {
+                metrics.settle();
             }
         }
     }

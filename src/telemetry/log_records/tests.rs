@@ -68,6 +68,8 @@ fn what_is_over_a_limit_is_cut_or_counted() {
         Value::Bools(vec![true; 1_000_000]),
         Value::Texts(vec!["x".repeat(100); 10_000]),
         Value::Texts(vec![String::new(); 100_000]),
+        Value::List(vec![text(&"x".repeat(4096)); 1000]),
+        Value::Map((0..1000).map(|n| (n.to_string(), Value::List(vec![text("x"); 100]))).collect()),
     ] {
         let record = LogRecord::new(Severity::Info, body, None, vec![]);
         assert!((MAX_BODY / 2..=MAX_BODY).contains(&record.body.size()), "{}", record.body.size());

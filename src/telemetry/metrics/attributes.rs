@@ -10,6 +10,9 @@ use std::sync::Arc;
 /// Attributes of one point.
 pub(super) const MAX_ATTRIBUTES: usize = 32;
 
+/// Bytes of the attributes of one point: each may have thousands of others beside it.
+pub(super) const MAX_SIZE: usize = 16 * 1024;
+
 /// Attributes with distinct keys, sorted by them; equal sets are the same series. Shared by a series and its place in the
 /// map.
 #[derive(Clone, Debug, Default)]
@@ -17,10 +20,10 @@ pub(crate) struct AttributeSet(Arc<[(Box<str>, Value)]>);
 
 impl AttributeSet {
     /// The set that a guest gives, and how many attributes of it could not be kept. The last value of a key wins; keys
-    /// beyond the limit are those that came last.
+    /// beyond the limits of number and size are those that came last.
     pub(crate) fn of_guest(given: Vec<(String, Value)>) -> (Self, u64) {
         let mut kept: Vec<(Box<str>, Value)> = Vec::with_capacity(given.len().min(MAX_ATTRIBUTES));
-        let mut dropped = 0;
+        let (mut dropped, mut room) = (0, MAX_SIZE);
         for (key, mut value) in given {
             let is_ours = is_reserved(&key) || key == semconv::OTEL_METRIC_OVERFLOW;
             if key.is_empty() || key.len() > MAX_NAME || is_ours {
@@ -28,10 +31,17 @@ impl AttributeSet {
                 continue;
             }
             value.cut(MAX_VALUE);
+            let size = value.size();
             match kept.iter().position(|(known, _)| **known == *key) {
-                Some(at) => kept[at].1 = value,
-                None if kept.len() < MAX_ATTRIBUTES => kept.push((key.into(), value)),
-                None => dropped += 1,
+                Some(at) if size <= room + kept[at].1.size() => {
+                    room = room + kept[at].1.size() - size;
+                    kept[at].1 = value;
+                }
+                None if kept.len() < MAX_ATTRIBUTES && key.len() + size <= room => {
+                    room -= key.len() + size;
+                    kept.push((key.into(), value));
+                }
+                Some(_) | None => dropped += 1,
             }
         }
         kept.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
@@ -49,8 +59,12 @@ impl AttributeSet {
 
     /// Memory it takes, roughly.
     pub(super) fn size(&self) -> usize {
-        let entry = size_of::<(Box<str>, Value)>();
-        self.iter().map(|(key, value)| entry + key.len() + value.size()).sum()
+        self.0.len() * size_of::<(Box<str>, Value)>() + self.content()
+    }
+
+    /// Bytes of keys and values; at most [`MAX_SIZE`].
+    pub(super) fn content(&self) -> usize {
+        self.iter().map(|(key, value)| key.len() + value.size()).sum()
     }
 }
 

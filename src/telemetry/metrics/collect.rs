@@ -12,6 +12,7 @@ use opentelemetry_proto::tonic::metrics::v1 as otlp;
 use otlp::{AggregationTemporality, exemplar, metric, number_data_point};
 use prost::Message;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// Bytes of points in one message; an instrument with more is sent in several, which may travel apart.
 const MAX_MESSAGE: usize = 1024 * 1024;
@@ -56,6 +57,15 @@ impl Reader {
             Points { instrument: &instrument, is_delta, span: Span { from, to: now } }.write(&mut collected);
         }
         self.last = now;
+        let points = collected.iter().map(|part| u64::from(part.points)).sum();
+        self.metrics.collected.fetch_add(points, Relaxed);
+        collected
+    }
+
+    /// The same for the last time.
+    pub(in crate::telemetry) fn finish(&mut self) -> Vec<Collected> {
+        let collected = self.collect();
+        self.metrics.is_finished.store(true, Relaxed);
         collected
     }
 }

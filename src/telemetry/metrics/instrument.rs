@@ -54,22 +54,33 @@ impl Instrument {
         bytes: &AtomicUsize,
         max_bytes: usize,
     ) -> (Arc<Series>, bool) {
-        if let Some(found) = self.series.read().unwrap_or_else(PoisonError::into_inner).get(&attributes) {
+        let size = attributes.size() + Series::size(self.kind, self.bounds());
+        let known = self.series.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = known.get(&attributes) {
             return (Arc::clone(found), false);
         }
+        // Neither ever becomes less: once full, nobody waits for the others.
+        if known.len() + 1 >= max_series || bytes.load(Relaxed).saturating_add(size) > max_bytes {
+            return (self.rest(), true);
+        }
+        drop(known);
         let mut series = self.series.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = series.get(&attributes) {
             return (Arc::clone(found), false);
         }
-        let size = attributes.size() + Series::size(self.kind, self.bounds());
         let fits = |taken: usize| taken.checked_add(size).filter(|sum| *sum <= max_bytes);
         if series.len() + 1 >= max_series || bytes.fetch_update(Relaxed, Relaxed, fits).is_err() {
-            let rest = || Arc::new(Series::new(self.kind, self.bounds(), AttributeSet::overflow()));
-            return (Arc::clone(self.overflow.get_or_init(rest)), true);
+            return (self.rest(), true);
         }
         let made = Arc::new(Series::new(self.kind, self.bounds(), attributes.clone()));
         series.insert(attributes, Arc::clone(&made));
         (made, false)
+    }
+
+    /// The series for the rest.
+    fn rest(&self) -> Arc<Series> {
+        let rest = || Arc::new(Series::new(self.kind, self.bounds(), AttributeSet::overflow()));
+        Arc::clone(self.overflow.get_or_init(rest))
     }
 
     /// All series, the one for the rest last.
@@ -83,4 +94,35 @@ impl Instrument {
 pub(super) fn is_name(name: &str) -> bool {
     let is_rest = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-/".contains(&byte);
     name.len() <= 255 && name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.bytes().all(is_rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::value::Value;
+    use std::time::Duration;
+
+    fn set(n: i64) -> AttributeSet {
+        AttributeSet::of_guest(vec![("n".into(), Value::Int(n))]).0
+    }
+
+    /// Others read, as measurements do all the time: whoever asked for the write lock would wait.
+    #[test]
+    fn once_full_no_lock_is_taken_that_others_wait_for() {
+        for (max_series, max_bytes) in [(3, usize::MAX), (100, 1500)] {
+            let (instrument, bytes) =
+                (Arc::new(Instrument::new(Kind::Counter, "c")), Arc::<AtomicUsize>::default());
+            let count = |n| instrument.series(set(n), max_series, &bytes, max_bytes).1;
+            let overflowed = (0..20).filter(|n| count(*n)).count();
+            assert!((1..20).contains(&overflowed), "{overflowed}");
+            let readers = instrument.series.read().unwrap();
+            let (sender, receiver) = std::sync::mpsc::channel();
+            let (instrument, bytes) = (Arc::clone(&instrument), Arc::clone(&bytes));
+            std::thread::spawn(move || {
+                sender.send(instrument.series(set(99), max_series, &bytes, max_bytes).1)
+            });
+            assert_eq!(receiver.recv_timeout(Duration::from_secs(10)), Ok(true));
+            drop(readers);
+        }
+    }
 }

@@ -7,12 +7,15 @@
 
 mod attributes;
 mod collect;
+mod fold;
+mod handed_over;
 mod instrument;
 pub(crate) mod sdk;
 mod series;
 
 pub(super) use attributes::AttributeSet;
 pub(super) use collect::{Collected, Reader};
+pub(crate) use fold::Folds;
 pub(crate) use instrument::Kind;
 
 use super::clock::unix_nanos;
@@ -23,7 +26,7 @@ use instrument::Instrument;
 use series::{Measurement, Series};
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// Instruments of one component.
@@ -38,7 +41,11 @@ pub(crate) struct Metrics {
     instruments: RwLock<HashMap<Box<str>, Arc<Instrument>>>,
     bytes: AtomicUsize,
     /// What SDKs in guests have collected since the last look.
-    handed_over: sdk::HandedOver,
+    handed_over: handed_over::HandedOver,
+    /// Points that a reader has taken for an export.
+    collected: AtomicU64,
+    /// The last collection is made.
+    is_finished: AtomicBool,
     /// Since when it counts, in nanoseconds of Unix time.
     started: u64,
     pub(super) counters: Arc<Counters>,
@@ -53,6 +60,8 @@ pub(super) struct Ignored {
     pub(super) kind: AtomicU64,
     pub(super) instruments: AtomicU64,
     pub(super) invocation: AtomicU64,
+    pub(super) waiting: AtomicU64,
+    pub(super) series: AtomicU64,
     pub(super) overflowed: AtomicU64,
     pub(super) attributes: AtomicU64,
 }
@@ -62,7 +71,9 @@ impl Metrics {
         Metrics {
             instruments: RwLock::default(),
             bytes: AtomicUsize::new(0),
-            handed_over: sdk::HandedOver::default(),
+            handed_over: handed_over::HandedOver::default(),
+            collected: AtomicU64::new(0),
+            is_finished: AtomicBool::new(false),
             started: unix_nanos(),
             counters: Arc::default(),
             ignored: Ignored::default(),
@@ -184,6 +195,23 @@ impl Metrics {
         let instrument = Arc::new(Instrument::new(kind, name));
         instruments.insert(key.into(), Arc::clone(&instrument));
         Some(instrument)
+    }
+
+    /// Counts every point that has not arrived as failed: those under way, those that wait, and where no last collection
+    /// was made, those that it would have had.
+    pub(super) fn settle(&self) {
+        let counters = &self.counters;
+        let settled = [&counters.exported, &counters.rejected, &counters.export_failed];
+        let settled = settled.map(|counter| counter.load(Relaxed)).iter().sum();
+        let mut lost = self.collected.load(Relaxed).saturating_sub(settled);
+        lost += u64::from(self.handed_over.close());
+        if !self.is_finished.swap(true, Relaxed) {
+            let said = |instrument: &Arc<Instrument>| {
+                instrument.all_series().iter().filter(|series| series.read().is_some()).count() as u64
+            };
+            lost += self.instruments().iter().map(said).sum::<u64>();
+        }
+        Counters::add(&counters.export_failed, lost);
     }
 
     /// All instruments, in the order of their names.

@@ -2,11 +2,13 @@
 //! export, under limits of ours.
 
 use super::Metrics;
-use super::attributes::AttributeSet;
+use super::attributes::{self, AttributeSet};
 use super::collect::Collected;
+use super::fold::{Fold, Folded, Folds};
+use super::handed_over::Added;
 use super::instrument::is_name;
 use crate::telemetry::clock::unix_nanos;
-use crate::telemetry::encode::bytes;
+use crate::telemetry::counters::Counters;
 use crate::telemetry::id::{SpanId, TraceId};
 use crate::telemetry::limits::{MAX_NAME, MAX_VALUE};
 use crate::telemetry::otlp_value::key_value;
@@ -17,22 +19,22 @@ use opentelemetry_proto::tonic::metrics::v1 as otlp;
 use otlp::exponential_histogram_data_point::Buckets;
 use otlp::{AggregationTemporality, exemplar, metric, number_data_point};
 use prost::Message;
+use std::collections::HashSet;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Points that wait for an export; further ones are dropped and counted.
-const MAX_WAITING: u32 = 10_000;
-/// Bytes of all that waits.
-const MAX_BYTES: usize = 4 * 1024 * 1024;
 /// Buckets of one point.
 const MAX_BUCKETS: usize = 1024;
 /// Exemplars of one point.
-const MAX_EXEMPLARS: usize = 8;
+pub(crate) const MAX_EXEMPLARS: usize = 8;
+/// Bytes of what all points of a scope have: half of what a point may.
+const MAX_COMMON: usize = attributes::MAX_SIZE / 2;
+/// Bytes around a message inside another, at most.
+const MAX_FRAME: usize = 16;
 /// Bytes of a unit.
 const MAX_UNIT: usize = 63;
 
-/// A metric.
-pub(crate) struct Metric {
+/// A metric. Its points are made one by one: one whose turn does not come costs nothing.
+pub(crate) struct Metric<'a> {
     pub(crate) name: String,
     pub(crate) description: String,
     pub(crate) unit: String,
@@ -41,7 +43,7 @@ pub(crate) struct Metric {
     pub(crate) start: Option<u64>,
     /// Unix time in nanoseconds.
     pub(crate) time: u64,
-    pub(crate) points: Vec<Point>,
+    pub(crate) points: Box<dyn ExactSizeIterator<Item = Point> + 'a>,
 }
 
 /// What its points say.
@@ -59,6 +61,9 @@ pub(crate) enum Number {
     Int(i64),
     Double(f64),
 }
+
+/// What each point of a scope's metrics has, beside what the guest gives it: what we export has one scope, our own.
+pub(crate) struct Common(Vec<(KeyValue, usize)>);
 
 /// One point.
 pub(crate) struct Point {
@@ -102,45 +107,39 @@ pub(crate) struct Exemplar {
     pub(crate) span: Option<(TraceId, SpanId)>,
 }
 
-/// Encoded metrics on their way to the next export.
-#[derive(Default)]
-pub(super) struct HandedOver(Mutex<Waiting>);
-
-#[derive(Default)]
-struct Waiting {
-    metrics: Vec<Collected>,
-    points: u32,
-    bytes: usize,
-}
-
-impl HandedOver {
-    /// All that waits.
-    pub(super) fn take(&self) -> Vec<Collected> {
-        std::mem::take(&mut *self.lock()).metrics
-    }
-
-    /// Whether there was room.
-    fn add(&self, collected: Collected) -> bool {
-        let mut waiting = self.lock();
-        let points = waiting.points.saturating_add(collected.points);
-        let bytes = waiting.bytes + collected.bytes.len();
-        if points > MAX_WAITING || bytes > MAX_BYTES {
-            return false;
-        }
-        (waiting.points, waiting.bytes) = (points, bytes);
-        waiting.metrics.push(collected);
-        true
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl Metrics {
+    /// What each point of these metrics has. What is over the limits is counted, and so are the `omitted`, which a guest
+    /// gave and nobody has looked at.
+    pub(crate) fn common(&self, scope: Scope, service: Option<Value>, omitted: u64) -> Common {
+        let service = service.map(|name| (crate::telemetry::semconv::SERVICE_NAME.to_owned(), name));
+        let (mut seen, mut room) = (HashSet::new(), MAX_COMMON);
+        let mut common = Vec::new();
+        // First the one that people look for.
+        for (key, mut value) in service.into_iter().chain(scope.attributes()) {
+            value.cut(MAX_VALUE);
+            let size = key.len() + value.size();
+            let fits = size <= room && key.len() <= MAX_NAME && common.len() < attributes::MAX_ATTRIBUTES;
+            if !fits || !seen.insert(key.clone()) {
+                self.ignored.attributes.fetch_add(1, Relaxed);
+                continue;
+            }
+            room -= size;
+            common.push((key_value(&key, &value), size));
+        }
+        self.ignored.attributes.fetch_add(omitted, Relaxed);
+        Common(common)
+    }
+
     /// Takes a metric into the next export, with `common` attributes on each of its points. `may_take` says of each
-    /// point whether its request may still record it.
-    pub(crate) fn hand_over(&self, metric: Metric, common: &[(String, Value)], may_take: impl Fn() -> bool) {
+    /// point whether its request may still record it; what the points of earlier exports of the same SDK said is in
+    /// `folds`.
+    pub(crate) fn hand_over(
+        &self,
+        metric: Metric<'_>,
+        common: &Common,
+        folds: &mut Folds,
+        may_take: impl Fn() -> bool,
+    ) {
         let given = metric.points.len() as u64;
         if !is_name(&metric.name) {
             self.ignored.name.fetch_add(given, Relaxed);
@@ -149,90 +148,157 @@ impl Metrics {
         let now = unix_nanos();
         let time = metric.time.min(now);
         let start = metric.start.map_or(0, |start| start.min(time));
-        let mut points = Points { metrics: self, common, start, time, now, may_take };
-        let (name, kind, all) = (metric.name, metric.kind, metric.points);
-        let data = match kind {
-            Kind::Gauge => metric::Data::Gauge(otlp::Gauge { data_points: points.of(all, Points::number) }),
-            Kind::Sum { is_delta, is_monotonic } => metric::Data::Sum(otlp::Sum {
-                data_points: points.of(all, Points::number),
-                aggregation_temporality: temporality(is_delta),
-                is_monotonic,
-            }),
-            Kind::Histogram { is_delta } => metric::Data::Histogram(otlp::Histogram {
-                data_points: points.of(all, Points::histogram),
-                aggregation_temporality: temporality(is_delta),
-            }),
-            Kind::Exponential { is_delta } => {
-                metric::Data::ExponentialHistogram(otlp::ExponentialHistogram {
-                    data_points: points.of(all, Points::exponential),
-                    aggregation_temporality: temporality(is_delta),
-                })
-            }
+        let mut message = otlp::Metric {
+            name: metric.name,
+            description: shortened(&metric.description, MAX_VALUE).to_owned(),
+            unit: shortened(&metric.unit, MAX_UNIT).to_owned(),
+            ..otlp::Metric::default()
         };
-        let points = match &data {
-            metric::Data::Gauge(gauge) => gauge.data_points.len(),
-            metric::Data::Sum(sum) => sum.data_points.len(),
-            metric::Data::Histogram(histogram) => histogram.data_points.len(),
-            metric::Data::ExponentialHistogram(histogram) => histogram.data_points.len(),
-            metric::Data::Summary(summary) => summary.data_points.len(),
+        let (max_points, max_bytes) = self.handed_over.room();
+        let room = (max_points, max_bytes.saturating_sub(message.encoded_len() + MAX_FRAME));
+        let (kind, all) = (metric.kind, metric.points);
+        let folds = kind.is_folded().then_some((folds, message.name.as_str()));
+        let mut points = Points { metrics: self, common, start, time, now, may_take, room, folds };
+        let aggregation_temporality = AggregationTemporality::Delta.into();
+        let (data, points) = match kind {
+            Kind::Gauge => {
+                let data_points = points.of(all, Points::number);
+                let count = data_points.len();
+                (metric::Data::Gauge(otlp::Gauge { data_points }), count)
+            }
+            Kind::Sum { is_monotonic, .. } => {
+                let data_points = points.of(all, Points::number);
+                let count = data_points.len();
+                let aggregation_temporality = match kind.is_delta() || is_monotonic {
+                    true => aggregation_temporality,
+                    false => AggregationTemporality::Cumulative.into(),
+                };
+                (metric::Data::Sum(otlp::Sum { data_points, aggregation_temporality, is_monotonic }), count)
+            }
+            Kind::Histogram { .. } => {
+                let data_points = points.of(all, Points::histogram);
+                let count = data_points.len();
+                (metric::Data::Histogram(otlp::Histogram { data_points, aggregation_temporality }), count)
+            }
+            Kind::Exponential { .. } => {
+                let data_points = points.of(all, Points::exponential);
+                let count = data_points.len();
+                let data = otlp::ExponentialHistogram { data_points, aggregation_temporality };
+                (metric::Data::ExponentialHistogram(data), count)
+            }
         };
         if points == 0 {
             return;
         }
-        let message = otlp::Metric {
-            name,
-            description: shortened(&metric.description, MAX_VALUE).to_owned(),
-            unit: shortened(&metric.unit, MAX_UNIT).to_owned(),
-            data: Some(data),
-            ..otlp::Metric::default()
-        };
+        message.data = Some(data);
         let mut encoded = Vec::new();
-        bytes(&mut encoded, 2, &message.encode_to_vec());
+        prost::encoding::message::encode(2, &message, &mut encoded);
         let points = u32::try_from(points).unwrap_or(u32::MAX);
-        if !self.handed_over.add(Collected { bytes: encoded, points }) {
-            self.ignored.invocation.fetch_add(points.into(), Relaxed);
+        match self.handed_over.add(Collected { bytes: encoded, points }) {
+            Added::Yes => {}
+            Added::Full => drop(self.ignored.waiting.fetch_add(points.into(), Relaxed)),
+            Added::Closed => Counters::add(&self.counters.export_failed, points),
         }
     }
 }
 
-fn temporality(is_delta: bool) -> i32 {
-    if is_delta { AggregationTemporality::Delta.into() } else { AggregationTemporality::Cumulative.into() }
+impl Kind {
+    fn is_delta(self) -> bool {
+        match self {
+            Kind::Gauge => true,
+            Kind::Sum { is_delta, .. } | Kind::Histogram { is_delta } | Kind::Exponential { is_delta } => {
+                is_delta
+            }
+        }
+    }
+
+    /// Whether its points count all since their start, which each store has of its own: what goes out, under one identity
+    /// for all, is what has come since the last.
+    fn is_folded(self) -> bool {
+        let may_shrink = matches!(self, Kind::Sum { is_monotonic: false, .. });
+        !self.is_delta() && !may_shrink
+    }
 }
 
 /// Makes the points of one metric.
 struct Points<'a, M> {
     metrics: &'a Metrics,
-    common: &'a [(String, Value)],
+    common: &'a Common,
     start: u64,
     time: u64,
     now: u64,
     may_take: M,
+    /// Points and bytes.
+    room: (u32, usize),
+    /// And the name of the metric, where its points are cumulative and go out as what has come since.
+    folds: Option<(&'a mut Folds, &'a str)>,
 }
 
 impl<M: Fn() -> bool> Points<'_, M> {
     /// Those that are valid and within the limits; the rest is counted.
-    fn of<P>(&mut self, points: Vec<Point>, make: impl Fn(&Self, Point) -> Option<P>) -> Vec<P> {
+    fn of<P: Fold>(
+        &mut self,
+        mut points: Box<dyn ExactSizeIterator<Item = Point> + '_>,
+        make: impl Fn(&Self, Point) -> Option<P>,
+    ) -> Vec<P> {
         let ignored = &self.metrics.ignored;
         let mut made = Vec::new();
-        for point in points {
+        while points.len() > 0 {
             if !(self.may_take)() {
-                ignored.invocation.fetch_add(1, Relaxed);
+                ignored.invocation.fetch_add(points.len() as u64, Relaxed);
+                break;
+            }
+            let Some(point) = points.next() else { break };
+            let Some(point) = make(self, point) else {
+                ignored.number.fetch_add(1, Relaxed);
                 continue;
+            };
+            // With the key and the length of the field. What has come since is never longer.
+            let size = point.encoded_len() + MAX_FRAME;
+            let (left, bytes) = self.room;
+            if left == 0 || size > bytes {
+                ignored.waiting.fetch_add(1 + points.len() as u64, Relaxed);
+                break;
             }
-            match make(self, point) {
-                Some(point) => made.push(point),
-                None => drop(ignored.number.fetch_add(1, Relaxed)),
-            }
+            let point = match &mut self.folds {
+                Some((folds, name)) => match folds.fold(name, point) {
+                    Folded::Since(point) => point,
+                    Folded::Nothing => continue,
+                    Folded::Broken => {
+                        ignored.number.fetch_add(1, Relaxed);
+                        continue;
+                    }
+                    Folded::Full => {
+                        ignored.series.fetch_add(1, Relaxed);
+                        continue;
+                    }
+                },
+                None => point,
+            };
+            self.room = (left - 1, bytes - size);
+            made.push(point);
         }
         made
     }
 
     fn attributes(&self, given: Vec<(String, Value)>) -> Vec<KeyValue> {
-        let (set, dropped) = AttributeSet::of_guest(given);
+        let (set, mut dropped) = AttributeSet::of_guest(given);
+        let mut left = attributes::MAX_SIZE.saturating_sub(set.content());
+        let mut all: Vec<_> = set.iter().map(|(key, value)| key_value(key, value)).collect();
+        for (attribute, size) in &self.common.0 {
+            if set.iter().any(|(known, _)| *known == attribute.key) {
+                continue;
+            }
+            match left.checked_sub(*size) {
+                Some(less) => {
+                    left = less;
+                    all.push(attribute.clone());
+                }
+                None => dropped += 1,
+            }
+        }
         self.metrics.ignored.attributes.fetch_add(dropped, Relaxed);
-        let is_new = |(key, _): &&(String, Value)| set.iter().all(|(known, _)| known != key);
-        let common = self.common.iter().filter(is_new).map(|(key, value)| key_value(key, value));
-        set.iter().map(|(key, value)| key_value(key, value)).chain(common).collect()
+        all
     }
 
     fn exemplars(&self, exemplars: Vec<Exemplar>) -> Vec<otlp::Exemplar> {
@@ -324,7 +390,7 @@ impl<M: Fn() -> bool> Points<'_, M> {
 }
 
 impl Number {
-    fn finite(self) -> Option<Self> {
+    pub(crate) fn finite(self) -> Option<Self> {
         match self {
             Number::Double(double) if !double.is_finite() => None,
             number => Some(number),
@@ -342,18 +408,6 @@ impl Distribution {
             ..self
         })
     }
-}
-
-/// What each point of a scope's metrics has, beside what the guest gives it: what we export has one scope, our own.
-pub(crate) fn common(scope: Scope, service: Option<Value>) -> Vec<(String, Value)> {
-    let mut common: Vec<_> = scope.attributes().collect();
-    common.extend(service.map(|name| (crate::telemetry::semconv::SERVICE_NAME.to_owned(), name)));
-    common.retain(|(key, _)| key.len() <= MAX_NAME);
-    common.iter_mut().for_each(|(_, value)| value.cut(MAX_VALUE));
-    let mut seen = std::collections::HashSet::new();
-    common.retain(|(key, _)| seen.insert(key.clone()));
-    common.truncate(super::attributes::MAX_ATTRIBUTES);
-    common
 }
 
 #[cfg(test)]

@@ -30,7 +30,28 @@ fn bytes_are_bounded_too() {
         chunks.iter().map(|chunk| (chunk.spans, chunk.bytes.len())).collect::<Vec<_>>(),
         [(1, 60), (1, 60)]
     );
-    assert_eq!(pipeline.totals().dropped.queue_full, 4);
+    let totals = pipeline.totals();
+    assert_eq!((totals.ended, totals.dropped.too_large, totals.dropped.queue_full), (6, 1, 3));
+}
+
+#[test]
+fn what_no_shard_can_take_is_encoded_once_and_leaves_no_memory_taken() {
+    let pipeline = Pipeline::with_shards(4, 100, 512, 4000);
+    let times = std::sync::atomic::AtomicU32::new(0);
+    pipeline.push(|out| {
+        times.fetch_add(1, Relaxed);
+        out.extend(std::iter::repeat_n(7, 1_000_000));
+    });
+    assert_eq!(times.load(Relaxed), 1);
+    for shard in &pipeline.shards {
+        let capacity = lock(&shard.0).bytes.capacity();
+        assert!(capacity <= 1000, "{capacity}");
+    }
+    pipeline.push(span(1000));
+    pipeline.settle();
+    let totals = pipeline.totals();
+    assert_eq!((totals.ended, totals.dropped.too_large, totals.dropped.queue_full), (2, 1, 0));
+    assert_eq!(totals.dropped.spans(), 2, "settled");
 }
 
 #[test]

@@ -32,7 +32,8 @@ pub(super) async fn run(
             _deadline = stop.stopped() => is_last = true,
             _now = ticks.tick() => {}
         }
-        send(&sender, envelope.batches_of_metrics(&reader.collect()).into(), metrics, &stop).await;
+        let collected = if is_last { reader.finish() } else { reader.collect() };
+        send(&sender, envelope.batches_of_metrics(&collected).into(), metrics, &stop).await;
     }
 }
 
