@@ -108,6 +108,9 @@ impl Recording {
     /// Encodes the span into the pipeline and frees what it held.
     pub(super) fn end(&self, late: &mut Late, body_bytes_sent: u64) {
         let end_unix_nanos = self.clock.now();
+        let left_out = response::left_out(late, body_bytes_sent);
+        late.notes.attributes.dropped += left_out;
+        Counters::add(&self.counters().attributes, left_out);
         let name = self.name(late);
         self.shared.pipeline.push(|out| self.encode(out, late, name, end_unix_nanos, body_bytes_sent));
         late.ended = true;

@@ -7,7 +7,7 @@ use super::headers::Found;
 use super::recording::Late;
 use super::semconv;
 use super::server_span::Phases;
-use super::value::Status;
+use super::value::{Status, Value};
 use crate::config::Semconv;
 use http::StatusCode;
 use std::time::Duration;
@@ -57,6 +57,31 @@ pub(super) fn status(late: &Late, profile: Semconv) -> Status {
         }
         (Status::Unset, None) => Status::Unset,
     }
+}
+
+/// How many attributes of the guest [`write`] leaves out although they say something else than the host does.
+pub(super) fn left_out(late: &Late, body_bytes_sent: u64) -> u32 {
+    let Response { status, failure, .. } = &late.response;
+    let is_lost = |(key, value): &&(Box<str>, Value)| {
+        let hosts = match &**key {
+            semconv::ERROR_TYPE => match failure {
+                Some(failure) => Some(Value::Text(failure.error_type.to_string())),
+                // It is written.
+                None => return false,
+            },
+            semconv::HTTP_RESPONSE_STATUS_CODE | semconv::HTTP_STATUS_CODE => {
+                status.map(|status| Value::Int(status.as_u16().into()))
+            }
+            semconv::HTTP_RESPONSE_BODY_SIZE | semconv::HTTP_RESPONSE_CONTENT_LENGTH => {
+                status.and(i64::try_from(body_bytes_sent).ok()).map(Value::Int)
+            }
+            key if is_hosts(key) => None,
+            _ => return false,
+        };
+        hosts.as_ref() != Some(value)
+    };
+    let lost = late.notes.attributes.list.iter().filter(is_lost).count();
+    u32::try_from(lost).unwrap_or(u32::MAX)
 }
 
 /// Writes the attributes that are known at the end, then the guest's.

@@ -114,7 +114,7 @@ fn the_guest_adds_and_replaces_but_does_not_forge() {
         assert_eq!(attribute(&found, key).as_deref(), Some(value), "{key}");
     }
     assert_eq!(attribute(&found, "pounce.instantiate.duration"), None);
-    assert_eq!(found.dropped_attributes_count, 1, "the forged component");
+    assert_eq!(found.dropped_attributes_count, 2, "the forged component and status");
     assert_eq!(found.events.len(), 2);
     assert_eq!(found.events[0].name, "cache.miss");
     assert_eq!(found.events[1].name, "exception");
@@ -168,4 +168,33 @@ fn a_span_ends_once_and_an_abandoned_one_all_the_same() {
 fn an_active_span_fits_into_a_kilobyte() {
     const { assert!(recording::RECORD_SIZE <= 1024) };
     const { assert!(size_of::<ServerSpan>() <= 56) };
+}
+
+/// What the host knows better is not the guest's to say; what it says alike is no loss.
+#[test]
+fn attributes_of_the_host_that_a_guest_sets_are_counted_where_they_differ() {
+    type Story = fn(&ServerSpan);
+    let stories: [(Story, u32); 6] = [
+        (|_| {}, 0),
+        (|span| span.set_attribute("http.response.status_code", Value::Int(500)), 0),
+        (|span| span.set_attribute("http.response.status_code", Value::Int(201)), 1),
+        (|span| span.set_attribute("http.route", Value::Int(1)), 1),
+        (|span| span.set_attribute("error.type", Value::Text("mine".into())), 0),
+        (
+            |span| {
+                span.set_attribute("error.type", Value::Text("mine".into()));
+                span.fail("timeout", None);
+            },
+            1,
+        ),
+    ];
+    for (at, (story, expected)) in stories.into_iter().enumerate() {
+        let telemetry = recording(|_| {});
+        let span = telemetry.server_span(&peer(), &head("GET", "/", &[]), None);
+        story(&span);
+        span.response_head(StatusCode::INTERNAL_SERVER_ERROR, &http::HeaderMap::new());
+        span.end(0);
+        assert_eq!(one(&telemetry).dropped_attributes_count, expected, "{at}");
+        assert_eq!(telemetry.totals().attributes_dropped, u64::from(expected), "{at}");
+    }
 }
