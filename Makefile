@@ -49,7 +49,7 @@ deny: ## Check licences, bans and sources of dependencies (needs cargo-deny)
 	$(CARGO) deny check licenses bans sources
 
 .PHONY: bench
-bench: ## Time the hot paths, then compare serving with bare hyper and wasmtime serve
+bench: ## Time spans and guests' telemetry calls, then compare serving with bare hyper and wasmtime serve
 	$(CARGO) bench
 	benches/serve.sh
 

@@ -67,4 +67,11 @@ pub use app::{App, Outcome, StartError};
 pub use cli::run;
 pub use config::Config;
 #[doc(hidden)]
-pub use telemetry::{bench, fuzz};
+pub use telemetry::fuzz;
+
+/// What the benchmarks may touch; no part of the library's interface.
+#[doc(hidden)]
+pub mod bench {
+    pub use crate::guest::bench::Served;
+    pub use crate::telemetry::bench::{Spans, propagate};
+}

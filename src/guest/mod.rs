@@ -1,5 +1,6 @@
 //! Running components; knows no sockets. [`Guests::invoke`] is all that the server sees.
 
+pub(crate) mod bench;
 mod body;
 mod component;
 mod engine;

@@ -99,6 +99,14 @@ pub(super) fn current(store: &mut StoreContextMut<'_, HostState>) -> Option<Curr
     Some(Current { trace, span: innermost.and_then(|entered| entered.span.clone()) })
 }
 
+/// The trace of that request alone, borrowed: for the many calls that entered spans do not matter to.
+pub(super) fn current_trace<'a>(store: &'a mut StoreContextMut<'_, HostState>) -> Option<&'a Trace> {
+    let requests = &store.data().requests;
+    // With one request it does not matter which task calls, and need not be found out.
+    let caller = if let Serves::One(_) = requests.serves { Caller::One } else { caller(store).1 };
+    store.data().requests.trace(&caller)
+}
+
 /// The request itself, by the same rule, for as long as its response is not over.
 pub(crate) fn current_request(store: &mut StoreContextMut<'_, HostState>) -> Option<Arc<RequestScope>> {
     match caller(store) {

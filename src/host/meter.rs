@@ -3,7 +3,7 @@
 //! wasmtime tells when guest code begins and ends to run. A call to the host is the guest's time as well, as long as
 //! it does not wait: that, and giving way to others, is what [`Meter::pause`] takes out.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
@@ -22,6 +22,8 @@ pub(crate) struct Meter(Arc<Running>);
 struct Running {
     /// Whether somebody is charged; read without the lock, on each return from the host.
     charging: AtomicBool,
+    /// Calls back into the guest, by the host on its behalf (for memory), that are under way for who is charged.
+    nested: AtomicU32,
     who: Mutex<Option<Charged>>,
     /// Who was charged last.
     last: Mutex<Weak<RequestScope>>,
@@ -48,20 +50,31 @@ impl Meter {
 
     fn on(&self, mut store: StoreContextMut<'_, HostState>, event: CallHook) {
         match event {
-            CallHook::CallingWasm => self.begin(&mut store),
+            CallHook::CallingWasm => {
+                let next = running(&mut store);
+                // Each list and text that a host function returns comes with such calls: the clock need not be read for
+                // them. Somebody else may run now as well, where who is charged waits in the host.
+                if self.is_charged(next.as_ref().map(|(scope, _)| scope)) {
+                    self.0.nested.fetch_add(1, Ordering::Relaxed);
+                } else {
+                    self.begin(next);
+                }
+            }
+            CallHook::ReturningFromWasm if self.0.nested.load(Ordering::Relaxed) > 0 => {
+                self.0.nested.fetch_sub(1, Ordering::Relaxed);
+            }
             CallHook::ReturningFromWasm => drop(self.pause()),
             // It was taken out because others ran meanwhile.
             CallHook::ReturningFromHost if !self.0.charging.load(Ordering::Relaxed) => {
-                self.begin(&mut store);
+                self.begin(running(&mut store));
             }
             CallHook::CallingHost | CallHook::ReturningFromHost => {}
         }
     }
 
-    fn begin(&self, store: &mut StoreContextMut<'_, HostState>) {
+    fn begin(&self, next: Option<(Weak<RequestScope>, bool)>) {
         self.charge(
-            running(store)
-                .map(|(scope, is_recorded)| Charged { scope, since: is_recorded.then(Instant::now) }),
+            next.map(|(scope, is_recorded)| Charged { scope, since: is_recorded.then(Instant::now) }),
         );
     }
 
@@ -73,6 +86,7 @@ impl Meter {
     }
 
     fn charge(&self, next: Option<Charged>) {
+        self.0.nested.store(0, Ordering::Relaxed);
         self.0.charging.store(next.is_some(), Ordering::Relaxed);
         let before = std::mem::replace(&mut *self.lock(), next);
         settle(before.as_ref());
@@ -84,6 +98,7 @@ impl Meter {
             return None;
         }
         let charged = self.lock().take();
+        self.0.nested.store(0, Ordering::Relaxed);
         if let Some(charged) = &charged {
             self.0.last.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&charged.scope);
         }
@@ -91,9 +106,17 @@ impl Meter {
         charged
     }
 
+    fn is_charged(&self, scope: Option<&Weak<RequestScope>>) -> bool {
+        self.0.charging.load(Ordering::Relaxed)
+            && scope.is_some_and(|scope| self.lock().as_ref().is_some_and(|who| who.scope.ptr_eq(scope)))
+    }
+
     /// The request whose code ran last.
     pub(crate) fn last(&self) -> Option<Arc<RequestScope>> {
-        self.0.last.lock().unwrap_or_else(PoisonError::into_inner).upgrade()
+        let charged = self.lock().as_ref().map(|charged| charged.scope.clone());
+        charged
+            .unwrap_or_else(|| self.0.last.lock().unwrap_or_else(PoisonError::into_inner).clone())
+            .upgrade()
     }
 
     /// The request whose code runs was refused memory.

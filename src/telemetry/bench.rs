@@ -1,7 +1,7 @@
 //! What the benchmarks may touch; no part of the library's interface.
 
 use super::pipeline::Pipeline;
-use super::{Baggage, Peer, Propagator, Telemetry, export};
+use super::{Baggage, Peer, Propagator, ServerSpan, Telemetry, export};
 use crate::config;
 use http::{HeaderMap, StatusCode, request::Parts};
 use std::sync::Arc;
@@ -11,30 +11,44 @@ pub struct Spans {
     telemetry: Telemetry,
     pipeline: Option<Arc<Pipeline>>,
     peer: Peer,
+    no_headers: HeaderMap,
 }
 
 impl Spans {
     /// Telemetry is off.
     #[must_use]
     pub fn off() -> Self {
-        Spans { telemetry: Telemetry::off(), pipeline: None, peer: peer() }
+        Spans { telemetry: Telemetry::off(), pipeline: None, peer: peer(), no_headers: HeaderMap::new() }
     }
 
     /// Telemetry is on, and each request is recorded or none, in the profile that `semconv` names.
     #[must_use]
     pub fn on(sampled: bool, semconv: config::Semconv) -> Self {
         let sampler = if sampled { config::Sampler::AlwaysOn } else { config::Sampler::AlwaysOff };
-        let otel = config::Otel { sampler, semconv, ..config::Otel::default() };
+        Self::of(&config::Otel { sampler, semconv, ..config::Otel::default() })
+    }
+
+    /// Telemetry is on, as it is set; but nothing is sent.
+    #[must_use]
+    pub fn of(otel: &config::Otel) -> Self {
         let sources = export::Sources::of_spans(Pipeline::new(1 << 20, 512));
         let pipeline = Some(Arc::clone(&sources.spans));
-        let telemetry = Telemetry::new(&otel, "hello", sources, export::Exporter::none());
-        Spans { telemetry, pipeline, peer: peer() }
+        let telemetry = Telemetry::new(otel, "hello", sources, export::Exporter::none());
+        Spans { telemetry, pipeline, peer: peer(), no_headers: HeaderMap::new() }
+    }
+
+    pub(crate) fn telemetry(&self) -> &Telemetry {
+        &self.telemetry
+    }
+
+    pub(crate) fn server_span(&self, head: &Parts) -> ServerSpan {
+        self.telemetry.server_span(&self.peer, head, None)
     }
 
     /// One request from its head to the end of its response.
     pub fn request(&self, head: &Parts) {
-        let span = self.telemetry.server_span(&self.peer, head, None);
-        span.response_head(StatusCode::OK, &http::HeaderMap::new());
+        let span = self.server_span(head);
+        span.response_head(StatusCode::OK, &self.no_headers);
         span.end(42);
     }
 

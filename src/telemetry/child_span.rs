@@ -53,10 +53,10 @@ pub(crate) struct Options {
 impl ServerSpan {
     /// Starts a span of the guest's own under `parent`, the server span when `None`.
     pub(crate) fn child(&self, parent: Option<&SpanContext>, name: &str, options: Options) -> ChildSpan {
-        let Some(server) = self.context() else {
+        let Some(server) = self.known_context() else {
             return ChildSpan::Off;
         };
-        let parent = parent.unwrap_or(&server);
+        let parent = parent.unwrap_or(server);
         let Some(children) = self.children() else {
             return ChildSpan::Unrecorded(SpanContext {
                 span_id: SpanId::random(),
@@ -92,7 +92,7 @@ impl ServerSpan {
     /// Whether `context` is this span's, or that of a span under it.
     pub(crate) fn owns(&self, context: &SpanContext) -> bool {
         let is_own = self
-            .context()
+            .known_context()
             .is_some_and(|own| (own.trace_id, own.span_id) == (context.trace_id, context.span_id));
         is_own
             || self.known_children().is_some_and(|children| children.knows(context.trace_id, context.span_id))

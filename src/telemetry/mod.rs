@@ -4,8 +4,7 @@
 //! records, [`encode`] writes the record as OTLP once, [`pipeline`] holds it, [`export`] sends it. Nothing of it blocks
 //! or fails a request; what is lost is counted in [`Totals`].
 
-#[doc(hidden)]
-pub mod bench;
+pub(crate) mod bench;
 mod child;
 mod child_span;
 mod children;

@@ -55,7 +55,7 @@ impl fmt::Debug for ServerSpan {
 
 impl ServerSpan {
     /// The span of a server without telemetry.
-    pub(crate) fn off() -> Self {
+    pub(crate) const fn off() -> Self {
         ServerSpan(State::Off)
     }
 
@@ -94,10 +94,15 @@ impl ServerSpan {
 
     /// What identifies the span to others; also after its end.
     pub(crate) fn context(&self) -> Option<SpanContext> {
+        self.known_context().cloned()
+    }
+
+    /// The same, borrowed.
+    pub(super) fn known_context(&self) -> Option<&SpanContext> {
         match &self.0 {
             State::Off => None,
-            State::Unsampled(context) => Some(context.clone()),
-            State::Recording(span) => Some(span.context().clone()),
+            State::Unsampled(context) => Some(context),
+            State::Recording(span) => Some(span.context()),
         }
     }
 

@@ -49,7 +49,7 @@ pub(super) fn context(context: &SpanContext) -> types::SpanContext {
         trace_id: context.trace_id.to_string(),
         span_id: context.span_id.to_string(),
         trace_flags: context.flags,
-        trace_state: context.trace_state.to_string(),
+        trace_state: context.trace_state.as_str().to_owned(),
     }
 }
 

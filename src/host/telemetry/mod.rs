@@ -70,9 +70,13 @@ pub(super) fn current(host: &mut Host<'_>) -> Option<Current> {
     current
 }
 
-/// The server span of the current request; one that is off where there is none.
-fn span(host: &mut Host<'_>) -> ServerSpan {
-    current(host).map_or_else(ServerSpan::off, |current| current.trace.span.clone())
+/// What `call` finds at the server span of the current request, or does to it; else nothing, and a count.
+fn on_span<T: Default>(host: &mut Host<'_>, call: impl FnOnce(&ServerSpan) -> T) -> T {
+    let done = current::current_trace(&mut host.as_context_mut()).map(|trace| call(&trace.span));
+    done.unwrap_or_else(|| {
+        unattributed(host);
+        T::default()
+    })
 }
 
 fn unattributed(host: &mut Host<'_>) {

@@ -83,8 +83,9 @@ impl GuestSpan {
         }
     }
 
-    fn server(&self) -> ServerSpan {
-        self.trace.as_ref().map_or_else(ServerSpan::off, |trace| trace.span.clone())
+    fn server(&self) -> &ServerSpan {
+        static OFF: ServerSpan = ServerSpan::off();
+        self.trace.as_ref().map_or(&OFF, |trace| &trace.span)
     }
 
     pub(super) fn is_recording(&self) -> bool {

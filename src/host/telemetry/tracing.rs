@@ -5,12 +5,12 @@ use wasmtime::component::Resource;
 
 use super::propagation::context_of;
 use super::span::{GuestSpan, NO_HANDLE, give, named, take};
-use super::{GuestScope, Host, Telemetry, convert, current, invalid, span, unattributed};
+use super::{GuestScope, Host, Telemetry, convert, current, invalid, on_span, unattributed};
 use crate::config::GuestParents;
 use crate::host::HostState;
 use crate::host::bindings::{tracing as wit, types};
 use crate::host::current::enter;
-use crate::telemetry::{ChildOptions, ChildSpan, SpanContext, Status};
+use crate::telemetry::{ChildOptions, ChildSpan, ServerSpan, SpanContext, Status};
 
 impl wit::Host for &mut HostState {}
 impl wit::HostSpan for &mut HostState {}
@@ -20,7 +20,7 @@ type Result<T> = wasmtime::Result<T>;
 
 impl wit::HostWithStore<HostState> for Telemetry {
     fn is_recording(mut host: Host<'_>) -> Result<bool> {
-        Ok(span(&mut host).is_recording())
+        Ok(on_span(&mut host, ServerSpan::is_recording))
     }
 
     fn current_context(mut host: Host<'_>) -> Result<types::SpanContext> {
@@ -35,50 +35,53 @@ impl wit::HostWithStore<HostState> for Telemetry {
     }
 
     fn set_attribute(mut host: Host<'_>, key: String, value: types::Value) -> Result<()> {
-        span(&mut host).set_attribute(&key, value.into());
+        on_span(&mut host, |span| span.set_attribute(&key, value.into()));
         Ok(())
     }
 
     fn set_attributes(mut host: Host<'_>, list: Vec<types::Attribute>) -> Result<()> {
-        let span = span(&mut host);
-        if span.takes_writes() {
-            for attribute in list {
-                span.set_attribute(&attribute.key, attribute.value.into());
+        on_span(&mut host, |span| {
+            if span.takes_writes() {
+                for attribute in list {
+                    span.set_attribute(&attribute.key, attribute.value.into());
+                }
             }
-        }
+        });
         Ok(())
     }
 
     fn add_event(mut host: Host<'_>, name: String, list: Vec<types::Attribute>) -> Result<()> {
-        let span = span(&mut host);
-        if span.takes_writes() {
-            span.add_event(&name, convert::attributes(list));
-        }
+        on_span(&mut host, |span| {
+            if span.takes_writes() {
+                span.add_event(&name, convert::attributes(list));
+            }
+        });
         Ok(())
     }
 
     fn record_exception(mut host: Host<'_>, error: types::Exception) -> Result<()> {
-        let span = span(&mut host);
-        if span.takes_writes() {
-            let message = error.message.clone();
-            span.record_exception(error.into());
-            span.set_status(Status::Error(message));
-        }
+        on_span(&mut host, |span| {
+            if span.takes_writes() {
+                let message = error.message.clone();
+                span.record_exception(error.into());
+                span.set_status(Status::Error(message));
+            }
+        });
         Ok(())
     }
 
     fn set_status(mut host: Host<'_>, status: types::Status) -> Result<()> {
-        span(&mut host).set_status(status.into());
+        on_span(&mut host, |span| span.set_status(status.into()));
         Ok(())
     }
 
     fn set_route(mut host: Host<'_>, route: String) -> Result<()> {
-        span(&mut host).set_route(&route);
+        on_span(&mut host, |span| span.set_route(&route));
         Ok(())
     }
 
     fn update_name(mut host: Host<'_>, name: String) -> Result<()> {
-        span(&mut host).update_name(&name);
+        on_span(&mut host, |span| span.update_name(&name));
         Ok(())
     }
 }
@@ -118,7 +121,7 @@ fn start(host: &mut Host<'_>, name: &str, wanted: Option<wit::SpanOptions>) -> R
 /// else a link.
 fn remote_parent(
     host: &mut Host<'_>,
-    server: &crate::telemetry::ServerSpan,
+    server: &ServerSpan,
     remote: &types::SpanContext,
     options: &mut ChildOptions,
 ) -> Option<SpanContext> {

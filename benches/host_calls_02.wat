@@ -1,0 +1,75 @@
+;; The component of wasi:http 0.2 in benches/host_calls.rs: it makes the calls that its path asks for, and answers 200.
+(component
+;; CALLS
+  (import "wasi:http/types@0.2.0" (instance $types
+    (export "incoming-request" (type $incoming-request (sub resource)))
+    (export "fields" (type $fields (sub resource)))
+    (export "outgoing-response" (type $outgoing-response (sub resource)))
+    (export "response-outparam" (type $response-outparam (sub resource)))
+    (type $dns (record (field "rcode" (option string)) (field "info-code" (option u16))))
+    (export "DNS-error-payload" (type $dns-error-payload (eq $dns)))
+    (type $tls (record (field "alert-id" (option u8)) (field "alert-message" (option string))))
+    (export "TLS-alert-received-payload" (type $tls-alert-received-payload (eq $tls)))
+    (type $size (record (field "field-name" (option string)) (field "field-size" (option u32))))
+    (export "field-size-payload" (type $field-size-payload (eq $size)))
+    (type $code (variant
+      (case "DNS-timeout") (case "DNS-error" $dns-error-payload) (case "destination-not-found")
+      (case "destination-unavailable") (case "destination-IP-prohibited") (case "destination-IP-unroutable")
+      (case "connection-refused") (case "connection-terminated") (case "connection-timeout")
+      (case "connection-read-timeout") (case "connection-write-timeout") (case "connection-limit-reached")
+      (case "TLS-protocol-error") (case "TLS-certificate-error")
+      (case "TLS-alert-received" $tls-alert-received-payload) (case "HTTP-request-denied")
+      (case "HTTP-request-length-required") (case "HTTP-request-body-size" (option u64))
+      (case "HTTP-request-method-invalid") (case "HTTP-request-URI-invalid") (case "HTTP-request-URI-too-long")
+      (case "HTTP-request-header-section-size" (option u32))
+      (case "HTTP-request-header-size" (option $field-size-payload))
+      (case "HTTP-request-trailer-section-size" (option u32)) (case "HTTP-request-trailer-size" $field-size-payload)
+      (case "HTTP-response-incomplete") (case "HTTP-response-header-section-size" (option u32))
+      (case "HTTP-response-header-size" $field-size-payload) (case "HTTP-response-body-size" (option u64))
+      (case "HTTP-response-trailer-section-size" (option u32)) (case "HTTP-response-trailer-size" $field-size-payload)
+      (case "HTTP-response-transfer-coding" (option string)) (case "HTTP-response-content-coding" (option string))
+      (case "HTTP-response-timeout") (case "HTTP-upgrade-failed") (case "HTTP-protocol-error") (case "loop-detected")
+      (case "configuration-error") (case "internal-error" (option string))))
+    (export "error-code" (type $error-code (eq $code)))
+    (export "[method]incoming-request.path-with-query"
+      (func (param "self" (borrow $incoming-request)) (result (option string))))
+    (export "[constructor]fields" (func (result (own $fields))))
+    (export "[constructor]outgoing-response" (func (param "headers" (own $fields)) (result (own $outgoing-response))))
+    (export "[static]response-outparam.set"
+      (func (param "param" (own $response-outparam))
+            (param "response" (result (own $outgoing-response) (error $error-code)))))))
+
+  (core func $path (canon lower (func $types "[method]incoming-request.path-with-query")
+    (memory (core memory $memory "memory")) (realloc (core func $memory "realloc"))))
+  (core func $fields (canon lower (func $types "[constructor]fields")))
+  (core func $response (canon lower (func $types "[constructor]outgoing-response")))
+  (core func $answer (canon lower (func $types "[static]response-outparam.set") (memory (core memory $memory "memory"))))
+
+  (core module $Main
+    (import "memory" "memory" (memory 1))
+    (import "calls" "run" (func $run (param i32)))
+    (import "http" "path" (func $path (param i32 i32)))
+    (import "http" "fields" (func $fields (result i32)))
+    (import "http" "response" (func $response (param i32) (result i32)))
+    (import "http" "answer" (func $answer (param i32 i32 i32 i32 i64 i32 i32 i32 i32)))
+    (func (export "handle") (param $request i32) (param $out i32)
+      ;; The path comes as an option at 0: tag, pointer, length.
+      (call $path (local.get $request) (i32.const 0))
+      (call $run (i32.load (i32.const 4)))
+      (call $answer (local.get $out) (i32.const 0) (call $response (call $fields))
+        (i32.const 0) (i64.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))))
+  (core instance $main (instantiate $Main
+    (with "memory" (instance $memory))
+    (with "calls" (instance $calls))
+    (with "http" (instance
+      (export "path" (func $path))
+      (export "fields" (func $fields))
+      (export "response" (func $response))
+      (export "answer" (func $answer))))))
+
+  (alias export $types "incoming-request" (type $incoming-request))
+  (alias export $types "response-outparam" (type $response-outparam))
+  (func $handle (param "request" (own $incoming-request)) (param "response-out" (own $response-outparam))
+    (canon lift (core func $main "handle")))
+  (instance $handler (export "handle" (func $handle)))
+  (export "wasi:http/incoming-handler@0.2.0" (instance $handler)))
