@@ -133,7 +133,7 @@ proptest! {
         (first, coarser) in (-2..1i32, 0..4),
     ) {
         let value = |(power, sign): &(i32, u8)| {
-            2f64.powi(*power) * 1.4142 * match sign { 0 => 0.0, 1 => 1.0, _ => -1.0 }
+            2f64.powi(*power) * 1.4 * match sign { 0 => 0.0, 1 => 1.0, _ => -1.0 }
         };
         let values: Vec<_> = powers.iter().map(value).collect();
         let at = at.index(values.len());
