@@ -3,7 +3,7 @@
 //! wasmtime tells when guest code begins and ends to run. A call to the host is the guest's time as well, as long as
 //! it does not wait: that, and giving way to others, is what [`Meter::pause`] takes out.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
@@ -22,6 +22,8 @@ pub(crate) struct Meter(Arc<Running>);
 struct Running {
     /// Whether somebody is charged; read without the lock, on each return from the host.
     charging: AtomicBool,
+    /// Calls to the host that have not come back; those of a fiber that was dropped stay counted, which costs a look.
+    in_host: AtomicUsize,
     /// Calls back into the guest, by the host on its behalf (for memory), that are under way for who is charged.
     nested: AtomicU32,
     who: Mutex<Option<Charged>>,
@@ -64,11 +66,17 @@ impl Meter {
                 self.0.nested.fetch_sub(1, Ordering::Relaxed);
             }
             CallHook::ReturningFromWasm => drop(self.pause()),
-            // It was taken out because others ran meanwhile.
-            CallHook::ReturningFromHost if !self.0.charging.load(Ordering::Relaxed) => {
-                self.begin(running(&mut store));
+            CallHook::CallingHost => drop(self.0.in_host.fetch_add(1, Ordering::Relaxed)),
+            CallHook::ReturningFromHost => {
+                let alone = self.0.in_host.fetch_sub(1, Ordering::Relaxed) == 1;
+                // It was taken out because others ran meanwhile, or one of those is charged while it waits as well.
+                if !alone || !self.0.charging.load(Ordering::Relaxed) {
+                    let next = running(&mut store);
+                    if !self.is_charged(next.as_ref().map(|(scope, _)| scope)) {
+                        self.begin(next);
+                    }
+                }
             }
-            CallHook::CallingHost | CallHook::ReturningFromHost => {}
         }
     }
 
