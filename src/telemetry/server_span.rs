@@ -128,13 +128,8 @@ impl ServerSpan {
         });
     }
 
-    /// Adds an event that happens now.
-    pub(crate) fn add_event(&self, name: &str, attributes: Vec<(String, Value)>) {
-        self.add_event_at(name, attributes, None);
-    }
-
     /// Adds an event that happened at `time`, in nanoseconds of Unix time; now when `None`.
-    pub(crate) fn add_event_at(&self, name: &str, attributes: Vec<(String, Value)>, time: Option<u64>) {
+    pub(crate) fn add_event(&self, name: &str, attributes: Vec<(String, Value)>, time: Option<u64>) {
         self.write(|span, late| {
             let (notes, account) = late.notes(span.counters());
             notes.add_event(time.unwrap_or_else(|| span.clock().now()), name, attributes, account);

@@ -83,84 +83,12 @@ impl GuestSpan {
         }
     }
 
-    fn server(&self) -> &ServerSpan {
+    /// What a call on the handle is about.
+    pub(super) fn target(&self) -> Target<'_> {
         static OFF: ServerSpan = ServerSpan::off();
-        self.trace.as_ref().map_or(&OFF, |trace| &trace.span)
-    }
-
-    pub(super) fn is_recording(&self) -> bool {
         match &self.child {
-            Some(child) => child.is_recording(),
-            None => self.server().is_recording(),
-        }
-    }
-
-    /// The same for what is about to be written, which is counted where it comes too late.
-    pub(super) fn takes_writes(&self) -> bool {
-        match &self.child {
-            Some(child) => child.takes_writes(),
-            None => self.server().takes_writes(),
-        }
-    }
-
-    pub(super) fn set_attribute(&self, key: &str, value: Value) {
-        match &self.child {
-            Some(child) => child.set_attribute(key, value),
-            None => self.server().set_attribute(key, value),
-        }
-    }
-
-    pub(super) fn set_attributes(&self, list: Vec<types::Attribute>) {
-        if self.takes_writes() {
-            for attribute in list {
-                self.set_attribute(&attribute.key, attribute.value.into());
-            }
-        }
-    }
-
-    pub(super) fn add_event(&self, name: &str, list: Vec<types::Attribute>, time: Option<u64>) {
-        if self.takes_writes() {
-            let attributes = convert::attributes(list);
-            match &self.child {
-                Some(child) => child.add_event(name, attributes, time),
-                None => self.server().add_event_at(name, attributes, time),
-            }
-        }
-    }
-
-    pub(super) fn add_link(&self, context: SpanContext, list: Vec<types::Attribute>) {
-        if self.takes_writes() {
-            let attributes = convert::attributes(list);
-            match &self.child {
-                Some(child) => child.add_link(context, attributes),
-                None => self.server().add_link(context, attributes),
-            }
-        }
-    }
-
-    /// The event, and the error status with the exception's message.
-    pub(super) fn record_exception(&self, error: types::Exception) {
-        if self.takes_writes() {
-            let message = error.message.clone();
-            match &self.child {
-                Some(child) => child.record_exception(error.into()),
-                None => self.server().record_exception(error.into()),
-            }
-            self.set_status(Status::Error(message));
-        }
-    }
-
-    pub(super) fn set_status(&self, status: Status) {
-        match &self.child {
-            Some(child) => child.set_status(status),
-            None => self.server().set_status(status),
-        }
-    }
-
-    pub(super) fn update_name(&self, name: &str) {
-        match &self.child {
-            Some(child) => child.update_name(name),
-            None => self.server().update_name(name),
+            Some(child) => Target::Child(child),
+            None => Target::Server(self.trace.as_ref().map_or(&OFF, |trace| &trace.span)),
         }
     }
 
@@ -175,6 +103,91 @@ impl GuestSpan {
     pub(super) fn dropped(&self) {
         if self.owned {
             self.end(None);
+        }
+    }
+}
+
+/// The span that a call is about, by a handle or by the request alone.
+#[derive(Clone, Copy)]
+pub(super) enum Target<'a> {
+    Server(&'a ServerSpan),
+    Child(&'a ChildSpan),
+}
+
+impl Target<'_> {
+    pub(super) fn is_recording(self) -> bool {
+        match self {
+            Self::Child(child) => child.is_recording(),
+            Self::Server(span) => span.is_recording(),
+        }
+    }
+
+    /// The same for what is about to be written, which is counted where it comes too late.
+    pub(super) fn takes_writes(self) -> bool {
+        match self {
+            Self::Child(child) => child.takes_writes(),
+            Self::Server(span) => span.takes_writes(),
+        }
+    }
+
+    pub(super) fn set_attribute(self, key: &str, value: Value) {
+        match self {
+            Self::Child(child) => child.set_attribute(key, value),
+            Self::Server(span) => span.set_attribute(key, value),
+        }
+    }
+
+    pub(super) fn set_attributes(self, list: Vec<types::Attribute>) {
+        if self.takes_writes() {
+            for attribute in list {
+                self.set_attribute(&attribute.key, attribute.value.into());
+            }
+        }
+    }
+
+    pub(super) fn add_event(self, name: &str, list: Vec<types::Attribute>, time: Option<u64>) {
+        if self.takes_writes() {
+            let attributes = convert::attributes(list);
+            match self {
+                Self::Child(child) => child.add_event(name, attributes, time),
+                Self::Server(span) => span.add_event(name, attributes, time),
+            }
+        }
+    }
+
+    pub(super) fn add_link(self, context: SpanContext, list: Vec<types::Attribute>) {
+        if self.takes_writes() {
+            let attributes = convert::attributes(list);
+            match self {
+                Self::Child(child) => child.add_link(context, attributes),
+                Self::Server(span) => span.add_link(context, attributes),
+            }
+        }
+    }
+
+    /// The event, and the error status with the exception's message.
+    pub(super) fn record_exception(self, error: types::Exception) {
+        if self.takes_writes() {
+            let message = error.message.clone();
+            match self {
+                Self::Child(child) => child.record_exception(error.into()),
+                Self::Server(span) => span.record_exception(error.into()),
+            }
+            self.set_status(Status::Error(message));
+        }
+    }
+
+    pub(super) fn set_status(self, status: Status) {
+        match self {
+            Self::Child(child) => child.set_status(status),
+            Self::Server(span) => span.set_status(status),
+        }
+    }
+
+    pub(super) fn update_name(self, name: &str) {
+        match self {
+            Self::Child(child) => child.update_name(name),
+            Self::Server(span) => span.update_name(name),
         }
     }
 }

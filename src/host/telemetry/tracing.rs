@@ -4,13 +4,13 @@ use wasmtime::AsContextMut as _;
 use wasmtime::component::Resource;
 
 use super::propagation::context_of;
-use super::span::{GuestSpan, NO_HANDLE, give, named, take};
+use super::span::{GuestSpan, NO_HANDLE, Target, give, named, take};
 use super::{GuestScope, Host, Telemetry, convert, current, invalid, on_span, unattributed};
 use crate::config::GuestParents;
 use crate::host::HostState;
 use crate::host::bindings::{tracing as wit, types};
 use crate::host::current::enter;
-use crate::telemetry::{ChildOptions, ChildSpan, ServerSpan, SpanContext, Status};
+use crate::telemetry::{ChildOptions, ChildSpan, ServerSpan, SpanContext};
 
 impl wit::Host for &mut HostState {}
 impl wit::HostSpan for &mut HostState {}
@@ -40,33 +40,17 @@ impl wit::HostWithStore<HostState> for Telemetry {
     }
 
     fn set_attributes(mut host: Host<'_>, list: Vec<types::Attribute>) -> Result<()> {
-        on_span(&mut host, |span| {
-            if span.takes_writes() {
-                for attribute in list {
-                    span.set_attribute(&attribute.key, attribute.value.into());
-                }
-            }
-        });
+        on_span(&mut host, |span| Target::Server(span).set_attributes(list));
         Ok(())
     }
 
     fn add_event(mut host: Host<'_>, name: String, list: Vec<types::Attribute>) -> Result<()> {
-        on_span(&mut host, |span| {
-            if span.takes_writes() {
-                span.add_event(&name, convert::attributes(list));
-            }
-        });
+        on_span(&mut host, |span| Target::Server(span).add_event(&name, list, None));
         Ok(())
     }
 
     fn record_exception(mut host: Host<'_>, error: types::Exception) -> Result<()> {
-        on_span(&mut host, |span| {
-            if span.takes_writes() {
-                let message = error.message.clone();
-                span.record_exception(error.into());
-                span.set_status(Status::Error(message));
-            }
-        });
+        on_span(&mut host, |span| Target::Server(span).record_exception(error));
         Ok(())
     }
 
@@ -165,7 +149,7 @@ impl wit::HostSpanWithStore<HostState> for Telemetry {
     }
 
     fn is_recording(mut host: Host<'_>, this: Resource<GuestSpan>) -> Result<bool> {
-        Ok(named(&mut host, &this).is_recording())
+        Ok(named(&mut host, &this).target().is_recording())
     }
 
     fn set_attribute(
@@ -174,7 +158,7 @@ impl wit::HostSpanWithStore<HostState> for Telemetry {
         key: String,
         value: types::Value,
     ) -> Result<()> {
-        named(&mut host, &this).set_attribute(&key, value.into());
+        named(&mut host, &this).target().set_attribute(&key, value.into());
         Ok(())
     }
 
@@ -183,7 +167,7 @@ impl wit::HostSpanWithStore<HostState> for Telemetry {
         this: Resource<GuestSpan>,
         list: Vec<types::Attribute>,
     ) -> Result<()> {
-        named(&mut host, &this).set_attributes(list);
+        named(&mut host, &this).target().set_attributes(list);
         Ok(())
     }
 
@@ -194,16 +178,16 @@ impl wit::HostSpanWithStore<HostState> for Telemetry {
         list: Vec<types::Attribute>,
         time: Option<u64>,
     ) -> Result<()> {
-        named(&mut host, &this).add_event(&name, list, time);
+        named(&mut host, &this).target().add_event(&name, list, time);
         Ok(())
     }
 
     fn add_link(mut host: Host<'_>, this: Resource<GuestSpan>, link: types::Link) -> Result<()> {
         let span = named(&mut host, &this);
         match convert::remote(&link.context) {
-            Some(context) => span.add_link(context, link.attributes),
+            Some(context) => span.target().add_link(context, link.attributes),
             // A span of ours has an invalid context too, where nothing is recorded.
-            None if span.takes_writes() => invalid(&mut host),
+            None if span.target().takes_writes() => invalid(&mut host),
             None => {}
         }
         Ok(())
@@ -214,17 +198,17 @@ impl wit::HostSpanWithStore<HostState> for Telemetry {
         this: Resource<GuestSpan>,
         error: types::Exception,
     ) -> Result<()> {
-        named(&mut host, &this).record_exception(error);
+        named(&mut host, &this).target().record_exception(error);
         Ok(())
     }
 
     fn set_status(mut host: Host<'_>, this: Resource<GuestSpan>, status: types::Status) -> Result<()> {
-        named(&mut host, &this).set_status(status.into());
+        named(&mut host, &this).target().set_status(status.into());
         Ok(())
     }
 
     fn update_name(mut host: Host<'_>, this: Resource<GuestSpan>, name: String) -> Result<()> {
-        named(&mut host, &this).update_name(&name);
+        named(&mut host, &this).target().update_name(&name);
         Ok(())
     }
 

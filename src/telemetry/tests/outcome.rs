@@ -86,7 +86,7 @@ fn the_guest_adds_and_replaces_but_does_not_forge() {
     ] {
         span.set_attribute(key, value);
     }
-    span.add_event("cache.miss", vec![("key".into(), Value::Text("k".into()))]);
+    span.add_event("cache.miss", vec![("key".into(), Value::Text("k".into()))], None);
     span.phases(Phases { reused: Some(true), queue: Some(Duration::from_micros(1500)), ..Phases::default() });
     span.phases(Phases { memory_peak: Some(65536), ..Phases::default() });
     span.response_head(StatusCode::OK, &http::HeaderMap::new());
@@ -130,7 +130,7 @@ fn what_is_over_the_limits_is_counted_on_the_span_and_in_the_totals() {
     let span = telemetry.server_span(&peer(), &head("GET", "/", &[]), None);
     for n in 0..200 {
         span.set_attribute(&format!("k{n}"), Value::Text("v".repeat(9000)));
-        span.add_event("e", vec![]);
+        span.add_event("e", vec![], None);
     }
     span.end(0);
     span.set_attribute("late", Value::Bool(true));
