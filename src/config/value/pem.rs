@@ -26,6 +26,27 @@ pub struct PrivateKey {
 }
 
 impl Certificates {
+    /// Reads a PEM file, which may hold other things, too.
+    ///
+    /// # Errors
+    /// The file can't be read, is larger than 1 MiB, has no certificate or a malformed one.
+    pub fn from_file(path: impl Into<PathBuf>) -> Result<Self, Invalid> {
+        let path = path.into();
+        let content = content(&path)?;
+        let mut certificates = Vec::new();
+        for certificate in CertificateDer::pem_slice_iter(&content) {
+            let certificate = certificate.map_err(|error| malformed(&error))?;
+            RootCertStore::empty()
+                .add(certificate.clone())
+                .map_err(|error| Invalid::new(format!("has a malformed certificate: {error}"), PEM_HINT))?;
+            certificates.push(certificate);
+        }
+        if certificates.is_empty() {
+            return Err(Invalid::new("has no certificate in it", PEM_HINT));
+        }
+        Ok(Self { path, certificates })
+    }
+
     /// In the order of the file.
     pub(crate) fn certificates(&self) -> &[CertificateDer<'static>] {
         &self.certificates
@@ -33,6 +54,27 @@ impl Certificates {
 }
 
 impl PrivateKey {
+    /// Reads the first private key of a PEM file: PKCS #8, PKCS #1 or SEC 1, not encrypted.
+    ///
+    /// # Errors
+    /// The file can't be read, is larger than 1 MiB, or has no key of a kind that TLS can use.
+    pub fn from_file(path: impl Into<PathBuf>) -> Result<Self, Invalid> {
+        let path = path.into();
+        let content = content(&path)?;
+        let key = PrivateKeyDer::from_pem_slice(&content).map_err(|error| match error {
+            Error::NoItemsFound => {
+                let hint = "name the file of an unencrypted key: -----BEGIN PRIVATE KEY----- (EC, RSA)";
+                Invalid::new("has no private key in it", hint)
+            }
+            error => malformed(&error),
+        })?;
+        if let Err(error) = rustls::crypto::ring::sign::any_supported_type(&key) {
+            let hint = "use a key of the kind ECDSA (P-256, P-384), Ed25519 or RSA";
+            return Err(Invalid::new(format!("has a key that can't be used: {error}"), hint));
+        }
+        Ok(Self { path, key: Arc::new(key) })
+    }
+
     /// The key itself, for TLS alone.
     pub(crate) fn key(&self) -> PrivateKeyDer<'static> {
         self.key.clone_key()
@@ -67,20 +109,7 @@ const PEM_HINT: &str = "name a file in PEM form: text between -----BEGIN …----
 
 impl Value for Certificates {
     fn read(text: &str, place: &Place<'_>) -> Result<Self, Invalid> {
-        let path = place.path(Path::new(text.trim()));
-        let content = content(&path)?;
-        let mut certificates = Vec::new();
-        for certificate in CertificateDer::pem_slice_iter(&content) {
-            let certificate = certificate.map_err(|error| malformed(&error))?;
-            RootCertStore::empty()
-                .add(certificate.clone())
-                .map_err(|error| Invalid::new(format!("has a malformed certificate: {error}"), PEM_HINT))?;
-            certificates.push(certificate);
-        }
-        if certificates.is_empty() {
-            return Err(Invalid::new("has no certificate in it", PEM_HINT));
-        }
-        Ok(Self { path, certificates })
+        Self::from_file(place.path(Path::new(text.trim())))
     }
 
     fn show(&self) -> String {
@@ -90,20 +119,7 @@ impl Value for Certificates {
 
 impl Value for PrivateKey {
     fn read(text: &str, place: &Place<'_>) -> Result<Self, Invalid> {
-        let path = place.path(Path::new(text.trim()));
-        let content = content(&path)?;
-        let key = PrivateKeyDer::from_pem_slice(&content).map_err(|error| match error {
-            Error::NoItemsFound => {
-                let hint = "name the file of an unencrypted key: -----BEGIN PRIVATE KEY----- (EC, RSA)";
-                Invalid::new("has no private key in it", hint)
-            }
-            error => malformed(&error),
-        })?;
-        if let Err(error) = rustls::crypto::ring::sign::any_supported_type(&key) {
-            let hint = "use a key of the kind ECDSA (P-256, P-384), Ed25519 or RSA";
-            return Err(Invalid::new(format!("has a key that can't be used: {error}"), hint));
-        }
-        Ok(Self { path, key: Arc::new(key) })
+        Self::from_file(place.path(Path::new(text.trim())))
     }
 
     fn show(&self) -> String {
@@ -132,13 +148,6 @@ fn malformed(error: &Error) -> Invalid {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Vars;
-
-    fn read<T: Value>(path: &Path) -> Result<T, Invalid> {
-        let vars = Vars::default();
-        T::read(&path.display().to_string(), &Place { base: Path::new(""), vars: &vars })
-    }
-
     #[test]
     fn a_pair_is_read_and_goes_together() {
         let folder = tempfile::tempdir().unwrap();
@@ -150,11 +159,11 @@ mod tests {
             path
         };
         let certificates = file("two.pem", format!("# first\n{}\n{}", made.cert.pem(), other.cert.pem()));
-        let certificates: Certificates = read(&certificates).unwrap();
+        let certificates = Certificates::from_file(certificates).unwrap();
         assert_eq!(certificates.certificates().len(), 2);
-        let key: PrivateKey = read(&file("a.key", made.signing_key.serialize_pem())).unwrap();
+        let key = PrivateKey::from_file(file("a.key", made.signing_key.serialize_pem())).unwrap();
         assert_eq!(key.mismatch(&certificates), None);
-        let of_other: PrivateKey = read(&file("b.key", other.signing_key.serialize_pem())).unwrap();
+        let of_other = PrivateKey::from_file(file("b.key", other.signing_key.serialize_pem())).unwrap();
         let mismatch = of_other.mismatch(&certificates).unwrap();
         assert!(mismatch.contains("b.key") && mismatch.contains("two.pem"), "{mismatch}");
         assert!(!format!("{key:?}").contains("PRIVATE") && key != of_other);
@@ -168,7 +177,7 @@ mod tests {
             std::fs::write(&path, content).unwrap();
             path
         };
-        let certificates = |path: &Path| read::<Certificates>(path).unwrap_err().what;
+        let certificates = |path: &Path| Certificates::from_file(path).unwrap_err().what;
         assert!(certificates(Path::new("/nowhere/x.pem")).contains("can't be read"));
         assert!(certificates(folder.path()).contains("can't be read"));
         assert!(certificates(&file("")).contains("no certificate"));
@@ -178,7 +187,7 @@ mod tests {
         let short = format!("{open}-----END CERTIFICATE-----\n");
         assert!(certificates(&file(&short)).contains("malformed certificate"));
         assert!(certificates(&file(&"x".repeat(2 << 20))).contains("larger"));
-        let key = |path: &Path| read::<PrivateKey>(path).unwrap_err().what;
+        let key = |path: &Path| PrivateKey::from_file(path).unwrap_err().what;
         assert!(key(&file(&short)).contains("no private key"));
         let bad = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
         assert!(key(&file(bad)).contains("can't be used"));

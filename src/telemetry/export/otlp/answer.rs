@@ -139,7 +139,8 @@ fn advice(status: StatusCode, signal: Signal, protocol: Protocol) -> String {
                 .to_owned()
         }
         (407, _) => {
-            " (the proxy wants a user name and a password: HTTP_PROXY=http://NAME:PASSWORD@HOST:PORT)".to_owned()
+            " (the proxy wants a user name and a password: HTTP_PROXY=http://NAME:PASSWORD@HOST:PORT)"
+                .to_owned()
         }
         (300..400, _) => " (redirects are not followed: set `otel.endpoint` to where it points)".to_owned(),
         (400 | 415, _) => format!(" (does it take OTLP as {protocol}? Port 4318 is usual, 4317 is gRPC)"),
@@ -168,7 +169,8 @@ pub(super) fn on_one_line(text: &str) -> Option<String> {
 
 /// Whether the content is of this type.
 pub(super) fn is(headers: &HeaderMap, kind: &str) -> bool {
-    let of_this = |value: &str| value.trim_start().get(..kind.len()).is_some_and(|it| it.eq_ignore_ascii_case(kind));
+    let of_this =
+        |value: &str| value.trim_start().get(..kind.len()).is_some_and(|it| it.eq_ignore_ascii_case(kind));
     headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(of_this)
 }
 

@@ -4,7 +4,7 @@ use crate::config::{Proxies, Transport};
 use bytes::Bytes;
 use http::header::PROXY_AUTHORIZATION;
 use http::uri::{Authority, Uri};
-use http::{HeaderValue, Request, Response};
+use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::rt::{Read, ReadBufCursor, Write};
@@ -109,7 +109,10 @@ impl Connections {
         Connections { pool: Mutex::new(pool(connector.clone(), http2)), connector, http2, ways }
     }
 
-    pub(super) async fn request(&self, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Error> {
+    pub(super) async fn request(
+        &self,
+        mut request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, Error> {
         if let Way::Forward(proxy) = self.ways.to(request.uri())
             && let Some(password) = proxy.basic_auth()
         {
@@ -213,7 +216,11 @@ impl Connection for Stream {
 }
 
 impl Read for Stream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_read(cx, buf)
     }
 }
@@ -268,7 +275,10 @@ fn tls(roots: RootCertStore, transport: Option<&Transport>) -> ClientConfig {
         .expect("ring supports the default protocol versions")
         .with_root_certificates(roots);
     let identity = transport.and_then(|transport| {
-        Some((transport.client_certificate.as_ref()?.certificates().to_vec(), transport.client_key.as_ref()?.key()))
+        Some((
+            transport.client_certificate.as_ref()?.certificates().to_vec(),
+            transport.client_key.as_ref()?.key(),
+        ))
     });
     match identity {
         None => builder.with_no_client_auth(),

@@ -1,6 +1,8 @@
 //! OTLP over gRPC: a call with one message each way, as a request of HTTP/2 whose trailers say how it went.
 
-use super::answer::{Accepted, Failed, MAX_ANSWER, RpcStatus, is, not_this_protocol, of_protobuf, on_one_line, retries};
+use super::answer::{
+    Accepted, Failed, MAX_ANSWER, RpcStatus, is, not_this_protocol, of_protobuf, on_one_line, retries,
+};
 use crate::config::Protocol;
 use crate::telemetry::export::signal::Signal;
 use base64::Engine as _;
@@ -65,8 +67,11 @@ pub(super) fn frame(message: &[u8], compressed: bool) -> Bytes {
 pub(super) async fn judge(answer: Response<Incoming>, signal: Signal) -> Result<Accepted, Failed> {
     let (head, body) = answer.into_parts();
     if head.status != StatusCode::OK || !is(&head.headers, "application/grpc") {
-        let error =
-            format!("the endpoint answered {}, which is no gRPC{}", head.status, not_this_protocol(Protocol::Grpc));
+        let error = format!(
+            "the endpoint answered {}, which is no gRPC{}",
+            head.status,
+            not_this_protocol(Protocol::Grpc)
+        );
         return Err(Failed { error, retry: retries(head.status), answered: true, ..Failed::default() });
     }
     let body = Limited::new(body, MAX_ANSWER).collect().await;
@@ -222,7 +227,9 @@ mod tests {
         let partial = ExportTracePartialSuccess { rejected_spans: 2, error_message: "late".into() };
         let answer = ExportTraceServiceResponse { partial_success: Some(partial) }.encode_to_vec();
         assert_eq!(message(&frame(&answer, false)), Accepted { rejected: 2, message: "late".into() });
-        for nothing in [&b""[..], &frame(&answer, true), &frame(&answer, false)[..9], &[0, 255, 255, 255, 255]] {
+        for nothing in
+            [&b""[..], &frame(&answer, true), &frame(&answer, false)[..9], &[0, 255, 255, 255, 255]]
+        {
             assert_eq!(message(nothing), Accepted::default());
         }
     }
