@@ -2,9 +2,13 @@
 
 mod batch;
 mod console;
+mod entries;
 mod health;
 mod otlp;
 mod signal;
+
+#[cfg(test)]
+pub(super) use batch::read;
 
 use super::metrics::Metrics;
 use super::pipeline::Pipeline;
