@@ -8,6 +8,7 @@ mod activation;
 mod check;
 mod declared;
 mod file;
+mod limits;
 mod macros;
 mod memory;
 mod mistake;
@@ -30,6 +31,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 pub(crate) use declared::Declared;
+pub use limits::Limits;
 pub use mistake::{Mistake, Mistakes};
 pub(crate) use options::all as all_options;
 pub use options::{Guest, Http, Log};
@@ -39,7 +41,7 @@ pub use signals::{Destination, LogsExport, MetricsExport};
 pub use value::{
     ByteLimit, ByteSize, Cidr, DirMount, Endpoint, EnvVar, Exporter, GuestParents, HeaderFormat, HostPattern,
     Invalid, Isolation, ListenAddr, LogFormat, LogLevel, OutboundRule, PortPattern, PropagateTo, Propagators,
-    Sampler, Semconv, Temporality, Timeout, TrustParent,
+    SampleRoute, Sampler, Semconv, Temporality, Timeout, TrustParent,
 };
 pub(crate) use vars::Vars;
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
+use super::limits::Limits;
 use super::mistake::Mistake;
 use super::options::OtelOptions;
 use super::otel_env;
@@ -11,7 +12,8 @@ use super::otel_env::OfTracesOnly;
 use super::resolve::{Resolver, Source};
 use super::signals::{Destination, LogsExport, MetricsExport};
 use super::value::{
-    Endpoint, Exporter, GuestParents, PropagateTo, Propagators, Sampler, Semconv, Timeout, TrustParent,
+    Endpoint, Exporter, GuestParents, PropagateTo, Propagators, SampleRoute, Sampler, Semconv, Timeout,
+    TrustParent, sample_route_conflict,
 };
 use super::vars::Vars;
 
@@ -31,6 +33,12 @@ pub struct Otel {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Which traces are kept (`otel.sample`).
     pub sampler: Sampler,
+    /// Shares by route, which stand above that of `sampler` (`otel.sample-route`).
+    pub sample_routes: Vec<SampleRoute>,
+    /// Whether traces of failed requests are kept, whatever was decided before (`otel.keep-errors`).
+    pub keep_errors: bool,
+    /// Traces of requests that take longer are kept, whatever was decided before (`otel.keep-slow`).
+    pub keep_slow: Timeout,
     /// Formats of trace context in headers.
     pub propagators: Propagators,
     /// Whose trace context is believed.
@@ -51,6 +59,8 @@ pub struct Otel {
     pub resource_attributes: Vec<(String, String)>,
     /// Time one attempt to export may take (`OTEL_EXPORTER_OTLP_TIMEOUT`).
     pub timeout: Timeout,
+    /// How much a span or a log record may hold (`OTEL_*_LIMIT`).
+    pub limits: Limits,
     /// How spans are gathered before they are sent (`OTEL_BSP_*`).
     pub batch: Batch,
     /// How guests' metrics are collected and sent.
@@ -120,6 +130,10 @@ impl Otel {
             headers: set_by("otel.headers", otel_env::TRACES_HEADERS),
         };
         otel.disabled = set_by("otel.exporter", otel_env::DISABLED);
+        if let Some((quoted, flaw)) = sample_route_conflict(&otel.sample_routes) {
+            let what = format!("{quoted} {}", flaw.what);
+            resolver.mistakes.push(Mistake::new("otel.sample-route", what, flaw.hint));
+        }
         let mut flawed = Vec::new();
         let signals = otel_env::signals(&otel, traces_only, vars, &mut resolver.warnings, &mut flawed);
         (otel.metrics, otel.logs) = signals;
@@ -138,6 +152,9 @@ impl Otel {
             service_name: options.service_name.filter(|name| !name.trim().is_empty()),
             headers: options.headers.into_iter().flat_map(|header| header.0).collect(),
             sampler: options.sample,
+            sample_routes: options.sample_route,
+            keep_errors: options.keep_errors,
+            keep_slow: options.keep_slow,
             propagators: options.propagators,
             trust_parent: options.trust_parent,
             propagate_to: options.propagate_to,
@@ -151,6 +168,7 @@ impl Otel {
                 .filter(|(key, _)| key != otel_env::SERVICE_NAME)
                 .collect(),
             timeout: otel_env::export_timeout(vars, warnings),
+            limits: otel_env::limits(vars, warnings),
             batch: otel_env::batch(vars, warnings),
             metrics: MetricsExport::default(),
             logs: LogsExport::default(),

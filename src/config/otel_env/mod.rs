@@ -3,12 +3,14 @@
 //! Empty is unset, words are read in any case. A malformed endpoint or sampler argument is a mistake
 //! (it would cost money or data); anything else malformed is warned about and ignored.
 
+mod limits;
 mod numbers;
 mod resource;
 mod signals;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use limits::limits;
 pub(crate) use numbers::{batch, export_timeout};
 pub(crate) use resource::{SERVICE_NAME, resource_attributes, service_name};
 pub(crate) use signals::{OfTracesOnly, signals};

@@ -13,6 +13,7 @@ mod peers;
 mod propagation;
 #[cfg(test)]
 mod proptests;
+mod sample_route;
 mod sampler;
 mod time;
 mod words;
@@ -28,6 +29,8 @@ pub use outbound::{HostPattern, OutboundRule, PortPattern};
 pub use peers::{Cidr, TrustParent};
 pub(crate) use propagation::is_none;
 pub use propagation::{HeaderFormat, PropagateTo, Propagators};
+pub use sample_route::SampleRoute;
+pub(crate) use sample_route::conflict as sample_route_conflict;
 pub use sampler::Sampler;
 pub use time::Timeout;
 pub(crate) use time::{read_duration, show_duration};
@@ -102,6 +105,7 @@ plain_values!(
     LogFormat,
     LogLevel,
     OutboundRule,
+    SampleRoute,
     Sampler,
     GuestParents,
     HeaderToRecord,
