@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Bytes of encoded spans that one request may hold back; there are no more of them than it may have spans.
-const MAX_HELD: usize = 1024 * 1024;
+const MAX_HELD: usize = 2 * 1024 * 1024;
 /// Bytes that all requests together may.
 const MAX_HELD_IN_ALL: usize = 32 * 1024 * 1024;
 /// Bytes that a span takes beside its own.
