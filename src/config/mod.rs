@@ -8,6 +8,7 @@ mod activation;
 mod check;
 mod declared;
 mod file;
+mod limits;
 mod macros;
 mod memory;
 mod mistake;
@@ -31,6 +32,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 pub(crate) use declared::Declared;
+pub use limits::Limits;
 pub use mistake::{Mistake, Mistakes};
 pub(crate) use options::all as all_options;
 pub use options::{Guest, Http, Log};
@@ -41,8 +43,8 @@ pub use transport::{Proxies, Transport};
 pub use value::{
     ByteLimit, ByteSize, Certificates, Cidr, Compression, DirMount, Endpoint, EnvVar, Exporter, GuestParents,
     HeaderFormat, HostPattern, Invalid, Isolation, ListenAddr, LogFormat, LogLevel, OutboundRule,
-    PortPattern, PrivateKey, PropagateTo, Propagators, Protocol, Sampler, Semconv, Temporality, Timeout,
-    TrustParent,
+    PortPattern, PrivateKey, PropagateTo, Propagators, Protocol, SampleRoute, Sampler, Semconv, Temporality,
+    Timeout, TrustParent,
 };
 pub(crate) use vars::Vars;
 

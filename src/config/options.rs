@@ -174,6 +174,25 @@ options! {
         sample: Sampler, "RATIO" = "1.0"
             or otel_env::sampler["OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"];
 
+        /// Share of the traces of a route, in place of sample: [METHOD ]PATH=RATIO.
+        ///
+        /// `{id}` in a path stands for a segment, `{*rest}` at its end for all that follows; the path is
+        /// compared as the client wrote it. A pattern with the request's method counts before one without,
+        /// and a path without a pattern is for sample to decide.
+        sample_route: Vec<SampleRoute>, "RULE" = (Vec::new, "none", "/health=0");
+
+        /// Keeps the traces of requests that fail, also those that the sampler left out.
+        ///
+        /// It overrides sample, sample-route and a caller that decided not to sample. Requests are then
+        /// recorded, and those that do not fail are thrown away at their end. The flag that others are
+        /// told stays 00 (not sampled); a kept server span has pounce.sampling.reason.
+        keep_errors: bool, "ON|OFF" = "off";
+
+        /// Keeps the traces of requests that take longer than this, as keep-errors does.
+        ///
+        /// From the request head to the end of the response's body. 0 or none for not at all.
+        keep_slow: Timeout, "TIME" = "none";
+
         /// Formats of trace context in headers: tracecontext, baggage, b3, b3multi or none.
         ///
         /// Requests are read in all of them, and what guests send carries all of them. Where a request

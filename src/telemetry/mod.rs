@@ -17,6 +17,7 @@ mod export;
 #[doc(hidden)]
 pub mod fuzz;
 mod headers;
+mod held;
 mod id;
 mod json;
 mod limits;
@@ -64,6 +65,8 @@ use children::Families;
 use counters::Counters;
 use export::Sources;
 use headers::Wanted;
+use held::{KeepRules, Outlet};
+use limits::Limits;
 use log_records::LogRecords;
 use path_names::PathNames;
 use pipeline::Pipeline;
@@ -122,6 +125,10 @@ struct Shared {
     families: Families,
     request_headers: Wanted,
     response_headers: Wanted,
+    limits: Limits,
+    keep: KeepRules,
+    /// What all requests hold back until their end.
+    held_room: Arc<held::Room>,
 }
 
 impl Telemetry {
@@ -156,7 +163,7 @@ impl Telemetry {
         exporter: Option<export::Exporter>,
     ) -> Self {
         let traces = sources.spans.as_ref().map(|pipeline| Traces::new(otel, component, pipeline));
-        let logs = sources.logs.clone().map(|pipeline| Arc::new(LogRecords::new(pipeline)));
+        let logs = sources.logs.clone().map(|pipeline| Arc::new(LogRecords::new(pipeline, &otel.limits)));
         let signals = Signals { metrics: sources.metrics.clone(), logs };
         Telemetry(Some(Arc::new(On { traces, sources, signals, exporter })))
     }
@@ -176,12 +183,15 @@ impl Traces {
             families: Families::default(),
             request_headers: Wanted::new("http.request.header.", &otel.request_headers),
             response_headers: Wanted::new("http.response.header.", &otel.response_headers),
+            limits: Limits::new(&otel.limits),
+            keep: KeepRules::new(otel),
+            held_room: Arc::default(),
         });
         Traces {
             shared,
             propagator: Propagator::new(&otel.propagators),
             trust: otel.trust_parent.clone(),
-            sampler: Sampler::new(&otel.sampler, otel.random_flag),
+            sampler: Sampler::new(otel),
         }
     }
 }
@@ -213,18 +223,23 @@ impl Telemetry {
             stranger = std::mem::take(&mut caller).context;
         }
         let trace_id = caller.context.as_ref().map_or_else(TraceId::random, |parent| parent.trace_id);
-        let flags = traces.sampler.flags(trace_id, &caller);
+        let flags = traces.sampler.flags(trace_id, &caller, &head.method, head.uri.path());
         let (parent_id, trace_state) = match caller.context {
             Some(parent) => (Some(parent.span_id), parent.trace_state),
             None => (None, TraceState::default()),
         };
         let context = SpanContext { trace_id, span_id: SpanId::random(), flags, trace_state };
-        if !context.is_sampled() {
+        let shared = &traces.shared;
+        let outlet = if context.is_sampled() {
+            Outlet::Pipeline
+        } else if shared.keep.are_any() {
+            Outlet::held(&shared.pipeline, &shared.held_room)
+        } else {
             return ServerSpan::unsampled(context);
-        }
+        };
         let request = Request::new(peer, head);
-        let headers = traces.shared.request_headers.find(&head.headers);
-        let recording = Recording::start(&traces.shared, context, parent_id, request, headers, route);
+        let headers = shared.request_headers.find(&head.headers, shared.limits.value);
+        let recording = Recording::start(shared, context, parent_id, outlet, request, headers, route);
         let span = ServerSpan::recorded(recording);
         if let Some(context) = stranger {
             // Where it came from, but nothing that it wants to be carried on.
