@@ -4,6 +4,7 @@ mod batch;
 mod console;
 mod health;
 mod otlp;
+mod otlp_json;
 mod signal;
 
 use super::metrics::Metrics;
