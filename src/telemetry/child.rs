@@ -136,7 +136,7 @@ impl Child {
         late.ended = true;
         let incomplete = !complete && matches!(late.facts, Facts::None);
         let family = &self.family;
-        family.shared.pipeline.push(|out| self.encode(out, &late, end_unix_nanos, incomplete));
+        family.shared.push(self.context.trace_id, |out| self.encode(out, &late, end_unix_nanos, incomplete));
         late.notes = Notes::default();
     }
 

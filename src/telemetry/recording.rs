@@ -112,7 +112,8 @@ impl Recording {
         late.notes.attributes.dropped += left_out;
         Counters::add(&self.counters().attributes, left_out);
         let name = self.name(late);
-        self.shared.pipeline.push(|out| self.encode(out, late, name, end_unix_nanos, body_bytes_sent));
+        let trace_id = self.context.trace_id;
+        self.shared.push(trace_id, |out| self.encode(out, late, name, end_unix_nanos, body_bytes_sent));
         late.ended = true;
         late.notes = Notes::default();
     }

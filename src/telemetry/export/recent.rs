@@ -3,6 +3,9 @@
 //! It gets each span as it ends, not what the exporter takes: while an endpoint is down, the latest is still here. That
 //! costs a lock and a copy for each recorded span, and only where the admin listener is on.
 
+use super::batch::Envelope;
+use super::otlp_json;
+use super::signal::Signal;
 use crate::telemetry::id::TraceId;
 use crate::telemetry::pipeline::Chunk;
 use std::collections::{HashMap, VecDeque};
@@ -19,6 +22,7 @@ pub(in crate::telemetry) struct Recent {
     max_bytes: usize,
     max_trace: usize,
     held: Mutex<Held>,
+    envelope: Envelope,
 }
 
 #[derive(Default)]
@@ -39,7 +43,7 @@ struct Trace {
 
 /// How much there is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub(crate) struct RecentTotals {
+pub(crate) struct Totals {
     /// Traces that are held.
     pub(crate) traces: usize,
     /// Traces that may be held.
@@ -54,12 +58,12 @@ pub(crate) struct RecentTotals {
 
 impl Recent {
     /// Keeps up to `max_traces`; none if that is none.
-    pub(in crate::telemetry) fn new(max_traces: usize) -> Option<Self> {
-        (max_traces > 0).then(|| Self::with(max_traces, MAX_BYTES, MAX_TRACE))
+    pub(in crate::telemetry) fn new(max_traces: usize, envelope: Envelope) -> Option<Self> {
+        (max_traces > 0).then(|| Self::with(max_traces, MAX_BYTES, MAX_TRACE, envelope))
     }
 
-    fn with(max_traces: usize, max_bytes: usize, max_trace: usize) -> Self {
-        Recent { max_traces, max_bytes, max_trace, held: Mutex::default() }
+    fn with(max_traces: usize, max_bytes: usize, max_trace: usize, envelope: Envelope) -> Self {
+        Recent { max_traces, max_bytes, max_trace, held: Mutex::default(), envelope }
     }
 
     /// Adds a span, which `encode` appends.
@@ -90,19 +94,34 @@ impl Recent {
         }
     }
 
+    /// The same as OTLP JSON, `{"resourceSpans": […]}`, each trace with its resource.
+    pub(in crate::telemetry) fn json(&self, limit: usize, trace_id: Option<TraceId>) -> Vec<u8> {
+        let mut request = Vec::new();
+        for (spans, count) in self.read(limit, trace_id) {
+            let chunk = Chunk { bytes: spans.to_vec(), spans: count };
+            // Requests one after another are one request with the parts of all.
+            let parts = self.envelope.batches_of(&[chunk], usize::MAX);
+            parts.iter().for_each(|part| request.extend_from_slice(&part.body));
+        }
+        match otlp_json::of_request(Signal::Traces, &request) {
+            Ok(json) if !request.is_empty() => json,
+            _ => br#"{"resourceSpans":[]}"#.to_vec(),
+        }
+    }
+
     /// Up to `limit` traces, the newest first; with `trace_id` that one only.
-    pub(in crate::telemetry) fn read(&self, limit: usize, trace_id: Option<TraceId>) -> Vec<Arc<Vec<u8>>> {
+    fn read(&self, limit: usize, trace_id: Option<TraceId>) -> Vec<(Arc<Vec<u8>>, u32)> {
         let held = self.lock();
-        let spans = |id: &TraceId| held.traces.get(id).map(|trace| Arc::clone(&trace.spans));
+        let spans = |id: &TraceId| held.traces.get(id).map(|trace| (Arc::clone(&trace.spans), trace.count));
         match trace_id {
             Some(id) => spans(&id).into_iter().take(limit).collect(),
             None => held.order.iter().rev().take(limit).filter_map(spans).collect(),
         }
     }
 
-    pub(in crate::telemetry) fn totals(&self) -> RecentTotals {
+    pub(in crate::telemetry) fn totals(&self) -> Totals {
         let held = self.lock();
-        RecentTotals {
+        Totals {
             traces: held.traces.len(),
             limit: self.max_traces,
             spans: held.traces.values().map(|trace| u64::from(trace.count)).sum(),
@@ -121,6 +140,16 @@ impl Recent {
 mod tests {
     use super::*;
 
+    fn ring(max_traces: usize, max_bytes: usize, max_trace: usize) -> Recent {
+        Recent::with(max_traces, max_bytes, max_trace, envelope())
+    }
+
+    fn envelope() -> Envelope {
+        let resource =
+            crate::telemetry::resource::encode(&crate::telemetry::tests::settings(), "hello").into();
+        Envelope::of_spans(&resource, crate::config::Semconv::Compat)
+    }
+
     fn id(n: u8) -> TraceId {
         TraceId([n; 16])
     }
@@ -131,13 +160,13 @@ mod tests {
 
     /// The first byte and the length of each trace.
     fn shown(recent: &Recent, limit: usize) -> Vec<(u8, usize)> {
-        recent.read(limit, None).iter().map(|spans| (spans[0], spans.len())).collect()
+        recent.read(limit, None).iter().map(|(spans, _)| (spans[0], spans.len())).collect()
     }
 
     #[test]
     fn the_newest_traces_are_kept_with_all_their_spans() {
-        assert!(Recent::new(0).is_none());
-        let recent = Recent::with(3, 1000, 500);
+        assert!(Recent::new(0, envelope()).is_none());
+        let recent = ring(3, 1000, 500);
         for n in 1..=4 {
             add(&recent, n, 10);
         }
@@ -146,13 +175,13 @@ mod tests {
         assert_eq!(shown(&recent, 1), [(4, 10)]);
         assert_eq!(recent.read(9, Some(id(2))).len(), 1);
         assert!(recent.read(9, Some(id(1))).is_empty() && recent.read(0, Some(id(2))).is_empty());
-        let totals = RecentTotals { traces: 3, limit: 3, spans: 4, bytes: 35, spans_left_out: 0 };
+        let totals = Totals { traces: 3, limit: 3, spans: 4, bytes: 35, spans_left_out: 0 };
         assert_eq!(recent.totals(), totals);
     }
 
     #[test]
     fn bytes_are_bounded_in_all_and_of_each_trace() {
-        let recent = Recent::with(100, 1000, 400);
+        let recent = ring(100, 1000, 400);
         for n in 0..50 {
             add(&recent, n, 90);
         }
@@ -170,11 +199,11 @@ mod tests {
 
     #[test]
     fn who_reads_is_not_in_the_way_of_who_adds() {
-        let recent = Recent::with(10, 1000, 400);
+        let recent = ring(10, 1000, 400);
         add(&recent, 1, 10);
         let read = recent.read(1, None);
         add(&recent, 1, 10);
-        assert_eq!((read[0].len(), shown(&recent, 1)), (10, vec![(1, 20)]));
+        assert_eq!((read[0].0.len(), shown(&recent, 1)), (10, vec![(1, 20)]));
         let panics = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             recent.add(id(3), |out| {
                 out.push(1);

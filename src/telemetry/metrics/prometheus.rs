@@ -119,7 +119,14 @@ impl Page {
         let labels = labels(None, resource, false);
         let family = if format == Format::OpenMetrics { "target" } else { "target_info" };
         let kind = if format == Format::OpenMetrics { "info" } else { "gauge" };
-        head(&mut self.text, family, kind, None, "What runs here: the resource of all its telemetry.", format);
+        head(
+            &mut self.text,
+            family,
+            kind,
+            None,
+            "What runs here: the resource of all its telemetry.",
+            format,
+        );
         put(&mut self.text, format_args!("target_info{{{labels}}} 1\n"));
         taken.extend(["target", "target_info"].map(str::to_owned));
     }
@@ -238,7 +245,10 @@ fn histogram(
         put(out, format_args!("\"}} {shown}"));
         if has_exemplars {
             let is_here = |value: f64| below < value && value <= bound;
-            exemplar_of(out, point.exemplars.iter().filter(|exemplar| value_of(exemplar).is_some_and(is_here)));
+            exemplar_of(
+                out,
+                point.exemplars.iter().filter(|exemplar| value_of(exemplar).is_some_and(is_here)),
+            );
         }
         out.push('\n');
         below = bound;
@@ -392,8 +402,5 @@ fn double(out: &mut String, value: f64) {
 
 /// Writing to a string does not fail.
 fn put(out: &mut String, text: std::fmt::Arguments<'_>) {
-    drop(out.write_fmt(text));
+    _ = out.write_fmt(text);
 }
-
-#[cfg(test)]
-mod tests;

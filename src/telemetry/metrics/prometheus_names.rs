@@ -152,6 +152,9 @@ mod tests {
             assert_eq!(family_name(name, unit, is_counter), family, "{name}");
         }
         assert_eq!(label_name("http.route"), "http_route");
-        assert_eq!((label_name("7"), label_name("__name__"), label_name("é")), ("key_7".into(), "_name_".into(), "_".into()));
+        assert_eq!(
+            (label_name("7"), label_name("__name__"), label_name("é")),
+            ("key_7".into(), "_name_".into(), "_".into())
+        );
     }
 }
