@@ -109,15 +109,16 @@ options! {
     pub(crate) struct OtelOptions: "otel", "Telemetry", true {
         /// OTLP endpoint; setting it turns telemetry on.
         ///
-        /// /v1/traces is appended to its path unless it ends in it. Sent as OTLP http/protobuf. Guests'
-        /// metrics and log records go beside it, to /v1/metrics and /v1/logs.
+        /// /v1/traces is appended to its path unless it ends in it. Sent as OTLP http/protobuf. Metrics
+        /// and log records go beside it, to /v1/metrics and /v1/logs.
         endpoint: Option<Endpoint>, "URL" = (no_value, "none", "http://localhost:4318")
             or otel_env::endpoint["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
 
         /// Where spans go: otlp, console (a tree per request on stderr) or none.
         ///
-        /// console turns telemetry on without an endpoint; none turns it off. Guests' metrics and log
-        /// records are sent with otlp only, unless OTEL_METRICS_EXPORTER or OTEL_LOGS_EXPORTER is none.
+        /// console needs no endpoint. Metrics and log records are sent to their endpoints in any case,
+        /// unless OTEL_METRICS_EXPORTER or OTEL_LOGS_EXPORTER is none. OTEL_SDK_DISABLED=true turns all
+        /// three off.
         exporter: Exporter, "EXPORTER" = "otlp"
             or otel_env::exporter["OTEL_TRACES_EXPORTER", "OTEL_SDK_DISABLED"];
 

@@ -19,9 +19,11 @@ use super::vars::Vars;
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Otel {
+    /// Nothing is exported, whatever else is set (`OTEL_SDK_DISABLED`).
+    pub disabled: bool,
     /// Where OTLP is sent; setting it turns telemetry on.
     pub endpoint: Option<Endpoint>,
-    /// Where spans go.
+    /// Where spans go; metrics and logs go by their own settings.
     pub exporter: Exporter,
     /// `service.name`; the component's name when absent.
     pub service_name: Option<String>,
@@ -93,6 +95,7 @@ impl Otel {
     #[must_use]
     pub fn is_on(&self) -> bool {
         match self.exporter {
+            _ if self.disabled => false,
             Exporter::Otlp => self.endpoint.is_some(),
             Exporter::Console => true,
             Exporter::None => false,
@@ -102,7 +105,7 @@ impl Otel {
     /// Where a signal other than traces goes, `path` being its part of the path; none where it is not sent.
     pub(crate) fn endpoint_of(&self, to: &Destination, path: &str) -> Option<Endpoint> {
         let derived = || self.endpoint.as_ref()?.of_signal(path);
-        if to.enabled { to.endpoint.clone().or_else(derived) } else { None }
+        if to.enabled && !self.disabled { to.endpoint.clone().or_else(derived) } else { None }
     }
 
     pub(crate) fn resolve(resolver: &mut Resolver<'_>, vars: &Vars) -> Self {
@@ -116,6 +119,7 @@ impl Otel {
             endpoint: set_by("otel.endpoint", otel_env::TRACES_ENDPOINT),
             headers: set_by("otel.headers", otel_env::TRACES_HEADERS),
         };
+        otel.disabled = set_by("otel.exporter", otel_env::DISABLED);
         let mut flawed = Vec::new();
         let signals = otel_env::signals(&otel, traces_only, vars, &mut resolver.warnings, &mut flawed);
         (otel.metrics, otel.logs) = signals;
@@ -128,6 +132,7 @@ impl Otel {
 
     fn with_standard(options: OtelOptions, vars: &Vars, warnings: &mut Vec<String>) -> Self {
         let otel = Self {
+            disabled: false,
             endpoint: options.endpoint,
             exporter: options.exporter,
             service_name: options.service_name.filter(|name| !name.trim().is_empty()),

@@ -1,6 +1,6 @@
 //! The settings of metrics and logs, which only standard variables set.
 //!
-//! Both go where spans go unless their own variables say otherwise, and only while telemetry is on.
+//! Both go to `otel.endpoint` unless their own variables say otherwise, also where spans go to the console or nowhere.
 
 use std::time::Duration;
 

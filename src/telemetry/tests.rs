@@ -2,8 +2,7 @@
 
 use super::*;
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
-use opentelemetry_proto::tonic::trace::v1::{ScopeSpans, Span, status::StatusCode as Code};
-use prost::Message;
+use opentelemetry_proto::tonic::trace::v1::{Span, status::StatusCode as Code};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Duration;
@@ -88,11 +87,11 @@ fn recording(change: impl FnOnce(&mut config::Otel)) -> Telemetry {
     let mut otel = settings();
     change(&mut otel);
     let sources = Sources::of_spans(Pipeline::new(2048, 512));
-    Telemetry::new(&otel, "hello", sources, export::Exporter::none())
+    Telemetry::new(&otel, "hello", sources, None)
 }
 
 fn spans(telemetry: &Telemetry) -> Vec<Span> {
-    let pipeline = &telemetry.0.as_ref().unwrap().shared.pipeline;
+    let pipeline = &telemetry.traces().unwrap().shared.pipeline;
     export::read(&pipeline.drain(false)).into_iter().flat_map(|of_scope| of_scope.spans).collect()
 }
 

@@ -25,6 +25,8 @@ use crate::config::vars::Vars;
 
 /// Where traces alone go.
 pub(crate) const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+/// Turns off all signals.
+pub(crate) const DISABLED: &str = "OTEL_SDK_DISABLED";
 /// What is sent along with traces alone.
 pub(crate) const TRACES_HEADERS: &str = "OTEL_EXPORTER_OTLP_TRACES_HEADERS";
 
@@ -50,7 +52,6 @@ pub(crate) fn endpoint(vars: &Vars, _: &mut Vec<String>) -> Standard<Option<Endp
 
 /// `OTEL_SDK_DISABLED`, then the first exporter of the list that Pounce has.
 pub(crate) fn exporter(vars: &Vars, warnings: &mut Vec<String>) -> Standard<Exporter> {
-    const DISABLED: &str = "OTEL_SDK_DISABLED";
     const EXPORTER: &str = "OTEL_TRACES_EXPORTER";
     match vars.set(DISABLED).map(|text| text.trim().to_ascii_lowercase()).as_deref() {
         Some("true") => return Ok(Some((Exporter::None, DISABLED))),
@@ -190,14 +191,15 @@ pub(crate) fn warn_of_the_rest(otel: &Otel, vars: &Vars, warnings: &mut Vec<Stri
         warn(warnings, format!("{variable}: `{text}` is not supported yet; spans are sent as http/protobuf"));
     }
     let asked = vars.set("OTEL_TRACES_EXPORTER").is_some_and(|text| text.trim().eq_ignore_ascii_case("otlp"));
-    if asked && !otel.is_on() {
+    if asked && !otel.is_on() && otel.endpoint.is_none() {
         let hint = "set OTEL_EXPORTER_OTLP_ENDPOINT, such as http://localhost:4318";
         warn(
             warnings,
-            format!("OTEL_TRACES_EXPORTER is otlp, but there is no endpoint: telemetry is off ({hint})"),
+            format!("OTEL_TRACES_EXPORTER is otlp, but there is no endpoint: no spans are sent ({hint})"),
         );
     }
-    if otel.is_on() && otel.endpoint.as_ref().is_some_and(|endpoint| endpoint.url.port_u16() == Some(4317)) {
+    let disabled = vars.set(DISABLED).is_some_and(|text| text.trim().eq_ignore_ascii_case("true"));
+    if !disabled && otel.endpoint.as_ref().is_some_and(|endpoint| endpoint.url.port_u16() == Some(4317)) {
         let hint = "http/protobuf, which Pounce sends, is usually taken at 4318";
         warn(warnings, format!("port 4317 of the OTLP endpoint is usually that of gRPC ({hint})"));
     }

@@ -11,7 +11,7 @@ use super::{first_set, header_list, warn};
 use crate::config::declared::Flawed;
 use crate::config::otel::Otel;
 use crate::config::signals::{Destination, LogsExport, MetricsExport};
-use crate::config::value::{Endpoint, Exporter, Temporality, Value};
+use crate::config::value::{Endpoint, Temporality, Value};
 use crate::config::vars::Vars;
 
 /// The variables of one signal.
@@ -94,10 +94,7 @@ fn destination(
         headers: headers(names, traces_only, vars, warnings),
         timeout: timeout(vars, warnings, [names.timeout, TIMEOUT], Duration::from_secs(10)),
     };
-    let on = otel.is_on() && otel.exporter == Exporter::Otlp;
-    if !on {
-        warn_of_no_effect(names, otel, vars, warnings);
-    } else if to.enabled {
+    if !otel.disabled && to.enabled {
         if let Some(text) = vars.set(names.endpoint) {
             match Endpoint::of_one_signal(text) {
                 Ok(endpoint) => to.endpoint = Some(endpoint),
@@ -111,7 +108,12 @@ fn destination(
             to.endpoint = all.and_then(|endpoint| endpoint.of_signal(names.path));
             to.enabled = to.endpoint.is_some();
         }
-        warn_of_protocol(names, vars, warnings);
+        let unread = vars.set(names.endpoint).is_some();
+        if unread || otel.endpoint_of(&to, names.path).is_some() {
+            warn_of_protocol(names, vars, warnings);
+        } else {
+            warn_of_no_endpoint(names, otel, vars, warnings);
+        }
     }
     to
 }
@@ -159,23 +161,17 @@ fn temporality(vars: &Vars, warnings: &mut Vec<String>) -> Temporality {
     })
 }
 
-/// Somebody who names a signal's endpoint or exporter wants it sent.
-fn warn_of_no_effect(names: &Names, otel: &Otel, vars: &Vars, warnings: &mut Vec<String>) {
-    if vars.set("OTEL_SDK_DISABLED").is_some_and(|text| text.trim().eq_ignore_ascii_case("true")) {
-        return;
+/// Somebody who names a signal's exporter wants it sent.
+fn warn_of_no_endpoint(names: &Names, otel: &Otel, vars: &Vars, warnings: &mut Vec<String>) {
+    if vars.set(names.exporter).is_some_and(|text| text.trim().eq_ignore_ascii_case("otlp")) {
+        let Names { exporter, endpoint, plural, .. } = names;
+        let why = match otel.endpoint {
+            Some(_) => "the endpoint is of traces alone",
+            None => "there is no endpoint",
+        };
+        let hint = format!("set OTEL_EXPORTER_OTLP_ENDPOINT or {endpoint}");
+        warn(warnings, format!("{exporter} is otlp, but no {plural} are sent: {why} ({hint})"));
     }
-    let asked = vars.set(names.exporter).filter(|text| text.trim().eq_ignore_ascii_case("otlp"));
-    let variable = match (vars.set(names.endpoint), asked) {
-        (Some(_), _) => names.endpoint,
-        (None, Some(_)) => names.exporter,
-        (None, None) => return,
-    };
-    let why = match otel.exporter {
-        Exporter::Otlp => "there is no endpoint for traces: set OTEL_EXPORTER_OTLP_ENDPOINT",
-        Exporter::Console => "the exporter is console, which shows spans only",
-        Exporter::None => "the exporter of traces is none, which turns all telemetry off",
-    };
-    warn(warnings, format!("{variable}: no {} are sent ({why})", names.plural));
 }
 
 fn warn_of_protocol(names: &Names, vars: &Vars, warnings: &mut Vec<String>) {

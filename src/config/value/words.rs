@@ -73,7 +73,7 @@ words! {
         Otlp = "otlp",
         /// To standard error, as a tree per request.
         Console = "console",
-        /// Nowhere: telemetry is off.
+        /// Nowhere; metrics and logs still go to their endpoints.
         None = "none",
     }
 }

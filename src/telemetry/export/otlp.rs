@@ -8,7 +8,7 @@ mod sender;
 use super::batch::Envelope;
 use super::signal::Signal;
 use super::{Sources, Stop};
-use crate::config::{self, Endpoint};
+use crate::config;
 use crate::telemetry::counters::Counters;
 use crate::telemetry::resource;
 use client::{Client, Connections};
@@ -18,7 +18,7 @@ use std::time::Duration;
 
 /// What the exporter needs of the configuration.
 pub(in crate::telemetry) struct Settings {
-    traces: (Route, config::Batch),
+    traces: Option<(Route, config::Batch)>,
     metrics: Option<(Route, config::MetricsExport)>,
     logs: Option<(Route, config::Batch)>,
 }
@@ -34,17 +34,18 @@ struct Route {
 }
 
 impl Settings {
-    pub(super) fn new(otel: &config::Otel, endpoint: &Endpoint, component: &str) -> Self {
+    pub(super) fn new(otel: &config::Otel, component: &str) -> Self {
         // Made once: all signals are of the same instance of the service.
         let resource: Arc<[u8]> = resource::encode(otel, component).into();
-        let traces = Route {
+        let is_sent = otel.is_on() && otel.exporter == config::Exporter::Otlp;
+        let traces = otel.endpoint.as_ref().filter(|_| is_sent).map(|endpoint| Route {
             signal: Signal::Traces,
             url: endpoint.url.clone(),
             headers: otel.headers.clone(),
             timeout: otel.timeout,
             export_timeout: otel.batch.export_timeout,
             envelope: Envelope::of_spans(&resource, otel.semconv),
-        };
+        });
         let route = |signal: Signal, to: &config::Destination, export_timeout| {
             Some(Route {
                 signal,
@@ -57,7 +58,7 @@ impl Settings {
         };
         let (metrics, logs) = (&otel.metrics, &otel.logs);
         Settings {
-            traces: (traces, otel.batch.clone()),
+            traces: traces.map(|route| (route, otel.batch.clone())),
             metrics: route(Signal::Metrics, &metrics.to, metrics.export_timeout)
                 .map(|route| (route, metrics.clone())),
             logs: route(Signal::Logs, &logs.to, logs.batch.export_timeout)
@@ -65,20 +66,21 @@ impl Settings {
         }
     }
 
-    /// Whether metrics go anywhere.
-    pub(in crate::telemetry) fn has_metrics(&self) -> bool {
-        self.metrics.is_some()
+    /// Whether a signal goes to an endpoint.
+    pub(super) fn has(&self, signal: Signal) -> bool {
+        self.routes().any(|route| route.signal == signal)
     }
 
-    /// Whether log records go anywhere.
-    pub(in crate::telemetry) fn has_logs(&self) -> bool {
-        self.logs.is_some()
+    /// Whether any does.
+    pub(super) fn has_any(&self) -> bool {
+        self.routes().next().is_some()
     }
 
     fn routes(&self) -> impl Iterator<Item = &Route> {
+        let traces = self.traces.iter().map(|(route, _)| route);
         let metrics = self.metrics.iter().map(|(route, _)| route);
         let logs = self.logs.iter().map(|(route, _)| route);
-        std::iter::once(&self.traces.0).chain(metrics).chain(logs)
+        traces.chain(metrics).chain(logs)
     }
 }
 
@@ -87,9 +89,10 @@ pub(super) async fn run(settings: Settings, sources: &Sources, stop: Stop) {
     let connections = Connections::new(settings.routes().any(Route::is_encrypted));
     let Settings { traces, metrics, logs } = settings;
     let spans = async {
-        let (route, batch) = traces;
-        let sender = route.sender(&connections, &sources.spans.counters);
-        batches::run(sender, route.envelope, &batch, &sources.spans, stop.clone()).await;
+        if let (Some((route, batch)), Some(pipeline)) = (traces, &sources.spans) {
+            let sender = route.sender(&connections, &pipeline.counters);
+            batches::run(sender, route.envelope, &batch, pipeline, stop.clone()).await;
+        }
     };
     let records = async {
         if let (Some((route, batch)), Some(pipeline)) = (logs, &sources.logs) {
