@@ -9,7 +9,8 @@ use anyhow::Context as _;
 use crate::config::Config;
 use crate::guest::Guests;
 use crate::server::{Admission, Drain, Handler, Inherited, Listener, Server};
-use crate::telemetry::Telemetry;
+use crate::telemetry::logs::Outlet;
+use crate::telemetry::{AccessLog, Telemetry};
 
 pub use lifecycle::Outcome;
 
@@ -42,11 +43,15 @@ impl App {
     /// # Errors
     /// [`StartError`], which says what is wrong and what to do about it.
     pub async fn build(config: Config) -> Result<Self, StartError> {
-        Self::build_on(config, Vec::new()).await
+        Self::build_on(config, Vec::new(), Outlet::default()).await
     }
 
-    /// The same, listening on sockets that are bound already, too.
-    pub(crate) async fn build_on(config: Config, inherited: Vec<Inherited>) -> Result<Self, StartError> {
+    /// The same, listening on sockets that are bound already, too; the log whose `outlet` it is becomes log records.
+    pub(crate) async fn build_on(
+        config: Config,
+        inherited: Vec<Inherited>,
+        outlet: Outlet,
+    ) -> Result<Self, StartError> {
         config.check().map_err(|mistakes| StartError::Mistake(mistakes.into()))?;
         let path = config
             .component
@@ -63,6 +68,7 @@ impl App {
         }
         let own = listeners.iter().filter_map(Listener::tcp_addr).collect();
         let telemetry = Telemetry::start(&config.otel, &name, false).map_err(StartError::Unavailable)?;
+        outlet.open(telemetry.signals().logs);
         let guests = Guests::load(&path, &name, &config, own, telemetry.signals());
         let guests = guests.await.map_err(StartError::Mistake)?;
 
@@ -81,6 +87,8 @@ impl App {
             telemetry: telemetry.clone(),
             admission: Admission::new(in_flight),
             drain: Drain::new(),
+            access: AccessLog::new(config.log.access, telemetry.signals().logs),
+            server_timing: config.http.server_timing,
             max_body: config.http.max_request_body.0,
         });
         let server = Arc::new(Server::new(&config.http, handler.clone()));

@@ -4,6 +4,7 @@
 //! records, [`encode`] writes the record as OTLP once, [`pipeline`] holds it, [`export`] sends it. Nothing of it blocks
 //! or fails a request; what is lost is counted in [`Totals`].
 
+mod access;
 pub(crate) mod bench;
 mod child;
 mod child_span;
@@ -42,6 +43,7 @@ mod server_span;
 mod signals;
 mod value;
 
+pub(crate) use access::{Access, AccessLog, End as AccessEnd, Received};
 pub(crate) use child_span::{ChildSpan, Options as ChildOptions};
 pub(crate) use client_span::{ClientSpan, Connected};
 pub(crate) use context::{SpanContext, TraceState};
@@ -50,7 +52,7 @@ pub(crate) use encode::Kind;
 pub(crate) use id::{SpanId, TraceId};
 pub(crate) use json::value as json_value;
 pub(crate) use limits::MAX_ATTRIBUTES;
-pub(crate) use log_records::{LogRecord, SdkRecord, Severity};
+pub(crate) use log_records::{LogRecord, LogRecords, SdkRecord, Severity};
 pub(crate) use metrics::{Folds, Metrics, sdk as sdk_metrics};
 pub(crate) use propagation::{Baggage, Propagator};
 pub(crate) use quota::Quota;
@@ -64,7 +66,6 @@ use children::Families;
 use counters::Counters;
 use export::Sources;
 use headers::Wanted;
-use log_records::LogRecords;
 use path_names::PathNames;
 use pipeline::Pipeline;
 use recording::Recording;
