@@ -110,7 +110,7 @@ impl Otel {
         let mut otel = Self::with_standard(options, vars, &mut resolver.warnings);
         let set_by = |key: &str, variable: &str| {
             let mut in_force = resolver.in_force.iter();
-            in_force.any(|one| one.option.key() == key && one.source == Source::Variable(variable.to_owned()))
+            in_force.any(|one| one.key == key && one.source == Source::Variable(variable.to_owned()))
         };
         let traces_only = OfTracesOnly {
             endpoint: set_by("otel.endpoint", otel_env::TRACES_ENDPOINT),
