@@ -164,8 +164,8 @@ impl Serving {
         }
         self.say_losses(&self.app.telemetry.totals());
         match totals {
-            Ok(totals) if totals.lost() > 0 => tracing::warn!("spans: {totals}"),
-            Ok(totals) if self.app.telemetry.is_on() => tracing::info!("spans: {totals}"),
+            Ok(totals) if totals.lost() > 0 => tracing::warn!("telemetry: {totals}"),
+            Ok(totals) if self.app.telemetry.is_on() => tracing::info!("telemetry: {totals}"),
             Ok(_) => {}
             Err(error) => tracing::error!("telemetry did not shut down: {error}"),
         }

@@ -62,7 +62,7 @@ impl App {
             listeners.push(Listener::bind(addr).await.map_err(StartError::Unavailable)?);
         }
         let own = listeners.iter().filter_map(Listener::tcp_addr).collect();
-        let telemetry = Telemetry::start(&config.otel, &name).map_err(StartError::Unavailable)?;
+        let telemetry = Telemetry::start(&config.otel, &name, false).map_err(StartError::Unavailable)?;
         let guests = Guests::load(&path, &name, &config, own, telemetry.signals());
         let guests = guests.await.map_err(StartError::Mistake)?;
 

@@ -18,6 +18,7 @@ mod resolve;
 mod signals;
 mod standing;
 mod suggest;
+mod transport;
 mod value;
 mod vars;
 
@@ -37,10 +38,12 @@ pub use options::{Guest, Http, Log};
 pub use otel::{Batch, Otel};
 pub(crate) use resolve::{Given, InForce, Layer, Source};
 pub use signals::{Destination, LogsExport, MetricsExport};
+pub use transport::{Proxies, Transport};
 pub use value::{
-    ByteLimit, ByteSize, Cidr, DirMount, Endpoint, EnvVar, Exporter, GuestParents, HeaderFormat, HostPattern,
-    Invalid, Isolation, ListenAddr, LogFormat, LogLevel, OutboundRule, PortPattern, PropagateTo, Propagators,
-    Sampler, Semconv, Temporality, Timeout, TrustParent,
+    ByteLimit, ByteSize, Certificates, Cidr, Compression, DirMount, Endpoint, EnvVar, Exporter, GuestParents,
+    HeaderFormat, HostPattern, Invalid, Isolation, ListenAddr, LogFormat, LogLevel, OutboundRule,
+    PortPattern, PrivateKey, PropagateTo, Propagators, Protocol, Sampler, Semconv, Temporality, Timeout,
+    TrustParent,
 };
 pub(crate) use vars::Vars;
 

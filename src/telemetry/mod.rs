@@ -84,21 +84,29 @@ pub(crate) struct Peer {
     pub(crate) tls: bool,
 }
 
-/// Handle on the telemetry of the server; cheap to clone. With no exporter it is empty: no thread, no cost.
+/// Handle on the telemetry of the server; cheap to clone. Where nobody wants any it is empty: no thread, no cost.
 #[derive(Clone, Default)]
-pub(crate) struct Telemetry(Option<Arc<Running>>);
+pub(crate) struct Telemetry(Option<Arc<On>>);
 
-struct Running {
+/// What is on: each signal by itself.
+struct On {
+    /// None where spans go nowhere.
+    traces: Option<Traces>,
+    sources: Sources,
+    signals: Signals,
+    /// None where nothing is exported.
+    exporter: Option<export::Exporter>,
+}
+
+/// How spans are made.
+struct Traces {
     shared: Arc<Shared>,
     propagator: Propagator,
     trust: config::TrustParent,
     sampler: Sampler,
-    exporter: export::Exporter,
-    sources: Sources,
-    signals: Signals,
 }
 
-impl Running {
+impl Traces {
     fn believes(&self, peer: &Peer) -> bool {
         self.trust.believes(peer.remote.map(|remote| remote.ip()))
     }
@@ -121,19 +129,46 @@ impl Telemetry {
         Telemetry(None)
     }
 
-    /// Starts what the settings ask for; nothing without an endpoint or with the exporter `none`.
-    pub(crate) fn start(otel: &config::Otel, component: &str) -> anyhow::Result<Telemetry> {
-        let Some(target) = export::Target::of(otel, component) else {
+    /// Starts what the settings ask for: spans, metrics and log records, each where it goes anywhere. With
+    /// `wants_metrics` metrics are kept although nothing exports them: somebody here reads them.
+    pub(crate) fn start(
+        otel: &config::Otel,
+        component: &str,
+        wants_metrics: bool,
+    ) -> anyhow::Result<Telemetry> {
+        let target = export::Target::of(otel, component);
+        let mut sources = target.as_ref().map(|target| target.sources(otel)).unwrap_or_default();
+        if wants_metrics && sources.metrics.is_none() {
+            sources.metrics = Some(Arc::new(Metrics::new()));
+        }
+        let exporter = target.map(|target| export::Exporter::start(target, &sources)).transpose()?;
+        if exporter.is_none() && sources.metrics.is_none() {
             return Ok(Telemetry::off());
-        };
-        let sources = target.sources(otel);
-        let exporter = export::Exporter::start(target, &sources)?;
+        }
         Ok(Telemetry::new(otel, component, sources, exporter))
     }
 
-    fn new(otel: &config::Otel, component: &str, sources: Sources, exporter: export::Exporter) -> Self {
+    fn new(
+        otel: &config::Otel,
+        component: &str,
+        sources: Sources,
+        exporter: Option<export::Exporter>,
+    ) -> Self {
+        let traces = sources.spans.as_ref().map(|pipeline| Traces::new(otel, component, pipeline));
+        let logs = sources.logs.clone().map(|pipeline| Arc::new(LogRecords::new(pipeline)));
+        let signals = Signals { metrics: sources.metrics.clone(), logs };
+        Telemetry(Some(Arc::new(On { traces, sources, signals, exporter })))
+    }
+
+    fn traces(&self) -> Option<&Traces> {
+        self.0.as_ref()?.traces.as_ref()
+    }
+}
+
+impl Traces {
+    fn new(otel: &config::Otel, component: &str, pipeline: &Arc<Pipeline>) -> Self {
         let shared = Arc::new(Shared {
-            pipeline: Arc::clone(&sources.spans),
+            pipeline: Arc::clone(pipeline),
             profile: otel.semconv,
             path_names: PathNames::new(),
             component: component.into(),
@@ -141,27 +176,24 @@ impl Telemetry {
             request_headers: Wanted::new("http.request.header.", &otel.request_headers),
             response_headers: Wanted::new("http.response.header.", &otel.response_headers),
         });
-        let logs = sources.logs.clone().map(|pipeline| Arc::new(LogRecords::new(pipeline)));
-        let signals = Signals { metrics: sources.metrics.clone(), logs };
-        Telemetry(Some(Arc::new(Running {
+        Traces {
             shared,
             propagator: Propagator::new(&otel.propagators),
             trust: otel.trust_parent.clone(),
             sampler: Sampler::new(&otel.sampler, otel.random_flag),
-            exporter,
-            sources,
-            signals,
-        })))
+        }
     }
+}
 
+impl Telemetry {
     /// Where guests' metrics and log records go; nowhere when telemetry is off.
     pub(crate) fn signals(&self) -> Signals {
-        self.0.as_ref().map(|running| running.signals.clone()).unwrap_or_default()
+        self.0.as_ref().map(|on| on.signals.clone()).unwrap_or_default()
     }
 
-    /// Whether spans are made at all.
+    /// Whether anything is exported.
     pub(crate) fn is_on(&self) -> bool {
-        self.0.is_some()
+        self.0.as_ref().is_some_and(|on| on.exporter.is_some())
     }
 
     /// Starts the SERVER span of a request whose head has been read; decides first whether to record it.
@@ -171,16 +203,16 @@ impl Telemetry {
         head: &http::request::Parts,
         route: Option<&str>,
     ) -> ServerSpan {
-        let Some(running) = &self.0 else {
+        let Some(traces) = self.traces() else {
             return ServerSpan::off();
         };
-        let mut caller = running.propagator.extract(&head.headers);
+        let mut caller = traces.propagator.extract(&head.headers);
         let mut stranger = None;
-        if !running.believes(peer) {
+        if !traces.believes(peer) {
             stranger = std::mem::take(&mut caller).context;
         }
         let trace_id = caller.context.as_ref().map_or_else(TraceId::random, |parent| parent.trace_id);
-        let flags = running.sampler.flags(trace_id, &caller);
+        let flags = traces.sampler.flags(trace_id, &caller);
         let (parent_id, trace_state) = match caller.context {
             Some(parent) => (Some(parent.span_id), parent.trace_state),
             None => (None, TraceState::default()),
@@ -190,8 +222,8 @@ impl Telemetry {
             return ServerSpan::unsampled(context);
         }
         let request = Request::new(peer, head);
-        let headers = running.shared.request_headers.find(&head.headers);
-        let recording = Recording::start(&running.shared, context, parent_id, request, headers, route);
+        let headers = traces.shared.request_headers.find(&head.headers);
+        let recording = Recording::start(&traces.shared, context, parent_id, request, headers, route);
         let span = ServerSpan::recorded(recording);
         if let Some(context) = stranger {
             // Where it came from, but nothing that it wants to be carried on.
@@ -202,23 +234,23 @@ impl Telemetry {
 
     /// The baggage that a request brings, if its peer is believed; what is malformed of it is counted.
     pub(crate) fn baggage(&self, peer: &Peer, head: &http::request::Parts) -> Baggage {
-        let Some(running) = self.0.as_ref().filter(|running| running.believes(peer)) else {
+        let Some(traces) = self.traces().filter(|traces| traces.believes(peer)) else {
             return Baggage::default();
         };
-        let (baggage, dropped) = running.propagator.baggage(&head.headers);
-        Counters::add(&running.shared.pipeline.counters.baggage, dropped);
+        let (baggage, dropped) = traces.propagator.baggage(&head.headers);
+        Counters::add(&traces.shared.pipeline.counters.baggage, dropped);
         baggage
     }
 
     /// What became of spans, log records and metrics so far; all zero when telemetry is off.
     pub(crate) fn totals(&self) -> Totals {
-        let Some(running) = &self.0 else {
+        let Some(on) = &self.0 else {
             return Totals::default();
         };
         Totals {
-            logs: running.signals.log_totals(),
-            metrics: running.signals.metric_totals(),
-            ..running.shared.pipeline.totals()
+            logs: on.signals.log_totals(),
+            metrics: on.signals.metric_totals(),
+            ..on.sources.spans.as_ref().map(|pipeline| pipeline.totals()).unwrap_or_default()
         }
     }
 
@@ -227,17 +259,21 @@ impl Telemetry {
     ///
     /// Blocks the calling thread. Spans that end later are dropped and counted. A second call changes nothing.
     pub(crate) fn shutdown(&self, deadline: Instant) -> Totals {
-        if let Some(running) = &self.0 {
-            running.shared.families.close();
-            running.exporter.shutdown(&running.sources, deadline);
+        if let Some(traces) = self.traces() {
+            traces.shared.families.close();
+        }
+        if let Some(on) = &self.0
+            && let Some(exporter) = &on.exporter
+        {
+            exporter.shutdown(&on.sources, deadline);
         }
         self.totals()
     }
 
     /// Has a shutdown, under way or to come, end by `deadline` if that is sooner.
     pub(crate) fn hurry(&self, deadline: Instant) {
-        if let Some(running) = &self.0 {
-            running.exporter.hurry(deadline);
+        if let Some(exporter) = self.0.as_ref().and_then(|on| on.exporter.as_ref()) {
+            exporter.hurry(deadline);
         }
     }
 }

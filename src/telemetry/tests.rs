@@ -88,11 +88,11 @@ fn recording(change: impl FnOnce(&mut config::Otel)) -> Telemetry {
     let mut otel = settings();
     change(&mut otel);
     let sources = Sources::of_spans(Pipeline::new(2048, 512));
-    Telemetry::new(&otel, "hello", sources, export::Exporter::none())
+    Telemetry::new(&otel, "hello", sources, None)
 }
 
 fn spans(telemetry: &Telemetry) -> Vec<Span> {
-    let pipeline = &telemetry.0.as_ref().unwrap().shared.pipeline;
+    let pipeline = &telemetry.traces().unwrap().shared.pipeline;
     let chunks = pipeline.drain(false);
     let decode = |chunk: &pipeline::Chunk| ScopeSpans::decode(&*chunk.bytes).unwrap().spans;
     chunks.iter().flat_map(decode).collect()

@@ -86,7 +86,11 @@ fn anything_else_malformed_is_warned_about_and_ignored() {
     assert!(ignored(&[("OTEL_EXPORTER_OTLP_TIMEOUT", "10s")]).contains("10s"));
     assert!(ignored(&[("OTEL_BSP_SCHEDULE_DELAY", "-1")]).contains("-1"));
     assert!(ignored(&[("OTEL_BSP_MAX_QUEUE_SIZE", "0")]).contains("drop everything"));
-    assert!(ignored(&[("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")]).contains("http/protobuf"));
+    assert!(
+        ignored(&[("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuff")])
+            .contains("did you mean `http/protobuf`?")
+    );
+    assert!(ignored(&[("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd")]).contains("none, gzip"));
     assert!(ignored(&[("OTEL_CONFIG_FILE", "x")]).contains("not supported"));
 }
 
@@ -174,7 +178,7 @@ fn the_semantic_conventions_of_http_are_picked_out_of_the_list() {
 
 #[test]
 fn what_looks_like_a_slip_is_warned_about() {
-    assert!(ignored(&[("OTEL_TRACES_EXPORTER", "otlp")]).contains("telemetry is off"));
+    assert!(ignored(&[("OTEL_TRACES_EXPORTER", "otlp")]).contains("no spans are sent"));
     let grpc = load(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://x:4317")]).unwrap();
     assert!(grpc.warnings[0].contains("4318"), "{:?}", grpc.warnings);
     let two = load(&[("OTEL_TRACES_EXPORTER", "console,otlp")]).unwrap();
@@ -210,6 +214,24 @@ fn metrics_and_logs_go_where_traces_go_unless_their_own_variables_say_otherwise(
     assert_eq!(destinations(&[traces]), [None, None]);
     assert_eq!(destinations(&[traces, ALL]), both);
     assert_eq!(destinations(&[traces, own]), [some("http://m/x"), None]);
+}
+
+#[test]
+fn each_signal_is_on_or_off_by_itself() {
+    const ALL: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://all");
+    let both = [Some("http://all/v1/metrics".to_owned()), Some("http://all/v1/logs".to_owned())];
+    for exporter in ["none", "console"] {
+        assert_eq!(destinations(&[ALL, ("OTEL_TRACES_EXPORTER", exporter)]), both, "{exporter}");
+    }
+    let own = ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://m/x");
+    assert_eq!(destinations(&[own]), [Some("http://m/x".to_owned()), None]);
+    assert!(!otel(&[own]).is_on(), "no endpoint for spans");
+    let disabled = ("OTEL_SDK_DISABLED", "true");
+    assert_eq!(destinations(&[ALL, own, disabled]), [None, None]);
+    // A higher source that names an exporter wants telemetry.
+    let flag = ("POUNCE_OTEL_EXPORTER", "otlp");
+    assert_eq!(destinations(&[ALL, flag, disabled]), both);
+    assert!(otel(&[ALL, flag, disabled]).is_on());
 }
 
 #[test]
@@ -267,10 +289,12 @@ fn what_is_asked_of_metrics_and_logs_in_vain_is_warned_about() {
     assert!(warning(&[("OTEL_METRICS_EXPORTER", "prometheus")]).contains("prometheus"));
     assert!(warning(&[ALL, ("OTEL_LOGS_EXPORTER", "console")]).contains("log records as otlp"));
     let alone = ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://m");
-    assert!(warning(&[alone]).contains("no endpoint for traces"));
-    assert!(warning(&[ALL, alone, ("OTEL_TRACES_EXPORTER", "none")]).contains("turns all telemetry off"));
-    assert!(warning(&[("OTEL_LOGS_EXPORTER", "otlp")]).contains("no log records are sent"));
-    assert!(warning(&[ALL, ("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "grpc")]).contains("grpc"));
+    let asked = ("OTEL_LOGS_EXPORTER", "otlp");
+    assert!(warning(&[asked]).contains("no log records are sent: there is no endpoint"));
+    assert!(warning(&[alone, asked]).contains("no log records are sent"));
+    let traces = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://t");
+    assert!(warning(&[traces, asked]).contains("the endpoint is of traces alone"));
+    assert!(warning(&[ALL, ("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "gprc")]).contains("did you mean `grpc`?"));
     assert!(warning(&[("OTEL_METRIC_EXPORT_INTERVAL", "1m")]).contains("1m"));
     let temporality = ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "detla");
     assert!(warning(&[temporality]).contains("did you mean `delta`?"));

@@ -73,8 +73,30 @@ words! {
         Otlp = "otlp",
         /// To standard error, as a tree per request.
         Console = "console",
-        /// Nowhere: telemetry is off.
+        /// Nowhere; metrics and logs still go to their endpoints.
         None = "none",
+    }
+}
+
+words! {
+    /// The form in which OTLP is sent (`otel.protocol`).
+    Protocol: "a protocol of OTLP" {
+        /// Protobuf over HTTP/1.1.
+        HttpProtobuf = "http/protobuf",
+        /// JSON over HTTP/1.1.
+        HttpJson = "http/json",
+        /// Protobuf over HTTP/2, as gRPC.
+        Grpc = "grpc",
+    }
+}
+
+words! {
+    /// How requests to the endpoint are compressed (`otel.compression`).
+    Compression: "a compression" {
+        /// Not at all.
+        None = "none",
+        /// By gzip, at its fastest level.
+        Gzip = "gzip",
     }
 }
 

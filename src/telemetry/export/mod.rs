@@ -4,12 +4,14 @@ mod batch;
 mod console;
 mod health;
 mod otlp;
+mod otlp_json;
 mod signal;
 
 use super::metrics::Metrics;
 use super::pipeline::Pipeline;
 use crate::config;
 use anyhow::Context;
+use signal::Signal;
 use std::io::{self, IsTerminal};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,19 +27,20 @@ const ANSWER_GRACE: Duration = Duration::from_millis(100);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Where the exporter finds what it sends.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(super) struct Sources {
-    pub(super) spans: Arc<Pipeline>,
+    pub(super) spans: Option<Arc<Pipeline>>,
     /// Guests' log records, if they are exported.
     pub(super) logs: Option<Arc<Pipeline>>,
     /// Guests' metrics, if they are exported.
     pub(super) metrics: Option<Arc<Metrics>>,
 }
 
-/// Where spans go, and the rest with them.
-pub(super) enum Target {
-    Otlp(Box<otlp::Settings>),
-    Console(console::Printer),
+/// Where each signal goes.
+pub(super) struct Target {
+    otlp: Option<Box<otlp::Settings>>,
+    /// Spans for people, in place of an endpoint.
+    console: Option<console::Printer>,
 }
 
 /// Handle on the exporter's thread.
@@ -54,54 +57,44 @@ struct Stop(watch::Receiver<Option<Instant>>);
 impl Sources {
     /// Spans alone, for tests and benchmarks.
     pub(super) fn of_spans(spans: Pipeline) -> Self {
-        Sources { spans: Arc::new(spans), logs: None, metrics: None }
+        Sources { spans: Some(Arc::new(spans)), logs: None, metrics: None }
     }
 }
 
 impl Target {
-    /// What the settings ask for; `None` turns telemetry off.
+    /// What the settings ask for; `None` where nothing is exported.
     pub(super) fn of(otel: &config::Otel, component: &str) -> Option<Self> {
-        match otel.exporter {
-            config::Exporter::None => None,
-            config::Exporter::Console => {
-                let colour = io::stderr().is_terminal()
-                    && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
-                Some(Target::Console(console::Printer::new(io::stderr(), colour)))
-            }
-            config::Exporter::Otlp => {
-                let endpoint = otel.endpoint.as_ref()?;
-                Some(Target::Otlp(Box::new(otlp::Settings::new(otel, endpoint, component))))
-            }
-        }
+        let console = (otel.is_on() && otel.exporter == config::Exporter::Console).then(|| {
+            let colour =
+                io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+            console::Printer::new(io::stderr(), colour)
+        });
+        let otlp = Some(otlp::Settings::new(otel, component)).filter(otlp::Settings::has_any);
+        (otlp.is_some() || console.is_some()).then(|| Target { otlp: otlp.map(Box::new), console })
     }
 
     /// Prints to `out`, without colour.
     #[cfg(test)]
     pub(super) fn console(out: impl io::Write + Send + 'static) -> Self {
-        Target::Console(console::Printer::new(out, false))
+        Target { otlp: None, console: Some(console::Printer::new(out, false)) }
     }
 
     /// The buffers of what is sent there.
     pub(super) fn sources(&self, otel: &config::Otel) -> Sources {
         let pipeline = |max, batch| Arc::new(Pipeline::new(max, batch));
-        let (has_logs, has_metrics) = match self {
-            Target::Otlp(settings) => (settings.has_logs(), settings.has_metrics()),
-            Target::Console(_) => (false, false),
-        };
+        let has = |signal| self.otlp.as_ref().is_some_and(|settings| settings.has(signal));
+        let has_spans = self.console.is_some() || has(Signal::Traces);
         let logs = &otel.logs.batch;
         Sources {
-            spans: pipeline(otel.batch.max_queue_size, self.batch_size(otel)),
-            logs: has_logs.then(|| pipeline(logs.max_queue_size, logs.max_export_batch_size)),
-            metrics: has_metrics.then(|| Arc::new(Metrics::new())),
+            spans: has_spans.then(|| pipeline(otel.batch.max_queue_size, self.batch_size(otel))),
+            logs: has(Signal::Logs).then(|| pipeline(logs.max_queue_size, logs.max_export_batch_size)),
+            metrics: has(Signal::Metrics).then(|| Arc::new(Metrics::new())),
         }
     }
 
     /// Spans that make a batch; what is printed for people does not wait for others.
     pub(super) fn batch_size(&self, otel: &config::Otel) -> usize {
-        match self {
-            Target::Otlp(_) => otel.batch.max_export_batch_size,
-            Target::Console(_) => 1,
-        }
+        if self.console.is_some() { 1 } else { otel.batch.max_export_batch_size }
     }
 }
 
@@ -124,10 +117,18 @@ impl Exporter {
                 let _gone = started.send(Ok(()));
                 let stop = Stop(stopped);
                 runtime.block_on(async {
-                    match target {
-                        Target::Otlp(settings) => otlp::run(*settings, &sources, stop).await,
-                        Target::Console(printer) => console::run(printer, &sources.spans, stop).await,
-                    }
+                    let Target { otlp, console } = target;
+                    let printed = async {
+                        if let (Some(printer), Some(spans)) = (console, &sources.spans) {
+                            console::run(printer, spans, stop.clone()).await;
+                        }
+                    };
+                    let sent = async {
+                        if let Some(settings) = otlp {
+                            otlp::run(*settings, &sources, stop.clone()).await;
+                        }
+                    };
+                    tokio::join!(printed, sent);
                 });
                 // A name lookup that hangs must not hold up the shutdown.
                 runtime.shutdown_background();
@@ -139,11 +140,6 @@ impl Exporter {
             .context("the thread of the telemetry exporter died")?
             .context("cannot start the runtime of the telemetry exporter")?;
         Ok(Exporter { stop, done: Mutex::new(Some(done)) })
-    }
-
-    /// No exporter: spans stay in the pipeline, for tests and benchmarks.
-    pub(super) fn none() -> Self {
-        Exporter { stop: watch::channel(None).0, done: Mutex::new(None) }
     }
 
     /// Flushes and stops, by `deadline` at the latest; afterwards every span, record and point is accounted for.
@@ -160,10 +156,8 @@ impl Exporter {
                     _ => break,
                 }
             }
-            sources.spans.settle();
-            if let Some(logs) = &sources.logs {
-                logs.settle();
-            }
+            let pipelines = [&sources.spans, &sources.logs];
+            pipelines.into_iter().flatten().for_each(|pipeline| pipeline.settle());
             if let Some(metrics) = &sources.metrics {
                 metrics.settle();
             }

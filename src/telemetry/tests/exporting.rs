@@ -83,7 +83,7 @@ fn started(endpoint: config::Endpoint, change: impl FnOnce(&mut config::Otel)) -
     let mut otel = settings();
     otel.endpoint = Some(endpoint);
     change(&mut otel);
-    Telemetry::start(&otel, "hello").unwrap()
+    Telemetry::start(&otel, "hello", false).unwrap()
 }
 
 fn serve(telemetry: &Telemetry, count: usize) {
@@ -249,7 +249,7 @@ fn the_console_shows_each_trace_soon_after_its_end() {
     let target = export::Target::console(screen.clone());
     let sources = target.sources(&otel);
     let exporter = export::Exporter::start(target, &sources).unwrap();
-    let telemetry = Telemetry::new(&otel, "hello", sources, exporter);
+    let telemetry = Telemetry::new(&otel, "hello", sources, Some(exporter));
     let begin = Instant::now();
     serve(&telemetry, 1);
     while !text().contains("● GET /  server · ") {

@@ -233,16 +233,36 @@ fn without_an_exporter_nothing_is_made() {
     for change in [
         |_: &mut config::Otel| {},
         |otel: &mut config::Otel| {
-            otel.exporter = config::Exporter::None;
+            otel.disabled = true;
             otel.endpoint = Some("http://127.0.0.1:1".parse().unwrap());
+        },
+        |otel: &mut config::Otel| {
+            otel.disabled = true;
+            otel.exporter = config::Exporter::Console;
         },
     ] {
         let mut otel = settings();
         change(&mut otel);
-        let telemetry = Telemetry::start(&otel, "hello").unwrap();
+        let telemetry = Telemetry::start(&otel, "hello", false).unwrap();
         let span = telemetry.server_span(&peer(), &head("GET", "/", &[]), None);
         assert!(!telemetry.is_on() && !span.is_on() && span.context().is_none());
         span.end(0);
         assert_eq!(telemetry.shutdown(second()), Totals::default());
     }
+}
+
+#[test]
+fn each_signal_is_on_by_itself() {
+    let mut otel = settings();
+    otel.exporter = config::Exporter::None;
+    otel.endpoint = Some("http://127.0.0.1:1".parse().unwrap());
+    let telemetry = Telemetry::start(&otel, "hello", false).unwrap();
+    let signals = telemetry.signals();
+    assert!(telemetry.is_on() && signals.metrics.is_some() && signals.logs.is_some());
+    assert!(!telemetry.server_span(&peer(), &head("GET", "/", &[]), None).is_on(), "spans go nowhere");
+    telemetry.shutdown(second());
+    // Nothing is exported, and yet somebody reads the metrics.
+    let telemetry = Telemetry::start(&settings(), "hello", true).unwrap();
+    let signals = telemetry.signals();
+    assert!(!telemetry.is_on() && signals.metrics.is_some() && signals.logs.is_none());
 }
