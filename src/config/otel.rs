@@ -164,7 +164,7 @@ impl Otel {
             let insecure = otel_env::insecure(vars, &mut resolver.warnings);
             endpoint = endpoint.with_scheme(if insecure { Scheme::HTTP } else { Scheme::HTTPS });
         }
-        if let Some(shown) = resolver.in_force.iter_mut().find(|one| one.option.key() == "otel.endpoint") {
+        if let Some(shown) = resolver.in_force.iter_mut().find(|one| one.key == "otel.endpoint") {
             shown.value = endpoint.show_for_grpc();
         }
         self.endpoint = Some(endpoint);

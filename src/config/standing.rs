@@ -9,7 +9,7 @@ use super::mistake::Mistake;
 use super::otel::{Batch, Otel};
 use super::resolve::{INVALID, InForce, Source};
 use super::signals::Destination;
-use super::value::{Endpoint, Header, Value, show_duration};
+use super::value::{Endpoint, Header, Setting as _, Value, show_duration};
 use super::vars::Vars;
 
 /// One setting.
@@ -37,6 +37,11 @@ const ROWS: &[Row] = &[
         list(pairs.collect())
     }),
     row(&["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", TIMEOUT], |otel| otel.timeout.to_string()),
+    row(&["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"], |otel| proxy(&otel.proxies.http)),
+    row(&["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"], |otel| proxy(&otel.proxies.https)),
+    row(&["NO_PROXY", "no_proxy"], |otel| {
+        list(Some(otel.proxies.no.clone()).filter(|no| !no.is_empty()).into_iter().collect())
+    }),
     row(&["OTEL_BSP_SCHEDULE_DELAY"], |otel| delay(&otel.batch)),
     row(&["OTEL_BSP_MAX_QUEUE_SIZE"], |otel| otel.batch.max_queue_size.to_string()),
     row(&["OTEL_BSP_MAX_EXPORT_BATCH_SIZE"], |otel| otel.batch.max_export_batch_size.to_string()),
@@ -46,6 +51,21 @@ const ROWS: &[Row] = &[
         endpoint(otel, &otel.metrics.to, Endpoint::METRICS)
     }),
     row_or(&["OTEL_EXPORTER_OTLP_METRICS_HEADERS"], "otel.headers", |otel| headers(otel, &otel.metrics.to)),
+    row_or(&["OTEL_EXPORTER_OTLP_METRICS_PROTOCOL"], "otel.protocol", |otel| {
+        otel.transport_of(&otel.metrics.to).protocol.to_string()
+    }),
+    row_or(&["OTEL_EXPORTER_OTLP_METRICS_COMPRESSION"], "otel.compression", |otel| {
+        otel.transport_of(&otel.metrics.to).compression.to_string()
+    }),
+    row_or(&["OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE"], "otel.certificate", |otel| {
+        otel.transport_of(&otel.metrics.to).certificate.show_all()
+    }),
+    row_or(&["OTEL_EXPORTER_OTLP_METRICS_CLIENT_CERTIFICATE"], "otel.client-certificate", |otel| {
+        otel.transport_of(&otel.metrics.to).client_certificate.show_all()
+    }),
+    row_or(&["OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY"], "otel.client-key", |otel| {
+        otel.transport_of(&otel.metrics.to).client_key.show_all()
+    }),
     row(&["OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", TIMEOUT], |otel| otel.metrics.to.timeout.to_string()),
     row(&["OTEL_METRIC_EXPORT_INTERVAL"], |otel| show_duration(otel.metrics.interval)),
     row(&["OTEL_METRIC_EXPORT_TIMEOUT"], |otel| otel.metrics.export_timeout.to_string()),
@@ -55,6 +75,21 @@ const ROWS: &[Row] = &[
         endpoint(otel, &otel.logs.to, Endpoint::LOGS)
     }),
     row_or(&["OTEL_EXPORTER_OTLP_LOGS_HEADERS"], "otel.headers", |otel| headers(otel, &otel.logs.to)),
+    row_or(&["OTEL_EXPORTER_OTLP_LOGS_PROTOCOL"], "otel.protocol", |otel| {
+        otel.transport_of(&otel.logs.to).protocol.to_string()
+    }),
+    row_or(&["OTEL_EXPORTER_OTLP_LOGS_COMPRESSION"], "otel.compression", |otel| {
+        otel.transport_of(&otel.logs.to).compression.to_string()
+    }),
+    row_or(&["OTEL_EXPORTER_OTLP_LOGS_CERTIFICATE"], "otel.certificate", |otel| {
+        otel.transport_of(&otel.logs.to).certificate.show_all()
+    }),
+    row_or(&["OTEL_EXPORTER_OTLP_LOGS_CLIENT_CERTIFICATE"], "otel.client-certificate", |otel| {
+        otel.transport_of(&otel.logs.to).client_certificate.show_all()
+    }),
+    row_or(&["OTEL_EXPORTER_OTLP_LOGS_CLIENT_KEY"], "otel.client-key", |otel| {
+        otel.transport_of(&otel.logs.to).client_key.show_all()
+    }),
     row(&["OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", TIMEOUT], |otel| otel.logs.to.timeout.to_string()),
     row(&["OTEL_BLRP_SCHEDULE_DELAY"], |otel| delay(&otel.logs.batch)),
     row(&["OTEL_BLRP_MAX_QUEUE_SIZE"], |otel| otel.logs.batch.max_queue_size.to_string()),
@@ -78,7 +113,9 @@ pub(super) fn add(
         let counts = |variable: &&&str| {
             value != (row.value)(&unset) || !warnings.iter().any(|warning| is_about(warning, variable))
         };
-        let source = match variable.filter(counts) {
+        // Switched off as a whole, wherever they would go.
+        let disabled = (otel.disabled && value == "none").then_some(&"OTEL_SDK_DISABLED");
+        let source = match disabled.filter(|_| row.or == Some("otel.endpoint")).or(variable.filter(counts)) {
             Some(variable) => Source::Variable((*variable).to_owned()),
             None => row.or.map_or(Source::Default, |key| source_of(in_force, key, vars)),
         };
@@ -127,6 +164,11 @@ fn endpoint(otel: &Otel, to: &Destination, path: &str) -> String {
     otel.endpoint_of(to, path).as_ref().map_or_else(|| "none".to_owned(), Value::show)
 }
 
+/// It may have a password.
+fn proxy(proxy: &str) -> String {
+    if proxy.is_empty() { "none".to_owned() } else { Endpoint::quote(proxy).trim_matches('`').to_owned() }
+}
+
 fn headers(otel: &Otel, to: &Destination) -> String {
     let pairs: &[(HeaderName, HeaderValue)] = to.headers.as_ref().unwrap_or(&otel.headers);
     if pairs.is_empty() { "none".to_owned() } else { Header(pairs.to_vec()).show() }
@@ -154,7 +196,8 @@ mod tests {
 
     #[test]
     fn nonsense_is_never_the_source_of_a_value() {
-        for row in ROWS {
+        // Any text is a list of hosts.
+        for row in ROWS.iter().filter(|row| row.variables[0] != "NO_PROXY") {
             let key = row.variables[0];
             let default = shown(&[ON], key);
             for nonsense in ["%zz", "-1 of them"] {
@@ -192,8 +235,25 @@ mod tests {
         let traces = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://t/v1/traces");
         says(&[traces], key, "none", "default");
         says(&[traces, ON], key, "http://x:4318/v1/metrics", "OTEL_EXPORTER_OTLP_ENDPOINT");
-        // Named, but in vain.
-        says(&[(key, "http://m/p")], key, "none", "default");
+        says(&[(key, "http://m/p")], key, "http://m/p", key);
+        says(&[(key, "http://m/p"), ("OTEL_SDK_DISABLED", "true")], key, "none", "OTEL_SDK_DISABLED");
+    }
+
+    #[test]
+    fn proxies_are_shown_without_their_passwords() {
+        let proxy = ("HTTP_PROXY", "http://u:hunter2@p:3128");
+        says(&[ON, proxy], "HTTP_PROXY", "http://…@p:3128", "HTTP_PROXY");
+        says(&[ON, ("all_proxy", "p:1")], "HTTPS_PROXY", "p:1", "all_proxy");
+        says(&[ON, ("NO_PROXY", "a,b")], "NO_PROXY", "a,b", "NO_PROXY");
+    }
+
+    #[test]
+    fn how_other_signals_are_sent_is_shown_too() {
+        let key = "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL";
+        says(&[ON, (key, "http/json")], key, "http/json", key);
+        says(&[ON], key, "http/protobuf", "default");
+        let of_all = ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json");
+        says(&[ON, of_all], key, "http/json", "OTEL_EXPORTER_OTLP_PROTOCOL");
     }
 
     #[test]
@@ -211,7 +271,7 @@ mod tests {
         known.extend(all_options().flat_map(|option| option.standard));
         known.extend(NOT_IN_FORCE);
         for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
-            if entry.ends_with("tests.rs") {
+            if entry.is_dir() || entry.ends_with("tests.rs") {
                 continue;
             }
             let text = std::fs::read_to_string(&entry).unwrap();
@@ -219,19 +279,14 @@ mod tests {
                 text.starts_with("OTEL_") && text.chars().all(|c| c.is_ascii_uppercase() || c == '_')
             };
             for name in text.split('"').filter(is_name) {
-                let names =
-                    known.iter().any(|known| *known == name || known.starts_with(&format!("{name}_")));
+                let names = known.iter().any(|known| {
+                    *known == name || known.starts_with(&format!("{}_", name.trim_end_matches('_')))
+                });
                 assert!(names, "{}: {name} has no option and no row in standing.rs", entry.display());
             }
         }
     }
 
     /// Warned about, and nothing else.
-    const NOT_IN_FORCE: [&str; 5] = [
-        "OTEL_CONFIG_FILE",
-        "OTEL_EXPORTER_OTLP_PROTOCOL",
-        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
-        "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL",
-        "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL",
-    ];
+    const NOT_IN_FORCE: [&str; 1] = ["OTEL_CONFIG_FILE"];
 }
