@@ -2,6 +2,7 @@
 
 mod check;
 mod columns;
+mod doctor;
 mod flags;
 mod output;
 mod serve;
@@ -21,6 +22,7 @@ pub fn run() -> ExitCode {
         Ok(typed) => match typed.matches.subcommand() {
             Some(("serve", matches)) => serve::run(matches, typed.unknown),
             Some(("check", matches)) => check::run(matches, typed.unknown),
+            Some(("doctor", matches)) => doctor::run(matches, typed.unknown),
             other => unreachable!("clap knows no command {other:?} that is not matched here"),
         },
         Err((end, unknown)) => output::usage(&end, &unknown),
@@ -36,6 +38,7 @@ fn command() -> Command {
         .max_term_width(100)
         .subcommand(serve::command())
         .subcommand(check::command())
+        .subcommand(doctor::command())
 }
 
 #[cfg(test)]
