@@ -174,6 +174,25 @@ options! {
         sample: Sampler, "RATIO" = "1.0"
             or otel_env::sampler["OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"];
 
+        /// Share of the traces of a route, in place of sample: [METHOD ]PATH=RATIO.
+        ///
+        /// `{id}` in a path stands for a segment, `{*rest}` at its end for all that follows; the path is
+        /// compared as the client wrote it. A pattern with the request's method counts before one without,
+        /// and a path without a pattern is for sample to decide.
+        sample_route: Vec<SampleRoute>, "RULE" = (Vec::new, "none", "/health=0");
+
+        /// Keeps the traces of requests that fail, also those that the sampler left out.
+        ///
+        /// It overrides sample, sample-route and a caller that decided not to sample. Requests are then
+        /// recorded, and those that do not fail are thrown away at their end. The flag that others are
+        /// told stays 00 (not sampled); a kept server span has pounce.sampling.reason.
+        keep_errors: bool, "ON|OFF" = "off";
+
+        /// Keeps the traces of requests that take longer than this, as keep-errors does.
+        ///
+        /// From the request head to the end of the response's body. 0 or none for not at all.
+        keep_slow: Timeout, "TIME" = "none";
+
         /// Formats of trace context in headers: tracecontext, baggage, b3, b3multi or none.
         ///
         /// Requests are read in all of them, and what guests send carries all of them. Where a request
@@ -228,6 +247,23 @@ options! {
 }
 
 options! {
+    /// What operators see of the server: health, metrics, traces and status.
+    pub struct Admin: "admin", "Admin", true {
+        /// Address of the admin listener: HOST:PORT or unix:PATH.
+        ///
+        /// It answers /livez, /readyz, /status, /metrics (Prometheus) and /api/traces, to whoever reaches it: there is
+        /// no password, so keep it off public networks. With it, metrics are kept and the latest traces recorded even
+        /// without an OTLP endpoint (not with otel.exporter none).
+        listen: Option<ListenAddr>, "ADDR" = (no_value, "none", "127.0.0.1:8081");
+
+        /// Traces that the admin listener keeps, the latest of those recorded; 0 for none.
+        ///
+        /// They take 16 MiB at most, each 4 MiB.
+        recent_traces: usize, "N" = "100";
+    }
+}
+
+options! {
     /// What Pounce writes on standard error.
     pub struct Log: "log", "Log", true {
         /// Form of log lines: text or json.
@@ -244,7 +280,7 @@ fn no_value<T>() -> Option<T> {
 
 /// Every option, in the order of help and documentation.
 pub(crate) fn all() -> impl Iterator<Item = &'static Declared> {
-    [Http::OPTIONS, Guest::OPTIONS, OtelOptions::OPTIONS, Log::OPTIONS].into_iter().flatten()
+    [Http::OPTIONS, Guest::OPTIONS, OtelOptions::OPTIONS, Admin::OPTIONS, Log::OPTIONS].into_iter().flatten()
 }
 
 #[cfg(test)]
