@@ -52,6 +52,7 @@ pub(crate) use client_span::{ClientSpan, Connected};
 pub(crate) use context::{SpanContext, TraceState};
 pub(crate) use counters::Totals;
 pub(crate) use encode::Kind;
+pub(crate) use export::doctor;
 pub(crate) use id::{SpanId, TraceId};
 pub(crate) use json::value as json_value;
 pub(crate) use limits::MAX_ATTRIBUTES;

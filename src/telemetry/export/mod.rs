@@ -17,6 +17,7 @@ use super::metrics::Metrics;
 use super::pipeline::Pipeline;
 use crate::config;
 use anyhow::Context;
+pub(crate) use otlp::doctor;
 use signal::Signal;
 use std::io::{self, IsTerminal};
 use std::sync::mpsc::{self, Receiver};
