@@ -1,7 +1,7 @@
 //! Settings that are values, but can't work.
 
 use super::Config;
-use super::value::ByteSize;
+use super::value::{ByteSize, sample_route_conflict};
 
 /// What is wrong with the setting of one key.
 pub(crate) struct Wrong {
@@ -53,6 +53,13 @@ pub(crate) fn check(config: &Config) -> Vec<Wrong> {
     for (key, size, least, most) in sizes {
         must(size >= least, key, format!("{size} is too small"), format!("set it to {least} or more"));
         must(size <= most, key, format!("{size} is too large"), format!("set it to {most} or less"));
+    }
+    if let Some((quoted, flaw)) = sample_route_conflict(&config.otel.sample_routes) {
+        wrong.push(Wrong {
+            key: "otel.sample-route",
+            what: format!("{quoted} {}", flaw.what),
+            hint: flaw.hint,
+        });
     }
     wrong
 }

@@ -13,7 +13,7 @@ use super::resolve::{Resolver, Source};
 use super::signals::{Destination, LogsExport, MetricsExport};
 use super::value::{
     Endpoint, Exporter, GuestParents, PropagateTo, Propagators, SampleRoute, Sampler, Semconv, Timeout,
-    TrustParent, sample_route_conflict,
+    TrustParent,
 };
 use super::vars::Vars;
 
@@ -130,10 +130,6 @@ impl Otel {
             headers: set_by("otel.headers", otel_env::TRACES_HEADERS),
         };
         otel.disabled = set_by("otel.exporter", otel_env::DISABLED);
-        if let Some((quoted, flaw)) = sample_route_conflict(&otel.sample_routes) {
-            let what = format!("{quoted} {}", flaw.what);
-            resolver.mistakes.push(Mistake::new("otel.sample-route", what, flaw.hint));
-        }
         let mut flawed = Vec::new();
         let signals = otel_env::signals(&otel, traces_only, vars, &mut resolver.warnings, &mut flawed);
         (otel.metrics, otel.logs) = signals;

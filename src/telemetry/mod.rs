@@ -14,8 +14,7 @@ mod context;
 mod counters;
 mod encode;
 mod export;
-#[doc(hidden)]
-pub mod fuzz;
+pub(crate) mod fuzz;
 mod headers;
 mod held;
 mod id;

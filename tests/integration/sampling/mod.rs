@@ -56,7 +56,8 @@ impl Served {
 /// Fails unless nothing was exported, and nothing said to be lost.
 fn expect_nothing(spans: &[Span], exit: &Exit) {
     assert!(spans.is_empty(), "{spans:?}");
-    let said = |what: &str| exit.stderr.lines().any(|line| line.contains("\"count\":") && line.contains(what));
+    let said =
+        |what: &str| exit.stderr.lines().any(|line| line.contains("\"count\":") && line.contains(what));
     assert!(!said("dropped") && !said("had ended"), "{exit}");
     assert!(!exit.stderr.contains("spans ended") || exit.totals().ended == 0, "{exit}");
 }
