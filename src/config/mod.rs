@@ -19,6 +19,7 @@ mod otel_env;
 mod resolve;
 mod signals;
 mod suggest;
+mod transport;
 mod value;
 mod vars;
 
@@ -39,10 +40,12 @@ pub use options::{Guest, Http, Log};
 pub use otel::{Batch, Otel};
 pub(crate) use resolve::{Given, InForce, Layer, Source};
 pub use signals::{Destination, LogsExport, MetricsExport};
+pub use transport::{Proxies, Transport};
 pub use value::{
-    ByteLimit, ByteSize, Cidr, DirMount, Endpoint, EnvVar, Exporter, GuestParents, HeaderFormat, HostPattern,
-    Invalid, Isolation, ListenAddr, LogFormat, LogLevel, OutboundRule, PortPattern, PropagateTo, Propagators,
-    SampleRoute, Sampler, Semconv, Temporality, Timeout, TrustParent,
+    ByteLimit, ByteSize, Certificates, Cidr, Compression, DirMount, Endpoint, EnvVar, Exporter, GuestParents,
+    HeaderFormat, HostPattern, Invalid, Isolation, ListenAddr, LogFormat, LogLevel, OutboundRule,
+    PortPattern, PrivateKey, PropagateTo, Propagators, Protocol, SampleRoute, Sampler, Semconv, Temporality,
+    Timeout, TrustParent,
 };
 pub(crate) use vars::Vars;
 

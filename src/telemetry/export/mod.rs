@@ -5,6 +5,7 @@ mod console;
 mod entries;
 mod health;
 mod otlp;
+mod otlp_json;
 mod signal;
 
 #[cfg(test)]
