@@ -106,7 +106,7 @@ pub fn resource_attributes(input: &[u8]) {
 }
 
 /// Variables that are read somewhere, ours and the standard ones.
-const VARIABLES: [&str; 47] = [
+const VARIABLES: [&str; 48] = [
     "OTEL_SDK_DISABLED",
     "OTEL_RESOURCE_ATTRIBUTES",
     "OTEL_SERVICE_NAME",
@@ -146,6 +146,7 @@ const VARIABLES: [&str; 47] = [
     "OTEL_METRIC_EXPORT_INTERVAL",
     "OTEL_METRIC_EXPORT_TIMEOUT",
     "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+    "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS",
     "POUNCE_OTEL_ENDPOINT",
     "POUNCE_OTEL_SAMPLE",
     "POUNCE_OTEL_SAMPLE_ROUTE",

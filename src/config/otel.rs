@@ -55,6 +55,8 @@ pub struct Otel {
     pub random_flag: bool,
     /// Which semantic conventions spans follow.
     pub semconv: Semconv,
+    /// Methods that spans name in place of those of the conventions (`OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS`).
+    pub known_methods: Option<Vec<String>>,
     /// Request headers that are recorded on spans.
     pub request_headers: Vec<HeaderName>,
     /// Response headers that are recorded on spans.
@@ -203,6 +205,7 @@ impl Otel {
             propagate_to: options.propagate_to,
             random_flag: options.random_flag,
             semconv: options.semconv,
+            known_methods: otel_env::known_methods(vars, warnings),
             request_headers: options.request_headers.into_iter().map(|header| header.0).collect(),
             response_headers: options.response_headers.into_iter().map(|header| header.0).collect(),
             guest_parents: options.guest_parents,

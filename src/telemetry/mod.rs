@@ -22,6 +22,7 @@ mod json;
 mod limits;
 mod log_records;
 pub(crate) mod logs;
+mod methods;
 mod metrics;
 mod notes;
 mod otlp_value;
@@ -67,6 +68,7 @@ use headers::Wanted;
 use held::{KeepRules, Outlet};
 use limits::Limits;
 use log_records::LogRecords;
+use methods::Methods;
 use path_names::PathNames;
 use pipeline::Pipeline;
 use recording::Recording;
@@ -125,6 +127,7 @@ struct Shared {
     request_headers: Wanted,
     response_headers: Wanted,
     limits: Limits,
+    methods: Methods,
     keep: KeepRules,
     /// What all requests hold back until their end.
     held_room: Arc<held::Room>,
@@ -183,6 +186,7 @@ impl Traces {
             request_headers: Wanted::new("http.request.header.", &otel.request_headers),
             response_headers: Wanted::new("http.response.header.", &otel.response_headers),
             limits: Limits::new(&otel.limits),
+            methods: Methods::new(otel.known_methods.as_deref()),
             keep: KeepRules::new(otel),
             held_room: Arc::default(),
         });

@@ -191,6 +191,22 @@ pub(crate) fn semconv(vars: &Vars, _: &mut Vec<String>) -> Standard<Semconv> {
         .map(|profile| (profile, VARIABLE)))
 }
 
+/// The methods that spans name, in place of those of the conventions; read with their case, as HTTP does.
+pub(crate) fn known_methods(vars: &Vars, warnings: &mut Vec<String>) -> Option<Vec<String>> {
+    const VARIABLE: &str = "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS";
+    let mut methods: Vec<String> = Vec::new();
+    for word in vars.set(VARIABLE)?.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+        match word.parse::<http::Method>() {
+            Ok(_) => methods.push(word.to_owned()),
+            Err(_) => {
+                warn(warnings, format!("{VARIABLE}: `{word}` is no method that HTTP allows, and is ignored"));
+            }
+        }
+    }
+    // Nothing that could come: as if unset.
+    (!methods.is_empty()).then_some(methods)
+}
+
 /// Warns of what is set and has no effect here.
 pub(crate) fn warn_of_the_rest(otel: &Otel, vars: &Vars, warnings: &mut Vec<String>) {
     let in_vain = [

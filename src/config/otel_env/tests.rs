@@ -108,6 +108,14 @@ fn anything_else_malformed_is_warned_about_and_ignored() {
 }
 
 #[test]
+fn known_methods_are_a_list_with_its_case() {
+    let methods = |text| otel(&[("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", text)]).known_methods;
+    assert_eq!(methods("GET, propfind,,"), Some(vec!["GET".to_owned(), "propfind".to_owned()]));
+    assert_eq!((methods(""), methods(" , ")), (None, None));
+    assert!(ignored(&[("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", "G@T")]).contains("`G@T`"));
+}
+
+#[test]
 fn a_batch_is_no_larger_than_the_queue() {
     let config =
         load(&[("OTEL_BSP_MAX_QUEUE_SIZE", "10"), ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "11")]).unwrap();
