@@ -27,7 +27,8 @@ Where a value comes from:
   of each signal (OTEL_EXPORTER_OTLP_LOGS_ENDPOINT).
 
 Output:
-  One line on standard output when a listener is ready (listening on http://127.0.0.1:8080);
+  One line on standard output when a listener is ready (listening on http://127.0.0.1:8080, and
+  admin on http://127.0.0.1:8081 with --admin-listen);
   everything else goes to standard error. SIGTERM or Ctrl-C drains and stops.
 
 Exit status:
@@ -153,10 +154,14 @@ async fn build_and_run(config: Config, inherited: Vec<Inherited>) -> ExitCode {
         }
     };
     let urls = app.urls();
+    let admin = app.admin_url().map(str::to_owned);
     // Before anyone is told that it is ready: who waits for that may send a signal at once.
     let run = app.run();
     for url in urls {
         output::ready(format_args!("listening on {url}"));
+    }
+    if let Some(url) = admin {
+        output::ready(format_args!("admin on {url}"));
     }
     match run.await {
         Ok(Outcome::Drained) => ExitCode::SUCCESS,

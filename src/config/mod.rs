@@ -36,7 +36,7 @@ pub(crate) use declared::Declared;
 pub use limits::Limits;
 pub use mistake::{Mistake, Mistakes};
 pub(crate) use options::all as all_options;
-pub use options::{Guest, Http, Log};
+pub use options::{Admin, Guest, Http, Log};
 pub use otel::{Batch, Otel};
 pub(crate) use resolve::{Given, InForce, Layer, Source};
 pub use signals::{Destination, LogsExport, MetricsExport};
@@ -73,6 +73,8 @@ pub struct Config {
     pub guest: Guest,
     /// `[otel]`
     pub otel: Otel,
+    /// `[admin]`
+    pub admin: Admin,
     /// `[log]`
     pub log: Log,
     /// Sockets that are there to listen on, beside `http.listen`: their number, as `LISTEN_FDS` gives it.
@@ -108,6 +110,13 @@ impl Config {
     pub fn component_name(&self) -> Option<String> {
         let stem = || self.component.as_ref()?.file_stem().map(|stem| stem.to_string_lossy().into_owned());
         self.component_name.clone().or_else(stem)
+    }
+
+    /// Recorded traces that are kept to be looked at. Who turned traces off does not want them on the admin listener
+    /// either.
+    pub(crate) fn recent_traces(&self) -> usize {
+        let is_wanted = self.admin.listen.is_some() && !self.otel.disabled;
+        if is_wanted && self.otel.exporter != Exporter::None { self.admin.recent_traces } else { 0 }
     }
 
     /// Whether the settings can work; those of [`load`] do, those set from code may not.
@@ -160,6 +169,7 @@ pub(crate) fn load(sources: Sources) -> Result<Loaded, Mistakes> {
         http: Http::resolve(&mut resolver),
         guest: Guest::resolve(&mut resolver),
         otel: Otel::resolve(&mut resolver, &vars),
+        admin: Admin::resolve(&mut resolver),
         log: Log::resolve(&mut resolver),
         inherited: 0,
         warnings: Vec::new(),

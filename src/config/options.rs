@@ -247,6 +247,23 @@ options! {
 }
 
 options! {
+    /// What operators see of the server: health, metrics, traces and status.
+    pub struct Admin: "admin", "Admin", true {
+        /// Address of the admin listener: HOST:PORT or unix:PATH.
+        ///
+        /// It answers /livez, /readyz, /status, /metrics (Prometheus) and /api/traces, to whoever reaches it: there is
+        /// no password, so keep it off public networks. With it, metrics are kept and the latest traces recorded even
+        /// without an OTLP endpoint (not with otel.exporter none).
+        listen: Option<ListenAddr>, "ADDR" = (no_value, "none", "127.0.0.1:8081");
+
+        /// Traces that the admin listener keeps, the latest of those recorded; 0 for none.
+        ///
+        /// They take 16 MiB at most, each 4 MiB.
+        recent_traces: usize, "N" = "100";
+    }
+}
+
+options! {
     /// What Pounce writes on standard error.
     pub struct Log: "log", "Log", true {
         /// Form of log lines: text or json.
@@ -263,7 +280,7 @@ fn no_value<T>() -> Option<T> {
 
 /// Every option, in the order of help and documentation.
 pub(crate) fn all() -> impl Iterator<Item = &'static Declared> {
-    [Http::OPTIONS, Guest::OPTIONS, OtelOptions::OPTIONS, Log::OPTIONS].into_iter().flatten()
+    [Http::OPTIONS, Guest::OPTIONS, OtelOptions::OPTIONS, Admin::OPTIONS, Log::OPTIONS].into_iter().flatten()
 }
 
 #[cfg(test)]

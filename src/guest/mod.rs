@@ -179,6 +179,27 @@ impl Guests {
         }
     }
 
+    /// The version of wasi:http, and the isolation in force, as the settings call it.
+    pub(crate) fn kind(&self) -> (String, &'static str) {
+        let isolation = match self.isolation {
+            Isolation::Request => "request",
+            Isolation::Instance => "instance",
+        };
+        (self.version.to_string(), isolation)
+    }
+
+    /// Slots for instances that are taken, and all.
+    pub(crate) fn slots(&self) -> (u64, u64) {
+        let metrics = self.mold().engine.pooling_allocator_metrics();
+        (metrics.map_or(0, |metrics| metrics.component_instances()), self.slots as u64)
+    }
+
+    /// Bytes of linear memory that all instances hold, and may hold.
+    pub(crate) fn memory(&self) -> (u64, u64) {
+        let budget = &self.mold().budget;
+        (budget.used(), budget.limit())
+    }
+
     fn mold(&self) -> &Mold {
         match &self.pool {
             Pool::V02(pool) => pool.mold(),

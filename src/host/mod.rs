@@ -113,7 +113,7 @@ impl Capabilities {
             ignored: Arc::default(),
             guest_parents: config.otel.guest_parents,
             propagator: Propagator::new(&config.otel.propagators),
-            traced: config.otel.is_on(),
+            traced: config.otel.is_on() || config.recent_traces() > 0,
         })
     }
 }

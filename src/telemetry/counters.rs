@@ -1,6 +1,7 @@
 //! What became of the spans: every one that ended is exported, rejected or dropped for a counted reason. Log records
 //! and metrics likewise.
 
+use super::condition::Condition;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -22,6 +23,8 @@ pub(super) struct Counters {
     pub(super) unended: AtomicU64,
     pub(super) late_writes: AtomicU64,
     pub(super) baggage: AtomicU64,
+    /// How the export goes right now.
+    pub(super) condition: Condition,
 }
 
 impl Counters {

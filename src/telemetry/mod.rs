@@ -10,6 +10,7 @@ mod child_span;
 mod children;
 mod client_span;
 mod clock;
+mod condition;
 mod context;
 mod counters;
 mod encode;
@@ -42,6 +43,7 @@ mod semconv;
 mod server_span;
 mod signals;
 mod value;
+mod view;
 
 pub(crate) use child_span::{ChildSpan, Options as ChildOptions};
 pub(crate) use client_span::{ClientSpan, Connected};
@@ -52,18 +54,19 @@ pub(crate) use id::{SpanId, TraceId};
 pub(crate) use json::value as json_value;
 pub(crate) use limits::MAX_ATTRIBUTES;
 pub(crate) use log_records::{LogRecord, SdkRecord, Severity};
-pub(crate) use metrics::{Folds, Metrics, sdk as sdk_metrics};
+pub(crate) use metrics::{Folds, Format as MetricsFormat, Metrics, sdk as sdk_metrics};
 pub(crate) use propagation::{Baggage, Propagator};
 pub(crate) use quota::Quota;
 pub(crate) use sdk_span::{Omitted, Refused as SdkSpanRefused, Scope, SdkSpan};
 pub(crate) use server_span::{Phases, ServerSpan};
 pub(crate) use signals::Signals;
 pub(crate) use value::{Exception, Status, Value};
+pub(crate) use view::Exports;
 
 use crate::config::{self, Semconv};
 use children::Families;
 use counters::Counters;
-use export::Sources;
+use export::{Envelope, Sources};
 use headers::Wanted;
 use held::{KeepRules, Outlet};
 use limits::Limits;
@@ -95,12 +98,14 @@ pub(crate) struct Telemetry(Option<Arc<On>>);
 
 /// What is on: each signal by itself.
 struct On {
-    /// None where spans go nowhere.
+    /// None where spans go nowhere, and nobody looks at them here.
     traces: Option<Traces>,
     sources: Sources,
     signals: Signals,
     /// None where nothing is exported.
     exporter: Option<export::Exporter>,
+    /// The OTLP message.
+    resource: Arc<[u8]>,
 }
 
 /// How spans are made.
@@ -133,41 +138,69 @@ struct Shared {
     held_room: Arc<held::Room>,
 }
 
+/// What is kept here to be looked at, although nothing may export it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Kept {
+    /// Metrics are aggregated.
+    pub(crate) metrics: bool,
+    /// So many of the latest traces are recorded.
+    pub(crate) recent_traces: usize,
+}
+
 impl Telemetry {
     /// Telemetry that does nothing.
     pub(crate) fn off() -> Self {
         Telemetry(None)
     }
 
-    /// Starts what the settings ask for: spans, metrics and log records, each where it goes anywhere. With
-    /// `wants_metrics` metrics are kept although nothing exports them: somebody here reads them.
-    pub(crate) fn start(
-        otel: &config::Otel,
-        component: &str,
-        wants_metrics: bool,
-    ) -> anyhow::Result<Telemetry> {
-        let target = export::Target::of(otel, component);
+    /// Starts what the settings ask for: spans, metrics and log records, each where it goes anywhere, and what is
+    /// to be `kept` here.
+    pub(crate) fn start(otel: &config::Otel, component: &str, kept: Kept) -> anyhow::Result<Telemetry> {
+        // Made once: all signals are of the same instance of the service.
+        let resource: Arc<[u8]> = resource::encode(otel, component).into();
+        let target = export::Target::of(otel, component, &resource);
         let mut sources = target.as_ref().map(|target| target.sources(otel)).unwrap_or_default();
-        if wants_metrics && sources.metrics.is_none() {
+        if kept.metrics && sources.metrics.is_none() {
             sources.metrics = Some(Arc::new(Metrics::new()));
         }
         let exporter = target.map(|target| export::Exporter::start(target, &sources)).transpose()?;
-        if exporter.is_none() && sources.metrics.is_none() {
+        let recent = export::Recent::new(kept.recent_traces, Envelope::of_spans(&resource, otel.semconv));
+        if exporter.is_none() && sources.metrics.is_none() && recent.is_none() {
             return Ok(Telemetry::off());
         }
-        Ok(Telemetry::new(otel, component, sources, exporter))
+        Ok(Telemetry::with(otel, component, sources, exporter, recent, resource))
     }
 
+    /// With nothing that is kept to be looked at, for tests and benchmarks.
     fn new(
         otel: &config::Otel,
         component: &str,
         sources: Sources,
         exporter: Option<export::Exporter>,
     ) -> Self {
-        let traces = sources.spans.as_ref().map(|pipeline| Traces::new(otel, component, pipeline));
+        let resource = resource::encode(otel, component).into();
+        Self::with(otel, component, sources, exporter, None, resource)
+    }
+
+    fn with(
+        otel: &config::Otel,
+        component: &str,
+        sources: Sources,
+        exporter: Option<export::Exporter>,
+        recent: Option<export::Recent>,
+        resource: Arc<[u8]>,
+    ) -> Self {
+        let pipeline = match &sources.spans {
+            Some(pipeline) => Some(Arc::clone(pipeline)),
+            None => recent.is_some().then(|| Arc::new(Pipeline::unread())),
+        };
+        if let (Some(pipeline), Some(recent)) = (&pipeline, recent) {
+            pipeline.show_to(recent);
+        }
+        let traces = pipeline.map(|pipeline| Traces::new(otel, component, pipeline));
         let logs = sources.logs.clone().map(|pipeline| Arc::new(LogRecords::new(pipeline, &otel.limits)));
         let signals = Signals { metrics: sources.metrics.clone(), logs };
-        Telemetry(Some(Arc::new(On { traces, sources, signals, exporter })))
+        Telemetry(Some(Arc::new(On { traces, sources, signals, exporter, resource })))
     }
 
     fn traces(&self) -> Option<&Traces> {
@@ -176,9 +209,9 @@ impl Telemetry {
 }
 
 impl Traces {
-    fn new(otel: &config::Otel, component: &str, pipeline: &Arc<Pipeline>) -> Self {
+    fn new(otel: &config::Otel, component: &str, pipeline: Arc<Pipeline>) -> Self {
         let shared = Arc::new(Shared {
-            pipeline: Arc::clone(pipeline),
+            pipeline,
             profile: otel.semconv,
             path_names: PathNames::new(),
             component: component.into(),
@@ -269,7 +302,7 @@ impl Telemetry {
         Totals {
             logs: on.signals.log_totals(),
             metrics: on.signals.metric_totals(),
-            ..on.sources.spans.as_ref().map(|pipeline| pipeline.totals()).unwrap_or_default()
+            ..self.traces().map(|traces| traces.shared.pipeline.totals()).unwrap_or_default()
         }
     }
 

@@ -13,7 +13,6 @@ use super::signal::Signal;
 use super::{Sources, Stop};
 use crate::config::{self, Endpoint, Protocol, Proxies, Transport};
 use crate::telemetry::counters::Counters;
-use crate::telemetry::resource;
 use client::{Client, Target};
 use connect::Connections;
 use sender::Sender;
@@ -40,9 +39,7 @@ struct Route {
 }
 
 impl Settings {
-    pub(super) fn new(otel: &config::Otel, component: &str) -> Self {
-        // Made once: all signals are of the same instance of the service.
-        let resource: Arc<[u8]> = resource::encode(otel, component).into();
+    pub(super) fn new(otel: &config::Otel, component: &str, resource: &Arc<[u8]>) -> Self {
         let is_sent = otel.is_on() && otel.exporter == config::Exporter::Otlp;
         let traces = otel.endpoint.as_ref().filter(|_| is_sent).map(|endpoint| Route {
             signal: Signal::Traces,
@@ -51,7 +48,7 @@ impl Settings {
             transport: otel.transport.clone(),
             timeout: otel.timeout,
             export_timeout: otel.batch.export_timeout,
-            envelope: Envelope::of_spans(&resource, otel.semconv),
+            envelope: Envelope::of_spans(resource, otel.semconv),
         });
         let route = |signal: Signal, to: &config::Destination, export_timeout| {
             let transport = otel.transport_of(to);
@@ -62,7 +59,7 @@ impl Settings {
                 transport: transport.clone(),
                 timeout: to.timeout,
                 export_timeout,
-                envelope: Envelope::of_guests(&resource, component),
+                envelope: Envelope::of_guests(resource, component),
             })
         };
         let (metrics, logs) = (&otel.metrics, &otel.logs);
