@@ -76,10 +76,16 @@ impl App {
             );
         }
         tracing::info!(component = name, "{}", guests.describe());
+        let admission = Arc::new(Admission::new(in_flight));
+        let guests = Arc::new(guests);
+        if let Some(metrics) = telemetry.metrics() {
+            guests.observe(&metrics.host);
+            admission.observe(&metrics.host);
+        }
         let handler = Arc::new(Handler {
             guests,
             telemetry: telemetry.clone(),
-            admission: Admission::new(in_flight),
+            admission,
             drain: Drain::new(),
             max_body: config.http.max_request_body.0,
         });
