@@ -37,9 +37,9 @@ pub use otel::{Batch, Otel};
 pub(crate) use resolve::{Given, InForce, Layer, Source};
 pub use signals::{Destination, LogsExport, MetricsExport};
 pub use value::{
-    ByteLimit, ByteSize, Cidr, DirMount, Endpoint, EnvVar, Exporter, GuestParents, HeaderFormat, HostPattern,
-    Invalid, Isolation, ListenAddr, LogFormat, LogLevel, OutboundRule, PortPattern, PropagateTo, Propagators,
-    Sampler, Semconv, Temporality, Timeout, TrustParent,
+    ByteLimit, ByteSize, Cidr, DirMount, Endpoint, EnvVar, ExemplarFilter, Exporter, GuestParents,
+    HeaderFormat, HistogramAggregation, HostPattern, Invalid, Isolation, ListenAddr, LogFormat, LogLevel,
+    OutboundRule, PortPattern, PropagateTo, Propagators, Sampler, Semconv, Temporality, Timeout, TrustParent,
 };
 pub(crate) use vars::Vars;
 

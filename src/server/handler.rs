@@ -17,9 +17,9 @@ use crate::telemetry::{Peer, Telemetry};
 
 /// Serves the requests of all connections.
 pub(crate) struct Handler {
-    pub(crate) guests: Guests,
+    pub(crate) guests: Arc<Guests>,
     pub(crate) telemetry: Telemetry,
-    pub(crate) admission: Admission,
+    pub(crate) admission: Arc<Admission>,
     pub(crate) drain: Drain,
     /// Bytes of a request body (`http.max-request-body`).
     pub(crate) max_body: Option<u64>,

@@ -15,6 +15,7 @@ use super::response::{self, Failure, Response};
 use super::value::shortened;
 use crate::config::Semconv;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 /// `error.type` of a request whose span was let go before anybody ended it.
 const ABANDONED: &str = "abandoned";
@@ -105,8 +106,8 @@ impl Recording {
         self.children.get()
     }
 
-    /// Encodes the span into the pipeline and frees what it held.
-    pub(super) fn end(&self, late: &mut Late, body_bytes_sent: u64) {
+    /// Encodes the span into the pipeline and frees what it held; gives how long it lasted.
+    pub(super) fn end(&self, late: &mut Late, body_bytes_sent: u64) -> Duration {
         let end_unix_nanos = self.clock.now();
         let left_out = response::left_out(late, body_bytes_sent);
         late.notes.attributes.dropped += left_out;
@@ -116,6 +117,7 @@ impl Recording {
         self.shared.push(trace_id, |out| self.encode(out, late, name, end_unix_nanos, body_bytes_sent));
         late.ended = true;
         late.notes = Notes::default();
+        Duration::from_nanos(end_unix_nanos.saturating_sub(self.clock.started()))
     }
 
     /// The span's name in three parts.

@@ -7,7 +7,7 @@ use super::limits::{Attributes, MAX_VALUE};
 use super::value::shortened;
 use super::{Peer, redact, semconv};
 use crate::config::Semconv;
-use http::{HeaderValue, Method, Uri, Version, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, Uri, Version, header, request::Parts};
 use std::borrow::Cow;
 use std::fmt::Write;
 use std::net::IpAddr;
@@ -34,7 +34,7 @@ impl Request {
             version: head.version,
             host: host.cloned(),
             user_agent: headers.get(header::USER_AGENT).cloned(),
-            body_size: headers.get(header::CONTENT_LENGTH).and_then(digits),
+            body_size: content_length(headers),
             peer: *peer,
         }
     }
@@ -153,6 +153,17 @@ impl Put<'_, '_> {
     fn is_free(&self, key: &str) -> bool {
         self.guest.list.is_empty() || !self.guest.has(key)
     }
+}
+
+/// The bytes of a body that its head announces.
+pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH).and_then(digits)
+}
+
+/// The place of a method among those that are known; beyond the last for another.
+pub(super) fn known_method(method: &Method) -> usize {
+    let known = semconv::KNOWN_METHODS.iter().position(|known| *known == method.as_str());
+    known.unwrap_or(semconv::KNOWN_METHODS.len())
 }
 
 /// The method as it may stand in a span's name: `HTTP` for one that nobody knows.

@@ -31,7 +31,10 @@ pub use propagation::{HeaderFormat, PropagateTo, Propagators};
 pub use sampler::Sampler;
 pub use time::Timeout;
 pub(crate) use time::{read_duration, show_duration};
-pub use words::{Exporter, GuestParents, Isolation, LogFormat, LogLevel, Semconv, Temporality};
+pub use words::{
+    ExemplarFilter, Exporter, GuestParents, HistogramAggregation, Isolation, LogFormat, LogLevel, Semconv,
+    Temporality,
+};
 
 use super::vars::Vars;
 

@@ -79,6 +79,28 @@ words! {
 }
 
 words! {
+    /// Which measurements may be exemplars (`OTEL_METRICS_EXEMPLAR_FILTER`).
+    ExemplarFilter: "an exemplar filter" {
+        /// Those that are made in a span which is exported.
+        TraceBased = "trace_based",
+        /// All.
+        AlwaysOn = "always_on",
+        /// None.
+        AlwaysOff = "always_off",
+    }
+}
+
+words! {
+    /// How histograms are added up (`OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION`).
+    HistogramAggregation: "an aggregation of histograms" {
+        /// In buckets whose ends are given.
+        Explicit = "explicit_bucket_histogram",
+        /// In buckets that grow by a constant factor, as fine as the values allow.
+        Exponential = "base2_exponential_bucket_histogram",
+    }
+}
+
+words! {
     /// What a remote parent that a guest names is to its span (`otel.guest-parents`).
     GuestParents: "a relation" {
         /// A link; the span stays in the trace of its request.

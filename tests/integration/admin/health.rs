@@ -2,7 +2,7 @@
 
 use super::with_admin;
 use crate::support::client::{self, Connection};
-use crate::support::guest::built;
+use crate::support::guest::fixture;
 use crate::support::{Abi, Protocol, eventually, pounce, within};
 use std::net::TcpListener;
 use std::path::Path;
@@ -24,11 +24,16 @@ async fn over_unix(socket: &Path, path: &str) -> Option<(u16, String)> {
 async fn a_server_is_alive_before_it_is_ready() {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("admin.sock");
-    // JavaScript and its engine take seconds to compile.
-    let mut server = pounce()
-        .component(built("hello-js"))
-        .flag("--admin-listen", format!("unix:{}", socket.display()))
-        .begin();
+    // An instance takes seconds to be made, and one is made before the server is ready.
+    let whole = std::fs::read_to_string(fixture("status.wat")).unwrap();
+    let spin = "(func $spin (local $n i64) (loop $again (br_if $again (i64.lt_u (local.tee $n (i64.add (local.get $n) \
+                (i64.const 1))) (i64.const 3000000000))))) (start $spin)";
+    let slow = whole.replacen("(global $free", &format!("{spin} (global $free"), 1);
+    assert_ne!(slow, whole);
+    let component = dir.path().join("slow.wat");
+    std::fs::write(&component, slow).unwrap();
+    let mut server =
+        pounce().component(component).flag("--admin-listen", format!("unix:{}", socket.display())).begin();
     let mut starting = None;
     eventually("an answer of the admin listener", async || {
         starting = over_unix(&socket, "/readyz").await;
