@@ -23,7 +23,7 @@ const MAX_CONNECTIONS: usize = 64;
 /// Time for a request head, counted from the end of the last answer: it also closes idle connections.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time for a client to take an answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest request head, in bytes.
 const MAX_HEAD: usize = 16 * 1024;
 /// Pause after an accept that failed for want of something: trying at once would spin.

@@ -62,17 +62,20 @@ async fn garbage_is_refused_and_forgotten() {
 async fn a_page_that_nobody_takes_is_given_up() {
     let mut server = with_admin().guest(Abi::P3, "spans").start().await;
     let admin = server.admin().await;
-    for _ in 0..40 {
+    for _ in 0..32 {
         assert_eq!(client::fetch_path(server.addr(), "/many?count=1000").await.status, 200);
     }
     let whole = client::fetch_path(admin, "/api/traces").await;
-    assert!(whole.body.len() > 10_000_000, "more than sockets hold: {}", whole.body.len());
+    assert!(whole.body.len() > 8_000_000, "more than sockets hold: {}", whole.body.len());
     let mut lazy = Vec::new();
     for _ in 0..4 {
         let mut raw = Raw::open(admin).await;
         raw.write("GET /api/traces HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
-        raw.read_until("\r\n\r\n").await;
         lazy.push(raw);
+    }
+    // At once: who waits for the first page is not to be late with the last.
+    for raw in &mut lazy {
+        assert!(raw.read_until("\r\n\r\n").await.starts_with("HTTP/1.1 200"));
     }
     let refused = client::fetch_path(admin, "/metrics").await;
     assert_eq!((refused.status.as_u16(), refused.header("retry-after")), (503, "1"));

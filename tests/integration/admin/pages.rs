@@ -23,7 +23,7 @@ fn shape(value: &Value, path: &str, out: &mut Vec<String>) {
 #[tokio::test]
 async fn the_status_has_the_documented_shape_and_no_secrets() {
     let collector = Collector::start().await;
-    let endpoint = format!("http://{}/?key=hunter2", collector.addr());
+    let endpoint = collector.endpoint();
     let mut server = with_admin()
         .guest(Abi::P3, "hello")
         .flag("--otel-endpoint", endpoint)
