@@ -196,7 +196,7 @@ async fn sheds_timeouts_and_clients_that_leave_are_measured(abi: Abi) {
     let spans = collector.received();
     assert_eq!(spans.len() as u64, durations.values().sum::<u64>(), "one measurement for each span");
     // A second is a second in both.
-    let slowest = named(&metrics, "http.server.request.duration").points.iter();
+    let mut slowest = named(&metrics, "http.server.request.duration").points.iter();
     let slowest = slowest.find(|point| text(&point.attributes, "error.type") == "timeout").unwrap();
     let span = spans.iter().find(|span| span.text("error.type") == "timeout").unwrap();
     let lasted = (span.end - span.start) as f64 / 1e9;
