@@ -1,7 +1,7 @@
 //! Settings that are values, but can't work.
 
 use super::Config;
-use super::value::ByteSize;
+use super::value::{ByteSize, Endpoint, Protocol};
 
 /// What is wrong with the setting of one key.
 pub(crate) struct Wrong {
@@ -36,6 +36,15 @@ pub(crate) fn check(config: &Config) -> Vec<Wrong> {
     let no_address = "there is no address to listen on".to_owned();
     let listens = !http.listen.is_empty() || config.inherited > 0;
     must(listens, "http.listen", no_address, "name one, such as 127.0.0.1:8080".to_owned());
+
+    if let Some(endpoint) = &config.otel.endpoint {
+        let holds = !endpoint.is_bare() || config.otel.transport.protocol == Protocol::Grpc;
+        let flaw = Endpoint::no_scheme();
+        must(holds, "otel.endpoint", format!("`{endpoint}` {}", flaw.what), flaw.hint);
+    }
+    if let Some((key, what, hint)) = config.otel.transport.flaw() {
+        must(false, key, what, hint.to_owned());
+    }
 
     let counts = [
         ("http.max-connections", http.max_connections),

@@ -8,6 +8,7 @@ mod activation;
 mod check;
 mod declared;
 mod file;
+mod limits;
 mod macros;
 mod memory;
 mod mistake;
@@ -17,6 +18,7 @@ mod otel_env;
 mod resolve;
 mod signals;
 mod suggest;
+mod transport;
 mod value;
 mod vars;
 
@@ -30,16 +32,19 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 pub(crate) use declared::Declared;
+pub use limits::Limits;
 pub use mistake::{Mistake, Mistakes};
 pub(crate) use options::all as all_options;
 pub use options::{Admin, Guest, Http, Log};
 pub use otel::{Batch, Otel};
 pub(crate) use resolve::{Given, InForce, Layer, Source};
 pub use signals::{Destination, LogsExport, MetricsExport};
+pub use transport::{Proxies, Transport};
 pub use value::{
-    ByteLimit, ByteSize, Cidr, DirMount, Endpoint, EnvVar, ExemplarFilter, Exporter, GuestParents,
-    HeaderFormat, HistogramAggregation, HostPattern, Invalid, Isolation, ListenAddr, LogFormat, LogLevel,
-    OutboundRule, PortPattern, PropagateTo, Propagators, Sampler, Semconv, Temporality, Timeout, TrustParent,
+    ByteLimit, ByteSize, Certificates, Cidr, Compression, DirMount, Endpoint, EnvVar, ExemplarFilter,
+    Exporter, GuestParents, HeaderFormat, HistogramAggregation, HostPattern, Invalid, Isolation, ListenAddr,
+    LogFormat, LogLevel, OutboundRule, PortPattern, PrivateKey, PropagateTo, Propagators, Protocol,
+    SampleRoute, Sampler, Semconv, Temporality, Timeout, TrustParent,
 };
 pub(crate) use vars::Vars;
 

@@ -18,6 +18,7 @@ mod export;
 #[doc(hidden)]
 pub mod fuzz;
 mod headers;
+mod held;
 mod id;
 mod json;
 mod limits;
@@ -36,6 +37,7 @@ mod request;
 mod resource;
 mod response;
 mod sampler;
+mod scope;
 mod sdk_span;
 mod semconv;
 mod server_span;
@@ -68,6 +70,8 @@ use children::Families;
 use counters::Counters;
 use export::{Envelope, Sources};
 use headers::Wanted;
+use held::{KeepRules, Outlet};
+use limits::Limits;
 use log_records::LogRecords;
 use path_names::PathNames;
 use pipeline::Pipeline;
@@ -122,24 +126,16 @@ impl Traces {
 /// What every span needs at its end.
 struct Shared {
     pipeline: Arc<Pipeline>,
-    /// Keeps the latest to be looked at.
-    recent: Option<export::Recent>,
     profile: Semconv,
     path_names: PathNames,
     component: Box<str>,
     families: Families,
     request_headers: Wanted,
     response_headers: Wanted,
-}
-
-impl Shared {
-    /// Takes in a span that has ended.
-    fn push(&self, trace_id: TraceId, encode: impl Fn(&mut Vec<u8>)) {
-        if let Some(recent) = &self.recent {
-            recent.add(trace_id, &encode);
-        }
-        self.pipeline.push(encode);
-    }
+    limits: Limits,
+    keep: KeepRules,
+    /// What all requests hold back until their end.
+    held_room: Arc<held::Room>,
 }
 
 /// What is kept here to be looked at, although nothing may export it.
@@ -198,8 +194,11 @@ impl Telemetry {
             Some(pipeline) => Some(Arc::clone(pipeline)),
             None => recent.is_some().then(|| Arc::new(Pipeline::unread())),
         };
-        let traces = pipeline.map(|pipeline| Traces::new(otel, component, pipeline, recent));
-        let logs = sources.logs.clone().map(|pipeline| Arc::new(LogRecords::new(pipeline)));
+        if let (Some(pipeline), Some(recent)) = (&pipeline, recent) {
+            pipeline.show_to(recent);
+        }
+        let traces = pipeline.map(|pipeline| Traces::new(otel, component, pipeline));
+        let logs = sources.logs.clone().map(|pipeline| Arc::new(LogRecords::new(pipeline, &otel.limits)));
         let (host, metrics) =
             sources.metrics.clone().map(|Registries { host, guests }| (host, guests)).unzip();
         if let Some(host) = &host {
@@ -215,27 +214,24 @@ impl Telemetry {
 }
 
 impl Traces {
-    fn new(
-        otel: &config::Otel,
-        component: &str,
-        pipeline: Arc<Pipeline>,
-        recent: Option<export::Recent>,
-    ) -> Self {
+    fn new(otel: &config::Otel, component: &str, pipeline: Arc<Pipeline>) -> Self {
         let shared = Arc::new(Shared {
             pipeline,
-            recent,
             profile: otel.semconv,
             path_names: PathNames::new(),
             component: component.into(),
             families: Families::default(),
             request_headers: Wanted::new("http.request.header.", &otel.request_headers),
             response_headers: Wanted::new("http.response.header.", &otel.response_headers),
+            limits: Limits::new(&otel.limits),
+            keep: KeepRules::new(otel),
+            held_room: Arc::default(),
         });
         Traces {
             shared,
             propagator: Propagator::new(&otel.propagators),
             trust: otel.trust_parent.clone(),
-            sampler: Sampler::new(&otel.sampler, otel.random_flag),
+            sampler: Sampler::new(otel),
         }
     }
 }
@@ -281,18 +277,23 @@ impl Telemetry {
             stranger = std::mem::take(&mut caller).context;
         }
         let trace_id = caller.context.as_ref().map_or_else(TraceId::random, |parent| parent.trace_id);
-        let flags = traces.sampler.flags(trace_id, &caller);
+        let flags = traces.sampler.flags(trace_id, &caller, &head.method, head.uri.path());
         let (parent_id, trace_state) = match caller.context {
             Some(parent) => (Some(parent.span_id), parent.trace_state),
             None => (None, TraceState::default()),
         };
         let context = SpanContext { trace_id, span_id: SpanId::random(), flags, trace_state };
-        if !context.is_sampled() {
+        let shared = &traces.shared;
+        let outlet = if context.is_sampled() {
+            Outlet::Pipeline
+        } else if shared.keep.are_any() {
+            Outlet::held(&shared.pipeline, &shared.held_room)
+        } else {
             return ServerSpan::unsampled(context);
-        }
+        };
         let request = Request::new(peer, head);
-        let headers = traces.shared.request_headers.find(&head.headers);
-        let recording = Recording::start(&traces.shared, context, parent_id, request, headers, route);
+        let headers = shared.request_headers.find(&head.headers, shared.limits.value);
+        let recording = Recording::start(shared, context, parent_id, outlet, request, headers, route);
         let span = ServerSpan::recorded(recording);
         if let Some(context) = stranger {
             // Where it came from, but nothing that it wants to be carried on.

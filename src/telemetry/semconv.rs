@@ -42,6 +42,9 @@ pub(super) const POUNCE_GUEST_CPU_TIME: &str = "pounce.guest.cpu_time";
 /// Most linear memory the guest held, in bytes.
 pub(super) const POUNCE_GUEST_MEMORY_PEAK: &str = "pounce.guest.memory.peak";
 
+/// Why a request was exported that was not sampled: `error` or `slow`. On server spans.
+pub(super) const POUNCE_SAMPLING_REASON: &str = "pounce.sampling.reason";
+
 /// Marks the series that stands for all beyond the limit; named by the specification of metrics.
 pub(super) const OTEL_METRIC_OVERFLOW: &str = "otel.metric.overflow";
 /// A span that its guest left open, and the host ended.

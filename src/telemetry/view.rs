@@ -35,6 +35,8 @@ pub(crate) struct DroppedBy {
     pub(crate) queue_full: u64,
     /// Larger than the buffers take.
     pub(crate) too_large: u64,
+    /// Held back until the end of a request that was not sampled, beyond what may be.
+    pub(crate) held_full: u64,
     /// The endpoint could not be reached in time, or refused the batch.
     pub(crate) export_failed: u64,
     /// Not sent before the shutdown was over.
@@ -53,13 +55,13 @@ pub(crate) struct Exports {
 
 impl Export {
     fn of(counters: &Counters) -> Self {
-        let Dropped { queue_full, too_large, export_failed, shutdown } = counters.dropped();
+        let Dropped { queue_full, too_large, held_full, export_failed, shutdown } = counters.dropped();
         let (failing_for_seconds, last_error) = counters.condition.trouble();
         Export {
             endpoint: counters.condition.endpoint(),
             exported: counters.exported.load(Relaxed),
             rejected: counters.rejected.load(Relaxed),
-            dropped: DroppedBy { queue_full, too_large, export_failed, shutdown },
+            dropped: DroppedBy { queue_full, too_large, held_full, export_failed, shutdown },
             failing_for_seconds,
             last_error,
         }
@@ -78,7 +80,7 @@ impl Telemetry {
 
     /// Up to `limit` recent traces as OTLP JSON, the newest first; with `trace_id` that one only.
     pub(crate) fn recent_traces(&self, limit: usize, trace_id: Option<TraceId>) -> Vec<u8> {
-        let traces = self.traces().and_then(|traces| traces.shared.recent.as_ref());
+        let traces = self.traces().and_then(|traces| traces.shared.pipeline.recent());
         let read = traces.map(|recent| recent.json(limit, trace_id));
         read.unwrap_or_else(|| br#"{"resourceSpans":[]}"#.to_vec())
     }
@@ -87,7 +89,7 @@ impl Telemetry {
     pub(crate) fn exports(&self) -> Exports {
         let sources = self.0.as_ref().map(|on| &on.sources);
         let of = |counters: &Arc<Counters>| Export::of(counters);
-        let recent = self.traces().and_then(|traces| traces.shared.recent.as_ref());
+        let recent = self.traces().and_then(|traces| traces.shared.pipeline.recent());
         Exports {
             traces: sources.and_then(|sources| sources.spans.as_ref()).map(|spans| of(&spans.counters)),
             metrics: sources

@@ -62,6 +62,8 @@ mod prebuilt;
 mod propagation;
 /// What is refused before anything is served, with a message that says what to do.
 mod refusals;
+/// What is exported of all that is served: kept requests, shares by route, limits.
+mod sampling;
 /// Metrics and log records of guests: what arrives, what our own log says, what is lost and told.
 mod signals;
 /// Full load for a while: memory and numbers hold.

@@ -2,11 +2,15 @@
 
 mod batch;
 mod console;
+mod entries;
 mod health;
 mod otlp;
 mod otlp_json;
 mod recent;
 mod signal;
+
+#[cfg(test)]
+pub(super) use batch::read;
 
 use super::metrics::Registries;
 use super::pipeline::Pipeline;

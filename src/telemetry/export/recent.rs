@@ -4,6 +4,7 @@
 //! costs a lock and a copy for each recorded span, and only where the admin listener is on.
 
 use super::batch::Envelope;
+use super::entries::Entries;
 use super::otlp_json;
 use super::signal::Signal;
 use crate::telemetry::id::TraceId;
@@ -67,12 +68,13 @@ impl Recent {
     }
 
     /// Adds a span, which `encode` appends.
-    pub(in crate::telemetry) fn add(&self, trace_id: TraceId, encode: impl FnOnce(&mut Vec<u8>)) {
+    pub(in crate::telemetry) fn add(&self, encode: impl FnOnce(&mut Vec<u8>)) {
         let mut held = self.lock();
         let held = &mut *held;
         held.scratch.clear();
         encode(&mut held.scratch);
         let size = held.scratch.len();
+        let Some(trace_id) = Entries(&held.scratch).next().and_then(|span| span.trace_id()) else { return };
         let known = held.traces.get(&trace_id).map_or(0, |trace| trace.spans.len());
         if known + size > self.max_trace.min(self.max_bytes) {
             held.left_out += 1;
@@ -139,6 +141,7 @@ impl Recent {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::encode::bytes;
 
     fn ring(max_traces: usize, max_bytes: usize, max_trace: usize) -> Recent {
         Recent::with(max_traces, max_bytes, max_trace, envelope())
@@ -154,13 +157,24 @@ mod tests {
         TraceId([n; 16])
     }
 
+    /// Adds a span of `size` bytes, at least 24 of them.
     fn add(recent: &Recent, n: u8, size: usize) {
-        recent.add(id(n), |out| out.extend(std::iter::repeat_n(n, size)));
+        let span = |filler: usize| {
+            let (mut span, mut out) = (Vec::new(), Vec::new());
+            bytes(&mut span, 1, &id(n).0);
+            bytes(&mut span, 5, &vec![b'n'; filler]);
+            bytes(&mut out, 2, &span);
+            out
+        };
+        let fits = (0..size).map(span).find(|span| span.len() == size);
+        recent.add(|out| out.extend(fits.expect("a span of this size")));
     }
 
-    /// The first byte and the length of each trace.
+    /// The first byte of the id and the length of each trace.
     fn shown(recent: &Recent, limit: usize) -> Vec<(u8, usize)> {
-        recent.read(limit, None).iter().map(|(spans, _)| (spans[0], spans.len())).collect()
+        let trace =
+            |spans: &[u8]| Entries(spans).next().and_then(|span| span.trace_id()).expect("an id").0[0];
+        recent.read(limit, None).iter().map(|(spans, _)| (trace(spans), spans.len())).collect()
     }
 
     #[test]
@@ -168,14 +182,14 @@ mod tests {
         assert!(Recent::new(0, envelope()).is_none());
         let recent = ring(3, 1000, 500);
         for n in 1..=4 {
-            add(&recent, n, 10);
+            add(&recent, n, 30);
         }
-        add(&recent, 2, 5);
-        assert_eq!(shown(&recent, 9), [(4, 10), (3, 10), (2, 15)], "a late span joins its trace");
-        assert_eq!(shown(&recent, 1), [(4, 10)]);
+        add(&recent, 2, 25);
+        assert_eq!(shown(&recent, 9), [(4, 30), (3, 30), (2, 55)], "a late span joins its trace");
+        assert_eq!(shown(&recent, 1), [(4, 30)]);
         assert_eq!(recent.read(9, Some(id(2))).len(), 1);
         assert!(recent.read(9, Some(id(1))).is_empty() && recent.read(0, Some(id(2))).is_empty());
-        let totals = Totals { traces: 3, limit: 3, spans: 4, bytes: 35, spans_left_out: 0 };
+        let totals = Totals { traces: 3, limit: 3, spans: 4, bytes: 115, spans_left_out: 0 };
         assert_eq!(recent.totals(), totals);
     }
 
@@ -200,18 +214,18 @@ mod tests {
     #[test]
     fn who_reads_is_not_in_the_way_of_who_adds() {
         let recent = ring(10, 1000, 400);
-        add(&recent, 1, 10);
+        add(&recent, 1, 30);
         let read = recent.read(1, None);
-        add(&recent, 1, 10);
-        assert_eq!((read[0].0.len(), shown(&recent, 1)), (10, vec![(1, 20)]));
+        add(&recent, 1, 30);
+        assert_eq!((read[0].0.len(), shown(&recent, 1)), (30, vec![(1, 60)]));
         let panics = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            recent.add(id(3), |out| {
+            recent.add(|out| {
                 out.push(1);
                 panic!("half a span");
             });
         }));
         assert!(panics.is_err());
-        add(&recent, 3, 10);
-        assert_eq!(shown(&recent, 1), [(3, 10)], "without the half");
+        add(&recent, 3, 30);
+        assert_eq!(shown(&recent, 1), [(3, 30)], "without the half");
     }
 }

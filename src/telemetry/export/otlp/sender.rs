@@ -1,7 +1,8 @@
 //! One batch to its end: how long to try, how often, and what became of it.
 
 use super::MAX_ELAPSED;
-use super::client::{Client, Failed};
+use super::answer::Failed;
+use super::client::Client;
 use crate::telemetry::counters::Counters;
 use crate::telemetry::export::Stop;
 use crate::telemetry::export::batch::Batch;
@@ -66,8 +67,15 @@ impl Sender {
         // Time that the endpoint asks us to wait is not held against the limit.
         let mut give_up = started + self.limit;
         let mut wait = FIRST_WAIT;
+        let payload = match self.client.payload(batch.body) {
+            Ok(payload) => payload,
+            Err(failed) => {
+                self.failed(&failed, batch.items);
+                return Outcome { items: batch.items, rejected: None };
+            }
+        };
         loop {
-            let failed = match timeout_at(give_up, self.client.post(batch.body.clone())).await {
+            let failed = match timeout_at(give_up, self.client.post(payload.clone())).await {
                 Ok(Ok(accepted)) => {
                     let rejected = accepted.rejected.clamp(0, batch.items.into()) as u32;
                     let now = Instant::now().into_std();
@@ -76,7 +84,10 @@ impl Sender {
                     return Outcome { items: batch.items, rejected: Some(rejected) };
                 }
                 Ok(Err(failed)) => failed,
-                Err(_elapsed) => Failed::no_answer(self.limit),
+                Err(_elapsed) => {
+                    self.client.given_up();
+                    Failed::no_answer(self.limit)
+                }
             };
             // Half to one and a half, so that a fleet does not come back at the same moment.
             let mut pause = wait.mul_f64(0.5 + fastrand::f64());
