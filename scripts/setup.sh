@@ -25,6 +25,7 @@ main() {
   componentize_py
   opentelemetry_python
   jaeger
+  prometheus
   echo "setup: everything is there (cache: $cache)"
 }
 

@@ -14,6 +14,8 @@ mod support;
 /// A component answers HTTP: both ABIs, both protocols, streaming, trailers, HEAD, 100-continue.
 mod serve;
 
+/// The admin listener: health, status, metrics, traces; its own limits, a real Prometheus, alerts and dashboard.
+mod admin;
 /// The layers, file sizes, and that every guest is tested.
 mod architecture;
 /// A real backend gives back what was sent.

@@ -144,9 +144,28 @@ impl Collector {
         self.script.lock().expect("not poisoned").to_others = reply;
     }
 
-    /// All exports of metrics and log records so far.
+    /// All exports of guests' metrics and log records so far.
     pub(crate) fn others(&self) -> Vec<Other> {
-        self.others.borrow().clone()
+        self.others.borrow().iter().filter(|other| !other.received.is_hosts()).cloned().collect()
+    }
+
+    /// All exports of the host's own metrics so far.
+    pub(crate) fn hosts(&self) -> Vec<Other> {
+        self.others.borrow().iter().filter(|other| other.received.is_hosts()).cloned().collect()
+    }
+
+    /// The host's own metrics of the last accepted export that has any.
+    pub(crate) fn host_metrics(&self) -> Vec<Metric> {
+        let last = self.hosts().into_iter().rfind(|other| other.accepted);
+        last.map(|other| other.received.metrics()).unwrap_or_default()
+    }
+
+    /// Points of metrics that were accepted so far, guests' and the host's.
+    pub(crate) fn points(&self) -> usize {
+        let accepted =
+            self.others.borrow().iter().filter(|other| other.accepted).cloned().collect::<Vec<_>>();
+        let metrics = accepted.into_iter().flat_map(|other| other.received.metrics());
+        metrics.map(|metric| metric.points.len()).sum()
     }
 
     /// The accepted log records so far.

@@ -86,7 +86,7 @@ pub(crate) async fn examine(otel: &config::Otel, component: &str) -> Findings {
     let pools = Pools { proxies, made: Mutex::default() };
     let sample = Sample::new();
     let routes =
-        [traces.map(|(route, _)| route), metrics.map(|(route, _)| route), logs.map(|(route, _)| route)];
+        [traces.map(|(route, _)| route), metrics.map(|(route, ..)| route), logs.map(|(route, _)| route)];
     let mut probes: Vec<(&'static str, Way, Probe)> = Vec::new();
     let mut found = Vec::new();
     let mut sending = JoinSet::new();
