@@ -145,12 +145,8 @@ impl ServerSpan {
 
     /// Sets an attribute; the last value of a key wins. `http.route` is the route; a `pounce.` key is dropped.
     pub(crate) fn set_attribute(&self, key: &str, value: Value) {
-        if let (Some(measured), Value::Text(text)) = (&self.1, &value) {
-            match key {
-                semconv::HTTP_ROUTE => measured.set_route(text),
-                semconv::ERROR_TYPE => measured.set_error_type(text),
-                _ => {}
-            }
+        if let Value::Text(text) = &value {
+            self.measure_attribute(key, text);
         }
         self.write(|span, late| match value {
             Value::Text(route) if key == semconv::HTTP_ROUTE => late.set_route(&route),
@@ -160,6 +156,17 @@ impl ServerSpan {
                 notes.set_attribute(key, value, account);
             }
         });
+    }
+
+    /// What metrics take of an attribute, whether or not the span is recorded.
+    pub(crate) fn measure_attribute(&self, key: &str, text: &str) {
+        if let Some(measured) = &self.1 {
+            match key {
+                semconv::HTTP_ROUTE => measured.set_route(text),
+                semconv::ERROR_TYPE => measured.set_error_type(text),
+                _ => {}
+            }
+        }
     }
 
     /// Adds an event that happened at `time`, in nanoseconds of Unix time; now when `None`.

@@ -151,7 +151,7 @@ words! {
         Cumulative = "cumulative",
         /// What came since the last time; sums that may shrink say all since the start.
         Delta = "delta",
-        /// The same, for the instruments that Pounce has.
+        /// The same, but sums that are counted elsewhere say all since the start, too.
         LowMemory = "lowmemory",
     }
 }

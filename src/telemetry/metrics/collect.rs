@@ -54,8 +54,12 @@ impl Reader {
         let mut collected = self.metrics.handed_over.take();
         for instrument in self.metrics.instruments() {
             // As the specification has it: what may shrink is cumulative in any case.
-            let is_delta =
-                self.temporality != Temporality::Cumulative && instrument.kind() != Kind::UpDownCounter;
+            let is_delta = instrument.kind() != Kind::UpDownCounter
+                && match self.temporality {
+                    Temporality::Cumulative => false,
+                    Temporality::Delta => true,
+                    Temporality::LowMemory => !instrument.is_observed.load(Relaxed),
+                };
             let from = if is_delta { self.last } else { self.metrics.started };
             let span = Span { from, to: now };
             Points { instrument: &instrument, is_delta, is_export: true, span }.write(&mut collected);

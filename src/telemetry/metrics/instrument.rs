@@ -4,7 +4,7 @@ use super::attributes::AttributeSet;
 use super::series::Series;
 use crate::config::ExemplarFilter;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 /// Boundaries that OpenTelemetry gives every histogram that does not ask for others.
@@ -53,6 +53,8 @@ pub(crate) struct Instrument {
     pub(crate) unit: &'static str,
     pub(crate) description: &'static str,
     pub(super) shape: Shape,
+    /// Its sums are counted elsewhere, and asked for.
+    pub(super) is_observed: AtomicBool,
     series: RwLock<HashMap<AttributeSet, Arc<Series>>>,
     /// Stands for all sets for which there was no room.
     overflow: OnceLock<Arc<Series>>,
@@ -61,7 +63,8 @@ pub(crate) struct Instrument {
 impl Instrument {
     pub(super) fn new(name: &str, shape: Shape) -> Self {
         let (series, overflow) = (RwLock::default(), OnceLock::new());
-        Instrument { name: name.into(), unit: "", description: "", shape, series, overflow }
+        let is_observed = AtomicBool::new(false);
+        Instrument { name: name.into(), unit: "", description: "", shape, is_observed, series, overflow }
     }
 
     pub(super) fn described(self, unit: &'static str, description: &'static str) -> Self {

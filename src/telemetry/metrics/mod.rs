@@ -230,16 +230,19 @@ impl Metrics {
 
     /// The series of an instrument of the host's own.
     pub(super) fn series_as(&self, definition: &Definition, attributes: AttributeSet) -> Arc<Series> {
+        self.series_of(&self.instrument_as(definition), attributes)
+    }
+
+    fn instrument_as(&self, definition: &Definition) -> Arc<Instrument> {
         let known = {
             let instruments = self.instruments.read().unwrap_or_else(PoisonError::into_inner);
             instruments.get(definition.name).cloned()
         };
-        let instrument = known.unwrap_or_else(|| {
+        known.unwrap_or_else(|| {
             let mut instruments = self.instruments.write().unwrap_or_else(PoisonError::into_inner);
             let made = || Arc::new(self.made(definition));
             Arc::clone(instruments.entry(definition.name.into()).or_insert_with(made))
-        });
-        self.series_of(&instrument, attributes)
+        })
     }
 
     fn made(&self, definition: &Definition) -> Instrument {
@@ -263,7 +266,9 @@ impl Metrics {
         attributes: AttributeSet,
         read: impl Fn() -> Option<u64> + Send + Sync + 'static,
     ) {
-        let series = self.series_as(definition, attributes);
+        let instrument = self.instrument_as(definition);
+        instrument.is_observed.store(true, Relaxed);
+        let series = self.series_of(&instrument, attributes);
         let mut observed = self.observed.lock().unwrap_or_else(PoisonError::into_inner);
         observed.push(Observed { series, read: Box::new(read) });
     }

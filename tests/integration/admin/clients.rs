@@ -85,6 +85,11 @@ async fn a_page_that_nobody_takes_is_given_up() {
         client::fetch_path(admin, "/metrics").await.status == 200
     })
     .await;
-    let rest = lazy.remove(0).read_to_end().await;
-    assert!(rest.len() < whole.body.len(), "cut off");
+    // Those whose time is not over yet get the rest, now that they read.
+    let mut cut = 0;
+    for mut raw in lazy {
+        raw.write("GET /livez HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await.ok();
+        cut += usize::from(raw.read_to_end().await.len() < whole.body.len());
+    }
+    assert!(cut > 0, "none was cut off");
 }

@@ -74,7 +74,7 @@ async fn the_status_has_the_documented_shape_and_no_secrets() {
     .map(str::to_owned)
     .into();
     for signal in ["traces", "metrics", "logs"] {
-        let counts = ["queue_full", "too_large", "export_failed", "shutdown"]
+        let counts = ["queue_full", "too_large", "held_full", "export_failed", "shutdown"]
             .map(|reason| format!("dropped.{reason}"));
         let others =
             ["endpoint", "exported", "rejected", "failing_for_seconds", "last_error"].map(str::to_owned);

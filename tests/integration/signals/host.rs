@@ -114,6 +114,30 @@ async fn requests_are_measured_with_spans_or_without() {
     }
 }
 
+/// What a guest says of its route and its error tells requests apart, sampled or not.
+#[tokio::test]
+async fn routes_and_errors_of_guests_are_told_whatever_is_sampled() {
+    for (sample, traces) in [("1", "otlp"), ("0", "otlp"), ("1", "none")] {
+        let collector = Collector::start().await;
+        let server = pounce()
+            .guest(Abi::P2, "attributes")
+            .traced(&collector)
+            .env("OTEL_TRACES_EXPORTER", traces)
+            .flag("--otel-sample", sample)
+            .start()
+            .await;
+        super::deeds(&server, "route=/items/%7Bid%7D").await;
+        super::deeds(&server, "route=/items/%7Bid%7D&set.error.type=mine").await;
+        server.stop().await.expect(0, &[]);
+        let durations = durations(&collector.host_metrics());
+        assert_eq!(
+            durations,
+            is([("200  /items/{id}", 1), ("200 mine /items/{id}", 1)]),
+            "{sample} {traces}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn with_everything_off_nothing_is_sent() {
     let collector = Collector::start().await;

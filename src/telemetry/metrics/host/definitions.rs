@@ -87,7 +87,7 @@ definitions! {
         "Slots of instances that are taken.";
     POOL_SLOTS_LIMIT = UpDownCounter("pounce.pool.slots.limit", "{slot}"):
         "Slots of instances that there are.";
-    READY = UpDownCounter("pounce.ready", ""):
+    READY = UpDownCounter("pounce.ready", "{server}"):
         "1 while requests are served, 0 while the server starts or drains.";
     REQUESTS_SHED = Counter("pounce.requests.shed", "{request}"):
         "Requests refused for want of room.";

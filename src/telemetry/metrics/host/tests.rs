@@ -255,6 +255,8 @@ fn sums_of_others_are_asked_for() {
     assert_eq!((shed(&collect(&mut deltas)), shed(&collect(&mut all))), (Some(3), Some(3)));
     count.store(10, std::sync::atomic::Ordering::Relaxed);
     assert_eq!((shed(&collect(&mut deltas)), shed(&collect(&mut all))), (Some(7), Some(10)));
+    let mut frugal = reader(&telemetry, Temporality::LowMemory);
+    assert_eq!(shed(&collect(&mut frugal)), Some(10), "a total, as it is asked for");
     drop(count);
     assert_eq!((shed(&collect(&mut deltas)), shed(&collect(&mut all))), (None, Some(10)));
 }
