@@ -144,18 +144,39 @@ impl Collector {
         self.script.lock().expect("not poisoned").to_others = reply;
     }
 
-    /// All exports of metrics and log records so far.
+    /// All exports of metrics and log records so far, but for those of records that are all the server's own.
     pub(crate) fn others(&self) -> Vec<Other> {
-        self.others.borrow().clone()
+        let mut others = self.others.borrow().clone();
+        others.retain(|other| {
+            let records = other.received.clone().logs();
+            records.is_empty() || records.iter().any(|record| record.origin.scope != "pounce")
+        });
+        others
     }
 
-    /// The accepted log records so far.
+    /// Requests for export of log records so far, refused ones too.
+    pub(crate) fn log_exports(&self) -> usize {
+        let others = self.others.borrow();
+        others.iter().filter(|other| matches!(other.received, Received::Logs(_))).count()
+    }
+
+    /// The accepted log records of guests so far.
     pub(crate) fn log_records(&self) -> Vec<LogRecord> {
-        self.others()
-            .into_iter()
-            .filter(|other| other.accepted)
-            .flat_map(|other| other.received.logs())
-            .collect()
+        let mut records = self.all_log_records();
+        records.retain(|record| record.origin.scope != "pounce");
+        records
+    }
+
+    /// The accepted log records of the server's own so far.
+    pub(crate) fn own_log_records(&self) -> Vec<LogRecord> {
+        let mut records = self.all_log_records();
+        records.retain(|record| record.origin.scope == "pounce");
+        records
+    }
+
+    fn all_log_records(&self) -> Vec<LogRecord> {
+        let others = self.others.borrow().clone();
+        others.into_iter().filter(|other| other.accepted).flat_map(|other| other.received.logs()).collect()
     }
 
     /// Waits until so many log records have been accepted, and fails on more.
