@@ -52,9 +52,10 @@
 //! | the true end: span and place | `server/response`, the body |
 //! | out | `telemetry/pipeline`, `telemetry/export` |
 //!
-//! Folders are layers; imports point down only: `cli → app → server → guest → host`, all of them → `telemetry` →
-//! `config`.
+//! Folders are layers; imports point down only: `cli → app → server → guest → host`, beside `server` the `admin`
+//! listener, all of them → `telemetry` → `config`.
 
+mod admin;
 mod app;
 mod cli;
 pub mod config;
@@ -66,8 +67,13 @@ mod telemetry;
 pub use app::{App, Outcome, StartError};
 pub use cli::run;
 pub use config::Config;
+
+/// What must hold of all that others write, whatever it is; no part of the library's interface.
 #[doc(hidden)]
-pub use telemetry::fuzz;
+pub mod fuzz {
+    pub use crate::config::fuzz::*;
+    pub use crate::telemetry::fuzz::*;
+}
 
 /// What the benchmarks may touch; no part of the library's interface.
 #[doc(hidden)]

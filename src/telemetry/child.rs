@@ -1,5 +1,6 @@
 //! The record of one span under a server span: a guest's own, or of an outgoing request.
 
+use super::Shared;
 use super::children::{Children, Start};
 use super::client_span::Call;
 use super::context::SpanContext;
@@ -105,7 +106,7 @@ impl Child {
         self.family.charge(|all| {
             let before = (*own).min(*all);
             let mut room = before;
-            write(notes, Account { room: &mut room, counters });
+            write(notes, Account { limits: &self.family.shared.limits, room: &mut room, counters });
             // What a note replaces is given back.
             *own = *own + room - before;
             *all = *all + room - before;
@@ -139,7 +140,7 @@ impl Child {
         let family = &self.family;
         let scope = Scope::of(&late.notes.attributes.list);
         let encode = |out: &mut Vec<u8>| self.encode(out, &late, end_unix_nanos, incomplete, scope.is_some());
-        family.shared.pipeline.push(|out| match &scope {
+        family.push(|out| match &scope {
             None => encode(out),
             Some(scope) => scope.wrap(out, encode),
         });
@@ -162,7 +163,10 @@ impl Child {
         span.name([notes.name.as_deref().unwrap_or(&late.name), "", ""]);
         let status = match &late.facts {
             Facts::None => notes.status.clone(),
-            Facts::Call(call) => call.write(&mut span),
+            Facts::Call(call) => {
+                let Shared { limits, methods, .. } = &*self.family.shared;
+                call.write(limits.value, methods, &mut span)
+            }
         };
         span.text(semconv::POUNCE_COMPONENT, &self.family.shared.component);
         if incomplete {

@@ -5,13 +5,14 @@ use super::clock::unix_nanos;
 use super::context::SpanContext;
 use super::counters::Counters;
 use super::encode::bytes;
-use super::limits::{Attributes, MAX_NAME, MAX_SPAN, MAX_STACKTRACE, MAX_VALUE};
+use super::limits::{Attributes, Bounds, Limits, MAX_NAME, MAX_SPAN, UNSET};
 use super::otlp_value::{any_value_of, key_value};
 use super::pipeline::Pipeline;
 use super::response::is_reserved;
 use super::scope;
 use super::semconv;
 use super::value::{Value, shortened};
+use crate::config;
 use opentelemetry_proto::tonic::logs::v1 as otlp;
 use prost::Message;
 use std::sync::Arc;
@@ -104,7 +105,17 @@ impl LogRecord {
         self.attributes.list.iter().map(|(key, value)| (&**key, value))
     }
 
-    fn message(&self, context: Option<&SpanContext>) -> otlp::LogRecord {
+    /// As it is exported, within `bounds`, which may be narrower than those that it was taken with.
+    fn message(&self, context: Option<&SpanContext>, bounds: Bounds<'_>) -> otlp::LogRecord {
+        let beyond = self.attributes.list.len().saturating_sub(bounds.most());
+        if beyond > 0 {
+            bounds.tell();
+        }
+        let attribute = |(key, value): (&str, &Value)| {
+            let mut value = value.clone();
+            bounds.cut(key, &mut value);
+            key_value(key, &value)
+        };
         let now = unix_nanos();
         let (number, text) = self.severity.otlp();
         let (mut time, mut observed) = (now, now);
@@ -121,8 +132,8 @@ impl LogRecord {
             severity_number: number,
             severity_text: text,
             body: Some(any_value_of(&self.body)),
-            attributes: self.attributes().map(|(key, value)| key_value(key, value)).collect(),
-            dropped_attributes_count: self.attributes.dropped,
+            attributes: self.attributes().take(bounds.most()).map(attribute).collect(),
+            dropped_attributes_count: self.attributes.dropped + beyond as u32,
             flags: context.map_or(0, |context| context.flags.into()),
             trace_id: context.map(|context| context.trace_id.0.to_vec()).unwrap_or_default(),
             span_id: context.map(|context| context.span_id.0.to_vec()).unwrap_or_default(),
@@ -135,8 +146,7 @@ fn bounded(given: Vec<(String, Value)>) -> Attributes {
     let mut attributes = Attributes::default();
     let mut room = MAX_SPAN;
     for (key, value) in given {
-        let limit = if key == semconv::EXCEPTION_STACKTRACE { MAX_STACKTRACE } else { MAX_VALUE };
-        attributes.set(&key, value, limit, &mut room);
+        attributes.set(&key, value, UNSET.of_log(), &mut room);
     }
     attributes
 }
@@ -178,7 +188,7 @@ impl LogRecord {
     /// Writes it down, as said now in the span of `context`.
     pub(super) fn encode(&self, context: Option<&SpanContext>) -> Encoded {
         let mut field = Vec::new();
-        bytes(&mut field, 2, &self.message(context).encode_to_vec());
+        bytes(&mut field, 2, &self.message(context, UNSET.of_log()).encode_to_vec());
         Encoded(field)
     }
 }
@@ -187,21 +197,23 @@ impl LogRecord {
 pub(crate) struct LogRecords {
     pub(super) pipeline: Arc<Pipeline>,
     pub(super) refused: AtomicU64,
+    limits: Limits,
     /// The scope of the host's own records: the first field of the message `ScopeLogs`.
     own_scope: Vec<u8>,
 }
 
 impl LogRecords {
-    pub(super) fn new(pipeline: Arc<Pipeline>) -> Self {
+    pub(super) fn new(pipeline: Arc<Pipeline>, limits: &config::Limits) -> Self {
         let mut own_scope = Vec::new();
         bytes(&mut own_scope, 1, &scope::of_host("pounce"));
-        LogRecords { pipeline, refused: AtomicU64::new(0), own_scope }
+        LogRecords { pipeline, refused: AtomicU64::new(0), limits: Limits::new(limits), own_scope }
     }
 
     /// Hands over a guest's record, emitted in the span of `context`; dropped and counted where the buffers are full.
     pub(crate) fn emit(&self, record: &LogRecord, context: Option<&SpanContext>) {
-        Counters::add(&self.pipeline.counters.attributes, record.attributes.dropped);
-        let message = record.message(context).encode_to_vec();
+        let message = record.message(context, self.limits.of_log());
+        Counters::add(&self.pipeline.counters.attributes, message.dropped_attributes_count);
+        let message = message.encode_to_vec();
         self.pipeline.push(|out| bytes(out, 2, &message));
     }
 

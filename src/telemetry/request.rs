@@ -3,8 +3,9 @@
 //! Nothing is copied at the start: URI and headers share the memory that the request was read into.
 
 use super::encode::SpanWriter;
-use super::limits::{Attributes, MAX_VALUE};
-use super::value::shortened;
+use super::limits::Attributes;
+use super::methods::Methods;
+use super::value::Length;
 use super::{Peer, redact, semconv};
 use crate::config::Semconv;
 use http::{HeaderValue, Method, Uri, Version, header, request::Parts};
@@ -40,8 +41,8 @@ impl Request {
     }
 
     /// The method as it may stand in a span's name: `HTTP` for one that nobody knows.
-    pub(super) fn method_name(&self) -> &str {
-        method_name(&self.method)
+    pub(super) fn method_name(&self, methods: &Methods) -> &str {
+        methods.name(&self.method)
     }
 
     /// The path, for names of spans without a route.
@@ -49,13 +50,16 @@ impl Request {
         self.uri.path()
     }
 
-    fn method_is_known(&self) -> bool {
-        semconv::KNOWN_METHODS.contains(&self.method.as_str())
-    }
-
     /// Writes the attributes that are known from the start, without those that the guest has set itself.
-    pub(super) fn write(&self, profile: Semconv, guest: &Attributes, span: &mut SpanWriter<'_>) {
-        let mut put = Put { span, guest };
+    pub(super) fn write(
+        &self,
+        profile: Semconv,
+        guest: &Attributes,
+        length: Length,
+        methods: &Methods,
+        span: &mut SpanWriter<'_>,
+    ) {
+        let mut put = Put { span, guest, length };
         let scheme = if self.peer.tls { "https" } else { "http" };
         let default_port = if self.peer.tls { 443 } else { 80 };
         let method = self.method.as_str();
@@ -64,7 +68,7 @@ impl Request {
         let server = authority.and_then(split_authority);
         let server_port = server.map(|(_, port)| port.unwrap_or(default_port));
 
-        if self.method_is_known() {
+        if methods.knows(&self.method) {
             put.text(semconv::HTTP_REQUEST_METHOD, method);
         } else {
             put.text(semconv::HTTP_REQUEST_METHOD, semconv::OTHER_METHOD);
@@ -86,9 +90,10 @@ impl Request {
         }
         if let Some(remote) = self.peer.remote {
             let address = AddressText::new(remote.ip());
-            put.text(semconv::NETWORK_PEER_ADDRESS, address.as_str());
+            let address = address.as_str();
+            put.text(semconv::NETWORK_PEER_ADDRESS, address);
             put.int(semconv::NETWORK_PEER_PORT, remote.port().into());
-            put.text(semconv::CLIENT_ADDRESS, address.as_str());
+            put.text(semconv::CLIENT_ADDRESS, address);
         }
         if let Some(agent) = &self.user_agent {
             put.text(semconv::USER_AGENT_ORIGINAL, &header_text(agent));
@@ -123,7 +128,9 @@ impl Request {
             Some(authority) => authority.as_str(),
             None => self.host.as_ref()?.to_str().ok()?,
         };
-        let text = text.rsplit_once('@').map_or(text, |(_, host)| host);
+        // Bytes, here and below: a search for a `char` takes longer than the rest of what is done with so short a text.
+        let credentials = text.bytes().rposition(|byte| byte == b'@').map_or(0, |at| at + 1);
+        let text = &text[credentials..];
         (!text.is_empty()).then_some(text)
     }
 }
@@ -132,13 +139,14 @@ impl Request {
 struct Put<'a, 'b> {
     span: &'a mut SpanWriter<'b>,
     guest: &'a Attributes,
+    length: Length,
 }
 
 impl Put<'_, '_> {
     #[inline(always)]
     fn text(&mut self, key: &'static str, text: &str) {
         if self.is_free(key) {
-            self.span.text(key, shortened(text, MAX_VALUE));
+            self.span.text(key, self.length.shortened(text));
         }
     }
 
@@ -155,11 +163,6 @@ impl Put<'_, '_> {
     }
 }
 
-/// The method as it may stand in a span's name: `HTTP` for one that nobody knows.
-pub(super) fn method_name(method: &Method) -> &str {
-    if semconv::KNOWN_METHODS.contains(&method.as_str()) { method.as_str() } else { "HTTP" }
-}
-
 /// Splits `host[:port]`; the brackets of an IPv6 address are taken off. `None` when it is neither.
 pub(super) fn split_authority(text: &str) -> Option<(&str, Option<u16>)> {
     let (host, port) = match text.strip_prefix('[') {
@@ -167,7 +170,10 @@ pub(super) fn split_authority(text: &str) -> Option<(&str, Option<u16>)> {
             let (host, rest) = rest.split_once(']')?;
             (host, if rest.is_empty() { "" } else { rest.strip_prefix(':')? })
         }
-        None => text.split_once(':').unwrap_or((text, "")),
+        None => match text.bytes().position(|byte| byte == b':') {
+            Some(at) => (&text[..at], &text[at + 1..]),
+            None => (text, ""),
+        },
     };
     let port = match port {
         "" => None,

@@ -42,6 +42,8 @@ pub(super) const POUNCE_GUEST_CPU_TIME: &str = "pounce.guest.cpu_time";
 /// Most linear memory the guest held, in bytes.
 pub(super) const POUNCE_GUEST_MEMORY_PEAK: &str = "pounce.guest.memory.peak";
 
+/// Why a request was exported that was not sampled: `error` or `slow`. On server spans.
+pub(super) const POUNCE_SAMPLING_REASON: &str = "pounce.sampling.reason";
 /// Time from the head of a request to the end of its response, in seconds; of a record of the access log.
 pub(super) const POUNCE_REQUEST_DURATION: &str = "pounce.request.duration";
 /// Name of the event that a record of the access log is.
@@ -67,6 +69,6 @@ pub(super) const EXCEPTION_EVENT: &str = "exception";
 
 /// Value of `http.request.method` for a method that is none of [`KNOWN_METHODS`].
 pub(super) const OTHER_METHOD: &str = "_OTHER";
-/// Methods that may stand in `http.request.method`; compared with their case.
+/// Methods that may stand in `http.request.method` unless others are set; compared with their case.
 pub(super) const KNOWN_METHODS: [&str; 10] =
     ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "QUERY", "CONNECT", "TRACE"];

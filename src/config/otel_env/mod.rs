@@ -3,15 +3,23 @@
 //! Empty is unset, words are read in any case. A malformed endpoint or sampler argument is a mistake
 //! (it would cost money or data); anything else malformed is warned about and ignored.
 
+mod limits;
 mod numbers;
+mod proxies;
 mod resource;
 mod signals;
 #[cfg(test)]
 mod tests;
+mod transport;
 
+pub(crate) use limits::limits;
 pub(crate) use numbers::{batch, export_timeout};
+pub(crate) use proxies::proxies;
 pub(crate) use resource::{SERVICE_NAME, resource_attributes, service_name};
 pub(crate) use signals::{OfTracesOnly, signals};
+pub(crate) use transport::{
+    TransportOfTraces, certificate, client_certificate, client_key, compression, insecure, protocol,
+};
 
 use http::{HeaderName, HeaderValue};
 
@@ -19,7 +27,7 @@ use crate::config::declared::{Flawed, Standard};
 use crate::config::otel::Otel;
 use crate::config::suggest::nearest;
 use crate::config::value::{
-    Endpoint, Exporter, Header, HeaderFormat, Propagators, Sampler, Semconv, Value, is_none,
+    Endpoint, Exporter, Header, HeaderFormat, Propagators, Protocol, Sampler, Semconv, Value, is_none,
 };
 use crate::config::vars::Vars;
 
@@ -103,6 +111,7 @@ fn header_list(variable: &str, text: &str, warnings: &mut Vec<String>) -> Vec<(H
 /// One of the standard samplers; its argument must be right, as a wrong one multiplies the bill.
 pub(crate) fn sampler(vars: &Vars, warnings: &mut Vec<String>) -> Standard<Sampler> {
     const SAMPLER: &str = "OTEL_TRACES_SAMPLER";
+    const ASK_OTHERS: [&str; 3] = ["jaeger_remote", "parentbased_jaeger_remote", "xray"];
     const ARGUMENT: &str = "OTEL_TRACES_SAMPLER_ARG";
     let Some(name) = vars.set(SAMPLER) else {
         if vars.set(ARGUMENT).is_some() {
@@ -122,13 +131,16 @@ pub(crate) fn sampler(vars: &Vars, warnings: &mut Vec<String>) -> Standard<Sampl
         Some(Err(flaw)) => Err(Flawed { variable: ARGUMENT, quoted: format!("`{argument}`"), flaw }),
         None => {
             let hint = match nearest(&name, Sampler::NAMES) {
+                _ if ASK_OTHERS.contains(&&*name) => {
+                    "it asks another service for its shares; set parentbased_traceidratio, and the share by \
+                     OTEL_TRACES_SAMPLER_ARG or those of routes by otel.sample-route"
+                        .to_owned()
+                }
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("Pounce has {}", Sampler::NAMES.join(", ")),
             };
-            warn(
-                warnings,
-                format!("{SAMPLER}: `{name}` is not a sampler of Pounce, and is ignored ({hint})"),
-            );
+            let instead = "is ignored: without another setting every trace is kept";
+            warn(warnings, format!("{SAMPLER}: `{name}` is not a sampler of Pounce, and {instead} ({hint})"));
             Ok(None)
         }
     }
@@ -179,16 +191,34 @@ pub(crate) fn semconv(vars: &Vars, _: &mut Vec<String>) -> Standard<Semconv> {
         .map(|profile| (profile, VARIABLE)))
 }
 
+/// The methods that spans name, in place of those of the conventions; read with their case, as HTTP does.
+pub(crate) fn known_methods(vars: &Vars, warnings: &mut Vec<String>) -> Option<Vec<String>> {
+    const VARIABLE: &str = "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS";
+    let mut methods: Vec<String> = Vec::new();
+    for word in vars.set(VARIABLE)?.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+        match word.parse::<http::Method>() {
+            Ok(_) => methods.push(word.to_owned()),
+            Err(_) => {
+                warn(warnings, format!("{VARIABLE}: `{word}` is no method that HTTP allows, and is ignored"));
+            }
+        }
+    }
+    // Nothing that could come: as if unset.
+    (!methods.is_empty()).then_some(methods)
+}
+
 /// Warns of what is set and has no effect here.
 pub(crate) fn warn_of_the_rest(otel: &Otel, vars: &Vars, warnings: &mut Vec<String>) {
-    if vars.set("OTEL_CONFIG_FILE").is_some() {
-        warn(warnings, "OTEL_CONFIG_FILE is not supported, and is ignored".to_owned());
-    }
-    let protocol = first_set(vars, ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"]);
-    if let Some((variable, text)) =
-        protocol.filter(|(_, text)| !text.trim().eq_ignore_ascii_case("http/protobuf"))
-    {
-        warn(warnings, format!("{variable}: `{text}` is not supported yet; spans are sent as http/protobuf"));
+    let in_vain = [
+        ("OTEL_CONFIG_FILE", "the file is not read, and other variables count", ""),
+        ("OTEL_LOG_LEVEL", "telemetry writes to Pounce's own log, whose level is log.level", "info"),
+        ("OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN", "exceptions are events of spans", ""),
+        ("OTEL_ENTITIES", "the resource is that of OTEL_RESOURCE_ATTRIBUTES", ""),
+    ];
+    for (variable, instead, default) in in_vain {
+        if vars.set(variable).is_some_and(|text| !text.trim().eq_ignore_ascii_case(default)) {
+            warn(warnings, format!("{variable} is not supported, and is ignored: {instead}"));
+        }
     }
     let asked = vars.set("OTEL_TRACES_EXPORTER").is_some_and(|text| text.trim().eq_ignore_ascii_case("otlp"));
     if asked && !otel.is_on() && otel.endpoint.is_none() {
@@ -199,9 +229,20 @@ pub(crate) fn warn_of_the_rest(otel: &Otel, vars: &Vars, warnings: &mut Vec<Stri
         );
     }
     let disabled = vars.set(DISABLED).is_some_and(|text| text.trim().eq_ignore_ascii_case("true"));
-    if !disabled && otel.endpoint.as_ref().is_some_and(|endpoint| endpoint.url.port_u16() == Some(4317)) {
-        let hint = "http/protobuf, which Pounce sends, is usually taken at 4318";
-        warn(warnings, format!("port 4317 of the OTLP endpoint is usually that of gRPC ({hint})"));
+    let port = otel.endpoint.as_ref().filter(|_| !disabled).and_then(|endpoint| endpoint.url.port_u16());
+    match (port, otel.transport.protocol) {
+        (Some(4317), protocol @ (Protocol::HttpProtobuf | Protocol::HttpJson)) => {
+            let hint = format!("{protocol} is usually taken at 4318; for gRPC, set otel.protocol to grpc");
+            warn(warnings, format!("port 4317 of the OTLP endpoint is usually that of gRPC ({hint})"));
+        }
+        (Some(4318), Protocol::Grpc) => {
+            let hint = "gRPC is usually taken at 4317";
+            warn(
+                warnings,
+                format!("port 4318 of the OTLP endpoint is usually that of http/protobuf ({hint})"),
+            );
+        }
+        _ => {}
     }
 }
 

@@ -79,6 +79,28 @@ words! {
 }
 
 words! {
+    /// The form in which OTLP is sent (`otel.protocol`).
+    Protocol: "a protocol of OTLP" {
+        /// Protobuf over HTTP/1.1.
+        HttpProtobuf = "http/protobuf",
+        /// JSON over HTTP/1.1.
+        HttpJson = "http/json",
+        /// Protobuf over HTTP/2, as gRPC.
+        Grpc = "grpc",
+    }
+}
+
+words! {
+    /// How requests to the endpoint are compressed (`otel.compression`).
+    Compression: "a compression" {
+        /// Not at all.
+        None = "none",
+        /// By gzip, at its fastest level.
+        Gzip = "gzip",
+    }
+}
+
+words! {
     /// What a remote parent that a guest names is to its span (`otel.guest-parents`).
     GuestParents: "a relation" {
         /// A link; the span stays in the trace of its request.

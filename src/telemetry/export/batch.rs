@@ -16,7 +16,7 @@ use std::sync::Arc;
 const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// What stands around the entries of each request.
-pub(super) struct Envelope {
+pub(in crate::telemetry) struct Envelope {
     resource: Arc<[u8]>,
     scope: Vec<u8>,
     schema_url: &'static str,
@@ -32,7 +32,7 @@ pub(super) struct Batch {
 
 impl Envelope {
     /// For spans, which the host writes.
-    pub(super) fn of_spans(resource: &Arc<[u8]>, profile: Semconv) -> Self {
+    pub(in crate::telemetry) fn of_spans(resource: &Arc<[u8]>, profile: Semconv) -> Self {
         // A backend may translate by the schema; the old names of the other profiles have no place in it.
         let schema_url = if profile == Semconv::Http { semconv::SCHEMA_URL } else { "" };
         Envelope { resource: Arc::clone(resource), scope: scope::of_host("pounce"), schema_url }

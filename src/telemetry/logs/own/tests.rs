@@ -10,7 +10,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 
 /// The outlet, and where it leads to once it is open.
 fn outlet() -> (Outlet, Arc<LogRecords>) {
-    (Outlet::default(), Arc::new(LogRecords::new(Arc::new(Pipeline::new(2048, 512)))))
+    (Outlet::default(), Arc::new(LogRecords::new(Arc::new(Pipeline::new(2048, 512)), &Default::default())))
 }
 
 fn log(outlet: &Outlet, level: LevelFilter, run: impl FnOnce()) {
