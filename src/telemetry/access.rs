@@ -105,7 +105,7 @@ impl Access {
         let agent = agent.as_deref().map(|agent| shortened(agent, MAX_VALUE));
         self.line(end, took, agent);
         if let Some(records) = &self.records {
-            records.emit_own(&self.record(end, took, agent).encode(end.context));
+            records.emit_own(&self.record(end, took, agent), end.context);
         }
     }
 

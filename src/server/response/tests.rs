@@ -4,13 +4,13 @@ use super::*;
 use crate::config;
 use crate::server::drain::Drain;
 use crate::server::idle::Activity;
-use crate::telemetry::{Peer, Telemetry};
+use crate::telemetry::{Kept, Peer, Telemetry};
 
 #[tokio::test]
 async fn timings_stand_beside_those_of_the_guest() {
     let mut otel = config::Otel::default();
     otel.endpoint = Some("http://127.0.0.1:9".parse().unwrap());
-    let telemetry = Telemetry::start(&otel, "hello", false).unwrap();
+    let telemetry = Telemetry::start(&otel, "hello", Kept::default()).unwrap();
     let (head, ()) = http::Request::new(()).into_parts();
     let span = telemetry.server_span(&Peer::default(), &head, None);
     let traceparent = span.context().unwrap().traceparent();
