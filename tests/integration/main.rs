@@ -54,6 +54,8 @@ mod left;
 mod lengths;
 /// Sizes, counts, times and memory: what a client gets beyond each limit.
 mod limits;
+/// Our own log: each line whose it is, on stderr and at the endpoint; the access log; `Server-Timing`.
+mod log;
 /// What requests do to each other.
 mod neighbours;
 /// What a guest may call, and the trace that goes with it.

@@ -146,7 +146,13 @@ impl Collector {
 
     /// All exports of guests' metrics and log records so far.
     pub(crate) fn others(&self) -> Vec<Other> {
-        self.others.borrow().iter().filter(|other| !other.received.is_hosts()).cloned().collect()
+        let mut others: Vec<_> = self.others.borrow().clone();
+        others.retain(|other| {
+            let records = other.received.clone().logs();
+            let is_of_guests = |record: &LogRecord| record.origin.scope != "pounce";
+            !other.received.is_hosts() && (records.is_empty() || records.iter().any(is_of_guests))
+        });
+        others
     }
 
     /// All exports of the host's own metrics so far.
@@ -168,13 +174,29 @@ impl Collector {
         metrics.map(|metric| metric.points.len()).sum()
     }
 
-    /// The accepted log records so far.
+    /// Requests for export of log records so far, refused ones too.
+    pub(crate) fn log_exports(&self) -> usize {
+        let others = self.others.borrow();
+        others.iter().filter(|other| matches!(other.received, Received::Logs(_))).count()
+    }
+
+    /// The accepted log records of guests so far.
     pub(crate) fn log_records(&self) -> Vec<LogRecord> {
-        self.others()
-            .into_iter()
-            .filter(|other| other.accepted)
-            .flat_map(|other| other.received.logs())
-            .collect()
+        let mut records = self.all_log_records();
+        records.retain(|record| record.origin.scope != "pounce");
+        records
+    }
+
+    /// The accepted log records of the server's own so far.
+    pub(crate) fn own_log_records(&self) -> Vec<LogRecord> {
+        let mut records = self.all_log_records();
+        records.retain(|record| record.origin.scope == "pounce");
+        records
+    }
+
+    fn all_log_records(&self) -> Vec<LogRecord> {
+        let others = self.others.borrow().clone();
+        others.into_iter().filter(|other| other.accepted).flat_map(|other| other.received.logs()).collect()
     }
 
     /// Waits until so many log records have been accepted, and fails on more.
