@@ -9,7 +9,7 @@ use super::{MISTAKE, flags, output};
 use crate::app::{App, Outcome, StartError};
 use crate::config::{self, Config, Loaded, Mistake};
 use crate::server::Inherited;
-use crate::telemetry::logs::Log;
+use crate::telemetry::logs::{Log, Outlet};
 
 const AFTER_HELP: &str = "\
 Values:
@@ -107,7 +107,7 @@ fn serve(Loaded { config, in_force }: Loaded) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let status = runtime.block_on(build_and_run(config, inherited));
+    let status = runtime.block_on(build_and_run(config, inherited, log.outlet()));
     // Guests that still compute give way at the next tick; nobody waits for what they would say.
     runtime.shutdown_timeout(Duration::from_millis(100));
     let lost = log.dropped();
@@ -119,8 +119,8 @@ fn serve(Loaded { config, in_force }: Loaded) -> ExitCode {
     status
 }
 
-async fn build_and_run(config: Config, inherited: Vec<Inherited>) -> ExitCode {
-    let app = match App::build_on(config, inherited).await {
+async fn build_and_run(config: Config, inherited: Vec<Inherited>, outlet: Outlet) -> ExitCode {
+    let app = match App::build_on(config, inherited, outlet).await {
         Ok(app) => app,
         Err(error) => {
             output::error(&error);

@@ -73,6 +73,7 @@ pub(crate) struct Losses {
 /// The guests of a component.
 pub(crate) struct Guests {
     pool: Pool,
+    name: Arc<str>,
     slots: usize,
     version: inspect::Version,
     isolation: Isolation,
@@ -135,6 +136,7 @@ impl Guests {
         };
         let guests = Self {
             pool,
+            name: name.into(),
             slots: component.slots.count,
             version,
             isolation,
@@ -161,6 +163,11 @@ impl Guests {
         let trace = failure.exception.as_ref().and_then(|exception| exception.stacktrace.as_deref());
         let trace = trace.map(|trace| format!("\n{trace}")).unwrap_or_default();
         anyhow::bail!("no instance of it can be made: {}{trace}", failure.message)
+    }
+
+    /// What the component is called.
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.name
     }
 
     /// Requests that there is room for at once.
@@ -322,10 +329,18 @@ fn expire_idle(pool: &Arc<v02::Pool>) {
 }
 
 /// Puts a failure that happens after the response head into the log; before it, the server's answer does.
-fn report(scope: &RequestScope, failure: &Failure) {
+fn report(component: &str, scope: &RequestScope, failure: &Failure) {
     if scope.is_closed() {
         let error = &*printable(&failure.message);
-        tracing::warn!(error, "guest failed after its response was over");
+        let context = scope.span().context();
+        tracing::warn!(
+            component,
+            error,
+            error.type = failure.error_type.as_deref(),
+            trace_id = context.as_ref().map(|context| tracing::field::display(&context.trace_id)),
+            span_id = context.as_ref().map(|context| tracing::field::display(&context.span_id)),
+            "guest failed after its response was over"
+        );
     }
 }
 

@@ -110,7 +110,7 @@ impl Capabilities {
         if config.otel.is_on() {
             setup.propagate_to = outbound::Destinations::new(&config.otel.propagate_to);
         }
-        let log = Arc::new(GuestLog::new(component));
+        let log = Arc::new(GuestLog::new(component, signals.logs.clone()));
         Ok(Self {
             env: guest.env.iter().map(|env| (env.key.clone(), env.value.clone())).collect(),
             args: guest.args.clone(),

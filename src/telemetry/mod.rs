@@ -4,6 +4,7 @@
 //! records, [`encode`] writes the record as OTLP once, [`pipeline`] holds it, [`export`] sends it. Nothing of it blocks
 //! or fails a request; what is lost is counted in [`Totals`].
 
+mod access;
 pub(crate) mod bench;
 mod child;
 mod child_span;
@@ -15,8 +16,7 @@ mod context;
 mod counters;
 mod encode;
 mod export;
-#[doc(hidden)]
-pub mod fuzz;
+pub(crate) mod fuzz;
 mod headers;
 mod held;
 mod id;
@@ -24,6 +24,7 @@ mod json;
 mod limits;
 mod log_records;
 pub(crate) mod logs;
+mod methods;
 mod metrics;
 mod notes;
 mod otlp_value;
@@ -45,6 +46,7 @@ mod signals;
 mod value;
 mod view;
 
+pub(crate) use access::{Access, AccessLog, End as AccessEnd, Received};
 pub(crate) use child_span::{ChildSpan, Options as ChildOptions};
 pub(crate) use client_span::{ClientSpan, Connected};
 pub(crate) use context::{SpanContext, TraceState};
@@ -54,7 +56,7 @@ pub(crate) use export::doctor;
 pub(crate) use id::{SpanId, TraceId};
 pub(crate) use json::value as json_value;
 pub(crate) use limits::MAX_ATTRIBUTES;
-pub(crate) use log_records::{LogRecord, SdkRecord, Severity};
+pub(crate) use log_records::{LogRecord, LogRecords, SdkRecord, Severity};
 pub(crate) use metrics::{Folds, Format as MetricsFormat, Metrics, sdk as sdk_metrics};
 pub(crate) use propagation::{Baggage, Propagator};
 pub(crate) use quota::Quota;
@@ -71,7 +73,7 @@ use export::{Envelope, Sources};
 use headers::Wanted;
 use held::{KeepRules, Outlet};
 use limits::Limits;
-use log_records::LogRecords;
+use methods::Methods;
 use path_names::PathNames;
 use pipeline::Pipeline;
 use recording::Recording;
@@ -132,6 +134,7 @@ struct Shared {
     request_headers: Wanted,
     response_headers: Wanted,
     limits: Limits,
+    methods: Methods,
     keep: KeepRules,
     /// What all requests hold back until their end.
     held_room: Arc<held::Room>,
@@ -218,6 +221,7 @@ impl Traces {
             request_headers: Wanted::new("http.request.header.", &otel.request_headers),
             response_headers: Wanted::new("http.response.header.", &otel.response_headers),
             limits: Limits::new(&otel.limits),
+            methods: Methods::new(otel.known_methods.as_deref()),
             keep: KeepRules::new(otel),
             held_room: Arc::default(),
         });
