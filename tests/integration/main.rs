@@ -28,6 +28,8 @@ mod calls;
 mod check;
 /// The tree that people read.
 mod console;
+/// `pounce doctor`: why telemetry does not arrive, and what to do.
+mod doctor;
 /// Stopping: signals, the grace period, the last batch.
 mod drain;
 /// From a finished span to the endpoint: batches, settings, failures, the console.
