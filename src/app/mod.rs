@@ -11,7 +11,8 @@ use crate::admin::{self, Admin};
 use crate::config::{Config, ListenAddr};
 use crate::guest::Guests;
 use crate::server::{Admission, Drain, Handler, Inherited, Listener, Server, SocketFile};
-use crate::telemetry::{Kept, Telemetry};
+use crate::telemetry::logs::Outlet;
+use crate::telemetry::{AccessLog, Kept, Telemetry};
 
 pub use lifecycle::Outcome;
 
@@ -45,11 +46,15 @@ impl App {
     /// # Errors
     /// [`StartError`], which says what is wrong and what to do about it.
     pub async fn build(config: Config) -> Result<Self, StartError> {
-        Self::build_on(config, Vec::new()).await
+        Self::build_on(config, Vec::new(), Outlet::default()).await
     }
 
-    /// The same, listening on sockets that are bound already, too.
-    pub(crate) async fn build_on(config: Config, inherited: Vec<Inherited>) -> Result<Self, StartError> {
+    /// The same, listening on sockets that are bound already, too; the log whose `outlet` it is becomes log records.
+    pub(crate) async fn build_on(
+        config: Config,
+        inherited: Vec<Inherited>,
+        outlet: Outlet,
+    ) -> Result<Self, StartError> {
         config.check().map_err(|mistakes| StartError::Mistake(mistakes.into()))?;
         let path = config
             .component
@@ -73,6 +78,7 @@ impl App {
         };
         let kept = Kept { metrics: admin.is_some(), recent_traces: config.recent_traces() };
         let telemetry = Telemetry::start(&config.otel, &name, kept).map_err(StartError::Unavailable)?;
+        outlet.open(telemetry.signals().logs);
         // Before the component is loaded, which may take a minute: who asks meanwhile is told so.
         let admin = admin.map(|listener| start_admin(listener, config.admin.listen.as_ref(), &telemetry));
         let admin = admin.transpose().map_err(StartError::Unavailable)?;
@@ -94,6 +100,8 @@ impl App {
             telemetry: telemetry.clone(),
             admission: Admission::new(in_flight),
             drain: Drain::new(),
+            access: AccessLog::new(config.log.access, telemetry.signals().logs),
+            server_timing: config.http.server_timing,
             max_body: config.http.max_request_body.0,
         });
         let server = Arc::new(Server::new(&config.http, handler.clone()));

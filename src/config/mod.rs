@@ -18,6 +18,7 @@ mod otel;
 mod otel_env;
 mod resolve;
 mod signals;
+mod standing;
 mod suggest;
 mod transport;
 mod value;
@@ -151,8 +152,22 @@ pub(crate) struct Loaded {
     pub(crate) in_force: Vec<InForce>,
 }
 
+/// The same, with whatever is wrong with them.
+#[derive(Debug)]
+pub(crate) struct Resolved {
+    /// Works only without mistakes; with them, it is what can be said of the rest.
+    pub(crate) loaded: Loaded,
+    pub(crate) mistakes: Vec<Mistake>,
+}
+
 /// Resolves every option; all mistakes of all sources at once.
 pub(crate) fn load(sources: Sources) -> Result<Loaded, Mistakes> {
+    let Resolved { loaded, mistakes } = resolve(sources);
+    if mistakes.is_empty() { Ok(loaded) } else { Err(Mistakes(mistakes)) }
+}
+
+/// Resolves every option, past all mistakes.
+pub(crate) fn resolve(sources: Sources) -> Resolved {
     let Sources { flags, component, file, needs_component, vars } = sources;
     let file = file.or_else(|| vars.set("POUNCE_CONFIG").map(PathBuf::from));
     let said = file.as_deref().map(file::read).unwrap_or_default();
@@ -183,16 +198,17 @@ pub(crate) fn load(sources: Sources) -> Result<Loaded, Mistakes> {
     let resolve::Resolver { mut in_force, mut mistakes, mut warnings, .. } = resolver;
     config.inherited = activation::sockets(&vars, &mut mistakes, &mut warnings);
     config.warnings = warnings;
-    let listen = in_force.iter_mut().find(|one| one.option.key() == "http.listen");
+    let listen = in_force.iter_mut().find(|one| one.key == "http.listen");
     if let Some(listen) = listen.filter(|one| config.inherited > 0 && one.source == Source::Default) {
         // Sockets that somebody chose stand for the address that nobody did.
         config.http.listen.clear();
         listen.value = format!("{} inherited", config.inherited);
         listen.source = Source::Variable("LISTEN_FDS".to_owned());
     }
+    standing::add(&mut in_force, &config.otel, &vars, &config.warnings, &mistakes);
 
     for wrong in check::check(&config) {
-        let set_by = in_force.iter().find(|one| one.option.key() == wrong.key).map(|one| match &one.source {
+        let set_by = in_force.iter().find(|one| one.key == wrong.key).map(|one| match &one.source {
             source @ Source::File { .. } => format!("{source}: {}", wrong.key),
             source => source.to_string(),
         });
@@ -202,5 +218,5 @@ pub(crate) fn load(sources: Sources) -> Result<Loaded, Mistakes> {
         let hint = "name its file: pounce serve app.wasm (or in a [[component]] of --config FILE)";
         mistakes.push(Mistake::new("", "there is no component to serve", hint));
     }
-    if mistakes.is_empty() { Ok(Loaded { config, in_force }) } else { Err(Mistakes(mistakes)) }
+    Resolved { loaded: Loaded { config, in_force }, mistakes }
 }

@@ -55,6 +55,12 @@ options! {
         ///
         /// SIGTERM or Ctrl-C begins it; a second signal ends it. 0 cuts requests at once.
         grace_period: Duration, "TIME" = "30s";
+
+        /// Whether responses say their trace and the times of their phases (Server-Timing).
+        ///
+        /// A browser shows them. Pages of other origins see them only if the guest's Timing-Allow-Origin
+        /// names those.
+        server_timing: bool, "ON|OFF" = "off";
     }
 }
 
@@ -270,7 +276,15 @@ options! {
         format: Option<LogFormat>, "FORMAT" = (no_value, "text on a terminal, else json", "json");
 
         /// Least severe log lines written: error, warn, info, debug or trace.
+        ///
+        /// What is exported as log records (with otel.endpoint, unless OTEL_LOGS_EXPORTER is none) goes
+        /// down to info at least.
         level: LogLevel, "LEVEL" = "info";
+
+        /// Whether each request is a line of the log when it is over.
+        ///
+        /// Whatever the level. Query and headers are left out, but for User-Agent.
+        access: bool, "ON|OFF" = "off";
     }
 }
 

@@ -141,7 +141,7 @@ impl Otel {
         otel.settle_endpoint(resolver, vars);
         let set_by = |key: &str, variable: &str| {
             let mut in_force = resolver.in_force.iter();
-            in_force.any(|one| one.option.key() == key && one.source == Source::Variable(variable.to_owned()))
+            in_force.any(|one| one.key == key && one.source == Source::Variable(variable.to_owned()))
         };
         let traces_only = OfTracesOnly {
             endpoint: set_by("otel.endpoint", otel_env::TRACES_ENDPOINT),
@@ -175,7 +175,7 @@ impl Otel {
             let insecure = otel_env::insecure(vars, &mut resolver.warnings);
             endpoint = endpoint.with_scheme(if insecure { Scheme::HTTP } else { Scheme::HTTPS });
         }
-        if let Some(shown) = resolver.in_force.iter_mut().find(|one| one.option.key() == "otel.endpoint") {
+        if let Some(shown) = resolver.in_force.iter_mut().find(|one| one.key == "otel.endpoint") {
             shown.value = endpoint.show_for_grpc();
         }
         self.endpoint = Some(endpoint);

@@ -106,7 +106,7 @@ pub(crate) struct Totals {
     pub(crate) late_writes: u64,
     /// Members of incoming baggage that were malformed or over a limit.
     pub(crate) baggage_dropped: u64,
-    /// The same of guests' log records.
+    /// The same of log records.
     pub(crate) logs: LogTotals,
     /// And of guests' metrics.
     pub(crate) metrics: MetricTotals,
@@ -115,7 +115,7 @@ pub(crate) struct Totals {
 /// What became of the log records that were to be exported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LogTotals {
-    /// Emitted by guests, those beyond what an invocation may emit left out.
+    /// Emitted by guests and by the host, those beyond what an invocation may emit left out.
     pub(crate) emitted: u64,
     /// Taken by the endpoint.
     pub(crate) exported: u64,

@@ -4,6 +4,7 @@
 //! records, [`encode`] writes the record as OTLP once, [`pipeline`] holds it, [`export`] sends it. Nothing of it blocks
 //! or fails a request; what is lost is counted in [`Totals`].
 
+mod access;
 pub(crate) mod bench;
 mod child;
 mod child_span;
@@ -45,15 +46,17 @@ mod signals;
 mod value;
 mod view;
 
+pub(crate) use access::{Access, AccessLog, End as AccessEnd, Received};
 pub(crate) use child_span::{ChildSpan, Options as ChildOptions};
 pub(crate) use client_span::{ClientSpan, Connected};
 pub(crate) use context::{SpanContext, TraceState};
 pub(crate) use counters::Totals;
 pub(crate) use encode::Kind;
+pub(crate) use export::doctor;
 pub(crate) use id::{SpanId, TraceId};
 pub(crate) use json::value as json_value;
 pub(crate) use limits::MAX_ATTRIBUTES;
-pub(crate) use log_records::{LogRecord, SdkRecord, Severity};
+pub(crate) use log_records::{LogRecord, LogRecords, SdkRecord, Severity};
 pub(crate) use metrics::{Folds, Format as MetricsFormat, Metrics, sdk as sdk_metrics};
 pub(crate) use propagation::{Baggage, Propagator};
 pub(crate) use quota::Quota;
@@ -70,7 +73,6 @@ use export::{Envelope, Sources};
 use headers::Wanted;
 use held::{KeepRules, Outlet};
 use limits::Limits;
-use log_records::LogRecords;
 use methods::Methods;
 use path_names::PathNames;
 use pipeline::Pipeline;

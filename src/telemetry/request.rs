@@ -199,7 +199,7 @@ pub(super) fn protocol_version(version: Version) -> Option<&'static str> {
 }
 
 /// A header's text; bytes that are not UTF-8 are replaced, because OTLP strings must be.
-fn header_text(value: &HeaderValue) -> Cow<'_, str> {
+pub(super) fn header_text(value: &HeaderValue) -> Cow<'_, str> {
     match value.to_str() {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => String::from_utf8_lossy(value.as_bytes()),

@@ -112,6 +112,11 @@ impl ServerSpan {
         }
     }
 
+    /// The route, as far as it is known and recorded; also after the end.
+    pub(crate) fn route(&self) -> Option<Box<str>> {
+        self.recording().and_then(|span| span.late().route.clone())
+    }
+
     /// Whether both are handles on one span, or both are off.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {

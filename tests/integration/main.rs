@@ -22,6 +22,8 @@ mod backend;
 mod blame;
 /// The spans of what guests call.
 mod calls;
+/// `pounce check`: what is in force, who set it, and everything that is wrong.
+mod check;
 /// The tree that people read.
 mod console;
 /// Stopping: signals, the grace period, the last batch.

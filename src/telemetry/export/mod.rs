@@ -12,10 +12,12 @@ mod signal;
 #[cfg(test)]
 pub(super) use batch::read;
 
+use super::logs;
 use super::metrics::Metrics;
 use super::pipeline::Pipeline;
 use crate::config;
 use anyhow::Context;
+pub(crate) use otlp::doctor;
 use signal::Signal;
 use std::io::{self, IsTerminal};
 use std::sync::mpsc::{self, Receiver};
@@ -117,8 +119,12 @@ impl Exporter {
         std::thread::Builder::new()
             .name("pounce-telemetry".to_owned())
             .spawn(move || {
+                logs::keep_here();
                 // Made here, because a runtime must not be dropped on a thread of another one.
-                let built = runtime::Builder::new_current_thread().enable_all().build();
+                let built = runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .on_thread_start(logs::keep_here)
+                    .build();
                 let runtime = match built {
                     Ok(runtime) => runtime,
                     Err(error) => return drop(started.send(Err(error))),

@@ -4,6 +4,7 @@ mod answer;
 mod batches;
 mod client;
 mod connect;
+pub(crate) mod doctor;
 mod grpc;
 mod metrics;
 mod sender;
@@ -140,7 +141,7 @@ impl Pools {
 }
 
 impl Route {
-    fn sender(&self, pools: &Pools, counters: &Arc<Counters>) -> Arc<Sender> {
+    fn client(&self, pools: &Pools) -> Client {
         let to = Target {
             signal: self.signal,
             url: self.url.clone(),
@@ -148,7 +149,11 @@ impl Route {
             compression: self.transport.compression,
             timeout: self.timeout.0,
         };
-        let client = Client::new(pools.of(self), to, &self.headers);
+        Client::new(pools.of(self), to, &self.headers)
+    }
+
+    fn sender(&self, pools: &Pools, counters: &Arc<Counters>) -> Arc<Sender> {
+        let client = self.client(pools);
         let name = client::for_people(&self.url);
         Arc::new(Sender::new(client, self.signal, name, Arc::clone(counters), self.export_timeout.0))
     }
