@@ -35,6 +35,7 @@ mod request;
 mod resource;
 mod response;
 mod sampler;
+mod scope;
 mod sdk_span;
 mod semconv;
 mod server_span;

@@ -15,6 +15,9 @@ const MAX_BYTES: usize = 32 * 1024 * 1024;
 /// More shards than this only make draining slower.
 const MAX_SHARDS: usize = 64;
 
+/// Bytes of a new buffer beyond what the last one held: a span is written where it fits with ease.
+const SPARE: usize = 4096;
+
 /// Where ended spans wait for the exporter.
 pub(super) struct Pipeline {
     shards: Box<[Padded<Mutex<Shard>>]>,
@@ -138,8 +141,10 @@ impl Pipeline {
     pub(super) fn drain(&self, close: bool) -> Vec<Chunk> {
         let mut chunks = Vec::new();
         for shard in &self.shards {
-            // The next buffer is made here, so that a request does not have to.
-            let spare = Vec::with_capacity(lock(&shard.0).valid);
+            // The next buffer is made here, so that a request does not have to; a little larger, for the next is never
+            // of the same size, and growing copies it all.
+            let last = lock(&shard.0).valid;
+            let spare = Vec::with_capacity(if last > 0 { last + last / 4 + SPARE } else { 0 });
             let mut shard = lock(&shard.0);
             shard.closed |= close;
             let valid = std::mem::take(&mut shard.valid);

@@ -93,9 +93,7 @@ fn recording(change: impl FnOnce(&mut config::Otel)) -> Telemetry {
 
 fn spans(telemetry: &Telemetry) -> Vec<Span> {
     let pipeline = &telemetry.traces().unwrap().shared.pipeline;
-    let chunks = pipeline.drain(false);
-    let decode = |chunk: &pipeline::Chunk| ScopeSpans::decode(&*chunk.bytes).unwrap().spans;
-    chunks.iter().flat_map(decode).collect()
+    export::read(&pipeline.drain(false)).into_iter().flat_map(|of_scope| of_scope.spans).collect()
 }
 
 fn one(telemetry: &Telemetry) -> Span {

@@ -2,10 +2,14 @@
 
 mod batch;
 mod console;
+mod entries;
 mod health;
 mod otlp;
 mod otlp_json;
 mod signal;
+
+#[cfg(test)]
+pub(super) use batch::read;
 
 use super::metrics::Metrics;
 use super::pipeline::Pipeline;
