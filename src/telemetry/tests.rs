@@ -2,8 +2,7 @@
 
 use super::*;
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
-use opentelemetry_proto::tonic::trace::v1::{ScopeSpans, Span, status::StatusCode as Code};
-use prost::Message;
+use opentelemetry_proto::tonic::trace::v1::{Span, status::StatusCode as Code};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Duration;

@@ -122,7 +122,7 @@ async fn the_limit_of_a_batch_holds_for_all_its_attempts() {
         .start()
         .await;
     request(&server, 1).await;
-    server.logged(&["cannot export spans", "no answer within 300ms", "dropped=1"]).await;
+    server.logged(&["cannot export spans", "no answer within 300ms", "\"dropped\":1"]).await;
     let exit = server.stop().await;
     assert_eq!(exit.totals().dropped, 1, "{exit}");
 }
