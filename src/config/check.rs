@@ -13,6 +13,9 @@ pub(crate) struct Wrong {
 /// Far more than a machine holds, and few enough for a semaphore.
 const MOST: usize = 10_000_000;
 
+/// More would not fit into the memory that they may take.
+const MOST_TRACES: usize = 100_000;
+
 /// hyper's read buffer can't be smaller.
 const SMALLEST_HEADER: ByteSize = ByteSize(8 << 10);
 const LARGEST_HEADER: ByteSize = ByteSize(16 << 20);
@@ -63,5 +66,8 @@ pub(crate) fn check(config: &Config) -> Vec<Wrong> {
         must(size >= least, key, format!("{size} is too small"), format!("set it to {least} or more"));
         must(size <= most, key, format!("{size} is too large"), format!("set it to {most} or less"));
     }
+    let traces = config.admin.recent_traces;
+    let hint = format!("set it to a number from 0 to {MOST_TRACES}");
+    must(traces <= MOST_TRACES, "admin.recent-traces", format!("{traces} is out of range"), hint);
     wrong
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::uri::Scheme;
 use http::{HeaderName, HeaderValue};
 
+use super::limits::Limits;
 use super::mistake::Mistake;
 use super::options::OtelOptions;
 use super::otel_env;
@@ -13,8 +14,8 @@ use super::resolve::{Resolver, Source};
 use super::signals::{Destination, LogsExport, MetricsExport};
 use super::transport::{Proxies, Transport};
 use super::value::{
-    Endpoint, Exporter, GuestParents, PropagateTo, Propagators, Protocol, Sampler, Semconv, Timeout,
-    TrustParent,
+    Endpoint, Exporter, GuestParents, PropagateTo, Propagators, Protocol, SampleRoute, Sampler, Semconv,
+    Timeout, TrustParent, sample_route_conflict,
 };
 use super::vars::Vars;
 
@@ -38,6 +39,12 @@ pub struct Otel {
     pub proxies: Proxies,
     /// Which traces are kept (`otel.sample`).
     pub sampler: Sampler,
+    /// Shares by route, which stand above that of `sampler` (`otel.sample-route`).
+    pub sample_routes: Vec<SampleRoute>,
+    /// Whether traces of failed requests are kept, whatever was decided before (`otel.keep-errors`).
+    pub keep_errors: bool,
+    /// Traces of requests that take longer are kept, whatever was decided before (`otel.keep-slow`).
+    pub keep_slow: Timeout,
     /// Formats of trace context in headers.
     pub propagators: Propagators,
     /// Whose trace context is believed.
@@ -58,6 +65,8 @@ pub struct Otel {
     pub resource_attributes: Vec<(String, String)>,
     /// Time one attempt to export may take (`OTEL_EXPORTER_OTLP_TIMEOUT`).
     pub timeout: Timeout,
+    /// How much a span or a log record may hold (`OTEL_*_LIMIT`).
+    pub limits: Limits,
     /// How spans are gathered before they are sent (`OTEL_BSP_*`).
     pub batch: Batch,
     /// How guests' metrics are collected and sent.
@@ -130,7 +139,7 @@ impl Otel {
         otel.settle_endpoint(resolver, vars);
         let set_by = |key: &str, variable: &str| {
             let mut in_force = resolver.in_force.iter();
-            in_force.any(|one| one.option.key() == key && one.source == Source::Variable(variable.to_owned()))
+            in_force.any(|one| one.key == key && one.source == Source::Variable(variable.to_owned()))
         };
         let traces_only = OfTracesOnly {
             endpoint: set_by("otel.endpoint", otel_env::TRACES_ENDPOINT),
@@ -138,6 +147,10 @@ impl Otel {
             transport: TransportOfTraces::find(set_by),
         };
         otel.disabled = set_by("otel.exporter", otel_env::DISABLED);
+        if let Some((quoted, flaw)) = sample_route_conflict(&otel.sample_routes) {
+            let what = format!("{quoted} {}", flaw.what);
+            resolver.mistakes.push(Mistake::new("otel.sample-route", what, flaw.hint));
+        }
         let mut flawed = Vec::new();
         let signals = otel_env::signals(&otel, traces_only, vars, &mut resolver.warnings, &mut flawed);
         (otel.metrics, otel.logs) = signals;
@@ -164,7 +177,7 @@ impl Otel {
             let insecure = otel_env::insecure(vars, &mut resolver.warnings);
             endpoint = endpoint.with_scheme(if insecure { Scheme::HTTP } else { Scheme::HTTPS });
         }
-        if let Some(shown) = resolver.in_force.iter_mut().find(|one| one.option.key() == "otel.endpoint") {
+        if let Some(shown) = resolver.in_force.iter_mut().find(|one| one.key == "otel.endpoint") {
             shown.value = endpoint.show_for_grpc();
         }
         self.endpoint = Some(endpoint);
@@ -186,6 +199,9 @@ impl Otel {
             },
             proxies: Proxies::default(),
             sampler: options.sample,
+            sample_routes: options.sample_route,
+            keep_errors: options.keep_errors,
+            keep_slow: options.keep_slow,
             propagators: options.propagators,
             trust_parent: options.trust_parent,
             propagate_to: options.propagate_to,
@@ -199,6 +215,7 @@ impl Otel {
                 .filter(|(key, _)| key != otel_env::SERVICE_NAME)
                 .collect(),
             timeout: otel_env::export_timeout(vars, warnings),
+            limits: otel_env::limits(vars, warnings),
             batch: otel_env::batch(vars, warnings),
             metrics: MetricsExport::default(),
             logs: LogsExport::default(),

@@ -39,13 +39,13 @@ fn with_vars(vars: &[(&'static str, &'static str)]) -> Result<Loaded, Mistakes> 
 }
 
 fn source(loaded: &Loaded, key: &str) -> String {
-    loaded.in_force.iter().find(|one| one.option.key() == key).unwrap().source.to_string()
+    loaded.in_force.iter().find(|one| one.key == key).unwrap().source.to_string()
 }
 
 #[test]
 fn what_nobody_set_is_shown_as_what_becomes_of_it() {
     let loaded = load(Sources::default()).unwrap();
-    let shown = |key: &str| loaded.in_force.iter().find(|one| one.option.key() == key).unwrap().to_string();
+    let shown = |key: &str| loaded.in_force.iter().find(|one| one.key == key).unwrap().to_string();
     assert_eq!(
         shown("guest.isolation"),
         "guest.isolation = request for wasi:http 0.2 components, instance for 0.3 (default)"

@@ -35,6 +35,11 @@ impl Admission {
         }
     }
 
+    /// Requests that are let in at once.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// Requests refused since the start.
     pub(crate) fn shed(&self) -> u64 {
         self.shed.load(Ordering::Relaxed)

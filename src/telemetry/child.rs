@@ -105,7 +105,7 @@ impl Child {
         self.family.charge(|all| {
             let before = (*own).min(*all);
             let mut room = before;
-            write(notes, Account { room: &mut room, counters });
+            write(notes, Account { limits: &self.family.shared.limits, room: &mut room, counters });
             // What a note replaces is given back.
             *own = *own + room - before;
             *all = *all + room - before;
@@ -139,7 +139,7 @@ impl Child {
         let family = &self.family;
         let scope = Scope::of(&late.notes.attributes.list);
         let encode = |out: &mut Vec<u8>| self.encode(out, &late, end_unix_nanos, incomplete, scope.is_some());
-        family.shared.pipeline.push(|out| match &scope {
+        family.push(|out| match &scope {
             None => encode(out),
             Some(scope) => scope.wrap(out, encode),
         });
@@ -162,7 +162,7 @@ impl Child {
         span.name([notes.name.as_deref().unwrap_or(&late.name), "", ""]);
         let status = match &late.facts {
             Facts::None => notes.status.clone(),
-            Facts::Call(call) => call.write(&mut span),
+            Facts::Call(call) => call.write(self.family.shared.limits.value, &mut span),
         };
         span.text(semconv::POUNCE_COMPONENT, &self.family.shared.component);
         if incomplete {

@@ -3,8 +3,8 @@
 //! Nothing is copied at the start: URI and headers share the memory that the request was read into.
 
 use super::encode::SpanWriter;
-use super::limits::{Attributes, MAX_VALUE};
-use super::value::shortened;
+use super::limits::Attributes;
+use super::value::Length;
 use super::{Peer, redact, semconv};
 use crate::config::Semconv;
 use http::{HeaderValue, Method, Uri, Version, header, request::Parts};
@@ -54,8 +54,14 @@ impl Request {
     }
 
     /// Writes the attributes that are known from the start, without those that the guest has set itself.
-    pub(super) fn write(&self, profile: Semconv, guest: &Attributes, span: &mut SpanWriter<'_>) {
-        let mut put = Put { span, guest };
+    pub(super) fn write(
+        &self,
+        profile: Semconv,
+        guest: &Attributes,
+        length: Length,
+        span: &mut SpanWriter<'_>,
+    ) {
+        let mut put = Put { span, guest, length };
         let scheme = if self.peer.tls { "https" } else { "http" };
         let default_port = if self.peer.tls { 443 } else { 80 };
         let method = self.method.as_str();
@@ -135,13 +141,14 @@ impl Request {
 struct Put<'a, 'b> {
     span: &'a mut SpanWriter<'b>,
     guest: &'a Attributes,
+    length: Length,
 }
 
 impl Put<'_, '_> {
     #[inline(always)]
     fn text(&mut self, key: &'static str, text: &str) {
         if self.is_free(key) {
-            self.span.text(key, shortened(text, MAX_VALUE));
+            self.span.text(key, self.length.shortened(text));
         }
     }
 
@@ -199,7 +206,7 @@ pub(super) fn protocol_version(version: Version) -> Option<&'static str> {
 }
 
 /// A header's text; bytes that are not UTF-8 are replaced, because OTLP strings must be.
-fn header_text(value: &HeaderValue) -> Cow<'_, str> {
+pub(super) fn header_text(value: &HeaderValue) -> Cow<'_, str> {
     match value.to_str() {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => String::from_utf8_lossy(value.as_bytes()),

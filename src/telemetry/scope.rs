@@ -13,6 +13,14 @@ use super::value::Value;
 /// `ScopeSpans` has no repeated field 1, so no other entry of a buffer has this key.
 pub(super) const SCOPED: u8 = 1;
 
+/// The message `InstrumentationScope` of what the host writes or vouches for.
+pub(super) fn of_host(name: &str) -> Vec<u8> {
+    let mut scope = Vec::new();
+    bytes(&mut scope, 1, name.as_bytes());
+    bytes(&mut scope, 2, env!("CARGO_PKG_VERSION").as_bytes());
+    scope
+}
+
 /// What a span says of its scope.
 pub(super) struct Scope<'a> {
     name: &'a str,

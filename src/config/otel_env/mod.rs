@@ -3,6 +3,7 @@
 //! Empty is unset, words are read in any case. A malformed endpoint or sampler argument is a mistake
 //! (it would cost money or data); anything else malformed is warned about and ignored.
 
+mod limits;
 mod numbers;
 mod proxies;
 mod resource;
@@ -11,6 +12,7 @@ mod signals;
 mod tests;
 mod transport;
 
+pub(crate) use limits::limits;
 pub(crate) use numbers::{batch, export_timeout};
 pub(crate) use proxies::proxies;
 pub(crate) use resource::{SERVICE_NAME, resource_attributes, service_name};

@@ -14,6 +14,7 @@ mod pem;
 mod propagation;
 #[cfg(test)]
 mod proptests;
+mod sample_route;
 mod sampler;
 mod time;
 mod words;
@@ -30,6 +31,8 @@ pub use peers::{Cidr, TrustParent};
 pub use pem::{Certificates, PrivateKey};
 pub(crate) use propagation::is_none;
 pub use propagation::{HeaderFormat, PropagateTo, Propagators};
+pub use sample_route::SampleRoute;
+pub(crate) use sample_route::conflict as sample_route_conflict;
 pub use sampler::Sampler;
 pub use time::Timeout;
 pub(crate) use time::{read_duration, show_duration};
@@ -107,6 +110,7 @@ plain_values!(
     LogFormat,
     LogLevel,
     OutboundRule,
+    SampleRoute,
     Sampler,
     GuestParents,
     HeaderToRecord,

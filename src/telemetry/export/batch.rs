@@ -8,7 +8,7 @@ use crate::config::Semconv;
 use crate::telemetry::encode::{Borrowed, attribute, bytes, with_length};
 use crate::telemetry::metrics::Collected;
 use crate::telemetry::pipeline::Chunk;
-use crate::telemetry::semconv;
+use crate::telemetry::{scope, semconv};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use std::sync::Arc;
 const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// What stands around the entries of each request.
-pub(super) struct Envelope {
+pub(in crate::telemetry) struct Envelope {
     resource: Arc<[u8]>,
     scope: Vec<u8>,
     schema_url: &'static str,
@@ -32,15 +32,15 @@ pub(super) struct Batch {
 
 impl Envelope {
     /// For spans, which the host writes.
-    pub(super) fn of_spans(resource: &Arc<[u8]>, profile: Semconv) -> Self {
+    pub(in crate::telemetry) fn of_spans(resource: &Arc<[u8]>, profile: Semconv) -> Self {
         // A backend may translate by the schema; the old names of the other profiles have no place in it.
         let schema_url = if profile == Semconv::Http { semconv::SCHEMA_URL } else { "" };
-        Envelope { resource: Arc::clone(resource), scope: scope("pounce"), schema_url }
+        Envelope { resource: Arc::clone(resource), scope: scope::of_host("pounce"), schema_url }
     }
 
     /// For what guests of `component` record, in a scope of their own: they choose the names in it.
     pub(super) fn of_guests(resource: &Arc<[u8]>, component: &str) -> Self {
-        let mut scope = scope("pounce.guest");
+        let mut scope = scope::of_host("pounce.guest");
         attribute(&mut scope, 3, semconv::POUNCE_COMPONENT, Borrowed::Text(component));
         Envelope { resource: Arc::clone(resource), scope, schema_url: "" }
     }
@@ -123,14 +123,6 @@ impl<'a> Scopes<'a> {
             None => self.others.push((scope, vec![item])),
         }
     }
-}
-
-/// The message `InstrumentationScope`.
-fn scope(name: &str) -> Vec<u8> {
-    let mut scope = Vec::new();
-    bytes(&mut scope, 1, name.as_bytes());
-    bytes(&mut scope, 2, env!("CARGO_PKG_VERSION").as_bytes());
-    scope
 }
 
 /// Starts a message of `len` bytes as field `number`.

@@ -1,6 +1,7 @@
 //! What stands in a buffer: spans or log records one after another, some spans with a scope of their own.
 
 use crate::telemetry::encode::varint_len;
+use crate::telemetry::id::TraceId;
 use crate::telemetry::scope::SCOPED;
 
 /// The entries of a buffer, or the fields of a message whose fields are all of bytes.
@@ -20,6 +21,15 @@ struct Field<'a> {
     number: u8,
     whole: &'a [u8],
     content: &'a [u8],
+}
+
+impl Entry<'_> {
+    /// The trace of a span, whose first field is its id.
+    pub(super) fn trace_id(&self) -> Option<TraceId> {
+        let span = Entries(self.item).field()?.content;
+        let id = Entries(span).field()?;
+        id.content.try_into().ok().map(TraceId)
+    }
 }
 
 impl<'a> Entries<'a> {

@@ -4,6 +4,7 @@ mod answer;
 mod batches;
 mod client;
 mod connect;
+pub(crate) mod doctor;
 mod grpc;
 mod metrics;
 mod sender;
@@ -16,7 +17,6 @@ use super::{Sources, Stop};
 use crate::config::{self, Endpoint, Protocol, Proxies, Transport};
 use crate::telemetry::counters::Counters;
 use crate::telemetry::pipeline::Pipeline;
-use crate::telemetry::resource;
 use client::{Client, Target};
 use connect::Connections;
 use sender::Sender;
@@ -43,9 +43,7 @@ struct Route {
 }
 
 impl Settings {
-    pub(super) fn new(otel: &config::Otel, component: &str) -> Self {
-        // Made once: all signals are of the same instance of the service.
-        let resource: Arc<[u8]> = resource::encode(otel, component).into();
+    pub(super) fn new(otel: &config::Otel, component: &str, resource: &Arc<[u8]>) -> Self {
         let is_sent = otel.is_on() && otel.exporter == config::Exporter::Otlp;
         let traces = otel.endpoint.as_ref().filter(|_| is_sent).map(|endpoint| Route {
             signal: Signal::Traces,
@@ -54,7 +52,7 @@ impl Settings {
             transport: otel.transport.clone(),
             timeout: otel.timeout,
             export_timeout: otel.batch.export_timeout,
-            envelope: Envelope::of_spans(&resource, otel.semconv),
+            envelope: Envelope::of_spans(resource, otel.semconv),
         });
         let route = |signal: Signal, to: &config::Destination, export_timeout| {
             let transport = otel.transport_of(to);
@@ -65,7 +63,7 @@ impl Settings {
                 transport: transport.clone(),
                 timeout: to.timeout,
                 export_timeout,
-                envelope: Envelope::of_guests(&resource, component),
+                envelope: Envelope::of_guests(resource, component),
             })
         };
         let (metrics, logs) = (&otel.metrics, &otel.logs);
@@ -146,12 +144,7 @@ impl Pools {
 }
 
 impl Route {
-    fn sender(
-        &self,
-        pools: &Pools,
-        counters: &Arc<Counters>,
-        pipeline: Option<&Arc<Pipeline>>,
-    ) -> Arc<Sender> {
+    fn client(&self, pools: &Pools) -> Client {
         let to = Target {
             signal: self.signal,
             url: self.url.clone(),
@@ -159,9 +152,19 @@ impl Route {
             compression: self.transport.compression,
             timeout: self.timeout.0,
         };
-        let client = Client::new(pools.of(self), to, &self.headers);
+        Client::new(pools.of(self), to, &self.headers)
+    }
+
+    fn sender(
+        &self,
+        pools: &Pools,
+        counters: &Arc<Counters>,
+        pipeline: Option<&Arc<Pipeline>>,
+    ) -> Arc<Sender> {
+        let client = self.client(pools);
         let name = client::for_people(&self.url);
         let trouble = Trouble::new(pipeline.cloned());
+        counters.condition.goes_to(&name);
         let health = Health::new(self.signal, name);
         Arc::new(Sender::new(client, health, Arc::clone(counters), trouble, self.export_timeout.0))
     }

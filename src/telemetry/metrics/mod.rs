@@ -7,9 +7,12 @@
 
 mod attributes;
 mod collect;
+mod exposition;
 mod fold;
 mod handed_over;
 mod instrument;
+mod prometheus;
+mod prometheus_names;
 pub(crate) mod sdk;
 mod series;
 
@@ -17,6 +20,7 @@ pub(super) use attributes::AttributeSet;
 pub(super) use collect::{Collected, Reader};
 pub(crate) use fold::Folds;
 pub(crate) use instrument::Kind;
+pub(crate) use prometheus::Format;
 
 use super::clock::unix_nanos;
 use super::context::SpanContext;
@@ -50,6 +54,8 @@ pub(crate) struct Metrics {
     started: u64,
     pub(super) counters: Arc<Counters>,
     pub(super) ignored: Ignored,
+    /// What pages for Prometheus could not show.
+    left_out: exposition::LeftOut,
 }
 
 /// Measurements that were not recorded or lost something, by reason.
@@ -64,6 +70,8 @@ pub(super) struct Ignored {
     pub(super) series: AtomicU64,
     pub(super) overflowed: AtomicU64,
     pub(super) attributes: AtomicU64,
+    /// Instruments that pages for Prometheus do not show.
+    pub(super) collided: AtomicU64,
 }
 
 impl Metrics {
@@ -77,6 +85,7 @@ impl Metrics {
             started: unix_nanos(),
             counters: Arc::default(),
             ignored: Ignored::default(),
+            left_out: exposition::LeftOut::default(),
         }
     }
 

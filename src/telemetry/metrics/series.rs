@@ -9,8 +9,8 @@ use super::instrument::Kind;
 use crate::telemetry::clock::unix_nanos;
 use crate::telemetry::context::SpanContext;
 use crate::telemetry::id::{SpanId, TraceId};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 
 /// One value, as it was measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,9 +34,18 @@ pub(super) struct Exemplar {
 pub(crate) struct Series {
     pub(super) attributes: AttributeSet,
     numbers: Numbers,
-    exemplar: Mutex<Option<Exemplar>>,
+    exemplar: Mutex<Kept>,
+    /// What deltas have taken so far, for those who look at all since the start.
+    taken: Mutex<Option<Reading>>,
     /// Something was recorded since the last delta was taken.
     touched: AtomicBool,
+}
+
+/// The last exemplar: taken once for exports, there to be looked at until the next.
+#[derive(Default)]
+struct Kept {
+    last: Option<Exemplar>,
+    is_taken: bool,
 }
 
 enum Numbers {
@@ -76,7 +85,13 @@ impl Series {
                 max: Double::new(f64::NEG_INFINITY),
             }),
         };
-        Series { attributes, numbers, exemplar: Mutex::new(None), touched: AtomicBool::new(false) }
+        Series {
+            attributes,
+            numbers,
+            exemplar: Mutex::default(),
+            taken: Mutex::default(),
+            touched: AtomicBool::new(false),
+        }
     }
 
     /// Memory it takes without its attributes, roughly, its place in the map included.
@@ -101,7 +116,8 @@ impl Series {
             && let Ok(mut exemplar) = self.exemplar.try_lock()
         {
             let (trace_id, span_id) = (context.trace_id, context.span_id);
-            *exemplar = Some(Exemplar { trace_id, span_id, value, time: unix_nanos() });
+            let last = Some(Exemplar { trace_id, span_id, value, time: unix_nanos() });
+            *exemplar = Kept { last, is_taken: false };
         }
     }
 
@@ -117,8 +133,26 @@ impl Series {
         })
     }
 
+    /// All since the start, whatever deltas have taken; none before anything was recorded.
+    pub(super) fn look(&self) -> Option<Reading> {
+        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        match (&*taken, self.read()) {
+            (Some(taken), Some(since)) => Some(taken.plus(&since)),
+            (Some(taken), None) => Some(taken.clone()),
+            (None, since) => since,
+        }
+    }
+
     /// What came since the last call; none if nothing did.
     pub(super) fn take(&self) -> Option<Reading> {
+        // Held throughout, so that who looks sees each measurement once.
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = self.take_numbers()?;
+        *taken = Some(taken.as_ref().map_or_else(|| since.clone(), |taken| taken.plus(&since)));
+        Some(since)
+    }
+
+    fn take_numbers(&self) -> Option<Reading> {
         if !self.touched.swap(false, Relaxed) {
             return None;
         }
@@ -131,7 +165,33 @@ impl Series {
 
     /// The last measurement within a recorded trace since the last call.
     pub(super) fn take_exemplar(&self) -> Option<Exemplar> {
-        self.exemplar.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
+        let mut kept = self.exemplar.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::replace(&mut kept.is_taken, true) { None } else { kept.last }
+    }
+
+    /// The last measurement within a recorded trace.
+    pub(super) fn exemplar(&self) -> Option<Exemplar> {
+        self.exemplar.lock().unwrap_or_else(PoisonError::into_inner).last
+    }
+}
+
+impl Reading {
+    /// What two say of the same series, `later` being what came after.
+    fn plus(&self, later: &Reading) -> Reading {
+        match (self, later) {
+            (Reading::Sum(one), Reading::Sum(other)) => Reading::Sum(one.saturating_add(*other)),
+            (
+                Reading::Distribution { bounds, buckets, sum, min, max },
+                Reading::Distribution { buckets: more, sum: other, min: least, max: most, .. },
+            ) => Reading::Distribution {
+                bounds,
+                buckets: buckets.iter().zip(more).map(|(one, other)| one + other).collect(),
+                sum: (sum + other).clamp(f64::MIN, f64::MAX),
+                min: min.min(*least),
+                max: max.max(*most),
+            },
+            (_, later) => later.clone(),
+        }
     }
 }
 

@@ -83,7 +83,7 @@ fn started(endpoint: config::Endpoint, change: impl FnOnce(&mut config::Otel)) -
     let mut otel = settings();
     otel.endpoint = Some(endpoint);
     change(&mut otel);
-    Telemetry::start(&otel, "hello", false).unwrap()
+    Telemetry::start(&otel, "hello", Kept::default()).unwrap()
 }
 
 fn serve(telemetry: &Telemetry, count: usize) {

@@ -219,7 +219,7 @@ fn spans_are_grouped_by_the_scope_that_their_sdk_names() {
         server.take(taken, Link).unwrap();
     }
     server.end(0);
-    let chunks = telemetry.0.as_ref().unwrap().sources.spans.as_ref().unwrap().drain(false);
+    let chunks = telemetry.traces().unwrap().shared.pipeline.drain(false);
     let found: Vec<_> = crate::telemetry::export::read(&chunks)
         .into_iter()
         .map(|of_scope| {

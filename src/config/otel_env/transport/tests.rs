@@ -76,7 +76,7 @@ fn with_grpc_all_signals_go_to_one_place_without_a_path() {
     let only = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://t:4317");
     assert_eq!(urls(&[only, grpc]), [Some("http://t:4317/a".to_owned()), None]);
     let shown = load(&[bare, grpc]).unwrap().in_force;
-    let shown = shown.iter().find(|one| one.option.key() == "otel.endpoint").unwrap();
+    let shown = shown.iter().find(|one| one.key == "otel.endpoint").unwrap();
     assert_eq!(shown.value, "https://c:4317");
 }
 

@@ -24,6 +24,8 @@ pub(super) struct Accepted {
     pub(super) rejected: i64,
     /// What it says about that.
     pub(super) message: String,
+    /// It answered with a page for people, as something else does that takes whatever comes.
+    pub(super) page: bool,
 }
 
 /// The batch did not arrive.
@@ -35,6 +37,8 @@ pub(super) struct Failed {
     pub(super) retry: bool,
     /// The endpoint itself said no.
     pub(super) answered: bool,
+    /// How it did: a status of HTTP, or a code of gRPC, which are below 17.
+    pub(super) code: Option<u16>,
     /// The wait that it asked for.
     pub(super) retry_after: Option<Duration>,
     /// The endpoint has nothing at this path: perhaps it takes other signals only.
@@ -99,7 +103,9 @@ pub(super) async fn judge(
     // The batch has arrived even if the rest of the answer has not.
     let body = body.map(|body| body.to_bytes()).unwrap_or_default();
     if head.status.is_success() {
-        return Ok(if is(&head.headers, "application/json") { of_json(&body) } else { of_protobuf(body) });
+        let page = is(&head.headers, "text/html");
+        let said = if is(&head.headers, "application/json") { of_json(&body) } else { of_protobuf(body) };
+        return Ok(Accepted { page, ..said });
     }
     let status = head.status;
     let mut error = format!("the endpoint answered {status}{}", advice(status, signal, protocol));
@@ -109,7 +115,8 @@ pub(super) async fn judge(
     let retry = retries(status);
     let retry_after = if retry { retry_after(&head.headers) } else { None };
     let unknown_signal = matches!(status.as_u16(), 404 | 405 | 501);
-    Err(Failed { error, retry, answered: true, retry_after, unknown_signal })
+    let code = Some(status.as_u16());
+    Err(Failed { error, retry, answered: true, code, retry_after, unknown_signal })
 }
 
 /// Whether the batch may be taken at another time.
@@ -121,7 +128,7 @@ pub(super) fn retries(status: StatusCode) -> bool {
 pub(super) fn of_protobuf(body: Bytes) -> Accepted {
     let partial = ExportTraceServiceResponse::decode(body).ok().and_then(|answer| answer.partial_success);
     let partial = partial.unwrap_or_default();
-    Accepted { rejected: partial.rejected_spans, message: partial.error_message }
+    Accepted { rejected: partial.rejected_spans, message: partial.error_message, page: false }
 }
 
 /// Here the number is called after the signal, and is text or not.
@@ -133,7 +140,7 @@ fn of_json(body: &[u8]) -> Accepted {
         number.as_i64().or_else(|| number.as_str()?.parse().ok())
     });
     let message = partial["errorMessage"].as_str().unwrap_or_default().to_owned();
-    Accepted { rejected: rejected.unwrap_or_default(), message }
+    Accepted { rejected: rejected.unwrap_or_default(), message, page: false }
 }
 
 /// What to do about an answer that trying again will not change.
@@ -247,7 +254,7 @@ mod tests {
     #[test]
     fn what_was_refused_of_a_batch_is_read_from_json() {
         let of = |text: &str| of_json(text.as_bytes());
-        let said = |rejected, message: &str| Accepted { rejected, message: message.into() };
+        let said = |rejected, message: &str| Accepted { rejected, message: message.into(), page: false };
         assert_eq!(of(r#"{"partialSuccess":{"rejectedSpans":"3","errorMessage":"old"}}"#), said(3, "old"));
         assert_eq!(of(r#"{"partialSuccess":{"rejectedDataPoints":2}}"#), said(2, ""));
         assert_eq!(of(r#"{"partialSuccess":{"rejectedLogRecords":"x"}}"#), said(0, ""));

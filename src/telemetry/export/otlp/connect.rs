@@ -79,15 +79,7 @@ struct Blocked {
 impl Connections {
     /// Reading the system's certificates takes time and memory that only `encrypted` endpoints need.
     pub(super) fn new(transport: &Transport, proxies: &Proxies, http2: bool, encrypted: bool) -> Self {
-        let roots = match &transport.certificate {
-            Some(own) => {
-                let mut roots = RootCertStore::empty();
-                roots.add_parsable_certificates(own.certificates().iter().cloned());
-                roots
-            }
-            None if encrypted => system_roots(),
-            None => RootCertStore::empty(),
-        };
+        let roots = roots(transport, encrypted);
         let mut direct = HttpConnector::new();
         direct.enforce_http(false);
         direct.set_nodelay(true);
@@ -120,6 +112,15 @@ impl Connections {
         }
         let pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner).clone();
         pool.request(request).await
+    }
+
+    /// The proxy on the way to an endpoint, and whether it only passes on bytes.
+    pub(super) fn proxy_to(&self, endpoint: &Uri) -> Option<(Intercept, bool)> {
+        match self.ways.to(endpoint) {
+            Way::Direct => None,
+            Way::Forward(proxy) => Some((proxy, false)),
+            Way::Tunnel(proxy) => Some((proxy, true)),
+        }
     }
 
     /// Has the next request open a connection. One of HTTP/1.1 that did not answer is closed anyway.
@@ -251,6 +252,19 @@ impl Write for Stream {
     }
 }
 
+/// The certificate authorities that vouch for the endpoint.
+pub(super) fn roots(transport: &Transport, encrypted: bool) -> RootCertStore {
+    match &transport.certificate {
+        Some(own) => {
+            let mut roots = RootCertStore::empty();
+            roots.add_parsable_certificates(own.certificates().iter().cloned());
+            roots
+        }
+        None if encrypted => system_roots(),
+        None => RootCertStore::empty(),
+    }
+}
+
 /// The certificate authorities that this machine trusts.
 fn system_roots() -> RootCertStore {
     let mut roots = RootCertStore::empty();
@@ -268,7 +282,7 @@ fn system_roots() -> RootCertStore {
 }
 
 /// TLS as whom `transport` says, or as nobody.
-fn tls(roots: RootCertStore, transport: Option<&Transport>) -> ClientConfig {
+pub(super) fn tls(roots: RootCertStore, transport: Option<&Transport>) -> ClientConfig {
     // The provider is named because a second one in the build would make the default ambiguous.
     let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()

@@ -72,7 +72,8 @@ pub(super) async fn judge(answer: Response<Incoming>, signal: Signal) -> Result<
             head.status,
             not_this_protocol(Protocol::Grpc)
         );
-        return Err(Failed { error, retry: retries(head.status), answered: true, ..Failed::default() });
+        let code = Some(head.status.as_u16());
+        return Err(Failed { error, retry: retries(head.status), answered: true, code, ..Failed::default() });
     }
     let body = Limited::new(body, MAX_ANSWER).collect().await;
     let (body, trailers) = match body {
@@ -131,7 +132,8 @@ fn refused(code: usize, said: &HeaderMap, signal: Signal) -> Failed {
         _ => false,
     };
     let retry_after = retry_after.filter(|_| retry);
-    Failed { error, retry, answered: true, retry_after, unknown_signal: name == "UNIMPLEMENTED" }
+    let unknown_signal = name == "UNIMPLEMENTED";
+    Failed { error, retry, answered: true, code: u16::try_from(code).ok(), retry_after, unknown_signal }
 }
 
 /// `google.rpc.RetryInfo`.
@@ -226,7 +228,10 @@ mod tests {
         };
         let partial = ExportTracePartialSuccess { rejected_spans: 2, error_message: "late".into() };
         let answer = ExportTraceServiceResponse { partial_success: Some(partial) }.encode_to_vec();
-        assert_eq!(message(&frame(&answer, false)), Accepted { rejected: 2, message: "late".into() });
+        assert_eq!(
+            message(&frame(&answer, false)),
+            Accepted { rejected: 2, message: "late".into(), page: false }
+        );
         for nothing in
             [&b""[..], &frame(&answer, true), &frame(&answer, false)[..9], &[0, 255, 255, 255, 255]]
         {

@@ -84,6 +84,7 @@ impl Sender {
                     let rejected = accepted.rejected.clamp(0, batch.items.into()) as u32;
                     let now = Instant::now().into_std();
                     self.health.arrived(now, rejected, &accepted.message);
+                    self.counters.condition.arrived();
                     return Outcome { items: batch.items, rejected: Some(rejected) };
                 }
                 Ok(Err(failed)) => failed,
@@ -139,6 +140,7 @@ impl Sender {
     /// Tells of a failure, with which so many `items` more are lost.
     fn failed(&self, failed: &Failed, items: u32) {
         let now = Instant::now().into_std();
+        self.counters.condition.failed(&failed.error);
         if failed.unknown_signal && self.health.not_taken(&failed.error) {
             return;
         }
