@@ -35,7 +35,7 @@ identity: guests ## 10 minutes of interleaved requests with random seeds: nothin
 	POUNCE_IDENTITY=600 $(CARGO) test --test integration -- identity::soak --nocapture
 
 .PHONY: fuzz
-fuzz: ## Fuzz the parsers of trace context and baggage, 60 s each (FUZZ_SECONDS=…); needs a C++ compiler
+fuzz: ## Fuzz the parsers of headers, settings and variables, 60 s each (FUZZ_SECONDS=…); needs a C++ compiler
 	scripts/fuzz.sh $(or $(FUZZ_SECONDS),60)
 
 .PHONY: lint

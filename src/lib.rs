@@ -67,8 +67,13 @@ mod telemetry;
 pub use app::{App, Outcome, StartError};
 pub use cli::run;
 pub use config::Config;
+
+/// What must hold of all that others write, whatever it is; no part of the library's interface.
 #[doc(hidden)]
-pub use telemetry::fuzz;
+pub mod fuzz {
+    pub use crate::config::fuzz::*;
+    pub use crate::telemetry::fuzz::*;
+}
 
 /// What the benchmarks may touch; no part of the library's interface.
 #[doc(hidden)]

@@ -1,7 +1,7 @@
 //! Settings that are values, but can't work.
 
 use super::Config;
-use super::value::{ByteSize, Endpoint, Protocol};
+use super::value::{ByteSize, Endpoint, Protocol, sample_route_conflict};
 
 /// What is wrong with the setting of one key.
 pub(crate) struct Wrong {
@@ -69,5 +69,12 @@ pub(crate) fn check(config: &Config) -> Vec<Wrong> {
     let traces = config.admin.recent_traces;
     let hint = format!("set it to a number from 0 to {MOST_TRACES}");
     must(traces <= MOST_TRACES, "admin.recent-traces", format!("{traces} is out of range"), hint);
+    if let Some((quoted, flaw)) = sample_route_conflict(&config.otel.sample_routes) {
+        wrong.push(Wrong {
+            key: "otel.sample-route",
+            what: format!("{quoted} {}", flaw.what),
+            hint: flaw.hint,
+        });
+    }
     wrong
 }

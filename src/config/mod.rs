@@ -8,6 +8,7 @@ mod activation;
 mod check;
 mod declared;
 mod file;
+pub(crate) mod fuzz;
 mod limits;
 mod macros;
 mod memory;

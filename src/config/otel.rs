@@ -15,7 +15,7 @@ use super::signals::{Destination, LogsExport, MetricsExport};
 use super::transport::{Proxies, Transport};
 use super::value::{
     Endpoint, Exporter, GuestParents, PropagateTo, Propagators, Protocol, SampleRoute, Sampler, Semconv,
-    Timeout, TrustParent, sample_route_conflict,
+    Timeout, TrustParent,
 };
 use super::vars::Vars;
 
@@ -55,6 +55,8 @@ pub struct Otel {
     pub random_flag: bool,
     /// Which semantic conventions spans follow.
     pub semconv: Semconv,
+    /// Methods that spans name in place of those of the conventions (`OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS`).
+    pub known_methods: Option<Vec<String>>,
     /// Request headers that are recorded on spans.
     pub request_headers: Vec<HeaderName>,
     /// Response headers that are recorded on spans.
@@ -147,10 +149,6 @@ impl Otel {
             transport: TransportOfTraces::find(set_by),
         };
         otel.disabled = set_by("otel.exporter", otel_env::DISABLED);
-        if let Some((quoted, flaw)) = sample_route_conflict(&otel.sample_routes) {
-            let what = format!("{quoted} {}", flaw.what);
-            resolver.mistakes.push(Mistake::new("otel.sample-route", what, flaw.hint));
-        }
         let mut flawed = Vec::new();
         let signals = otel_env::signals(&otel, traces_only, vars, &mut resolver.warnings, &mut flawed);
         (otel.metrics, otel.logs) = signals;
@@ -207,6 +205,7 @@ impl Otel {
             propagate_to: options.propagate_to,
             random_flag: options.random_flag,
             semconv: options.semconv,
+            known_methods: otel_env::known_methods(vars, warnings),
             request_headers: options.request_headers.into_iter().map(|header| header.0).collect(),
             response_headers: options.response_headers.into_iter().map(|header| header.0).collect(),
             guest_parents: options.guest_parents,

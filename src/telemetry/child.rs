@@ -1,5 +1,6 @@
 //! The record of one span under a server span: a guest's own, or of an outgoing request.
 
+use super::Shared;
 use super::children::{Children, Start};
 use super::client_span::Call;
 use super::context::SpanContext;
@@ -162,7 +163,10 @@ impl Child {
         span.name([notes.name.as_deref().unwrap_or(&late.name), "", ""]);
         let status = match &late.facts {
             Facts::None => notes.status.clone(),
-            Facts::Call(call) => call.write(self.family.shared.limits.value, &mut span),
+            Facts::Call(call) => {
+                let Shared { limits, methods, .. } = &*self.family.shared;
+                call.write(limits.value, methods, &mut span)
+            }
         };
         span.text(semconv::POUNCE_COMPONENT, &self.family.shared.component);
         if incomplete {

@@ -7,7 +7,8 @@ use super::context::SpanContext;
 use super::encode::{Borrowed, Kind, SpanWriter};
 use super::id::SpanId;
 use super::limits::{MAX_NAME, MAX_VALUE};
-use super::request::{AddressText, method_name, protocol_version, split_authority};
+use super::methods::Methods;
+use super::request::{AddressText, protocol_version, split_authority};
 use super::server_span::ServerSpan;
 use super::value::{Length, Status, shortened};
 use super::{redact, semconv};
@@ -73,7 +74,7 @@ impl ServerSpan {
                 parent_is_remote: false,
                 id: None,
                 kind: Kind::Client,
-                name: method_name(method),
+                name: children.shared.methods.name(method),
                 time: None,
                 facts: Facts::Call(Box::new(call)),
             })
@@ -133,8 +134,8 @@ impl Drop for ClientSpan {
 
 impl Call {
     /// Writes the attributes; gives the status.
-    pub(super) fn write(&self, length: Length, span: &mut SpanWriter<'_>) -> Status {
-        if method_name(&self.method) == self.method.as_str() {
+    pub(super) fn write(&self, length: Length, methods: &Methods, span: &mut SpanWriter<'_>) -> Status {
+        if methods.knows(&self.method) {
             span.text(semconv::HTTP_REQUEST_METHOD, self.method.as_str());
         } else {
             span.text(semconv::HTTP_REQUEST_METHOD, semconv::OTHER_METHOD);

@@ -2,9 +2,11 @@
 //! part of the library's interface. Each function panics where it does not hold.
 
 use super::context::{RANDOM, SAMPLED};
+use super::id::TraceId;
 use super::propagation::{Baggage, Caller, MAX_BAGGAGE, MAX_BAGGAGE_MEMBERS, Propagator};
-use crate::config::{HeaderFormat, Propagators};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use super::sampler::Sampler;
+use crate::config::{self, HeaderFormat, Otel, Propagators, SampleRoute};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 /// `traceparent` and `tracestate`: what is read is right, and reads back the same once written.
 ///
@@ -53,6 +55,40 @@ fn survives(format: HeaderFormat, headers: &HeaderMap) {
         assert_eq!(written.get_all(name).iter().count(), 1, "{name} twice");
         assert!(propagator.fields().any(|field| field == name), "{name} is not said to be ours");
     }
+}
+
+/// `tracestate` and paths as samplers see them: each line of the input is a rule of `otel.sample-route`, the last one
+/// the path of a request. A pattern without parameters is for its path, whatever else there is.
+pub fn sampling(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    let (rules, path) = text.rsplit_once('\n').unwrap_or((&text, ""));
+    let rules: Vec<SampleRoute> = rules.split('\n').filter_map(|rule| rule.parse().ok()).collect();
+    let decide = |sample_routes: &[SampleRoute], path: &str| {
+        let otel = Otel { sample_routes: sample_routes.to_vec(), ..Otel::default() };
+        Sampler::new(&otel).flags(TraceId([0; 16]), &Caller::default(), &Method::GET, path) & SAMPLED != 0
+    };
+    decide(&rules, path);
+    let plain = rules.iter().filter(|rule| !rule.path.contains(['{', '}']));
+    for rule in plain.filter(|rule| rule.method.is_none()) {
+        let never = SampleRoute { sampler: config::Sampler::AlwaysOff, ..rule.clone() };
+        // Those for the same path were refused, and those for a method stand above.
+        let others = rules.iter().filter(|other| other.path != rule.path && other.method.is_none()).cloned();
+        let rules: Vec<_> = std::iter::once(never).chain(others).collect();
+        assert!(!decide(&rules, &rule.path), "{rules:?} does not decide for {}", rule.path);
+    }
+
+    // Randomness is 56 bits, whatever stands in the state.
+    let mut headers = HeaderMap::new();
+    append(&mut headers, "traceparent", Some(b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"));
+    append(&mut headers, "tracestate", input.split(|byte| *byte == b'\n').next());
+    let propagator = Propagator::new(&Propagators::from_iter([HeaderFormat::TraceContext]));
+    let caller = propagator.extract(&headers);
+    let of_ratio = |ratio| {
+        let otel = Otel { sampler: config::Sampler::Ratio(ratio), ..Otel::default() };
+        Sampler::new(&otel).flags(TraceId([7; 16]), &caller, &Method::GET, "/") & SAMPLED != 0
+    };
+    assert!(of_ratio(1.0) && !of_ratio(0.0), "all or nothing is no question of chance");
+    assert!(!of_ratio(0.25) || of_ratio(0.75), "what a small share has, a large one has, too");
 }
 
 /// `baggage`: what is kept is within the limits, is kept again, and can be added to. Each line is a field; what is

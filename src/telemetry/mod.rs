@@ -16,8 +16,7 @@ mod context;
 mod counters;
 mod encode;
 mod export;
-#[doc(hidden)]
-pub mod fuzz;
+pub(crate) mod fuzz;
 mod headers;
 mod held;
 mod id;
@@ -25,6 +24,7 @@ mod json;
 mod limits;
 mod log_records;
 pub(crate) mod logs;
+mod methods;
 mod metrics;
 mod notes;
 mod otlp_value;
@@ -73,6 +73,7 @@ use export::{Envelope, Sources};
 use headers::Wanted;
 use held::{KeepRules, Outlet};
 use limits::Limits;
+use methods::Methods;
 use path_names::PathNames;
 use pipeline::Pipeline;
 use recording::Recording;
@@ -133,6 +134,7 @@ struct Shared {
     request_headers: Wanted,
     response_headers: Wanted,
     limits: Limits,
+    methods: Methods,
     keep: KeepRules,
     /// What all requests hold back until their end.
     held_room: Arc<held::Room>,
@@ -219,6 +221,7 @@ impl Traces {
             request_headers: Wanted::new("http.request.header.", &otel.request_headers),
             response_headers: Wanted::new("http.response.header.", &otel.response_headers),
             limits: Limits::new(&otel.limits),
+            methods: Methods::new(otel.known_methods.as_deref()),
             keep: KeepRules::new(otel),
             held_room: Arc::default(),
         });

@@ -146,7 +146,7 @@ impl Recording {
 
     /// The span's name in three parts.
     fn name<'a>(&'a self, late: &'a Late) -> [&'a str; 3] {
-        let method = self.request.method_name();
+        let method = self.request.method_name(&self.shared.methods);
         let path = self.request.path();
         match (&late.notes.name, &late.route) {
             (Some(name), _) => [name, "", ""],
@@ -179,7 +179,8 @@ impl Recording {
             },
         );
         span.name(name);
-        self.request.write(profile, &late.notes.attributes, self.shared.limits.value, &mut span);
+        let Shared { methods, limits, .. } = &*self.shared;
+        self.request.write(profile, &late.notes.attributes, limits.value, methods, &mut span);
         let guest = &late.notes.attributes;
         self.shared.request_headers.write(&self.headers, guest, &mut span);
         self.shared.response_headers.write(&late.response.headers, guest, &mut span);

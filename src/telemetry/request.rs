@@ -4,6 +4,7 @@
 
 use super::encode::SpanWriter;
 use super::limits::Attributes;
+use super::methods::Methods;
 use super::value::Length;
 use super::{Peer, redact, semconv};
 use crate::config::Semconv;
@@ -40,17 +41,13 @@ impl Request {
     }
 
     /// The method as it may stand in a span's name: `HTTP` for one that nobody knows.
-    pub(super) fn method_name(&self) -> &str {
-        method_name(&self.method)
+    pub(super) fn method_name(&self, methods: &Methods) -> &str {
+        methods.name(&self.method)
     }
 
     /// The path, for names of spans without a route.
     pub(super) fn path(&self) -> &str {
         self.uri.path()
-    }
-
-    fn method_is_known(&self) -> bool {
-        semconv::KNOWN_METHODS.contains(&self.method.as_str())
     }
 
     /// Writes the attributes that are known from the start, without those that the guest has set itself.
@@ -59,6 +56,7 @@ impl Request {
         profile: Semconv,
         guest: &Attributes,
         length: Length,
+        methods: &Methods,
         span: &mut SpanWriter<'_>,
     ) {
         let mut put = Put { span, guest, length };
@@ -70,7 +68,7 @@ impl Request {
         let server = authority.and_then(split_authority);
         let server_port = server.map(|(_, port)| port.unwrap_or(default_port));
 
-        if self.method_is_known() {
+        if methods.knows(&self.method) {
             put.text(semconv::HTTP_REQUEST_METHOD, method);
         } else {
             put.text(semconv::HTTP_REQUEST_METHOD, semconv::OTHER_METHOD);
@@ -163,11 +161,6 @@ impl Put<'_, '_> {
     fn is_free(&self, key: &str) -> bool {
         self.guest.list.is_empty() || !self.guest.has(key)
     }
-}
-
-/// The method as it may stand in a span's name: `HTTP` for one that nobody knows.
-pub(super) fn method_name(method: &Method) -> &str {
-    if semconv::KNOWN_METHODS.contains(&method.as_str()) { method.as_str() } else { "HTTP" }
 }
 
 /// Splits `host[:port]`; the brackets of an IPv6 address are taken off. `None` when it is neither.

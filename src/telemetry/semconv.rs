@@ -69,6 +69,6 @@ pub(super) const EXCEPTION_EVENT: &str = "exception";
 
 /// Value of `http.request.method` for a method that is none of [`KNOWN_METHODS`].
 pub(super) const OTHER_METHOD: &str = "_OTHER";
-/// Methods that may stand in `http.request.method`; compared with their case.
+/// Methods that may stand in `http.request.method` unless others are set; compared with their case.
 pub(super) const KNOWN_METHODS: [&str; 10] =
     ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "QUERY", "CONNECT", "TRACE"];

@@ -8,6 +8,7 @@ use std::io::Write;
 use std::time::Duration;
 
 mod exporting;
+mod kept;
 mod outcome;
 mod sdk_spans;
 mod spans;

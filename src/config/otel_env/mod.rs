@@ -111,6 +111,7 @@ fn header_list(variable: &str, text: &str, warnings: &mut Vec<String>) -> Vec<(H
 /// One of the standard samplers; its argument must be right, as a wrong one multiplies the bill.
 pub(crate) fn sampler(vars: &Vars, warnings: &mut Vec<String>) -> Standard<Sampler> {
     const SAMPLER: &str = "OTEL_TRACES_SAMPLER";
+    const ASK_OTHERS: [&str; 3] = ["jaeger_remote", "parentbased_jaeger_remote", "xray"];
     const ARGUMENT: &str = "OTEL_TRACES_SAMPLER_ARG";
     let Some(name) = vars.set(SAMPLER) else {
         if vars.set(ARGUMENT).is_some() {
@@ -130,13 +131,16 @@ pub(crate) fn sampler(vars: &Vars, warnings: &mut Vec<String>) -> Standard<Sampl
         Some(Err(flaw)) => Err(Flawed { variable: ARGUMENT, quoted: format!("`{argument}`"), flaw }),
         None => {
             let hint = match nearest(&name, Sampler::NAMES) {
+                _ if ASK_OTHERS.contains(&&*name) => {
+                    "it asks another service for its shares; set parentbased_traceidratio, and the share by \
+                     OTEL_TRACES_SAMPLER_ARG or those of routes by otel.sample-route"
+                        .to_owned()
+                }
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("Pounce has {}", Sampler::NAMES.join(", ")),
             };
-            warn(
-                warnings,
-                format!("{SAMPLER}: `{name}` is not a sampler of Pounce, and is ignored ({hint})"),
-            );
+            let instead = "is ignored: without another setting every trace is kept";
+            warn(warnings, format!("{SAMPLER}: `{name}` is not a sampler of Pounce, and {instead} ({hint})"));
             Ok(None)
         }
     }
@@ -187,10 +191,34 @@ pub(crate) fn semconv(vars: &Vars, _: &mut Vec<String>) -> Standard<Semconv> {
         .map(|profile| (profile, VARIABLE)))
 }
 
+/// The methods that spans name, in place of those of the conventions; read with their case, as HTTP does.
+pub(crate) fn known_methods(vars: &Vars, warnings: &mut Vec<String>) -> Option<Vec<String>> {
+    const VARIABLE: &str = "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS";
+    let mut methods: Vec<String> = Vec::new();
+    for word in vars.set(VARIABLE)?.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+        match word.parse::<http::Method>() {
+            Ok(_) => methods.push(word.to_owned()),
+            Err(_) => {
+                warn(warnings, format!("{VARIABLE}: `{word}` is no method that HTTP allows, and is ignored"));
+            }
+        }
+    }
+    // Nothing that could come: as if unset.
+    (!methods.is_empty()).then_some(methods)
+}
+
 /// Warns of what is set and has no effect here.
 pub(crate) fn warn_of_the_rest(otel: &Otel, vars: &Vars, warnings: &mut Vec<String>) {
-    if vars.set("OTEL_CONFIG_FILE").is_some() {
-        warn(warnings, "OTEL_CONFIG_FILE is not supported, and is ignored".to_owned());
+    let in_vain = [
+        ("OTEL_CONFIG_FILE", "the file is not read, and other variables count", ""),
+        ("OTEL_LOG_LEVEL", "telemetry writes to Pounce's own log, whose level is log.level", "info"),
+        ("OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN", "exceptions are events of spans", ""),
+        ("OTEL_ENTITIES", "the resource is that of OTEL_RESOURCE_ATTRIBUTES", ""),
+    ];
+    for (variable, instead, default) in in_vain {
+        if vars.set(variable).is_some_and(|text| !text.trim().eq_ignore_ascii_case(default)) {
+            warn(warnings, format!("{variable} is not supported, and is ignored: {instead}"));
+        }
     }
     let asked = vars.set("OTEL_TRACES_EXPORTER").is_some_and(|text| text.trim().eq_ignore_ascii_case("otlp"));
     if asked && !otel.is_on() && otel.endpoint.is_none() {

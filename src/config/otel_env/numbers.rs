@@ -30,7 +30,17 @@ pub(super) fn batch_of(prefix: &str, default: Batch, vars: &Vars, warnings: &mut
         None => default,
     };
     let max_queue_size = count(&name("MAX_QUEUE_SIZE"), default.max_queue_size);
-    let batch_size = count(&name("MAX_EXPORT_BATCH_SIZE"), default.max_export_batch_size);
+    let size = name("MAX_EXPORT_BATCH_SIZE");
+    let batch_size = count(&size, default.max_export_batch_size);
+    if batch_size > max_queue_size && vars.set(&size).is_some() {
+        let queue = name("MAX_QUEUE_SIZE");
+        warn(
+            warnings,
+            format!(
+                "{size}: {batch_size} is more than wait at most, and counts as {max_queue_size} ({queue})"
+            ),
+        );
+    }
     let delay = number(vars, warnings, [name("SCHEDULE_DELAY").as_str()]).map(|(_, ms)| ms);
     Batch {
         // Zero means "at once", which would be a busy loop.

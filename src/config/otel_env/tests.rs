@@ -92,6 +92,80 @@ fn anything_else_malformed_is_warned_about_and_ignored() {
     );
     assert!(ignored(&[("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd")]).contains("none, gzip"));
     assert!(ignored(&[("OTEL_CONFIG_FILE", "x")]).contains("not supported"));
+    assert!(ignored(&[("OTEL_LOG_LEVEL", "debug")]).contains("log.level"));
+    assert_eq!(otel(&[("OTEL_LOG_LEVEL", "INFO")]), Otel::default());
+    for sampler in ["jaeger_remote", "PARENTBASED_jaeger_remote", "xray"] {
+        let said =
+            ignored(&[("OTEL_TRACES_SAMPLER", sampler), ("OTEL_TRACES_SAMPLER_ARG", "endpoint=http://x")]);
+        assert!(said.contains("every trace is kept") && said.contains("otel.sample-route"), "{said}");
+    }
+    for signals in ["logs", "logs/dup"] {
+        assert!(ignored(&[("OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN", signals)]).contains("events of spans"));
+    }
+    for (variable, text) in [("OTEL_ATTRIBUTE_COUNT_LIMIT", "many"), ("OTEL_SPAN_LINK_COUNT_LIMIT", "-1")] {
+        assert!(ignored(&[(variable, text)]).contains("not a whole number"));
+    }
+}
+
+#[test]
+fn known_methods_are_a_list_with_its_case() {
+    let methods = |text| otel(&[("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", text)]).known_methods;
+    assert_eq!(methods("GET, propfind,,"), Some(vec!["GET".to_owned(), "propfind".to_owned()]));
+    assert_eq!((methods(""), methods(" , ")), (None, None));
+    assert!(ignored(&[("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", "G@T")]).contains("`G@T`"));
+}
+
+#[test]
+fn a_batch_is_no_larger_than_the_queue() {
+    let config =
+        load(&[("OTEL_BSP_MAX_QUEUE_SIZE", "10"), ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "11")]).unwrap();
+    assert_eq!(config.otel.batch.max_export_batch_size, 10);
+    assert!(
+        config.warnings[0].contains("11 is more than wait at most, and counts as 10"),
+        "{:?}",
+        config.warnings
+    );
+    let default = otel(&[("OTEL_BLRP_MAX_QUEUE_SIZE", "10")]).logs.batch;
+    assert_eq!((default.max_queue_size, default.max_export_batch_size), (10, 10), "nobody asked for more");
+}
+
+#[test]
+fn the_specific_limit_counts_before_the_general_one_and_none_above_ours() {
+    let limits = |vars: &[(&'static str, &'static str)]| otel(vars).limits;
+    assert_eq!(limits(&[]), Limits::default());
+    const COUNT: (&str, &str) = ("OTEL_ATTRIBUTE_COUNT_LIMIT", "20");
+    const LENGTH: (&str, &str) = ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "50");
+    let general = limits(&[COUNT, LENGTH]);
+    assert_eq!((general.span_attributes, general.log_attributes), (20, 20));
+    assert_eq!((general.event_attributes, general.link_attributes), (20, 20));
+    assert_eq!((general.span_value_length, general.log_value_length), (Some(50), Some(50)));
+    assert_eq!((general.events, general.links), (128, 128), "they are no attributes");
+    let specific = limits(&[
+        COUNT,
+        LENGTH,
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "1"),
+        ("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", "2"),
+        ("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", "0"),
+        ("OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", "4"),
+        ("OTEL_SPAN_EVENT_COUNT_LIMIT", "5"),
+        ("OTEL_SPAN_LINK_COUNT_LIMIT", "6"),
+        ("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "7"),
+        ("OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT", "0"),
+    ]);
+    assert_eq!((specific.span_attributes, specific.event_attributes), (1, 2));
+    assert_eq!((specific.link_attributes, specific.log_attributes), (0, 4));
+    assert_eq!((specific.events, specific.links), (5, 6));
+    assert_eq!((specific.span_value_length, specific.log_value_length), (Some(7), Some(0)));
+    for (variable, most) in
+        [("OTEL_SPAN_EVENT_COUNT_LIMIT", "128"), ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "4096")]
+    {
+        let config = load(&[(variable, "5000")]).unwrap();
+        assert_eq!(config.warnings.len(), 1, "{:?}", config.warnings);
+        assert!(config.warnings[0].ends_with(&format!("counts as {most}")), "{:?}", config.warnings);
+    }
+    // A malformed one counts as unset.
+    let config = load(&[COUNT, ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "x")]).unwrap();
+    assert_eq!((config.otel.limits.span_attributes, config.warnings.len()), (20, 1));
 }
 
 #[test]

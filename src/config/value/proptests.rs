@@ -1,26 +1,12 @@
 //! What holds for every text: reading never panics, and what is written reads back the same.
 
-use std::fmt::{Debug, Display};
 use std::path::Path;
-use std::str::FromStr;
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::config::fuzz;
 use crate::config::vars::Vars;
-
-fn reads_back<T: FromStr + Display + PartialEq + Debug>(text: &str) -> Result<(), TestCaseError>
-where
-    T::Err: Debug,
-{
-    let Ok(value) = text.parse::<T>() else {
-        return Ok(());
-    };
-    let written = value.to_string();
-    let again = written.parse::<T>();
-    prop_assert!(again.as_ref().is_ok_and(|again| *again == value), "{text:?} → {written:?} → {again:?}");
-    Ok(())
-}
 
 /// Texts near to values: pieces of them in any order.
 fn near() -> impl Strategy<Value = String> {
@@ -77,6 +63,10 @@ fn near() -> impl Strategy<Value = String> {
         Just("/{*rest}"),
         Just("{{"),
         Just("=0.5"),
+        Just("\n"),
+        Just("a=1,"),
+        Just("always_off"),
+        Just("grpc"),
     ];
     prop::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat())
 }
@@ -89,23 +79,17 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn values_read_back_as_they_are_written(text in text()) {
-        reads_back::<ByteLimit>(&text)?;
-        reads_back::<ByteSize>(&text)?;
-        reads_back::<Cidr>(&text)?;
-        reads_back::<DirMount>(&text)?;
-        reads_back::<Endpoint>(&text)?;
-        reads_back::<Exporter>(&text)?;
-        reads_back::<HeaderFormat>(&text)?;
-        reads_back::<Isolation>(&text)?;
-        reads_back::<ListenAddr>(&text)?;
-        reads_back::<LogFormat>(&text)?;
-        reads_back::<LogLevel>(&text)?;
-        reads_back::<OutboundRule>(&text)?;
-        reads_back::<SampleRoute>(&text)?;
-        reads_back::<Sampler>(&text)?;
-        reads_back::<Semconv>(&text)?;
-        reads_back::<Timeout>(&text)?;
+    fn what_must_hold_for_any_text_holds(text in text()) {
+        fuzz::settings(text.as_bytes());
+        fuzz::headers(text.as_bytes());
+        fuzz::resource_attributes(text.as_bytes());
+        fuzz::variables(text.as_bytes());
+    }
+
+    #[test]
+    fn what_must_hold_for_any_environment_holds(values in prop::collection::vec((0usize..50, text()), 0..6)) {
+        let lines: Vec<_> = values.iter().map(|(at, value)| format!("{at} {value}")).collect();
+        fuzz::variables(lines.join("\n").as_bytes());
     }
 
     #[test]

@@ -187,6 +187,7 @@ proptest! {
         fuzz::trace_context(&bytes);
         fuzz::b3(&bytes);
         fuzz::baggage(&bytes);
+        fuzz::sampling(&bytes);
     }
 
     /// Fields are joined before limits count, so it does not matter how a sender splits its list.

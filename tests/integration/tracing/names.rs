@@ -94,3 +94,22 @@ async fn what_the_client_says_of_itself_is_bounded() {
     assert!(spans[0].text("user_agent.original").len() <= 4096 && spans[0].name.len() <= 4200);
     assert!(spans[1].text("user_agent.original").starts_with("caf"), "bytes that are no text are replaced");
 }
+
+#[tokio::test]
+async fn the_methods_that_have_names_can_be_set() {
+    let collector = Collector::start().await;
+    let builder = pounce().fixture("status.wat");
+    let builder = builder.env("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", "GET,PROPFIND");
+    let server = builder.traced(&collector).start().await;
+    let asked = [
+        ("PROPFIND", "PROPFIND /200", "PROPFIND"),
+        ("get", "HTTP /200", "_OTHER"),
+        ("POST", "HTTP /200", "_OTHER"),
+    ];
+    for (method, name, known_as) in asked {
+        let request = client::request(method.parse().unwrap(), "/200", client::empty());
+        client::fetch(server.addr(), Protocol::H1, request).await;
+        let span = collector.span_where(method, |span| span.text("http.method") == method).await;
+        assert_eq!((span.name.as_str(), span.text("http.request.method")), (name, known_as));
+    }
+}

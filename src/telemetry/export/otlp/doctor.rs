@@ -11,6 +11,7 @@ use super::answer::{Accepted, Failed};
 use super::{Pools, Route, Settings, client};
 use crate::config::{self, Protocol};
 use crate::telemetry::export::signal::Signal;
+use crate::telemetry::resource;
 use probe::{Probe, Way};
 use sample::Sample;
 use std::sync::Mutex;
@@ -80,7 +81,8 @@ enum Trouble {
 ///
 /// `component` names the service where nothing else does.
 pub(crate) async fn examine(otel: &config::Otel, component: &str) -> Findings {
-    let Settings { proxies, traces, metrics, logs } = Settings::new(otel, component);
+    let Settings { proxies, traces, metrics, logs } =
+        Settings::new(otel, component, &resource::encode(otel, component).into());
     let pools = Pools { proxies, made: Mutex::default() };
     let sample = Sample::new();
     let routes =
