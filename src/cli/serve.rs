@@ -22,8 +22,10 @@ Where a value comes from:
   that beats the default. An empty variable counts as unset. Of the standard variables,
   OTEL_RESOURCE_ATTRIBUTES, OTEL_EXPORTER_OTLP_TIMEOUT and OTEL_BSP_* are read, too; of metrics and
   logs, OTEL_METRICS_EXPORTER, OTEL_LOGS_EXPORTER, OTEL_METRIC_EXPORT_INTERVAL and _TIMEOUT,
-  OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE, OTEL_BLRP_*, and ENDPOINT, HEADERS and TIMEOUT
-  of each signal (OTEL_EXPORTER_OTLP_LOGS_ENDPOINT).
+  OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE, OTEL_BLRP_*, and ENDPOINT, HEADERS, TIMEOUT,
+  PROTOCOL, COMPRESSION, CERTIFICATE, CLIENT_CERTIFICATE, CLIENT_KEY and INSECURE of each signal
+  (OTEL_EXPORTER_OTLP_LOGS_ENDPOINT). HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY are heeded on
+  the way to endpoints, never for what guests call.
 
 Output:
   One line on standard output when a listener is ready (listening on http://127.0.0.1:8080, and

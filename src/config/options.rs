@@ -116,8 +116,7 @@ options! {
         /// OTLP endpoint; setting it turns telemetry on.
         ///
         /// /v1/traces is appended to its path unless it ends in it. Metrics and log records go beside it, to
-        /// /v1/metrics and /v1/logs. With grpc, host and port are enough. The proxies of HTTP_PROXY,
-        /// HTTPS_PROXY, ALL_PROXY and NO_PROXY are heeded.
+        /// /v1/metrics and /v1/logs. With grpc, host and port are enough.
         endpoint: Option<Endpoint>, "URL" = (no_value, "none", "http://localhost:4318")
             or otel_env::endpoint["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
 

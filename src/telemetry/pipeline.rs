@@ -26,6 +26,8 @@ pub(super) struct Pipeline {
     step: u32,
     /// Spans that make a batch.
     batch: usize,
+    /// Spans and bytes that may wait, those held elsewhere among them.
+    most: (usize, usize),
     /// Spans that wait, up to `step - 1` of each shard not yet counted.
     pending: Padded<AtomicUsize>,
     /// A span was dropped since the last look.
@@ -52,6 +54,8 @@ struct Shard {
     taken: u64,
     max_spans: u32,
     max_bytes: usize,
+    /// Bytes of the largest span that it takes.
+    largest: usize,
     closed: bool,
 }
 
@@ -99,9 +103,9 @@ impl Pipeline {
         let max_spans = max_spans.max(1);
         let (count, batch) = (count.clamp(1, max_spans), batch.clamp(1, max_spans));
         let shard = |at| Shard {
-            max_spans: u32::try_from(max_spans / count + usize::from(at < max_spans % count))
-                .unwrap_or(u32::MAX),
+            max_spans: share(max_spans, count, at),
             max_bytes: max_bytes / count,
+            largest: max_bytes / count,
             ..Shard::default()
         };
         Pipeline {
@@ -109,6 +113,7 @@ impl Pipeline {
             // An eighth of a batch may wait uncounted: a shared counter that each span writes would cost more.
             step: u32::try_from(batch / (8 * count)).unwrap_or(u32::MAX).max(1),
             batch,
+            most: (max_spans, max_bytes),
             pending: Padded(AtomicUsize::new(0)),
             was_full: AtomicBool::new(false),
             recent: OnceLock::new(),
@@ -159,6 +164,21 @@ impl Pipeline {
             self.batch_ready.notify_one();
         }
         Counters::add(&self.counters.queue_full, 1u32);
+    }
+
+    /// So many spans and bytes are held elsewhere, and leave that much less room here.
+    pub(super) fn hold(&self, spans: usize, bytes: usize) {
+        let (spans, bytes) = (self.most.0.saturating_sub(spans), self.most.1.saturating_sub(bytes));
+        let count = self.shards.len();
+        for (at, shard) in self.shards.iter().enumerate() {
+            let mut shard = lock(&shard.0);
+            (shard.max_spans, shard.max_bytes) = (share(spans, count, at), bytes / count);
+        }
+    }
+
+    /// Whether so much that is held elsewhere leaves no room here.
+    pub(super) fn is_filled_by(&self, spans: usize, bytes: usize) -> bool {
+        spans >= self.most.0 || bytes >= self.most.1
     }
 
     /// Whether to drain now: a batch waits, or the buffers were full.
@@ -237,9 +257,9 @@ impl Shard {
         }
         self.bytes.truncate(self.valid);
         encode(&mut self.bytes);
-        if self.bytes.len() - self.valid > self.max_bytes {
+        if self.bytes.len() - self.valid > self.largest {
             self.bytes.truncate(self.valid);
-            self.bytes.shrink_to(self.max_bytes);
+            self.bytes.shrink_to(self.largest);
             return Pushed::TooLarge;
         }
         if self.bytes.len() > self.max_bytes {
@@ -251,6 +271,11 @@ impl Shard {
         self.uncounted += 1;
         Pushed::Yes(if self.uncounted >= step { std::mem::take(&mut self.uncounted) } else { 0 })
     }
+}
+
+/// What one of `count` has of `all`.
+fn share(all: usize, count: usize, at: usize) -> u32 {
+    u32::try_from(all / count + usize::from(at < all % count)).unwrap_or(u32::MAX)
 }
 
 /// A shard whose holder panicked is still whole, see `Shard::valid`.

@@ -78,6 +78,8 @@ mod soak;
 mod stdio;
 /// The server span: names, parents, attributes of each profile, sampling, resource, the guest's own attributes.
 mod tracing;
+/// How telemetry is sent, and to endpoints that fail.
+mod transport;
 /// Request bodies: what came of them, and what nobody read.
 mod uploads;
 /// What an OpenTelemetry SDK inside a guest hands over.

@@ -8,17 +8,20 @@ pub(crate) mod doctor;
 mod grpc;
 mod metrics;
 mod sender;
+mod trouble;
 
 use super::batch::Envelope;
+use super::health::Health;
 use super::signal::Signal;
 use super::{Sources, Stop};
 use crate::config::{self, Endpoint, Protocol, Proxies, Transport};
 use crate::telemetry::counters::Counters;
+use crate::telemetry::pipeline::Pipeline;
 use client::{Client, Target};
 use connect::Connections;
 use sender::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use trouble::Trouble;
 
 /// What the exporter needs of the configuration.
 pub(in crate::telemetry) struct Settings {
@@ -98,19 +101,19 @@ pub(super) async fn run(settings: Settings, sources: &Sources, stop: Stop) {
     let pools = Pools { proxies, made: Mutex::default() };
     let spans = async {
         if let (Some((route, batch)), Some(pipeline)) = (traces, &sources.spans) {
-            let sender = route.sender(&pools, &pipeline.counters);
+            let sender = route.sender(&pools, &pipeline.counters, Some(pipeline));
             batches::run(sender, route.envelope, &batch, pipeline, stop.clone()).await;
         }
     };
     let records = async {
         if let (Some((route, batch)), Some(pipeline)) = (logs, &sources.logs) {
-            let sender = route.sender(&pools, &pipeline.counters);
+            let sender = route.sender(&pools, &pipeline.counters, Some(pipeline));
             batches::run(sender, route.envelope, &batch, pipeline, stop.clone()).await;
         }
     };
     let points = async {
         if let (Some((route, of_host, export)), Some(metrics)) = (metrics, &sources.metrics) {
-            let sender = route.sender(&pools, metrics.counters());
+            let sender = route.sender(&pools, metrics.counters(), None);
             metrics::run(sender, [of_host, route.envelope], &export, metrics, stop.clone()).await;
         }
     };
@@ -152,10 +155,18 @@ impl Route {
         Client::new(pools.of(self), to, &self.headers)
     }
 
-    fn sender(&self, pools: &Pools, counters: &Arc<Counters>) -> Arc<Sender> {
+    fn sender(
+        &self,
+        pools: &Pools,
+        counters: &Arc<Counters>,
+        pipeline: Option<&Arc<Pipeline>>,
+    ) -> Arc<Sender> {
         let client = self.client(pools);
         let name = client::for_people(&self.url);
-        Arc::new(Sender::new(client, self.signal, name, Arc::clone(counters), self.export_timeout.0))
+        let trouble = Trouble::new(pipeline.cloned());
+        counters.condition.goes_to(&name);
+        let health = Health::new(self.signal, name);
+        Arc::new(Sender::new(client, health, Arc::clone(counters), trouble, self.export_timeout.0))
     }
 }
 
@@ -166,6 +177,3 @@ fn url(endpoint: &Endpoint, transport: &Transport, signal: Signal) -> http::Uri 
         Protocol::HttpProtobuf | Protocol::HttpJson => endpoint.url.clone(),
     }
 }
-
-/// The longest time that sending one batch may take, whatever the settings and the endpoint ask for.
-const MAX_ELAPSED: Duration = Duration::from_secs(300);

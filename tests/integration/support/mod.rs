@@ -2,18 +2,24 @@
 
 /// Attributes as tests read them, and exact comparison.
 pub(crate) mod attributes;
+/// Endpoints that are none.
+pub(crate) mod broken;
 /// HTTP/1.1, h2c and raw TCP clients.
 pub(crate) mod client;
-/// An OTLP/HTTP receiver with scripted replies.
+/// An OTLP receiver with scripted replies.
 pub(crate) mod collector;
 /// How the server ended.
 pub(crate) mod exit;
+/// The forms in which OTLP arrives.
+pub(crate) mod forms;
 /// Where guests are, or how to build them.
 pub(crate) mod guest;
 /// A scripted HTTP server that guests call.
 pub(crate) mod origin;
 /// The real binary behind a builder.
 pub(crate) mod pounce;
+/// A proxy on the way to a receiver.
+pub(crate) mod proxy;
 /// A small HTTP server in the test's own process.
 pub(crate) mod server;
 /// Log records and metrics as tests read them.

@@ -3,11 +3,14 @@
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response};
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use rustls::ServerConfig;
+use rcgen::{CertifiedKey, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -46,16 +49,30 @@ pub(crate) struct Identity {
 impl Identity {
     /// An identity for `localhost` and `127.0.0.1`, signed by itself.
     pub(crate) fn of_localhost() -> Self {
-        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let made = rcgen::generate_simple_self_signed(names).expect("valid names");
+        Self::of(&["localhost", "127.0.0.1"], &[], None)
+    }
+
+    /// An identity for these names, signed by itself, that speaks these protocols within TLS (`h2`; none for any), and
+    /// takes only the client whose certificate this is, if there is one.
+    pub(crate) fn of(names: &[&str], protocols: &[&str], client: Option<&CertifiedKey<KeyPair>>) -> Self {
+        let made = made_for(names);
         let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a key");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
+        let config = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
-            .and_then(|config| {
-                config.with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key)
-            })
-            .expect("a usable certificate");
+            .expect("the provider's own");
+        let config = match client {
+            None => config.with_no_client_auth(),
+            Some(client) => {
+                let mut roots = RootCertStore::empty();
+                roots.add(client.cert.der().clone()).expect("a certificate");
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider);
+                config.with_client_cert_verifier(verifier.build().expect("one root"))
+            }
+        };
+        let mut config =
+            config.with_single_cert(vec![made.cert.der().clone()], key).expect("a usable certificate");
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
         Identity { acceptor: TlsAcceptor::from(Arc::new(config)), certificate: made.cert.pem() }
     }
 
@@ -63,6 +80,12 @@ impl Identity {
     pub(crate) fn write_certificate(&self, path: &Path) {
         std::fs::write(path, &self.certificate).expect("a writable path");
     }
+}
+
+/// A certificate with its key, signed by itself.
+pub(crate) fn made_for(names: &[&str]) -> CertifiedKey<KeyPair> {
+    let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+    rcgen::generate_simple_self_signed(names).expect("valid names")
 }
 
 /// Serves HTTP/1.1 and HTTP/2 on a free port, in TLS if there is an identity, until the returned guard is dropped.
@@ -74,8 +97,21 @@ pub(crate) async fn serve<F>(
 where
     F: Future<Output = Option<Response<Full<Bytes>>>> + Send + 'static,
 {
-    let acceptor = identity.map(|identity| identity.acceptor.clone());
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    serve_on(listener, identity, answer)
+}
+
+/// The same with a listener of one's own, and answers of any kind.
+pub(crate) fn serve_on<F, B>(
+    listener: TcpListener,
+    identity: Option<&Identity>,
+    answer: impl Fn(Arrived) -> F + Clone + Send + 'static,
+) -> (SocketAddr, Serving)
+where
+    F: Future<Output = Option<Response<B>>> + Send + 'static,
+    B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
+{
+    let acceptor = identity.map(|identity| identity.acceptor.clone());
     let addr = listener.local_addr().expect("bound");
     let task = tokio::spawn(async move {
         let mut connections = JoinSet::new();
@@ -96,11 +132,12 @@ where
     (addr, Serving(task))
 }
 
-async fn connection<F>(
+async fn connection<F, B>(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     answer: impl Fn(Arrived) -> F + Clone + Send + 'static,
 ) where
-    F: Future<Output = Option<Response<Full<Bytes>>>> + Send + 'static,
+    F: Future<Output = Option<Response<B>>> + Send + 'static,
+    B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
 {
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let answer = answer.clone();

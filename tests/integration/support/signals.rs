@@ -85,11 +85,8 @@ pub(crate) struct Point {
 }
 
 impl Received {
-    /// What came, if it is for a path of logs or metrics and decodes; a real collector takes nothing else.
+    /// What came, if it is for a path of logs or metrics and decodes.
     pub(crate) fn decode(arrived: &Arrived) -> Option<Self> {
-        if arrived.values("content-type") != ["application/x-protobuf"] {
-            return None;
-        }
         let path = arrived.target.split('?').next().unwrap_or_default();
         if path.ends_with("/v1/logs") {
             ExportLogsServiceRequest::decode(arrived.body.clone()).ok().map(Self::Logs)

@@ -7,6 +7,7 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
+use hyper_util::client::legacy::Error;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
 use std::time::{Duration, SystemTime};
@@ -51,17 +52,22 @@ impl Failed {
     }
 
     /// Something between here and the endpoint; `never` had an answer from it before.
-    pub(super) fn transport(
-        error: &(dyn std::error::Error + 'static),
-        protocol: Protocol,
-        never: bool,
-    ) -> Self {
-        let causes = || std::iter::successors(Some(error), |error| error.source());
+    pub(super) fn transport(error: &Error, protocol: Protocol, never: bool) -> Self {
+        let first: &(dyn std::error::Error + 'static) = error;
+        let causes = || std::iter::successors(Some(first), |error| error.source());
         let mut text = causes().map(ToString::to_string).collect::<Vec<_>>().join(": ");
         // Bytes came, or their end, but not those of the protocol.
-        let misunderstood = causes().filter_map(|cause| cause.downcast_ref::<hyper::Error>()).any(|error| {
-            error.is_parse() || error.is_incomplete_message() || error.to_string().starts_with("http2 error")
-        });
+        let misunderstood = match protocol {
+            // There the connection's own task sees why, and the request only that it is over.
+            Protocol::Grpc => !error.is_connect(),
+            Protocol::HttpProtobuf | Protocol::HttpJson => {
+                causes().filter_map(|cause| cause.downcast_ref::<hyper::Error>()).any(|error| {
+                    error.is_parse()
+                        || error.is_incomplete_message()
+                        || error.to_string().starts_with("received unexpected message")
+                })
+            }
+        };
         let in_words = text.to_ascii_lowercase().replace(['_', ' '], "");
         if in_words.contains("invalidcontenttype") {
             text.push_str(" (this port does not speak TLS: is the endpoint one of http://?)");
@@ -77,7 +83,7 @@ pub(super) fn not_this_protocol(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Grpc => {
             " (does this port speak gRPC? 4317 is usual; 4318 takes `otel.protocol = http/protobuf`. \
-             Where it wants TLS, write https://)"
+             Where it wants TLS, write https://; where it asks who we are, set otel.client-certificate)"
         }
         Protocol::HttpProtobuf | Protocol::HttpJson => {
             " (does this port speak HTTP/1.1? 4318 is usual; 4317 takes `otel.protocol = grpc`. \

@@ -1,6 +1,7 @@
 //! From the buffers of spans or log records to the endpoint: when, and how many batches at once.
 
 use super::sender::{Outcome, Sender};
+use super::trouble::Load;
 use crate::config;
 use crate::telemetry::export::Stop;
 use crate::telemetry::export::batch::{Batch, Envelope};
@@ -31,17 +32,26 @@ pub(super) async fn run(
     let mut flush_at = Instant::now() + delay;
 
     loop {
-        // While older batches wait, the pipeline holds what comes, within its bounds.
-        if backlog.is_empty() && (pipeline.is_due() || Instant::now() >= flush_at) {
+        let quiet = sender.trouble.quiet_until();
+        // While older batches wait, or one more could only be held, the pipeline holds what comes, within its bounds.
+        let held_up = sender.trouble.holds() && (sending.len() >= MAX_IN_FLIGHT || sender.trouble.is_full());
+        let takes = backlog.is_empty() && quiet.is_none() && !held_up;
+        if takes && (pipeline.is_due() || Instant::now() >= flush_at) {
             backlog.extend(envelope.batches_of(&pipeline.drain(false), max_items));
             flush_at = Instant::now() + delay;
             let dropped = pipeline.totals().dropped.queue_full;
             sender.health.overflowed(Instant::now().into_std(), dropped);
         }
-        fill(&mut sending, &mut backlog, &sender, &stop);
+        if quiet.is_none() {
+            fill(&mut sending, &mut backlog, &sender, &stop);
+        }
+        sender.trouble.behind(load(&backlog));
+        // What was just taken may be on its way already.
+        let takes = takes && backlog.is_empty();
         tokio::select! {
-            () = pipeline.batch_ready.notified(), if backlog.is_empty() => {}
-            () = sleep_until(flush_at), if backlog.is_empty() => {}
+            () = pipeline.batch_ready.notified(), if takes => {}
+            () = sleep_until(flush_at), if takes => {}
+            () = sleep_until(quiet.unwrap_or(flush_at)), if quiet.is_some() => {}
             Some(outcome) = sending.join_next() => sender.count(outcome.ok()),
             _deadline = stop.stopped() => break,
         }
@@ -64,6 +74,11 @@ pub(super) async fn run(
     while let Some(outcome) = sending.try_join_next() {
         sender.count(outcome.ok());
     }
+}
+
+fn load(backlog: &VecDeque<Batch>) -> Load {
+    let items = backlog.iter().map(|batch| batch.items as usize).sum();
+    Load { items, bytes: backlog.iter().map(|batch| batch.body.len()).sum() }
 }
 
 fn fill(sending: &mut JoinSet<Outcome>, backlog: &mut VecDeque<Batch>, sender: &Arc<Sender>, stop: &Stop) {

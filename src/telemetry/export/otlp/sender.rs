@@ -1,19 +1,20 @@
 //! One batch to its end: how long to try, how often, and what became of it.
 
-use super::MAX_ELAPSED;
 use super::answer::Failed;
 use super::client::Client;
+use super::trouble::{Load, Trouble};
 use crate::telemetry::counters::Counters;
 use crate::telemetry::export::Stop;
 use crate::telemetry::export::batch::Batch;
 use crate::telemetry::export::health::Health;
-use crate::telemetry::export::signal::Signal;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
-/// Longest wait that an endpoint may ask for.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
+/// The longest time that sending one batch may take, whatever the settings say.
+const MAX_ELAPSED: Duration = Duration::from_secs(300);
+/// The longest time for which a batch is held because the endpoint asks for it.
+const MAX_HELD: Duration = Duration::from_secs(3600);
 /// Waits between attempts double from the first to the longest.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
@@ -29,22 +30,22 @@ pub(super) struct Outcome {
 pub(super) struct Sender {
     client: Client,
     pub(super) health: Health,
+    pub(super) trouble: Trouble,
     counters: Arc<Counters>,
     limit: Duration,
 }
 
 impl Sender {
-    /// `name` is the endpoint as people may see it; `limit` holds for one batch, all attempts together.
+    /// `limit` holds for one batch, all attempts together.
     pub(super) fn new(
         client: Client,
-        signal: Signal,
-        name: String,
+        health: Health,
         counters: Arc<Counters>,
+        trouble: Trouble,
         limit: Option<Duration>,
     ) -> Self {
-        counters.condition.goes_to(&name);
         let limit = limit.map_or(MAX_ELAPSED, |limit| limit.min(MAX_ELAPSED));
-        Sender { client, health: Health::new(signal, name), counters, limit }
+        Sender { client, health, trouble, counters, limit }
     }
 
     /// Counts what became of a batch; nothing if its task died, which the shutdown sees.
@@ -74,7 +75,10 @@ impl Sender {
                 return Outcome { items: batch.items, rejected: None };
             }
         };
+        let load = Load { items: batch.items as usize, bytes: payload.len() };
+        let mut held = None;
         loop {
+            give_up = self.keep_quiet(give_up, started + MAX_HELD, &mut stop).await;
             let failed = match timeout_at(give_up, self.client.post(payload.clone())).await {
                 Ok(Ok(accepted)) => {
                     let rejected = accepted.rejected.clamp(0, batch.items.into()) as u32;
@@ -89,29 +93,48 @@ impl Sender {
                     Failed::no_answer(self.limit)
                 }
             };
+            held.get_or_insert_with(|| self.trouble.hold(load));
+            let now = Instant::now();
             // Half to one and a half, so that a fleet does not come back at the same moment.
-            let mut pause = wait.mul_f64(0.5 + fastrand::f64());
+            let mut again = now + wait.mul_f64(0.5 + fastrand::f64());
             wait = (wait * 2).min(LONGEST_WAIT);
             if let Some(asked) = failed.retry_after {
-                pause = asked.min(MAX_RETRY_AFTER);
-                give_up = (give_up + pause).min(started + MAX_ELAPSED);
+                let asked = asked.min(MAX_HELD);
+                // For all batches: others have no better chance.
+                self.trouble.leave_alone(now + asked);
+                again = again.max(now + asked);
+                give_up = (give_up + asked).min(started + MAX_HELD);
             }
             // At the end only an endpoint that answers is worth another try.
             let hopeless = !failed.retry || (stop.is_stopping() && !failed.answered);
-            if hopeless || Instant::now() + pause >= give_up {
+            if hopeless || again >= give_up {
                 self.failed(&failed, batch.items);
                 return Outcome { items: batch.items, rejected: None };
             }
             self.failed(&failed, 0);
             if stop.is_stopping() {
-                sleep(pause).await;
+                sleep_until(again).await;
             } else {
                 tokio::select! {
-                    () = sleep(pause) => {}
+                    () = sleep_until(again) => {}
                     _deadline = stop.stopped() => {}
                 }
             }
         }
+    }
+
+    /// Waits while the endpoint has asked for it, on behalf of another batch. Moves `give_up`, but not beyond `last`.
+    async fn keep_quiet(&self, mut give_up: Instant, last: Instant, stop: &mut Stop) -> Instant {
+        while !stop.is_stopping()
+            && let Some(until) = self.trouble.quiet_until().filter(|until| *until < last)
+        {
+            give_up = (give_up + until.duration_since(Instant::now())).min(last);
+            tokio::select! {
+                () = sleep_until(until) => {}
+                _deadline = stop.stopped() => {}
+            }
+        }
+        give_up
     }
 
     /// Tells of a failure, with which so many `items` more are lost.

@@ -1,0 +1,128 @@
+//! Endpoints that fail: requests are as good as ever, and each span is exported or counted.
+
+use super::{request, to};
+use crate::support::broken::{Broken, Trouble};
+use crate::support::collector::Reply;
+use crate::support::{Collector, eventually};
+use std::time::{Duration, Instant};
+
+#[tokio::test]
+async fn an_endpoint_that_is_none_costs_spans_and_nothing_else() {
+    for (trouble, scheme, told) in [
+        (Trouble::Hang, "http", "no answer within 100ms"),
+        (Trouble::Reset, "http", "reset|closed"),
+        (Trouble::SlowRead, "http", "no answer within 100ms"),
+        (Trouble::Garbage, "http", "4317 takes `otel.protocol = grpc`"),
+        (Trouble::HalfHandshake, "https", "no answer within 100ms"),
+    ] {
+        let broken = Broken::start(trouble).await;
+        let server = to(format!("{scheme}://localhost:{}", broken.addr().port()))
+            .env("OTEL_EXPORTER_OTLP_TIMEOUT", 100)
+            .env("OTEL_BSP_MAX_QUEUE_SIZE", 64)
+            .start()
+            .await;
+        request(&server, 200).await;
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        let begin = Instant::now();
+        let exit = server.stop().await;
+        assert!(begin.elapsed() < Duration::from_secs(20), "{trouble:?}: {:?}", begin.elapsed());
+        exit.expect(0, &[told]);
+        let totals = exit.totals();
+        assert_eq!((totals.ended, totals.exported, totals.dropped), (200, 0, 200), "{trouble:?} {exit}");
+        assert_eq!(exit.stderr.matches("cannot export spans").count(), 1, "{exit}");
+    }
+}
+
+/// A wait that the endpoint asks for holds for all batches of the signal, none of which is lost.
+#[tokio::test]
+async fn who_asks_for_a_wait_is_left_alone_and_gets_everything() {
+    for protocol in ["http/protobuf", "grpc"] {
+        let collector = Collector::start().await;
+        collector.script([Reply::RetryAfter(503, 2)]);
+        let server = to(collector.endpoint())
+            .flag("--otel-protocol", protocol)
+            .env("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 4)
+            // Less than the wait, which does not count.
+            .env("OTEL_BSP_EXPORT_TIMEOUT", 1500)
+            .start()
+            .await;
+        request(&server, 1).await;
+        collector.exports_of(1).await;
+        let asked = Instant::now();
+        request(&server, 40).await;
+        tokio::time::sleep(Duration::from_millis(1200)).await;
+        assert_eq!(collector.exports().len(), 1, "{protocol}: somebody did not wait");
+        collector.spans(41).await;
+        assert!(asked.elapsed() > Duration::from_millis(1900), "{protocol}: {:?}", asked.elapsed());
+        let exit = server.stop().await;
+        assert_eq!((exit.totals().exported, exit.totals().dropped), (41, 0), "{protocol} {exit}");
+    }
+}
+
+/// What waits for another try counts as waiting: the queue's bound is that of all.
+#[tokio::test]
+async fn what_is_held_and_what_waits_are_bounded_together() {
+    let collector = Collector::start().await;
+    collector.always(Reply::RetryAfter(503, 60));
+    let server = to(collector.endpoint())
+        .env("OTEL_BSP_MAX_QUEUE_SIZE", 40)
+        .env("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 4)
+        .start()
+        .await;
+    request(&server, 1).await;
+    collector.exports_of(1).await;
+    request(&server, 500).await;
+    collector.always(Reply::Accept);
+    let exit = server.stop().await;
+    let totals = exit.totals();
+    assert_eq!(totals.exported + totals.dropped, 501, "{exit}");
+    exit.expect(0, &["queue"]);
+    // One batch was on its way when the endpoint asked to wait.
+    assert!(totals.dropped >= 501 - 44, "{exit}");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_disappears_and_returns_gets_what_waited() {
+    let collector = Collector::start().await;
+    let addr = collector.addr();
+    let mut server = to(collector.endpoint()).start().await;
+    request(&server, 1).await;
+    collector.spans(1).await;
+    drop(collector);
+    request(&server, 10).await;
+    server.logged(&["cannot export spans"]).await;
+    let back = Collector::back_at(addr).await;
+    eventually("the spans of the meantime", async || back.received().len() == 10).await;
+    server.logged(&["spans are exported again"]).await;
+    let exit = server.stop().await;
+    assert_eq!((exit.totals().exported, exit.totals().dropped), (11, 0), "{exit}");
+}
+
+/// 0 is no limit: such an attempt is not cut, as long as the batch has time.
+#[tokio::test]
+async fn a_timeout_of_zero_is_none() {
+    let collector = Collector::start().await;
+    collector.always(Reply::AcceptAfter(Duration::from_millis(500)));
+    let server = to(collector.endpoint()).env("OTEL_EXPORTER_OTLP_TIMEOUT", 0).start().await;
+    request(&server, 1).await;
+    collector.spans(1).await;
+    let exit = server.stop().await;
+    assert_eq!(exit.totals().exported, 1, "{exit}");
+    assert_eq!(collector.exports().len(), 1);
+}
+
+/// However patient an attempt is, the batch's own limit ends it.
+#[tokio::test]
+async fn the_limit_of_a_batch_holds_for_all_its_attempts() {
+    let collector = Collector::start().await;
+    collector.always(Reply::Silence);
+    let mut server = to(collector.endpoint())
+        .env("OTEL_EXPORTER_OTLP_TIMEOUT", 0)
+        .env("OTEL_BSP_EXPORT_TIMEOUT", 300)
+        .start()
+        .await;
+    request(&server, 1).await;
+    server.logged(&["cannot export spans", "no answer within 300ms", "\"dropped\":1"]).await;
+    let exit = server.stop().await;
+    assert_eq!(exit.totals().dropped, 1, "{exit}");
+}
