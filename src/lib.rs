@@ -52,9 +52,10 @@
 //! | the true end: span and place | `server/response`, the body |
 //! | out | `telemetry/pipeline`, `telemetry/export` |
 //!
-//! Folders are layers; imports point down only: `cli → app → server → guest → host`, all of them → `telemetry` →
-//! `config`.
+//! Folders are layers; imports point down only: `cli → app → server → guest → host`, beside `server` the `admin`
+//! listener, all of them → `telemetry` → `config`.
 
+mod admin;
 mod app;
 mod cli;
 pub mod config;

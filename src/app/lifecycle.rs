@@ -95,6 +95,9 @@ impl Serving {
         let drain = self.app.handler.drain.clone();
         let deadline = Instant::now() + self.app.grace_period;
         let mut hurry = pin!(hurry.fuse());
+        if let Some((admin, _)) = &self.app.admin {
+            admin.draining();
+        }
         drain.enter(Phase::Draining);
         let drained = async {
             drain.idle().await;
@@ -117,6 +120,11 @@ impl Serving {
         // HTTP/2 streams are tasks of their own: the spans of those that were cut end when they notice.
         _ = tokio::time::timeout(LAST_MOMENT, drain.idle()).await;
         self.flush(deadline, hurry, outcome).await;
+        // Last: it tells of the drain, and of the flush.
+        if let Some((admin, _file)) = self.app.admin.take() {
+            admin.stop().await;
+        }
+        tracing::info!("stopped");
         outcome
     }
 
@@ -169,7 +177,6 @@ impl Serving {
             Ok(_) => {}
             Err(error) => tracing::error!("telemetry did not shut down: {error}"),
         }
-        tracing::info!("stopped");
     }
 
     /// Nothing is lost in silence: a line for each kind of loss that there was.

@@ -1,15 +1,18 @@
 //! Composition root: builds the parts in dependency order, and stops them in the opposite one.
 
+mod facts;
 mod lifecycle;
 
 use std::sync::Arc;
 
 use anyhow::Context as _;
 
-use crate::config::Config;
+use crate::admin::{self, Admin};
+use crate::config::{Config, ListenAddr};
 use crate::guest::Guests;
-use crate::server::{Admission, Drain, Handler, Inherited, Listener, Server};
-use crate::telemetry::Telemetry;
+use crate::server::{Admission, Drain, Handler, Inherited, Listener, Server, SocketFile};
+use crate::telemetry::logs::Outlet;
+use crate::telemetry::{AccessLog, Kept, Telemetry};
 
 pub use lifecycle::Outcome;
 
@@ -19,6 +22,7 @@ pub struct App {
     server: Arc<Server>,
     handler: Arc<Handler>,
     telemetry: Telemetry,
+    admin: Option<(Admin, Option<SocketFile>)>,
     grace_period: std::time::Duration,
 }
 
@@ -42,11 +46,15 @@ impl App {
     /// # Errors
     /// [`StartError`], which says what is wrong and what to do about it.
     pub async fn build(config: Config) -> Result<Self, StartError> {
-        Self::build_on(config, Vec::new()).await
+        Self::build_on(config, Vec::new(), Outlet::default()).await
     }
 
-    /// The same, listening on sockets that are bound already, too.
-    pub(crate) async fn build_on(config: Config, inherited: Vec<Inherited>) -> Result<Self, StartError> {
+    /// The same, listening on sockets that are bound already, too; the log whose `outlet` it is becomes log records.
+    pub(crate) async fn build_on(
+        config: Config,
+        inherited: Vec<Inherited>,
+        outlet: Outlet,
+    ) -> Result<Self, StartError> {
         config.check().map_err(|mistakes| StartError::Mistake(mistakes.into()))?;
         let path = config
             .component
@@ -59,10 +67,21 @@ impl App {
         let inherited = inherited.into_iter().map(Listener::inherit);
         let mut listeners = inherited.collect::<Result<Vec<_>, _>>().map_err(StartError::Unavailable)?;
         for addr in &config.http.listen {
-            listeners.push(Listener::bind(addr).await.map_err(StartError::Unavailable)?);
+            listeners.push(Listener::bind(addr, "--listen").await.map_err(StartError::Unavailable)?);
         }
         let own = listeners.iter().filter_map(Listener::tcp_addr).collect();
-        let telemetry = Telemetry::start(&config.otel, &name, false).map_err(StartError::Unavailable)?;
+        let admin = match &config.admin.listen {
+            Some(addr) => {
+                Some(Listener::bind(addr, "--admin-listen").await.map_err(StartError::Unavailable)?)
+            }
+            None => None,
+        };
+        let kept = Kept { metrics: admin.is_some(), recent_traces: config.recent_traces() };
+        let telemetry = Telemetry::start(&config.otel, &name, kept).map_err(StartError::Unavailable)?;
+        outlet.open(telemetry.signals().logs);
+        // Before the component is loaded, which may take a minute: who asks meanwhile is told so.
+        let admin = admin.map(|listener| start_admin(listener, config.admin.listen.as_ref(), &telemetry));
+        let admin = admin.transpose().map_err(StartError::Unavailable)?;
         let guests = Guests::load(&path, &name, &config, own, telemetry.signals());
         let guests = guests.await.map_err(StartError::Mistake)?;
 
@@ -87,10 +106,17 @@ impl App {
             telemetry: telemetry.clone(),
             admission,
             drain: Drain::new(),
+            access: AccessLog::new(config.log.access, telemetry.signals().logs),
+            server_timing: config.http.server_timing,
             max_body: config.http.max_request_body.0,
         });
         let server = Arc::new(Server::new(&config.http, handler.clone()));
-        Ok(Self { listeners, server, handler, telemetry, grace_period: config.http.grace_period })
+        let app =
+            Self { listeners, server, handler, telemetry, admin, grace_period: config.http.grace_period };
+        if let Some((admin, _)) = &app.admin {
+            admin.ready(facts::of(app.handler.clone(), name, path.display().to_string(), app.urls()));
+        }
+        Ok(app)
     }
 
     /// Where clients connect to, one per listener, inherited ones first, then in the order of `http.listen`: `http://127.0.0.1:8080` or
@@ -99,4 +125,29 @@ impl App {
     pub fn urls(&self) -> Vec<String> {
         self.listeners.iter().map(Listener::url).collect()
     }
+
+    /// Where the admin listener is: `http://127.0.0.1:8081` or `unix:/run/admin.sock`; none without one.
+    #[must_use]
+    pub fn admin_url(&self) -> Option<&str> {
+        self.admin.as_ref().map(|(admin, _)| admin.url())
+    }
+}
+
+/// Has the admin listener serve a socket that is bound; with the file that has to go when it stops.
+fn start_admin(
+    listener: Listener,
+    addr: Option<&ListenAddr>,
+    telemetry: &Telemetry,
+) -> anyhow::Result<(Admin, Option<SocketFile>)> {
+    let url = listener.url();
+    let name = match addr {
+        Some(ListenAddr::Tcp(addr)) => addr.rsplit_once(':').map(|(host, _)| host.to_owned()),
+        _ => None,
+    };
+    let (socket, file) = listener.detach().context("cannot hand over the socket of the admin listener")?;
+    let socket = match socket {
+        Inherited::Tcp(socket) => admin::Socket::Tcp(socket),
+        Inherited::Unix(socket) => admin::Socket::Unix(socket),
+    };
+    Ok((Admin::start(socket, url, name, telemetry.clone())?, file))
 }

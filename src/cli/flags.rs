@@ -1,18 +1,56 @@
 //! Flags and help, out of the table of options.
 
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use std::path::PathBuf;
 
-use crate::config::{Declared, Given, Layer, Source, all_options};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-/// Adds a flag for every option.
-pub(super) fn add(command: Command) -> Command {
-    all_options().fold(command, |command, option| command.arg(argument(option)))
+use crate::config::{Declared, Given, Layer, Source, Sources, Vars, all_options};
+
+/// Adds the component, the file of settings and a flag for every option: what is served, and how.
+pub(super) fn add(command: Command, what_for: &str) -> Command {
+    let component = Arg::new("component")
+        .value_name("COMPONENT")
+        .help(format!("Component to {what_for}: a .wasm or .wat file"))
+        .long_help(format!(
+            "Component to {what_for}: a .wasm or .wat file that exports wasi:http 0.2 or 0.3.\n\nMay be left out \
+             where --config names it."
+        ))
+        .value_parser(value_parser!(PathBuf));
+    add_where(command.arg(component), |_| true)
+}
+
+/// Adds the file of settings, and the flags of some options.
+pub(super) fn add_where(command: Command, wanted: impl Fn(&Declared) -> bool) -> Command {
+    let file = Arg::new("config")
+        .long("config")
+        .value_name("FILE")
+        .help("File of settings, such as pounce.toml")
+        .long_help(
+            "File of settings, such as pounce.toml. Paths in it are relative to it.\n\n[env: POUNCE_CONFIG]",
+        )
+        .value_parser(value_parser!(PathBuf));
+    all_options()
+        .filter(|option| wanted(option))
+        .fold(command.arg(file), |command, option| command.arg(argument(option)))
+}
+
+/// Where the settings come from: what was typed, the environment, the file.
+pub(super) fn sources(matches: &ArgMatches, needs_component: bool) -> Sources {
+    let path = |id| matches.try_get_one::<PathBuf>(id).ok().flatten().cloned();
+    Sources {
+        flags: layer(matches),
+        component: path("component"),
+        file: path("config"),
+        needs_component,
+        vars: Vars::of_process(),
+    }
 }
 
 /// What was typed, by key.
 pub(super) fn layer(matches: &ArgMatches) -> Layer {
     let typed = |option: &Declared| {
-        let texts: Vec<String> = matches.get_many::<String>(&option.key())?.cloned().collect();
+        // Not every command has every flag.
+        let texts = matches.try_get_many::<String>(&option.key()).ok().flatten()?.cloned().collect();
         Some((option.key(), Given { texts, source: Source::Flag(option.flag()) }))
     };
     all_options().filter_map(typed).collect()

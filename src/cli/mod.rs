@@ -1,5 +1,8 @@
 //! What the user typed: a file per command, and the only place that prints.
 
+mod check;
+mod columns;
+mod doctor;
 mod flags;
 mod output;
 mod serve;
@@ -18,6 +21,8 @@ pub fn run() -> ExitCode {
     match usage::read(&command(), std::env::args_os().collect()) {
         Ok(typed) => match typed.matches.subcommand() {
             Some(("serve", matches)) => serve::run(matches, typed.unknown),
+            Some(("check", matches)) => check::run(matches, typed.unknown),
+            Some(("doctor", matches)) => doctor::run(matches, typed.unknown),
             other => unreachable!("clap knows no command {other:?} that is not matched here"),
         },
         Err((end, unknown)) => output::usage(&end, &unknown),
@@ -32,12 +37,41 @@ fn command() -> Command {
         .arg_required_else_help(true)
         .max_term_width(100)
         .subcommand(serve::command())
+        .subcommand(check::command())
+        .subcommand(doctor::command())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use clap::Command;
+
+    use crate::config::blessed;
+
     #[test]
     fn the_command_line_is_well_formed() {
         super::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_of_all_is_the_committed_one() {
+        blessed::matches(&snapshot("help"), &text(&super::command().term_width(100).render_help()));
+    }
+
+    /// Compares both forms of a command's help with the committed ones.
+    pub(super) fn help_is_committed(name: &str, command: Command) {
+        let mut command = command.bin_name(format!("pounce {name}")).term_width(100);
+        blessed::matches(&snapshot(&format!("{name}-help")), &text(&command.render_long_help()));
+        blessed::matches(&snapshot(&format!("{name}-help-short")), &text(&command.render_help()));
+    }
+
+    fn snapshot(name: &str) -> std::path::PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/integration/snapshots/{name}.txt"))
+    }
+
+    /// As committed: without the blanks that clap leaves on empty lines.
+    fn text(help: &impl ToString) -> String {
+        help.to_string().lines().map(|line| format!("{}\n", line.trim_end())).collect()
     }
 }

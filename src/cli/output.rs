@@ -1,4 +1,4 @@
-//! Everything that the program prints. Standard output gets ready lines (and help) only.
+//! Everything that the program prints. Standard output gets ready lines, reports and help only.
 //!
 //! A reader that went away is no error: nothing here fails or panics when a line can't be written.
 
@@ -13,6 +13,12 @@ pub(super) fn ready(line: impl Display) {
     let mut stdout = std::io::stdout().lock();
     // Flushed, as whoever waits for the line reads it through a pipe.
     let _unread = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+}
+
+/// Prints on standard output what was asked for, whole lines.
+pub(super) fn report(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _unread = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
 
 /// Says on standard error what went wrong.

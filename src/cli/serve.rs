@@ -1,16 +1,15 @@
 //! `pounce serve`: loads the settings, builds the server and runs it until it is told to stop.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Arg, ArgMatches, Command, value_parser};
+use clap::{ArgMatches, Command};
 
 use super::{MISTAKE, flags, output};
 use crate::app::{App, Outcome, StartError};
-use crate::config::{self, Config, Loaded, Mistake, Sources, Vars};
+use crate::config::{self, Config, Loaded, Mistake};
 use crate::server::Inherited;
-use crate::telemetry::logs::Log;
+use crate::telemetry::logs::{Log, Outlet};
 
 const AFTER_HELP: &str = "\
 Values:
@@ -27,7 +26,8 @@ Where a value comes from:
   of each signal (OTEL_EXPORTER_OTLP_LOGS_ENDPOINT).
 
 Output:
-  One line on standard output when a listener is ready (listening on http://127.0.0.1:8080);
+  One line on standard output when a listener is ready (listening on http://127.0.0.1:8080, and
+  admin on http://127.0.0.1:8081 with --admin-listen);
   everything else goes to standard error. SIGTERM or Ctrl-C drains and stops.
 
 Exit status:
@@ -49,19 +49,6 @@ Examples:
     pounce serve --config pounce.toml --listen 0.0.0.0:80";
 
 pub(super) fn command() -> Command {
-    let component = Arg::new("component")
-        .value_name("COMPONENT")
-        .help("Component to serve: a .wasm or .wat file")
-        .long_help("Component to serve: a .wasm or .wat file that exports wasi:http 0.2 or 0.3.\n\nMay be left out where --config names it.")
-        .value_parser(value_parser!(PathBuf));
-    let file = Arg::new("config")
-        .long("config")
-        .value_name("FILE")
-        .help("File of settings, such as pounce.toml")
-        .long_help(
-            "File of settings, such as pounce.toml. Paths in it are relative to it.\n\n[env: POUNCE_CONFIG]",
-        )
-        .value_parser(value_parser!(PathBuf));
     let command = Command::new("serve")
         .about("Serves a component over HTTP")
         .long_about(
@@ -69,24 +56,15 @@ pub(super) fn command() -> Command {
         )
         .max_term_width(100)
         .args_override_self(true)
-        .arg(component)
-        .arg(file)
         .after_help("Each option can also be set by a variable or in a file: see --help.")
         .after_long_help(AFTER_HELP);
-    flags::add(command)
+    flags::add(command, "serve")
 }
 
 /// Serves what was typed; `unknown` is what of the command line was not understood.
 pub(super) fn run(matches: &ArgMatches, unknown: Vec<Mistake>) -> ExitCode {
-    let sources = Sources {
-        flags: flags::layer(matches),
-        component: matches.get_one::<PathBuf>("component").cloned(),
-        file: matches.get_one::<PathBuf>("config").cloned(),
-        // With an unknown flag, what was meant as the component may have been taken for its value.
-        needs_component: unknown.is_empty(),
-        vars: Vars::of_process(),
-    };
-    match config::load(sources) {
+    // With an unknown flag, what was meant as the component may have been taken for its value.
+    match config::load(flags::sources(matches, unknown.is_empty())) {
         Ok(loaded) if unknown.is_empty() => serve(loaded),
         loaded => {
             output::mistakes(&unknown);
@@ -129,7 +107,7 @@ fn serve(Loaded { config, in_force }: Loaded) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let status = runtime.block_on(build_and_run(config, inherited));
+    let status = runtime.block_on(build_and_run(config, inherited, log.outlet()));
     // Guests that still compute give way at the next tick; nobody waits for what they would say.
     runtime.shutdown_timeout(Duration::from_millis(100));
     let lost = log.dropped();
@@ -141,8 +119,8 @@ fn serve(Loaded { config, in_force }: Loaded) -> ExitCode {
     status
 }
 
-async fn build_and_run(config: Config, inherited: Vec<Inherited>) -> ExitCode {
-    let app = match App::build_on(config, inherited).await {
+async fn build_and_run(config: Config, inherited: Vec<Inherited>, outlet: Outlet) -> ExitCode {
+    let app = match App::build_on(config, inherited, outlet).await {
         Ok(app) => app,
         Err(error) => {
             output::error(&error);
@@ -153,10 +131,14 @@ async fn build_and_run(config: Config, inherited: Vec<Inherited>) -> ExitCode {
         }
     };
     let urls = app.urls();
+    let admin = app.admin_url().map(str::to_owned);
     // Before anyone is told that it is ready: who waits for that may send a signal at once.
     let run = app.run();
     for url in urls {
         output::ready(format_args!("listening on {url}"));
+    }
+    if let Some(url) = admin {
+        output::ready(format_args!("admin on {url}"));
     }
     match run.await {
         Ok(Outcome::Drained) => ExitCode::SUCCESS,
@@ -170,28 +152,8 @@ async fn build_and_run(config: Config, inherited: Vec<Inherited>) -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
-    use crate::config::blessed;
-
-    fn folder() -> &'static Path {
-        Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/integration/snapshots"))
-    }
-
-    /// As committed: without the blanks that clap leaves on empty lines.
-    fn text(help: &impl ToString) -> String {
-        help.to_string().lines().map(|line| format!("{}\n", line.trim_end())).collect()
-    }
-
     #[test]
-    fn the_long_help_is_the_committed_one() {
-        let help = super::command().bin_name("pounce serve").term_width(100).render_long_help();
-        blessed::matches(&folder().join("serve-help.txt"), &text(&help));
-    }
-
-    #[test]
-    fn the_short_help_is_the_committed_one() {
-        let help = super::command().bin_name("pounce serve").term_width(100).render_help();
-        blessed::matches(&folder().join("serve-help-short.txt"), &text(&help));
+    fn the_help_is_the_committed_one() {
+        crate::cli::tests::help_is_committed("serve", super::command());
     }
 }

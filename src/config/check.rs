@@ -1,7 +1,7 @@
 //! Settings that are values, but can't work.
 
 use super::Config;
-use super::value::ByteSize;
+use super::value::{ByteSize, Endpoint, Protocol};
 
 /// What is wrong with the setting of one key.
 pub(crate) struct Wrong {
@@ -12,6 +12,9 @@ pub(crate) struct Wrong {
 
 /// Far more than a machine holds, and few enough for a semaphore.
 const MOST: usize = 10_000_000;
+
+/// More would not fit into the memory that they may take.
+const MOST_TRACES: usize = 100_000;
 
 /// hyper's read buffer can't be smaller.
 const SMALLEST_HEADER: ByteSize = ByteSize(8 << 10);
@@ -34,6 +37,15 @@ pub(crate) fn check(config: &Config) -> Vec<Wrong> {
     let listens = !http.listen.is_empty() || config.inherited > 0;
     must(listens, "http.listen", no_address, "name one, such as 127.0.0.1:8080".to_owned());
 
+    if let Some(endpoint) = &config.otel.endpoint {
+        let holds = !endpoint.is_bare() || config.otel.transport.protocol == Protocol::Grpc;
+        let flaw = Endpoint::no_scheme();
+        must(holds, "otel.endpoint", format!("`{endpoint}` {}", flaw.what), flaw.hint);
+    }
+    if let Some((key, what, hint)) = config.otel.transport.flaw() {
+        must(false, key, what, hint.to_owned());
+    }
+
     let counts = [
         ("http.max-connections", http.max_connections),
         ("http.max-in-flight", http.max_in_flight),
@@ -54,5 +66,8 @@ pub(crate) fn check(config: &Config) -> Vec<Wrong> {
         must(size >= least, key, format!("{size} is too small"), format!("set it to {least} or more"));
         must(size <= most, key, format!("{size} is too large"), format!("set it to {most} or less"));
     }
+    let traces = config.admin.recent_traces;
+    let hint = format!("set it to a number from 0 to {MOST_TRACES}");
+    must(traces <= MOST_TRACES, "admin.recent-traces", format!("{traces} is out of range"), hint);
     wrong
 }

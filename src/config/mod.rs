@@ -8,6 +8,7 @@ mod activation;
 mod check;
 mod declared;
 mod file;
+mod limits;
 mod macros;
 mod memory;
 mod mistake;
@@ -16,7 +17,9 @@ mod otel;
 mod otel_env;
 mod resolve;
 mod signals;
+mod standing;
 mod suggest;
+mod transport;
 mod value;
 mod vars;
 
@@ -30,16 +33,19 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 pub(crate) use declared::Declared;
+pub use limits::Limits;
 pub use mistake::{Mistake, Mistakes};
 pub(crate) use options::all as all_options;
-pub use options::{Guest, Http, Log};
+pub use options::{Admin, Guest, Http, Log};
 pub use otel::{Batch, Otel};
 pub(crate) use resolve::{Given, InForce, Layer, Source};
 pub use signals::{Destination, LogsExport, MetricsExport};
+pub use transport::{Proxies, Transport};
 pub use value::{
-    ByteLimit, ByteSize, Cidr, DirMount, Endpoint, EnvVar, ExemplarFilter, Exporter, GuestParents,
-    HeaderFormat, HistogramAggregation, HostPattern, Invalid, Isolation, ListenAddr, LogFormat, LogLevel,
-    OutboundRule, PortPattern, PropagateTo, Propagators, Sampler, Semconv, Temporality, Timeout, TrustParent,
+    ByteLimit, ByteSize, Certificates, Cidr, Compression, DirMount, Endpoint, EnvVar, ExemplarFilter,
+    Exporter, GuestParents, HeaderFormat, HistogramAggregation, HostPattern, Invalid, Isolation, ListenAddr,
+    LogFormat, LogLevel, OutboundRule, PortPattern, PrivateKey, PropagateTo, Propagators, Protocol,
+    SampleRoute, Sampler, Semconv, Temporality, Timeout, TrustParent,
 };
 pub(crate) use vars::Vars;
 
@@ -67,6 +73,8 @@ pub struct Config {
     pub guest: Guest,
     /// `[otel]`
     pub otel: Otel,
+    /// `[admin]`
+    pub admin: Admin,
     /// `[log]`
     pub log: Log,
     /// Sockets that are there to listen on, beside `http.listen`: their number, as `LISTEN_FDS` gives it.
@@ -104,6 +112,13 @@ impl Config {
         self.component_name.clone().or_else(stem)
     }
 
+    /// Recorded traces that are kept to be looked at. Who turned traces off does not want them on the admin listener
+    /// either.
+    pub(crate) fn recent_traces(&self) -> usize {
+        let is_wanted = self.admin.listen.is_some() && !self.otel.disabled;
+        if is_wanted && self.otel.exporter != Exporter::None { self.admin.recent_traces } else { 0 }
+    }
+
     /// Whether the settings can work; those of [`load`] do, those set from code may not.
     pub(crate) fn check(&self) -> Result<(), Mistakes> {
         let told =
@@ -136,8 +151,22 @@ pub(crate) struct Loaded {
     pub(crate) in_force: Vec<InForce>,
 }
 
+/// The same, with whatever is wrong with them.
+#[derive(Debug)]
+pub(crate) struct Resolved {
+    /// Works only without mistakes; with them, it is what can be said of the rest.
+    pub(crate) loaded: Loaded,
+    pub(crate) mistakes: Vec<Mistake>,
+}
+
 /// Resolves every option; all mistakes of all sources at once.
 pub(crate) fn load(sources: Sources) -> Result<Loaded, Mistakes> {
+    let Resolved { loaded, mistakes } = resolve(sources);
+    if mistakes.is_empty() { Ok(loaded) } else { Err(Mistakes(mistakes)) }
+}
+
+/// Resolves every option, past all mistakes.
+pub(crate) fn resolve(sources: Sources) -> Resolved {
     let Sources { flags, component, file, needs_component, vars } = sources;
     let file = file.or_else(|| vars.set("POUNCE_CONFIG").map(PathBuf::from));
     let said = file.as_deref().map(file::read).unwrap_or_default();
@@ -154,6 +183,7 @@ pub(crate) fn load(sources: Sources) -> Result<Loaded, Mistakes> {
         http: Http::resolve(&mut resolver),
         guest: Guest::resolve(&mut resolver),
         otel: Otel::resolve(&mut resolver, &vars),
+        admin: Admin::resolve(&mut resolver),
         log: Log::resolve(&mut resolver),
         inherited: 0,
         warnings: Vec::new(),
@@ -167,16 +197,17 @@ pub(crate) fn load(sources: Sources) -> Result<Loaded, Mistakes> {
     let resolve::Resolver { mut in_force, mut mistakes, mut warnings, .. } = resolver;
     config.inherited = activation::sockets(&vars, &mut mistakes, &mut warnings);
     config.warnings = warnings;
-    let listen = in_force.iter_mut().find(|one| one.option.key() == "http.listen");
+    let listen = in_force.iter_mut().find(|one| one.key == "http.listen");
     if let Some(listen) = listen.filter(|one| config.inherited > 0 && one.source == Source::Default) {
         // Sockets that somebody chose stand for the address that nobody did.
         config.http.listen.clear();
         listen.value = format!("{} inherited", config.inherited);
         listen.source = Source::Variable("LISTEN_FDS".to_owned());
     }
+    standing::add(&mut in_force, &config.otel, &vars, &config.warnings, &mistakes);
 
     for wrong in check::check(&config) {
-        let set_by = in_force.iter().find(|one| one.option.key() == wrong.key).map(|one| match &one.source {
+        let set_by = in_force.iter().find(|one| one.key == wrong.key).map(|one| match &one.source {
             source @ Source::File { .. } => format!("{source}: {}", wrong.key),
             source => source.to_string(),
         });
@@ -186,5 +217,5 @@ pub(crate) fn load(sources: Sources) -> Result<Loaded, Mistakes> {
         let hint = "name its file: pounce serve app.wasm (or in a [[component]] of --config FILE)";
         mistakes.push(Mistake::new("", "there is no component to serve", hint));
     }
-    if mistakes.is_empty() { Ok(Loaded { config, in_force }) } else { Err(Mistakes(mistakes)) }
+    Resolved { loaded: Loaded { config, in_force }, mistakes }
 }

@@ -55,6 +55,12 @@ options! {
         ///
         /// SIGTERM or Ctrl-C begins it; a second signal ends it. 0 cuts requests at once.
         grace_period: Duration, "TIME" = "30s";
+
+        /// Whether responses say their trace and the times of their phases (Server-Timing).
+        ///
+        /// A browser shows them. Pages of other origins see them only if the guest's Timing-Allow-Origin
+        /// names those.
+        server_timing: bool, "ON|OFF" = "off";
     }
 }
 
@@ -109,8 +115,9 @@ options! {
     pub(crate) struct OtelOptions: "otel", "Telemetry", true {
         /// OTLP endpoint; setting it turns telemetry on.
         ///
-        /// /v1/traces is appended to its path unless it ends in it. Sent as OTLP http/protobuf. Metrics
-        /// and log records go beside it, to /v1/metrics and /v1/logs.
+        /// /v1/traces is appended to its path unless it ends in it. Metrics and log records go beside it, to
+        /// /v1/metrics and /v1/logs. With grpc, host and port are enough. The proxies of HTTP_PROXY,
+        /// HTTPS_PROXY, ALL_PROXY and NO_PROXY are heeded.
         endpoint: Option<Endpoint>, "URL" = (no_value, "none", "http://localhost:4318")
             or otel_env::endpoint["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
 
@@ -132,11 +139,65 @@ options! {
         headers: Vec<Header>, "NAME=VALUE" = (Vec::new, "none", "x-scope=shop")
             or otel_env::headers["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"];
 
+        /// Form of OTLP: http/protobuf, http/json or grpc.
+        ///
+        /// Receivers usually take the first two at port 4318, and grpc at port 4317. With grpc nothing is
+        /// appended to the endpoint's host and port.
+        protocol: Protocol, "PROTOCOL" = "http/protobuf"
+            or otel_env::protocol["OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"];
+
+        /// How requests to the endpoint are compressed: none or gzip.
+        compression: Compression, "COMPRESSION" = "none"
+            or otel_env::compression[
+                "OTEL_EXPORTER_OTLP_COMPRESSION", "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION"
+            ];
+
+        /// File of the authorities that vouch for an https endpoint, as PEM.
+        ///
+        /// They replace those of the system. Read once, at the start; so are the two that follow.
+        certificate: Option<Certificates>, "FILE" = (no_value, "those of the system", "ca.pem")
+            or otel_env::certificate[
+                "OTEL_EXPORTER_OTLP_CERTIFICATE", "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE"
+            ];
+
+        /// File of the certificate with which Pounce shows who it is to the endpoint, as PEM.
+        ///
+        /// Those of the authorities between may follow it. Needs --otel-client-key.
+        client_certificate: Option<Certificates>, "FILE" = (no_value, "none", "client.pem")
+            or otel_env::client_certificate[
+                "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE"
+            ];
+
+        /// File of that certificate's private key, as PEM, not encrypted.
+        client_key: Option<PrivateKey>, "FILE" = (no_value, "none", "client.key")
+            or otel_env::client_key[
+                "OTEL_EXPORTER_OTLP_CLIENT_KEY", "OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY"
+            ];
+
         /// Share of traces that is kept, from 0 to 1.
         ///
         /// Where the caller of a request has decided, its decision stands.
         sample: Sampler, "RATIO" = "1.0"
             or otel_env::sampler["OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"];
+
+        /// Share of the traces of a route, in place of sample: [METHOD ]PATH=RATIO.
+        ///
+        /// `{id}` in a path stands for a segment, `{*rest}` at its end for all that follows; the path is
+        /// compared as the client wrote it. A pattern with the request's method counts before one without,
+        /// and a path without a pattern is for sample to decide.
+        sample_route: Vec<SampleRoute>, "RULE" = (Vec::new, "none", "/health=0");
+
+        /// Keeps the traces of requests that fail, also those that the sampler left out.
+        ///
+        /// It overrides sample, sample-route and a caller that decided not to sample. Requests are then
+        /// recorded, and those that do not fail are thrown away at their end. The flag that others are
+        /// told stays 00 (not sampled); a kept server span has pounce.sampling.reason.
+        keep_errors: bool, "ON|OFF" = "off";
+
+        /// Keeps the traces of requests that take longer than this, as keep-errors does.
+        ///
+        /// From the request head to the end of the response's body. 0 or none for not at all.
+        keep_slow: Timeout, "TIME" = "none";
 
         /// Formats of trace context in headers: tracecontext, baggage, b3, b3multi or none.
         ///
@@ -192,13 +253,38 @@ options! {
 }
 
 options! {
+    /// What operators see of the server: health, metrics, traces and status.
+    pub struct Admin: "admin", "Admin", true {
+        /// Address of the admin listener: HOST:PORT or unix:PATH.
+        ///
+        /// It answers /livez, /readyz, /status, /metrics (Prometheus) and /api/traces, to whoever reaches it: there is
+        /// no password, so keep it off public networks. With it, metrics are kept and the latest traces recorded even
+        /// without an OTLP endpoint (not with otel.exporter none).
+        listen: Option<ListenAddr>, "ADDR" = (no_value, "none", "127.0.0.1:8081");
+
+        /// Traces that the admin listener keeps, the latest of those recorded; 0 for none.
+        ///
+        /// They take 16 MiB at most, each 4 MiB.
+        recent_traces: usize, "N" = "100";
+    }
+}
+
+options! {
     /// What Pounce writes on standard error.
     pub struct Log: "log", "Log", true {
         /// Form of log lines: text or json.
         format: Option<LogFormat>, "FORMAT" = (no_value, "text on a terminal, else json", "json");
 
         /// Least severe log lines written: error, warn, info, debug or trace.
+        ///
+        /// What is exported as log records (with otel.endpoint, unless OTEL_LOGS_EXPORTER is none) goes
+        /// down to info at least.
         level: LogLevel, "LEVEL" = "info";
+
+        /// Whether each request is a line of the log when it is over.
+        ///
+        /// Whatever the level. Query and headers are left out, but for User-Agent.
+        access: bool, "ON|OFF" = "off";
     }
 }
 
@@ -208,7 +294,7 @@ fn no_value<T>() -> Option<T> {
 
 /// Every option, in the order of help and documentation.
 pub(crate) fn all() -> impl Iterator<Item = &'static Declared> {
-    [Http::OPTIONS, Guest::OPTIONS, OtelOptions::OPTIONS, Log::OPTIONS].into_iter().flatten()
+    [Http::OPTIONS, Guest::OPTIONS, OtelOptions::OPTIONS, Admin::OPTIONS, Log::OPTIONS].into_iter().flatten()
 }
 
 #[cfg(test)]

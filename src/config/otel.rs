@@ -2,16 +2,20 @@
 
 use std::time::Duration;
 
+use http::uri::Scheme;
 use http::{HeaderName, HeaderValue};
 
+use super::limits::Limits;
 use super::mistake::Mistake;
 use super::options::OtelOptions;
 use super::otel_env;
-use super::otel_env::OfTracesOnly;
+use super::otel_env::{OfTracesOnly, TransportOfTraces};
 use super::resolve::{Resolver, Source};
 use super::signals::{Destination, LogsExport, MetricsExport};
+use super::transport::{Proxies, Transport};
 use super::value::{
-    Endpoint, Exporter, GuestParents, PropagateTo, Propagators, Sampler, Semconv, Timeout, TrustParent,
+    Endpoint, Exporter, GuestParents, PropagateTo, Propagators, Protocol, SampleRoute, Sampler, Semconv,
+    Timeout, TrustParent, sample_route_conflict,
 };
 use super::vars::Vars;
 
@@ -29,8 +33,18 @@ pub struct Otel {
     pub service_name: Option<String>,
     /// Headers sent to the endpoint; values are marked sensitive.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// How spans are sent, and the other signals where they don't say otherwise.
+    pub transport: Transport,
+    /// Proxies on the way to endpoints.
+    pub proxies: Proxies,
     /// Which traces are kept (`otel.sample`).
     pub sampler: Sampler,
+    /// Shares by route, which stand above that of `sampler` (`otel.sample-route`).
+    pub sample_routes: Vec<SampleRoute>,
+    /// Whether traces of failed requests are kept, whatever was decided before (`otel.keep-errors`).
+    pub keep_errors: bool,
+    /// Traces of requests that take longer are kept, whatever was decided before (`otel.keep-slow`).
+    pub keep_slow: Timeout,
     /// Formats of trace context in headers.
     pub propagators: Propagators,
     /// Whose trace context is believed.
@@ -51,6 +65,8 @@ pub struct Otel {
     pub resource_attributes: Vec<(String, String)>,
     /// Time one attempt to export may take (`OTEL_EXPORTER_OTLP_TIMEOUT`).
     pub timeout: Timeout,
+    /// How much a span or a log record may hold (`OTEL_*_LIMIT`).
+    pub limits: Limits,
     /// How spans are gathered before they are sent (`OTEL_BSP_*`).
     pub batch: Batch,
     /// How guests' metrics are collected and sent.
@@ -104,30 +120,67 @@ impl Otel {
 
     /// Where a signal other than traces goes, `path` being its part of the path; none where it is not sent.
     pub(crate) fn endpoint_of(&self, to: &Destination, path: &str) -> Option<Endpoint> {
-        let derived = || self.endpoint.as_ref()?.of_signal(path);
+        let derived = || match self.transport_of(to).protocol {
+            // All signals are calls to one place.
+            Protocol::Grpc => self.endpoint.clone(),
+            Protocol::HttpProtobuf | Protocol::HttpJson => self.endpoint.as_ref()?.of_signal(path),
+        };
         if to.enabled && !self.disabled { to.endpoint.clone().or_else(derived) } else { None }
+    }
+
+    /// How a signal other than traces is sent.
+    pub(crate) fn transport_of<'a>(&'a self, to: &'a Destination) -> &'a Transport {
+        to.transport.as_ref().unwrap_or(&self.transport)
     }
 
     pub(crate) fn resolve(resolver: &mut Resolver<'_>, vars: &Vars) -> Self {
         let options = OtelOptions::resolve(resolver);
         let mut otel = Self::with_standard(options, vars, &mut resolver.warnings);
+        otel.settle_endpoint(resolver, vars);
         let set_by = |key: &str, variable: &str| {
             let mut in_force = resolver.in_force.iter();
-            in_force.any(|one| one.option.key() == key && one.source == Source::Variable(variable.to_owned()))
+            in_force.any(|one| one.key == key && one.source == Source::Variable(variable.to_owned()))
         };
         let traces_only = OfTracesOnly {
             endpoint: set_by("otel.endpoint", otel_env::TRACES_ENDPOINT),
             headers: set_by("otel.headers", otel_env::TRACES_HEADERS),
+            transport: TransportOfTraces::find(set_by),
         };
         otel.disabled = set_by("otel.exporter", otel_env::DISABLED);
+        if let Some((quoted, flaw)) = sample_route_conflict(&otel.sample_routes) {
+            let what = format!("{quoted} {}", flaw.what);
+            resolver.mistakes.push(Mistake::new("otel.sample-route", what, flaw.hint));
+        }
         let mut flawed = Vec::new();
         let signals = otel_env::signals(&otel, traces_only, vars, &mut resolver.warnings, &mut flawed);
         (otel.metrics, otel.logs) = signals;
+        let destinations = [&otel.metrics.to, &otel.logs.to];
+        if otel.endpoint.is_some() || destinations.iter().any(|to| to.endpoint.is_some()) {
+            otel.proxies = otel_env::proxies(vars, &mut resolver.warnings);
+        }
         resolver.mistakes.extend(flawed.into_iter().map(|flawed| {
             let what = format!("{} {}", flawed.quoted, flawed.flaw.what);
-            Mistake::new(flawed.variable, what, flawed.flaw.hint)
+            Mistake::new(flawed.variable, what.trim_start(), flawed.flaw.hint)
         }));
         otel
+    }
+
+    /// With gRPC, an endpoint needs neither a scheme nor a path.
+    fn settle_endpoint(&mut self, resolver: &mut Resolver<'_>, vars: &Vars) {
+        if self.transport.protocol != Protocol::Grpc {
+            return;
+        }
+        let Some(mut endpoint) = self.endpoint.take() else {
+            return;
+        };
+        if endpoint.is_bare() {
+            let insecure = otel_env::insecure(vars, &mut resolver.warnings);
+            endpoint = endpoint.with_scheme(if insecure { Scheme::HTTP } else { Scheme::HTTPS });
+        }
+        if let Some(shown) = resolver.in_force.iter_mut().find(|one| one.key == "otel.endpoint") {
+            shown.value = endpoint.show_for_grpc();
+        }
+        self.endpoint = Some(endpoint);
     }
 
     fn with_standard(options: OtelOptions, vars: &Vars, warnings: &mut Vec<String>) -> Self {
@@ -137,7 +190,18 @@ impl Otel {
             exporter: options.exporter,
             service_name: options.service_name.filter(|name| !name.trim().is_empty()),
             headers: options.headers.into_iter().flat_map(|header| header.0).collect(),
+            transport: Transport {
+                protocol: options.protocol,
+                compression: options.compression,
+                certificate: options.certificate,
+                client_certificate: options.client_certificate,
+                client_key: options.client_key,
+            },
+            proxies: Proxies::default(),
             sampler: options.sample,
+            sample_routes: options.sample_route,
+            keep_errors: options.keep_errors,
+            keep_slow: options.keep_slow,
             propagators: options.propagators,
             trust_parent: options.trust_parent,
             propagate_to: options.propagate_to,
@@ -151,6 +215,7 @@ impl Otel {
                 .filter(|(key, _)| key != otel_env::SERVICE_NAME)
                 .collect(),
             timeout: otel_env::export_timeout(vars, warnings),
+            limits: otel_env::limits(vars, warnings),
             batch: otel_env::batch(vars, warnings),
             metrics: MetricsExport::default(),
             logs: LogsExport::default(),

@@ -46,18 +46,24 @@ pub(crate) struct Given {
 /// What one source says of all options, by key.
 pub(crate) type Layer = BTreeMap<String, Given>;
 
-/// A value in force, as `pounce check` shows it.
-#[derive(Debug)]
+/// A value in force, as the log and `pounce check` show it.
+#[derive(Debug, Clone)]
 pub(crate) struct InForce {
-    pub(crate) option: &'static Declared,
+    /// `http`: the section of the file.
+    pub(crate) section: &'static str,
+    /// `http.listen`; of what only standard variables set, the variable.
+    pub(crate) key: String,
     /// With secrets left out.
     pub(crate) value: String,
     pub(crate) source: Source,
 }
 
+/// What stands for the value of a setting that was set to no value.
+pub(super) const INVALID: &str = "(not valid)";
+
 impl fmt::Display for InForce {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} = {} ({})", self.option.key(), self.value, self.source)
+        write!(f, "{} = {} ({})", self.key, self.value, self.source)
     }
 }
 
@@ -88,23 +94,31 @@ impl<'a> Resolver<'a> {
         standard: Option<ReadStandard<T>>,
     ) -> T {
         let key = option.key();
+        let before = self.mistakes.len();
         let flag = self.flags.remove(&key);
         let variable = self.variable(option);
         let file = self.file.remove(&key);
+        let said = [&flag, &variable, &file].into_iter().flatten().next().map(|given| given.source.clone());
         let flag = flag.and_then(|given| self.read(option, given));
         let variable = variable.and_then(|given| self.read(option, given));
         let ours = flag.or(variable);
-        let standard =
-            if ours.is_some() { None } else { standard.and_then(|read| self.standard(option, read)) };
+        let standard = match standard.filter(|_| ours.is_none()) {
+            Some(read) => self.standard(option, read),
+            None => Ok(None),
+        };
         let file = file.and_then(|given| self.read(option, given));
-        let (value, source) =
-            ours.or(standard).or(file).unwrap_or_else(|| (default.value(), Source::Default));
+        // Who is named where there is no value: the one that should have given it.
+        let nobody = standard.as_ref().err().cloned().or(said).unwrap_or(Source::Default);
+        let found = ours.or(standard.ok().flatten()).or(file);
+        let (value, source) = found.unwrap_or_else(|| (default.value(), nobody));
         let shown = match value.show_all() {
+            // With a mistake nothing is in force, whatever stands below it.
+            _ if self.mistakes.len() > before => INVALID.to_owned(),
             // What nobody set may be decided later on: the option's own words say how.
             nothing if nothing == "none" && source == Source::Default => option.default.to_owned(),
             shown => shown,
         };
-        self.in_force.push(InForce { option, value: shown, source: source.clone() });
+        self.in_force.push(InForce { section: option.section, key, value: shown, source });
         value
     }
 
@@ -122,14 +136,20 @@ impl<'a> Resolver<'a> {
         Some(Given { texts, source: Source::Variable(name) })
     }
 
-    fn standard<T: Setting>(&mut self, option: &Declared, read: ReadStandard<T>) -> Option<(T, Source)> {
+    /// The error is the variable that was at fault.
+    fn standard<T: Setting>(
+        &mut self,
+        option: &Declared,
+        read: ReadStandard<T>,
+    ) -> Result<Option<(T, Source)>, Source> {
+        let of = |variable: &str| Source::Variable(variable.to_owned());
         match read(self.vars, &mut self.warnings) {
-            Ok(found) => found.map(|(value, variable)| (value, Source::Variable(variable.to_owned()))),
+            Ok(found) => Ok(found.map(|(value, variable)| (value, of(variable)))),
             Err(flawed) => {
                 let what = format!("{} {}", flawed.quoted, flawed.flaw.what);
                 let hint = format!("{} (it sets {})", flawed.flaw.hint, option.key());
                 self.mistakes.push(Mistake::new(flawed.variable, what, hint));
-                None
+                Err(of(flawed.variable))
             }
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 
 use super::otel::Batch;
+use super::transport::Transport;
 use super::value::{Endpoint, ExemplarFilter, HistogramAggregation, Temporality, Timeout};
 
 /// Where one signal beside traces is sent.
@@ -19,6 +20,8 @@ pub struct Destination {
     pub endpoint: Option<Endpoint>,
     /// Its own headers; `otel.headers` when absent. Values are marked sensitive.
     pub headers: Option<Vec<(HeaderName, HeaderValue)>>,
+    /// How it is sent; as spans are when absent.
+    pub transport: Option<Transport>,
     /// Time one attempt to export may take.
     pub timeout: Timeout,
 }
@@ -53,7 +56,13 @@ pub struct LogsExport {
 
 impl Default for Destination {
     fn default() -> Self {
-        Self { enabled: true, endpoint: None, headers: None, timeout: Timeout(Some(Duration::from_secs(10))) }
+        Self {
+            enabled: true,
+            endpoint: None,
+            headers: None,
+            transport: None,
+            timeout: Timeout(Some(Duration::from_secs(10))),
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
@@ -12,6 +13,7 @@ use wasmtime_wasi_http::{Error as HttpError, WasiBody};
 
 use super::error;
 use crate::host::{Failure, RequestScope};
+use crate::telemetry::Phases;
 
 /// Why a request body ended before its end.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +47,16 @@ pub(crate) struct Body {
 impl Body {
     pub(super) fn new(inner: WasiBody, scope: Arc<RequestScope>) -> Self {
         Self { inner, scope }
+    }
+
+    /// The times of the request's phases so far: in the queue, for an instance, and in the guest. One that is not known
+    /// is left out.
+    pub(crate) fn phases(&self) -> [(&'static str, Option<Duration>); 3] {
+        let Phases { queue, instantiate, .. } = self.scope.taken();
+        let guest = queue.map(|queue| {
+            self.scope.admitted.elapsed().saturating_sub(queue + instantiate.unwrap_or_default())
+        });
+        [("queue", queue), ("instantiate", instantiate), ("guest", guest)]
     }
 
     /// The response is complete although the end of the stream was not read (its length was known, or it has no body):

@@ -8,7 +8,7 @@ use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use wasmtime_wasi_http::p3::bindings::ServicePre;
 
 use super::engine::{self, Slots};
-use super::inspect::{self, Inspection, Version};
+use super::inspect::{self, Contents, Version};
 use crate::host::{self, HostState, PACKAGES};
 
 /// The pre-instance of either version: compiled and linked, not yet running.
@@ -39,14 +39,18 @@ pub(crate) fn load(
     let name = || format!("component `{}` cannot be served", path.display());
     let wasm = read(path).with_context(name)?;
     let inspection = inspect::inspect(&wasm).with_context(name)?;
-    check_imports(&inspection).with_context(name)?;
-    check_memory(&inspection, max_memory).with_context(name)?;
+    check_imports(&inspection.contents).with_context(name)?;
+    check_memory(&inspection.contents, max_memory).with_context(name)?;
     let slots = engine::build(&inspection, slots, max_memory, max_total_memory)?;
-    let (pre, composed, propagates) = link(&slots, &wasm, &inspection).with_context(name)?;
-    Ok(Component { slots, pre, composed, propagates })
+    let compiled = compile(&slots, &wasm).with_context(name)?;
+    let pre = link(&slots, &compiled, inspection.version).with_context(name)?;
+    let asks =
+        |import: &String| import.starts_with("pounce:telemetry/") || import.starts_with("wasi:otel/tracing@");
+    let propagates = inspection.contents.imports.iter().any(asks);
+    Ok(Component { slots, pre, composed: inspection.contents.composed, propagates })
 }
 
-fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+pub(super) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     let metadata = std::fs::metadata(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => anyhow!("there is no such file{}", nearby(path)),
         _ => anyhow!("it cannot be read: {error}"),
@@ -96,8 +100,9 @@ fn nearby(path: &Path) -> String {
 }
 
 /// Names every import that no interface of ours satisfies.
-fn check_imports(inspection: &Inspection) -> anyhow::Result<()> {
-    let missing: Vec<String> = inspection.imports.iter().filter_map(|import| complaint(import)).collect();
+fn check_imports(contents: &Contents) -> anyhow::Result<()> {
+    let advice = |import: &String| Some(format!("`{import}`: {}", host_of(import).err()?));
+    let missing: Vec<String> = contents.imports.iter().filter_map(advice).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -106,8 +111,8 @@ fn check_imports(inspection: &Inspection) -> anyhow::Result<()> {
 }
 
 /// An instance must be able to start.
-fn check_memory(inspection: &Inspection, max_memory: u64) -> anyhow::Result<()> {
-    let least = inspection.least_memory;
+pub(super) fn check_memory(contents: &Contents, max_memory: u64) -> anyhow::Result<()> {
+    let least = contents.least_memory;
     if least > max_memory {
         bail!(
             "it needs at least {least} bytes of memory at start, and may have {max_memory}; raise --max-memory \
@@ -117,8 +122,11 @@ fn check_memory(inspection: &Inspection, max_memory: u64) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// What is wrong with an import, if anything.
-fn complaint(import: &str) -> Option<String> {
+/// The package that an import is of and its hosted line (`wasi:http 0.2`).
+///
+/// # Errors
+/// What to do about an import that nothing of ours satisfies.
+pub(super) fn host_of(import: &str) -> Result<String, String> {
     let (name, version) = import.split_once('@').unwrap_or((import, ""));
     let (package, interface) = name.split_once('/').unwrap_or((name, ""));
     let Some(hosted) = PACKAGES.iter().find(|hosted| hosted.name == package) else {
@@ -134,53 +142,50 @@ fn complaint(import: &str) -> Option<String> {
                 "not hosted; compose the component with one that exports it (`wac plug`), or build it without"
             }
         };
-        return Some(format!("`{import}`: {advice}"));
+        return Err(advice.to_owned());
     };
     let lines: Vec<_> = hosted.lines.iter().map(|(line, _)| *line).collect();
     let lines = lines.join(" and ");
     // Of some packages there are release candidates only.
     let exact = hosted.lines.iter().any(|(hosted, _)| *hosted == version);
     if version.contains('-') && hosted.lines.iter().all(|(hosted, _)| !hosted.contains('-')) {
-        return Some(format!(
-            "`{import}`: a release candidate; rebuild it for a release ({lines} are hosted)"
-        ));
+        return Err(format!("a release candidate; rebuild it for a release ({lines} are hosted)"));
     }
     let line =
         if exact { version.to_owned() } else { version.split('.').take(2).collect::<Vec<_>>().join(".") };
     let Some((_, interfaces)) = hosted.lines.iter().find(|(hosted, _)| *hosted == line) else {
-        return Some(format!("`{import}`: {lines} of {package} is hosted; rebuild it for that version"));
+        return Err(format!("{lines} of {package} is hosted; rebuild it for that version"));
     };
-    (!interfaces.contains(&interface)).then(|| {
-        format!(
-            "`{import}`: of {package} {line}, these are hosted: {}; build it without",
-            interfaces.join(", ")
-        )
-    })
+    if interfaces.contains(&interface) {
+        return Ok(format!("{package} {line}"));
+    }
+    Err(format!("of {package} {line}, these are hosted: {}; build it without", interfaces.join(", ")))
 }
 
-fn link(slots: &Slots, wasm: &[u8], inspection: &Inspection) -> anyhow::Result<(Pre, bool, bool)> {
-    let component = WasmComponent::new(&slots.engine, wasm)
-        .map_err(anyhow::Error::from)
-        .context("it does not compile")?;
+pub(super) fn compile(slots: &Slots, wasm: &[u8]) -> anyhow::Result<WasmComponent> {
+    WasmComponent::new(&slots.engine, wasm).map_err(anyhow::Error::from).context("it does not compile")
+}
+
+pub(super) fn link(slots: &Slots, component: &WasmComponent, version: Version) -> anyhow::Result<Pre> {
     let mut linker = Linker::new(&slots.engine);
-    host::link(&mut linker, inspection.version == Version::V03).map_err(anyhow::Error::from)?;
-    let pre = linker.instantiate_pre(&component).map_err(anyhow::Error::from).context(
+    host::link(&mut linker, version == Version::V03).map_err(anyhow::Error::from)?;
+    let pre = linker.instantiate_pre(component).map_err(anyhow::Error::from).context(
         "an import has another type than the interface hosted under its name; rebuild it against that",
     )?;
     let handler = "its handler does not have the type that wasi:http gives it";
-    let pre = match inspection.version {
+    Ok(match version {
         Version::V02 => Pre::V02(ProxyPre::new(pre).map_err(anyhow::Error::from).context(handler)?),
         Version::V03 => Pre::V03(ServicePre::new(pre).map_err(anyhow::Error::from).context(handler)?),
-    };
-    let asks =
-        |import: &String| import.starts_with("pounce:telemetry/") || import.starts_with("wasi:otel/tracing@");
-    let propagates = inspection.imports.iter().any(asks);
-    Ok((pre, inspection.composed, propagates))
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::complaint;
+    use super::host_of;
+
+    fn complaint(import: &str) -> Option<String> {
+        host_of(import).err()
+    }
 
     #[test]
     fn hosted_imports_of_any_patch_version_pass() {

@@ -99,15 +99,15 @@ fn pooling(inspection: &Inspection, slots: u32, max_memory: u64, max_total_memor
     let per_instance = |found: u32, least: u32| slots.saturating_mul(found.max(least));
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(slots)
-        .total_core_instances(per_instance(inspection.modules.saturating_mul(2), 8))
-        .total_memories(per_instance(inspection.memories, 1))
-        .total_tables(per_instance(inspection.tables, 2))
+        .total_core_instances(per_instance(inspection.contents.modules.saturating_mul(2), 8))
+        .total_memories(per_instance(inspection.contents.memories, 1))
+        .total_tables(per_instance(inspection.contents.tables, 2))
         // Each blocked call of a 0.3 guest has a stack of its own, but no more calls than requests are blocked on us
         // for long; one spare for each.
         .total_stacks(slots.saturating_mul(2))
-        .max_memories_per_component(inspection.memories.max(1))
-        .max_tables_per_component(inspection.tables.max(2))
-        .max_core_instances_per_component(inspection.modules.saturating_mul(2).max(8))
+        .max_memories_per_component(inspection.contents.memories.max(1))
+        .max_tables_per_component(inspection.contents.tables.max(2))
+        .max_core_instances_per_component(inspection.contents.modules.saturating_mul(2).max(8))
         .max_memory_size(usize::try_from(max_memory).unwrap_or(usize::MAX).clamp(64 * 1024, 4 << 30))
         .table_elements(MAX_TABLE_ELEMENTS)
         // Large JavaScript and Python components need more than the default of 1 MiB.

@@ -22,14 +22,21 @@ impl std::fmt::Display for Version {
     }
 }
 
-/// What the bytes say.
+/// What the bytes say of a component that can be served.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Inspection {
     pub(crate) version: Version,
+    pub(crate) contents: Contents,
+}
+
+/// What the bytes say of any component.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Contents {
     /// Several components in one: a subtask of an inner one can outlive its caller, and then nobody can tell whose
     /// request it works for (wasmtime #14247).
     pub(crate) composed: bool,
     pub(crate) imports: Vec<String>,
+    pub(crate) exports: Vec<String>,
     /// Core modules, memories and tables, for the slots that an instance takes.
     pub(crate) modules: u32,
     pub(crate) memories: u32,
@@ -46,16 +53,13 @@ const PAGE: u64 = 64 * 1024;
 /// # Errors
 /// What the file is, if it is not a component that handles HTTP, and what to do about it.
 pub(crate) fn inspect(wasm: &[u8]) -> anyhow::Result<Inspection> {
-    let mut found = Inspection {
-        version: Version::V02,
-        composed: false,
-        imports: Vec::new(),
-        modules: 0,
-        memories: 0,
-        tables: 0,
-        least_memory: 0,
-    };
-    let mut exports = Vec::new();
+    let contents = contents(wasm)?;
+    Ok(Inspection { version: version(&contents.exports)?, contents })
+}
+
+/// The same of any component, whatever it exports.
+pub(crate) fn contents(wasm: &[u8]) -> anyhow::Result<Contents> {
+    let mut found = Contents::default();
     let mut depth = 0u32;
     // Whether each open level is a component (else a core module).
     let mut levels = Vec::new();
@@ -84,7 +88,7 @@ pub(crate) fn inspect(wasm: &[u8]) -> anyhow::Result<Inspection> {
             }
             Payload::ComponentExportSection(section) if depth == 1 => {
                 for export in section {
-                    exports.push(export.context("not a valid component")?.name.name.to_owned());
+                    found.exports.push(export.context("not a valid component")?.name.name.to_owned());
                 }
             }
             Payload::MemorySection(section) => {
@@ -102,11 +106,11 @@ pub(crate) fn inspect(wasm: &[u8]) -> anyhow::Result<Inspection> {
             _ => {}
         }
     }
-    found.version = version(&exports)?;
     Ok(found)
 }
 
-fn version(exports: &[String]) -> anyhow::Result<Version> {
+/// The line that handles requests, of what a component exports.
+pub(crate) fn version(exports: &[String]) -> anyhow::Result<Version> {
     let of = |prefix: &str| {
         exports.iter().filter_map(|export| export.strip_prefix(prefix)).map(str::to_owned).collect::<Vec<_>>()
     };
@@ -180,11 +184,11 @@ mod tests {
     fn a_module_inside_an_inner_component_is_composition() {
         let plain = r#"(component (core module (memory 1)) (component)
             (instance $i) (export "wasi:http/handler@0.3.0" (instance $i)))"#;
-        let found = inspect_wat(plain).unwrap();
+        let found = inspect_wat(plain).unwrap().contents;
         assert!(!found.composed);
         assert_eq!((found.modules, found.memories), (1, 1));
         let composed = r#"(component (component (core module))
             (instance $i) (export "wasi:http/handler@0.3.0" (instance $i)))"#;
-        assert!(inspect_wat(composed).unwrap().composed);
+        assert!(inspect_wat(composed).unwrap().contents.composed);
     }
 }

@@ -5,6 +5,7 @@ mod body;
 mod component;
 mod engine;
 mod error;
+mod examine;
 mod inspect;
 mod instance;
 mod v02;
@@ -23,6 +24,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 pub(crate) use crate::host::{Blame, Failure, RequestScope};
 pub(crate) use body::{Body, RequestBodyError};
+pub(crate) use examine::{Examined, Import, examine};
 
 use self::component::Pre;
 use self::instance::Mold;
@@ -35,6 +37,19 @@ use crate::telemetry::{Baggage, ServerSpan, Signals, host_metrics};
 const SPARE_SLOTS: usize = 8;
 /// How long an instance without requests is kept.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Why a component does not get the isolation that is set.
+const COMPOSED: &str = "several components are composed in it, so each request gets an instance of its own: in a shared \
+                        one a subtask could not be told to belong to a request";
+
+/// How requests share instances: what is set, or else what goes with the version, as far as the composition allows it.
+fn isolation(version: inspect::Version, composed: bool, wanted: Option<Isolation>) -> Isolation {
+    match version {
+        inspect::Version::V02 => wanted.unwrap_or(Isolation::Request),
+        inspect::Version::V03 if composed => Isolation::Request,
+        inspect::Version::V03 => wanted.unwrap_or(Isolation::Instance),
+    }
+}
 
 enum Pool {
     V02(Arc<v02::Pool>),
@@ -58,6 +73,7 @@ pub(crate) struct Losses {
 /// The guests of a component.
 pub(crate) struct Guests {
     pool: Pool,
+    name: Arc<str>,
     slots: usize,
     version: inspect::Version,
     isolation: Isolation,
@@ -96,7 +112,7 @@ impl Guests {
         let timeout = config.http.request_timeout.0;
         let (pool, version, isolation) = match component.pre {
             Pre::V02(pre) => {
-                let isolation = guest.isolation.unwrap_or(Isolation::Request);
+                let isolation = isolation(inspect::Version::V02, component.composed, guest.isolation);
                 let reuse = if isolation == Isolation::Instance { guest.reuse } else { 1 };
                 let pool = Arc::new(v02::Pool::new(mold, pre, reuse, timeout));
                 if reuse > 1 {
@@ -105,14 +121,9 @@ impl Guests {
                 (Pool::V02(pool), inspect::Version::V02, isolation)
             }
             Pre::V03(pre) => {
-                let wanted = guest.isolation.unwrap_or(Isolation::Instance);
-                let isolation = if component.composed { Isolation::Request } else { wanted };
-                if component.composed && guest.isolation == Some(Isolation::Instance) {
-                    tracing::warn!(
-                        component = name,
-                        "several components are composed in it, so each request gets an instance of its own: in a \
-                         shared one a subtask could not be told to belong to a request"
-                    );
+                let isolation = isolation(inspect::Version::V03, component.composed, guest.isolation);
+                if guest.isolation.is_some_and(|wanted| wanted != isolation) {
+                    tracing::warn!(component = name, "{COMPOSED}");
                 }
                 let sharing = match isolation {
                     Isolation::Request => v03::Sharing::NONE,
@@ -125,6 +136,7 @@ impl Guests {
         };
         let guests = Self {
             pool,
+            name: name.into(),
             slots: component.slots.count,
             version,
             isolation,
@@ -151,6 +163,11 @@ impl Guests {
         let trace = failure.exception.as_ref().and_then(|exception| exception.stacktrace.as_deref());
         let trace = trace.map(|trace| format!("\n{trace}")).unwrap_or_default();
         anyhow::bail!("no instance of it can be made: {}{trace}", failure.message)
+    }
+
+    /// What the component is called.
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.name
     }
 
     /// Requests that there is room for at once.
@@ -200,6 +217,27 @@ impl Guests {
         lost("unattributed", |losses| losses.telemetry_unattributed);
         lost("invalid", |losses| losses.telemetry_invalid);
         lost("foreign", |losses| losses.telemetry_foreign);
+    }
+
+    /// The version of wasi:http, and the isolation in force, as the settings call it.
+    pub(crate) fn kind(&self) -> (String, &'static str) {
+        let isolation = match self.isolation {
+            Isolation::Request => "request",
+            Isolation::Instance => "instance",
+        };
+        (self.version.to_string(), isolation)
+    }
+
+    /// Slots for instances that are taken, and all.
+    pub(crate) fn slots(&self) -> (u64, u64) {
+        let metrics = self.mold().engine.pooling_allocator_metrics();
+        (metrics.map_or(0, |metrics| metrics.component_instances()), self.slots as u64)
+    }
+
+    /// Bytes of linear memory that all instances hold, and may hold.
+    pub(crate) fn memory(&self) -> (u64, u64) {
+        let budget = &self.mold().budget;
+        (budget.used(), budget.limit())
     }
 
     fn mold(&self) -> &Mold {
@@ -314,10 +352,18 @@ fn expire_idle(pool: &Arc<v02::Pool>) {
 }
 
 /// Puts a failure that happens after the response head into the log; before it, the server's answer does.
-fn report(scope: &RequestScope, failure: &Failure) {
+fn report(component: &str, scope: &RequestScope, failure: &Failure) {
     if scope.is_closed() {
         let error = &*printable(&failure.message);
-        tracing::warn!(error, "guest failed after its response was over");
+        let context = scope.span().context();
+        tracing::warn!(
+            component,
+            error,
+            error.type = failure.error_type.as_deref(),
+            trace_id = context.as_ref().map(|context| tracing::field::display(&context.trace_id)),
+            span_id = context.as_ref().map(|context| tracing::field::display(&context.span_id)),
+            "guest failed after its response was over"
+        );
     }
 }
 

@@ -118,7 +118,7 @@ impl Pool {
         let instantiate = state.instantiate.take();
         state.serve_one(Some(scope.clone()));
         // Known now, and said now: the response may be over before the guest is.
-        scope.span().phases(Phases {
+        scope.taken_up(Phases {
             reused: Some(reused),
             queue: Some(queue.saturating_sub(instantiate.unwrap_or_default())),
             instantiate,
@@ -147,7 +147,7 @@ impl Pool {
             None => return,
         };
         // Before the store goes and takes the body's writer with it: the body then knows that it is broken.
-        super::report(&scope, &failure);
+        super::report(instance.store.data().component(), &scope, &failure);
         scope.fail(failure);
     }
 

@@ -196,7 +196,7 @@ impl WorkerState for Worker {
         let instantiate = state.instantiate.take();
         state.serve_also(task, &scope);
         scope.set_instance_memory(state.limits.peak().clone());
-        scope.span().phases(Phases {
+        scope.taken_up(Phases {
             reused: Some(instantiate.is_none()),
             queue: Some(scope.admitted.elapsed().saturating_sub(instantiate.unwrap_or_default())),
             instantiate,
@@ -251,7 +251,7 @@ impl WorkerState for Worker {
                     scope.span().add_link(context, Vec::new());
                 }
                 // A request that timed out has its own reason already, and that one stays.
-                super::report(scope, failure);
+                super::report(store.data().component(), scope, failure);
                 scope.fail(failure.clone());
             }
         }

@@ -1,17 +1,18 @@
-//! What guests say in our own log: lines of their output and their log records, within one rate.
+//! What guests say in our own log: lines of their output and their log records, within one rate. Lines of output are
+//! also exported as log records, within the same rate.
 //!
 //! Never blocks a guest: the log's own writer is lossy and counts (see `telemetry/logs.rs`), and what exceeds the rate
 //! is counted here and said once a second.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use serde_json::Value as Json;
 use tracing::field::display;
 
 use crate::telemetry::logs::printable;
-use crate::telemetry::{LogRecord, Severity, SpanContext, Value};
+use crate::telemetry::{LogRecord, LogRecords, Severity, SpanContext, Value};
 
 /// A longer line is cut into pieces of this size, each a line of its own in the log; a longer record is cut off.
 pub(super) const MAX_LINE: usize = 8 * 1024;
@@ -26,9 +27,10 @@ pub(crate) enum Stream {
 }
 
 /// The log of one component's guests: its name, and the rate they share.
-#[derive(Debug)]
 pub(crate) struct GuestLog {
     component: String,
+    /// Where lines are exported to, if they are.
+    records: Option<Arc<LogRecords>>,
     window: Mutex<Instant>,
     lines: AtomicU64,
     dropped: AtomicU64,
@@ -36,14 +38,19 @@ pub(crate) struct GuestLog {
 }
 
 impl GuestLog {
-    pub(crate) fn new(component: &str) -> Self {
+    pub(crate) fn new(component: &str, records: Option<Arc<LogRecords>>) -> Self {
         Self {
             component: component.to_owned(),
+            records,
             window: Mutex::new(Instant::now()),
             lines: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
             dropped_total: AtomicU64::new(0),
         }
+    }
+
+    pub(super) fn component(&self) -> &str {
+        &self.component
     }
 
     /// Lines dropped since the start.
@@ -80,10 +87,14 @@ impl GuestLog {
         if !self.admit() {
             return;
         }
-        let stream = match stream {
-            Stream::Stdout => "stdout",
-            Stream::Stderr => "stderr",
+        // A line says nothing of how severe it is; in a backend that asks, what went to stderr is the more so.
+        let (stream, severity) = match stream {
+            Stream::Stdout => ("stdout", Severity::Info),
+            Stream::Stderr => ("stderr", Severity::Error),
         };
+        if let Some(records) = &self.records {
+            records.emit(&LogRecord::of_line(severity, stream, line), context);
+        }
         tracing::info!(
             target: "guest",
             component = self.component,

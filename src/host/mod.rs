@@ -65,6 +65,15 @@ impl Dir {
     }
 }
 
+/// Whether guests can be given a directory.
+///
+/// # Errors
+/// It cannot be opened.
+pub(crate) fn openable(dir: &config::DirMount) -> anyhow::Result<()> {
+    let opened = std::fs::read_dir(&dir.host);
+    opened.map(drop).with_context(|| format!("guest.dir `{}` cannot be opened", dir.host.display()))
+}
+
 /// What the guests of one component may use; shared by all stores of it.
 pub(crate) struct Capabilities {
     pub(crate) env: Vec<(String, String)>,
@@ -96,8 +105,7 @@ impl Capabilities {
     ) -> anyhow::Result<Self> {
         let guest = &config.guest;
         for dir in &guest.dir {
-            std::fs::read_dir(&dir.host)
-                .with_context(|| format!("guest.dir `{}` cannot be opened", dir.host.display()))?;
+            openable(dir)?;
         }
         let mut setup = outbound::Setup::new(component, &guest.allow_outbound);
         setup.own = own;
@@ -105,8 +113,8 @@ impl Capabilities {
         if config.otel.is_on() {
             setup.propagate_to = outbound::Destinations::new(&config.otel.propagate_to);
         }
-        let log = Arc::new(GuestLog::new(component));
         let metrics = signals.host.clone();
+        let log = Arc::new(GuestLog::new(component, signals.logs.clone()));
         Ok(Self {
             env: guest.env.iter().map(|env| (env.key.clone(), env.value.clone())).collect(),
             args: guest.args.clone(),
@@ -117,7 +125,7 @@ impl Capabilities {
             ignored: Arc::default(),
             guest_parents: config.otel.guest_parents,
             propagator: Propagator::new(&config.otel.propagators),
-            traced: config.otel.is_on(),
+            traced: config.otel.is_on() || config.recent_traces() > 0,
             metrics,
         })
     }

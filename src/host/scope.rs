@@ -77,6 +77,8 @@ pub(crate) struct RequestScope {
     pub(crate) trace: Trace,
     /// When the request was handed to the guest layer, for `pounce.queue.duration`.
     pub(crate) admitted: Instant,
+    /// How a guest took it up.
+    taken_up: OnceLock<Phases>,
     cancelled_at: OnceLock<Instant>,
     /// The expiry of a cancelled request was seen by the event loop of its instance (0.3): the loop is not stuck.
     acknowledged: AtomicBool,
@@ -103,6 +105,7 @@ impl RequestScope {
         Self {
             trace,
             admitted: Instant::now(),
+            taken_up: OnceLock::new(),
             cancelled_at: OnceLock::new(),
             acknowledged: AtomicBool::new(false),
             closed: AtomicBool::new(false),
@@ -120,6 +123,18 @@ impl RequestScope {
 
     pub(crate) fn span(&self) -> &ServerSpan {
         &self.trace.span
+    }
+
+    /// A guest takes it up: tells the span how, and whoever asks [`taken`](Self::taken).
+    pub(crate) fn taken_up(&self, phases: Phases) {
+        self.span().phases(phases);
+        // A request is given to one instance only.
+        _ = self.taken_up.set(phases);
+    }
+
+    /// How a guest took it up; nothing where none did.
+    pub(crate) fn taken(&self) -> Phases {
+        self.taken_up.get().copied().unwrap_or_default()
     }
 
     /// Records why the request failed; the first reason stays.

@@ -104,6 +104,11 @@ impl HostState {
         }
     }
 
+    /// What the component is called.
+    pub(crate) fn component(&self) -> &str {
+        self.recorder.log.component()
+    }
+
     /// The store now serves this request, and no other (`isolation = request`, or 0.2 reuse one after another).
     pub(crate) fn serve_one(&mut self, scope: Option<Arc<RequestScope>>) {
         for output in &self.output {

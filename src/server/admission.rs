@@ -44,6 +44,11 @@ impl Admission {
         metrics.observe(&host_metrics::REQUESTS_SHED, &[], move || Some(admission.shed()));
     }
 
+    /// Requests that are let in at once.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// Requests refused since the start.
     pub(crate) fn shed(&self) -> u64 {
         self.shed.load(Ordering::Relaxed)

@@ -13,7 +13,7 @@ use super::idle::Activity;
 use super::inbound::InboundBody;
 use super::response::{self, Body, Exchange};
 use crate::guest::Guests;
-use crate::telemetry::{Peer, Telemetry};
+use crate::telemetry::{AccessLog, Peer, Telemetry};
 
 /// Serves the requests of all connections.
 pub(crate) struct Handler {
@@ -21,6 +21,9 @@ pub(crate) struct Handler {
     pub(crate) telemetry: Telemetry,
     pub(crate) admission: Arc<Admission>,
     pub(crate) drain: Drain,
+    pub(crate) access: AccessLog,
+    /// Whether responses tell of trace and phases (`http.server-timing`).
+    pub(crate) server_timing: bool,
     /// Bytes of a request body (`http.max-request-body`).
     pub(crate) max_body: Option<u64>,
 }
@@ -35,9 +38,12 @@ impl Handler {
     ) -> Response<Body> {
         let (head, body) = request.into_parts();
         let span = self.telemetry.server_span(peer, &head, None);
-        let body = InboundBody::new(body, &head, self.max_body, activity, &span);
+        let access = self.access.begin(peer, &head);
+        let received = access.as_ref().map(|access| access.received());
+        let body = InboundBody::new(body, &head, self.max_body, activity, &span).watched_by(received);
         let open = self.drain.open();
-        let exchange = Exchange::begin(span.clone(), &head, body.fault(), activity.begin(), open);
+        let exchange = Exchange::begin(span.clone(), &head, body.fault(), activity.begin(), open)
+            .logged_as(self.guests.name(), access);
         let waits_to_continue = head.headers.contains_key(EXPECT);
 
         let answer = async {
@@ -56,6 +62,9 @@ impl Handler {
             tokio::task::yield_now().await;
         }
         let mut response = response::finish(answer, exchange);
+        if self.server_timing {
+            response::tell_timing(&mut response);
+        }
         if self.drain.phase() != Phase::Serving {
             response::say_goodbye(&mut response);
         }

@@ -2,6 +2,7 @@
 //! swallowed for a while, so that the client gets to see the response.
 
 use std::pin::Pin;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -15,7 +16,7 @@ use hyper::body::Incoming;
 
 use super::idle::{Activity, Upload};
 use crate::guest::{Failure, RequestBodyError};
-use crate::telemetry::ServerSpan;
+use crate::telemetry::{Received, ServerSpan};
 
 /// How long a client may go on sending what nobody reads. Closing the connection at once would reset it, and the
 /// client's kernel might throw the response away unread.
@@ -54,6 +55,8 @@ pub(crate) struct InboundBody {
     /// Bytes that have come, and who is told of them at the end: nobody where the head said it.
     received: u64,
     uncounted: Option<ServerSpan>,
+    /// Who else looks at how many have come.
+    watched: Option<Received>,
     /// Dropped when the body has ended.
     upload: Option<Upload>,
     /// Reading what is left over does no harm: the client sends it anyway, and on this connection only.
@@ -76,6 +79,7 @@ impl InboundBody {
         let is_uncounted = inner.is_some() && !head.headers.contains_key(CONTENT_LENGTH);
         Self {
             received: 0,
+            watched: None,
             uncounted: is_uncounted.then(|| span.clone()),
             left: max,
             max: max.unwrap_or(u64::MAX),
@@ -86,6 +90,12 @@ impl InboundBody {
             // alone, after the response.
             swallow: head.version < Version::HTTP_2 && !head.headers.contains_key(EXPECT),
         }
+    }
+
+    /// Has `watched` told of each piece.
+    pub(crate) fn watched_by(mut self, watched: Option<Received>) -> Self {
+        self.watched = watched;
+        self
     }
 
     /// What tells later whether it broke off.
@@ -160,6 +170,9 @@ impl http_body::Body for InboundBody {
             }
         }
         self.received += length;
+        if let Some(watched) = &self.watched {
+            watched.fetch_add(length, Ordering::Relaxed);
+        }
         if is_last {
             self.complete();
         }

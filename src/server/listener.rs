@@ -34,7 +34,7 @@ enum Bound {
 }
 
 /// The file of a unix socket, removed with its listener: also when the server never gets to serve.
-struct SocketFile(PathBuf);
+pub(crate) struct SocketFile(PathBuf);
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
@@ -48,13 +48,13 @@ impl Drop for SocketFile {
 pub(crate) struct Listener(Bound);
 
 impl Listener {
-    /// Binds an address.
+    /// Binds an address, which `flag` sets.
     ///
     /// # Errors
     /// Which address, why not, and what to do about it.
-    pub(crate) async fn bind(addr: &ListenAddr) -> anyhow::Result<Self> {
+    pub(crate) async fn bind(addr: &ListenAddr, flag: &str) -> anyhow::Result<Self> {
         match addr {
-            ListenAddr::Tcp(addr) => bind_tcp(addr).await,
+            ListenAddr::Tcp(addr) => bind_tcp(addr, flag).await,
             ListenAddr::Unix(path) => bind_unix(path.clone()),
         }
     }
@@ -79,6 +79,17 @@ impl Listener {
         listen()
             .map(Self)
             .map_err(|error: std::io::Error| anyhow!("cannot listen on an inherited socket: {error}"))
+    }
+
+    /// Gives the socket away, to be served by somebody else, with the file that has to go when it is closed.
+    ///
+    /// # Errors
+    /// The runtime does not let go of it, which it has no reason to.
+    pub(crate) fn detach(self) -> std::io::Result<(Inherited, Option<SocketFile>)> {
+        Ok(match self.0 {
+            Bound::Tcp(listener, _) => (Inherited::Tcp(listener.into_std()?), None),
+            Bound::Unix(listener, file) => (Inherited::Unix(listener.into_std()?), file),
+        })
     }
 
     /// The TCP address.
@@ -108,7 +119,7 @@ fn unix_url(socket: &UnixListener) -> String {
     }
 }
 
-async fn bind_tcp(addr: &str) -> anyhow::Result<Listener> {
+async fn bind_tcp(addr: &str, flag: &str) -> anyhow::Result<Listener> {
     let addrs: Vec<SocketAddr> = tokio::net::lookup_host(addr)
         .await
         .with_context(|| format!("cannot listen on `{addr}`: the host is not known"))?
@@ -120,7 +131,7 @@ async fn bind_tcp(addr: &str) -> anyhow::Result<Listener> {
                 let local = listener.local_addr().context("a bound socket has an address")?;
                 return Ok(Listener(Bound::Tcp(listener, local)));
             }
-            Err(error) => last = anyhow!("cannot listen on `{addr}`: {error}{}", advice(&error)),
+            Err(error) => last = anyhow!("cannot listen on `{addr}`: {error}{}", advice(&error, flag)),
         }
     }
     Err(last)
@@ -142,16 +153,16 @@ fn keepalive() -> TcpKeepalive {
     TcpKeepalive::new().with_time(KEEPALIVE_AFTER)
 }
 
-fn advice(error: &std::io::Error) -> &'static str {
+fn advice(error: &std::io::Error, flag: &str) -> String {
     match error.kind() {
-        std::io::ErrorKind::AddrInUse => {
-            "; another process listens there: stop it, or choose another with `--listen` (`:0` picks a free port)"
-        }
+        std::io::ErrorKind::AddrInUse => format!(
+            "; another process listens there: stop it, or choose another with `{flag}` (`:0` picks a free port)"
+        ),
         std::io::ErrorKind::PermissionDenied => {
-            "; ports below 1024 need a privilege: choose another with `--listen`"
+            format!("; ports below 1024 need a privilege: choose another with `{flag}`")
         }
-        std::io::ErrorKind::AddrNotAvailable => "; this machine does not have that address",
-        _ => "",
+        std::io::ErrorKind::AddrNotAvailable => "; this machine does not have that address".to_owned(),
+        _ => String::new(),
     }
 }
 

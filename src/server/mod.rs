@@ -16,4 +16,4 @@ pub(crate) use admission::Admission;
 pub(crate) use drain::{Drain, Phase};
 pub(crate) use handler::Handler;
 pub(crate) use inherited::Inherited;
-pub(crate) use listener::{Listener, Server};
+pub(crate) use listener::{Listener, Server, SocketFile};

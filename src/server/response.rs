@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, Method, Response, StatusCode, Version, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version, request};
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::Sleep;
 
@@ -16,11 +16,14 @@ use super::idle::Busy;
 use super::inbound::BodyFault;
 use super::stall::{self, Flow};
 use crate::guest::{self, Blame, Failure};
-use crate::telemetry::ServerSpan;
 use crate::telemetry::logs::printable;
+use crate::telemetry::{Access, AccessEnd, ServerSpan};
 
 /// Seconds after which a shed client may try again.
 const RETRY_AFTER_SECONDS: &str = "1";
+
+/// Tells a browser where the time went (W3C Server Timing).
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// Between the last bytes of a response that breaks off and its end.
 const FLUSH_PAUSE: Duration = Duration::from_millis(20);
@@ -36,6 +39,8 @@ pub(crate) struct Exchange {
     /// Of an HTTP/2 stream, whose peer must make room for the response.
     flow: Option<Arc<Flow>>,
     open: OpenRequest,
+    component: Option<Arc<str>>,
+    access: Option<Box<Access>>,
     _busy: Busy,
 }
 
@@ -57,20 +62,44 @@ impl Exchange {
             fault,
             flow: Flow::current(),
             open,
+            component: None,
+            access: None,
             _busy: busy,
         }
     }
 
-    fn fail(&self, failure: &Failure) {
+    /// With what the log says of it: the component that serves it, and its line in the access log, if it has one.
+    pub(crate) fn logged_as(mut self, component: &Arc<str>, access: Option<Box<Access>>) -> Self {
+        self.component = Some(component.clone());
+        self.access = access;
+        self
+    }
+
+    /// The response has this head.
+    fn answer(&mut self, status: StatusCode, headers: &HeaderMap) {
+        self.span.response_head(status, headers);
+        if let Some(access) = &mut self.access {
+            access.answered(status);
+        }
+    }
+
+    fn fail(&mut self, failure: &Failure) {
         self.tell(failure, failure.error_type.as_deref());
     }
 
     /// Tells span and log of a failure; the span has failed only where there is an error type.
-    fn tell(&self, failure: &Failure, error_type: Option<&str>) {
+    fn tell(&mut self, failure: &Failure, error_type: Option<&str>) {
         if let Some(error_type) = error_type {
             self.span.fail(error_type, failure.exception.clone());
+            if let Some(access) = &mut self.access {
+                access.failed(error_type);
+            }
         }
-        log(&self.span, failure);
+        log(self.component(), &self.span, failure);
+    }
+
+    fn component(&self) -> &str {
+        self.component.as_deref().unwrap_or_default()
     }
 
     /// Ends the request after its head: the status it was sent with tells nothing of what went wrong.
@@ -84,6 +113,15 @@ impl Exchange {
     fn end(&mut self) {
         if !std::mem::replace(&mut self.ended, true) {
             self.span.end(self.sent);
+            if let Some(access) = self.access.take() {
+                let (context, route) = (self.span.context(), self.span.route());
+                access.end(&AccessEnd {
+                    component: self.component(),
+                    context: context.as_ref(),
+                    route: route.as_deref(),
+                    sent: self.sent,
+                });
+            }
         }
     }
 }
@@ -127,7 +165,10 @@ pub(crate) struct Body {
 }
 
 /// Makes the response, and leaves the rest of the request to its body.
-pub(crate) fn finish(answer: Result<Response<guest::Body>, Failure>, exchange: Exchange) -> Response<Body> {
+pub(crate) fn finish(
+    answer: Result<Response<guest::Body>, Failure>,
+    mut exchange: Exchange,
+) -> Response<Body> {
     // Whatever the guest made of a body that broke off, the client is told what was wrong with it.
     let answer = exchange.fault.failure().map_or(answer, Err);
     let answer = answer.and_then(|response| match response.status() {
@@ -141,7 +182,7 @@ pub(crate) fn finish(answer: Result<Response<guest::Body>, Failure>, exchange: E
     });
     match answer {
         Ok(response) => {
-            exchange.span.response_head(response.status(), response.headers());
+            exchange.answer(response.status(), response.headers());
             let promised =
                 response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
             let bodiless = exchange.is_head
@@ -153,7 +194,7 @@ pub(crate) fn finish(answer: Result<Response<guest::Body>, Failure>, exchange: E
 }
 
 /// The response to a failure: the status, and no word on internals.
-fn refuse(failure: &Failure, exchange: Exchange) -> Response<Body> {
+fn refuse(failure: &Failure, mut exchange: Exchange) -> Response<Body> {
     let status = failure.status;
     let text = Bytes::from(format!("{}\n", status.canonical_reason().unwrap_or("Error")));
     let (mut head, ()) = Response::new(()).into_parts();
@@ -163,7 +204,7 @@ fn refuse(failure: &Failure, exchange: Exchange) -> Response<Body> {
     if status == StatusCode::SERVICE_UNAVAILABLE {
         head.headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
     }
-    exchange.span.response_head(status, &head.headers);
+    exchange.answer(status, &head.headers);
     exchange.fail(failure);
     let (promised, bodiless) = (Some(text.len() as u64), exchange.is_head);
     let body = Body::new(Content::Ours(Some(text)), promised, bodiless, exchange);
@@ -177,21 +218,46 @@ pub(crate) fn say_goodbye(response: &mut Response<Body>) {
     }
 }
 
-fn log(span: &ServerSpan, failure: &Failure) {
-    let error_type = failure.error_type.as_deref().unwrap_or("-");
+/// Adds a `Server-Timing` with the request's trace, where it has one, and the phases up to the response head. What the
+/// guest says in one of its own stays.
+pub(crate) fn tell_timing(response: &mut Response<Body>) {
+    let body = response.body();
+    let mut entries = Vec::new();
+    if let Some(context) = body.exchange.span.context() {
+        entries.push(format!("trace;desc=\"{}\"", context.traceparent()));
+    }
+    if let Content::Guest(body) = &body.content {
+        let known = body.phases().into_iter().filter_map(|(name, time)| Some((name, time?)));
+        entries.extend(known.map(|(name, time)| format!("{name};dur={:.3}", time.as_secs_f64() * 1e3)));
+    }
+    if let Some(value) = Some(entries.join(", ")).filter(|entries| !entries.is_empty())
+        && let Ok(value) = HeaderValue::try_from(value)
+    {
+        response.headers_mut().append(SERVER_TIMING, value);
+    }
+}
+
+fn log(component: &str, span: &ServerSpan, failure: &Failure) {
+    let error_type = failure.error_type.as_deref();
     let context = span.context();
     let trace_id = context.as_ref().map(|context| tracing::field::display(&context.trace_id));
     let span_id = context.as_ref().map(|context| tracing::field::display(&context.span_id));
     let stacktrace = failure.exception.as_ref().and_then(|exception| exception.stacktrace.as_deref());
     let message = printable(&failure.message);
     match failure.blame {
-        Blame::Guest => tracing::warn!(error_type, trace_id, span_id, stacktrace, "{message}"),
+        Blame::Guest => {
+            tracing::warn!(component, error.type = error_type, trace_id, span_id, stacktrace, "{message}");
+        }
         // Shedding is what an overload is like: a line for each would be one more load. It is counted.
         Blame::Host if failure.status == StatusCode::SERVICE_UNAVAILABLE => {
-            tracing::debug!(error_type, trace_id, span_id, "{message}");
+            tracing::debug!(component, error.type = error_type, trace_id, span_id, "{message}");
         }
-        Blame::Host => tracing::error!(error_type, trace_id, span_id, "{message}"),
-        Blame::Client => tracing::debug!(error_type, trace_id, span_id, "{message}"),
+        Blame::Host => {
+            tracing::error!(component, error.type = error_type, trace_id, span_id, "{message}");
+        }
+        Blame::Client => {
+            tracing::debug!(component, error.type = error_type, trace_id, span_id, "{message}");
+        }
     }
 }
 

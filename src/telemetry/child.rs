@@ -8,6 +8,7 @@ use super::encode::{Borrowed, Head, Kind, SpanWriter};
 use super::id::SpanId;
 use super::limits::MAX_SPAN;
 use super::notes::{Account, Notes};
+use super::scope::Scope;
 use super::semconv;
 use super::value::Status;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -104,7 +105,7 @@ impl Child {
         self.family.charge(|all| {
             let before = (*own).min(*all);
             let mut room = before;
-            write(notes, Account { room: &mut room, counters });
+            write(notes, Account { limits: &self.family.shared.limits, room: &mut room, counters });
             // What a note replaces is given back.
             *own = *own + room - before;
             *all = *all + room - before;
@@ -136,11 +137,16 @@ impl Child {
         late.ended = true;
         let incomplete = !complete && matches!(late.facts, Facts::None);
         let family = &self.family;
-        family.shared.pipeline.push(|out| self.encode(out, &late, end_unix_nanos, incomplete));
+        let scope = Scope::of(&late.notes.attributes.list);
+        let encode = |out: &mut Vec<u8>| self.encode(out, &late, end_unix_nanos, incomplete, scope.is_some());
+        family.push(|out| match &scope {
+            None => encode(out),
+            Some(scope) => scope.wrap(out, encode),
+        });
         late.notes = Notes::default();
     }
 
-    fn encode(&self, out: &mut Vec<u8>, late: &Late, end_unix_nanos: u64, incomplete: bool) {
+    fn encode(&self, out: &mut Vec<u8>, late: &Late, end_unix_nanos: u64, incomplete: bool, has_scope: bool) {
         let mut span = SpanWriter::start(
             out,
             &Head {
@@ -156,14 +162,16 @@ impl Child {
         span.name([notes.name.as_deref().unwrap_or(&late.name), "", ""]);
         let status = match &late.facts {
             Facts::None => notes.status.clone(),
-            Facts::Call(call) => call.write(&mut span),
+            Facts::Call(call) => call.write(self.family.shared.limits.value, &mut span),
         };
         span.text(semconv::POUNCE_COMPONENT, &self.family.shared.component);
         if incomplete {
             span.attribute(semconv::POUNCE_INCOMPLETE, Borrowed::Bool(true));
         }
         for (key, value) in &notes.attributes.list {
-            span.attribute(key, Borrowed::Any(value));
+            if !(has_scope && Scope::tells(key)) {
+                span.attribute(key, Borrowed::Any(value));
+            }
         }
         // A guest's error says more than ours.
         let status = if matches!(notes.status, Status::Error(_)) { &notes.status } else { &status };

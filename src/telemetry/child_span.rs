@@ -112,7 +112,7 @@ impl ServerSpan {
 }
 
 impl ChildSpan {
-    /// Whether what is written to the span will be exported.
+    /// Whether what is written to the span is recorded, and may be exported.
     pub(crate) fn is_recording(&self) -> bool {
         self.record().is_some_and(Child::is_open)
     }

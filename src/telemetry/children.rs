@@ -6,6 +6,7 @@ use super::clock::Clock;
 use super::context::{SpanContext, TraceState};
 use super::counters::Counters;
 use super::encode::Kind;
+use super::held::Outlet;
 use super::id::{SpanId, TraceId};
 use super::limits::{MAX_ANNOUNCED, MAX_CHILDREN, MAX_CHILDREN_SIZE, MAX_NAME};
 use super::value::shortened;
@@ -15,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 /// What the spans under one server span share.
 pub(super) struct Children {
     pub(super) shared: Arc<Shared>,
+    outlet: Outlet,
     pub(super) clock: Clock,
     server: SpanContext,
     /// The caller's span: a guest knows its id, and must not take it.
@@ -92,6 +94,7 @@ impl State {
 impl Children {
     pub(super) fn new(
         shared: Arc<Shared>,
+        outlet: Outlet,
         clock: Clock,
         server: SpanContext,
         caller: Option<SpanId>,
@@ -102,7 +105,7 @@ impl Children {
             announced: HashSet::new(),
             room: MAX_CHILDREN_SIZE,
         };
-        let children = Arc::new(Children { shared, clock, server, caller, state: Mutex::new(state) });
+        let children = Arc::new(Children { shared, outlet, clock, server, caller, state: Mutex::new(state) });
         children.shared.families.add(&children);
         children
     }
@@ -198,8 +201,13 @@ impl Children {
         note(&mut self.state().room)
     }
 
+    /// Takes in one of them that has ended, as `encode` writes it.
+    pub(super) fn push(&self, encode: impl Fn(&mut Vec<u8>)) {
+        self.outlet.push(&self.shared.pipeline, encode);
+    }
+
     pub(super) fn counters(&self) -> &Counters {
-        &self.shared.pipeline.counters
+        self.outlet.counters(&self.shared.pipeline)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -9,7 +9,7 @@ use super::id::SpanId;
 use super::limits::{MAX_NAME, MAX_VALUE};
 use super::request::{AddressText, method_name, protocol_version, split_authority};
 use super::server_span::ServerSpan;
-use super::value::{Status, shortened};
+use super::value::{Length, Status, shortened};
 use super::{redact, semconv};
 use http::{Method, StatusCode, Uri, Version};
 use std::net::SocketAddr;
@@ -81,7 +81,7 @@ impl ServerSpan {
         let context = match &record {
             Some(record) => record.context().clone(),
             // Each request gets a parent id of its own, recorded or not.
-            None if !server.is_sampled() => {
+            None if !self.is_recording_children() => {
                 SpanContext { span_id: SpanId::random(), flags: server.flags, ..parent.clone() }
             }
             // One too many: the other side belongs under the nearest span that a backend gets to see.
@@ -133,21 +133,21 @@ impl Drop for ClientSpan {
 
 impl Call {
     /// Writes the attributes; gives the status.
-    pub(super) fn write(&self, span: &mut SpanWriter<'_>) -> Status {
+    pub(super) fn write(&self, length: Length, span: &mut SpanWriter<'_>) -> Status {
         if method_name(&self.method) == self.method.as_str() {
             span.text(semconv::HTTP_REQUEST_METHOD, self.method.as_str());
         } else {
             span.text(semconv::HTTP_REQUEST_METHOD, semconv::OTHER_METHOD);
-            span.text(semconv::HTTP_REQUEST_METHOD_ORIGINAL, shortened(self.method.as_str(), MAX_VALUE));
+            span.text(semconv::HTTP_REQUEST_METHOD_ORIGINAL, length.shortened(self.method.as_str()));
         }
         let default_port = if self.uri.scheme_str() == Some("https") { 443 } else { 80 };
         let authority = self.uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
         let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
         if let Some((host, port)) = split_authority(authority) {
-            span.text(semconv::SERVER_ADDRESS, shortened(host, MAX_VALUE));
+            span.text(semconv::SERVER_ADDRESS, length.shortened(host));
             span.int(semconv::SERVER_PORT, port.unwrap_or(default_port).into());
         }
-        span.text(semconv::URL_FULL, shortened(&redact::url(&self.uri), MAX_VALUE));
+        span.text(semconv::URL_FULL, length.shortened(&redact::url(&self.uri)));
         if let Some(connected) = &self.connected {
             connected.write(span);
         }

@@ -1,6 +1,7 @@
 //! What became of the spans: every one that ended is exported, rejected or dropped for a counted reason. Log records
 //! and metrics likewise.
 
+use super::condition::Condition;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -12,6 +13,7 @@ pub(super) struct Counters {
     pub(super) rejected: AtomicU64,
     pub(super) queue_full: AtomicU64,
     pub(super) too_large: AtomicU64,
+    pub(super) held_full: AtomicU64,
     pub(super) export_failed: AtomicU64,
     pub(super) shutdown: AtomicU64,
     pub(super) attributes: AtomicU64,
@@ -21,6 +23,8 @@ pub(super) struct Counters {
     pub(super) unended: AtomicU64,
     pub(super) late_writes: AtomicU64,
     pub(super) baggage: AtomicU64,
+    /// How the export goes right now.
+    pub(super) condition: Condition,
 }
 
 impl Counters {
@@ -31,11 +35,26 @@ impl Counters {
         }
     }
 
+    /// Adds what `other` has counted of what guests write, and leaves nothing there.
+    pub(super) fn take_over(&self, other: &Counters) {
+        for (mine, of_other) in [
+            (&self.attributes, &other.attributes),
+            (&self.events, &other.events),
+            (&self.links, &other.links),
+            (&self.children, &other.children),
+            (&self.unended, &other.unended),
+            (&self.late_writes, &other.late_writes),
+        ] {
+            Counters::add(mine, of_other.swap(0, Relaxed));
+        }
+    }
+
     /// What never arrived so far.
     pub(super) fn dropped(&self) -> Dropped {
         Dropped {
             queue_full: self.queue_full.load(Relaxed),
             too_large: self.too_large.load(Relaxed),
+            held_full: self.held_full.load(Relaxed),
             export_failed: self.export_failed.load(Relaxed),
             shutdown: self.shutdown.load(Relaxed),
         }
@@ -45,7 +64,7 @@ impl Counters {
     pub(super) fn totals(&self, buffered: u64) -> Totals {
         let dropped = self.dropped();
         Totals {
-            ended: buffered + dropped.queue_full + dropped.too_large,
+            ended: buffered + dropped.queue_full + dropped.too_large + dropped.held_full,
             exported: self.exported.load(Relaxed),
             rejected: self.rejected.load(Relaxed),
             dropped,
@@ -87,7 +106,7 @@ pub(crate) struct Totals {
     pub(crate) late_writes: u64,
     /// Members of incoming baggage that were malformed or over a limit.
     pub(crate) baggage_dropped: u64,
-    /// The same of guests' log records.
+    /// The same of log records.
     pub(crate) logs: LogTotals,
     /// And of guests' metrics.
     pub(crate) metrics: MetricTotals,
@@ -96,7 +115,7 @@ pub(crate) struct Totals {
 /// What became of the log records that were to be exported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LogTotals {
-    /// Emitted by guests, those beyond what an invocation may emit left out.
+    /// Emitted by guests and by the host, those beyond what an invocation may emit left out.
     pub(crate) emitted: u64,
     /// Taken by the endpoint.
     pub(crate) exported: u64,
@@ -146,6 +165,8 @@ pub(crate) struct Dropped {
     pub(crate) queue_full: u64,
     /// Larger than the buffers take.
     pub(crate) too_large: u64,
+    /// Of a request that was kept in the end, and had more of them than are held back so long.
+    pub(crate) held_full: u64,
     /// The endpoint could not be reached in time, or refused the batch.
     pub(crate) export_failed: u64,
     /// Not sent before the deadline of the shutdown, or ended after it.
@@ -155,7 +176,7 @@ pub(crate) struct Dropped {
 impl Dropped {
     /// All of them.
     pub(crate) fn spans(&self) -> u64 {
-        self.queue_full + self.too_large + self.export_failed + self.shutdown
+        self.queue_full + self.too_large + self.held_full + self.export_failed + self.shutdown
     }
 }
 
@@ -215,6 +236,7 @@ impl fmt::Display for Dropped {
         let counts = [
             (self.queue_full, "dropped because the queue was full"),
             (self.too_large, "dropped as too large"),
+            (self.held_full, "dropped as too many were held back until their request's end"),
             (self.export_failed, "dropped because the export failed"),
             (self.shutdown, "dropped at shutdown"),
         ];

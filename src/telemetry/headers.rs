@@ -1,8 +1,8 @@
 //! Headers that the operator wants on server spans: `http.request.header.NAME` and `http.response.header.NAME`.
 
 use super::encode::{Borrowed, SpanWriter};
-use super::limits::{Attributes, MAX_VALUE};
-use super::value::Value;
+use super::limits::Attributes;
+use super::value::{Length, Value};
 use http::{HeaderMap, HeaderName};
 
 /// Which headers of one direction are recorded, and under which keys.
@@ -24,8 +24,8 @@ impl Wanted {
         Wanted(wanted)
     }
 
-    /// Takes the wanted ones out of `headers`, every value of each.
-    pub(super) fn find(&self, headers: &HeaderMap) -> Found {
+    /// Takes the wanted ones out of `headers`, every value of each, as long as `length` allows.
+    pub(super) fn find(&self, headers: &HeaderMap, length: Length) -> Found {
         let mut found = Found::new();
         for (at, (name, _)) in self.0.iter().enumerate() {
             let values = headers.get_all(name).iter();
@@ -33,7 +33,7 @@ impl Wanted {
                 values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect();
             if !texts.is_empty() {
                 let mut value = Value::Texts(texts);
-                value.cut(MAX_VALUE);
+                value.cut(length);
                 found.push((at, value));
             }
         }

@@ -1,18 +1,16 @@
 //! Attributes and events of a span under limits: a guest can neither fill our memory nor a backend's.
 //!
 //! What is over a limit is dropped, or cut when it is a text, and every drop is counted on the span and in the
-//! pipeline.
+//! pipeline. The first drop by each limit is said in the log, with the variable that sets it.
 
 use super::context::SpanContext;
 use super::semconv;
-use super::value::{Exception, Value, shortened};
+use super::value::{Exception, Length, Value, shortened};
+use crate::config;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-/// Attributes of a span, and of one event.
-pub(crate) const MAX_ATTRIBUTES: usize = 128;
-/// Events of a span.
-pub(super) const MAX_EVENTS: usize = 128;
-/// Links of a span.
-pub(super) const MAX_LINKS: usize = 128;
+/// Attributes of a span, of an event or of a log record that are looked at: no setting allows more.
+pub(crate) const MAX_ATTRIBUTES: usize = config::Limits::MOST;
 /// Spans under one server span: a guest's own and those of its outgoing requests.
 pub(super) const MAX_CHILDREN: usize = 1000;
 /// Of these, spans of a guest's own SDK that are begun and not ended.
@@ -20,13 +18,182 @@ pub(super) const MAX_ANNOUNCED: usize = 128;
 /// Bytes of names, attributes, events and links of all of them.
 pub(super) const MAX_CHILDREN_SIZE: usize = 1024 * 1024;
 /// Bytes of one text or byte value; longer ones are cut.
-pub(super) const MAX_VALUE: usize = 4096;
+pub(super) const MAX_VALUE: usize = config::Limits::LONGEST;
 /// Bytes of a stack trace: a cut one is of little use.
-pub(super) const MAX_STACKTRACE: usize = 16 * 1024;
+const MAX_STACKTRACE: usize = 4 * MAX_VALUE;
 /// Bytes of a name (span, route, event, error type), cut; a longer attribute key is dropped.
 pub(super) const MAX_NAME: usize = 256;
 /// Bytes of all attributes and events of one span; whatever comes after is dropped.
 pub(super) const MAX_SPAN: usize = 256 * 1024;
+
+/// What the settings allow one span or log record to hold.
+#[derive(Debug)]
+pub(super) struct Limits {
+    span_attributes: Most,
+    events: Most,
+    links: Most,
+    event_attributes: Most,
+    link_attributes: Most,
+    log_attributes: Most,
+    /// Of one value of a span, an event or a link, and of a stack trace among them.
+    pub(super) value: Length,
+    stacktrace: Length,
+    /// The same of a log record.
+    log_value: Length,
+    log_stacktrace: Length,
+}
+
+/// How many there may be, and which variable says so.
+#[derive(Debug)]
+struct Most {
+    count: usize,
+    what: &'static str,
+    variable: &'static str,
+    /// It has been said that there were more.
+    told: AtomicBool,
+}
+
+/// How much of one set of attributes is kept.
+#[derive(Clone, Copy)]
+pub(super) struct Bounds<'a> {
+    most: &'a Most,
+    value: Length,
+    stacktrace: Length,
+}
+
+/// The limits where none is set.
+pub(super) static UNSET: Limits = Limits {
+    span_attributes: Most::of_spans(MAX_ATTRIBUTES),
+    events: Most::of_events(MAX_ATTRIBUTES),
+    links: Most::of_links(MAX_ATTRIBUTES),
+    event_attributes: Most::of_one_event(MAX_ATTRIBUTES),
+    link_attributes: Most::of_one_link(MAX_ATTRIBUTES),
+    log_attributes: Most::of_logs(MAX_ATTRIBUTES),
+    value: Length::bytes(MAX_VALUE),
+    stacktrace: Length::bytes(MAX_STACKTRACE),
+    log_value: Length::bytes(MAX_VALUE),
+    log_stacktrace: Length::bytes(MAX_STACKTRACE),
+};
+
+impl Limits {
+    /// Those of the settings.
+    pub(super) fn new(set: &config::Limits) -> Self {
+        let (value, stacktrace) = lengths(set.span_value_length);
+        let (log_value, log_stacktrace) = lengths(set.log_value_length);
+        Limits {
+            span_attributes: Most::of_spans(set.span_attributes),
+            events: Most::of_events(set.events),
+            links: Most::of_links(set.links),
+            event_attributes: Most::of_one_event(set.event_attributes),
+            link_attributes: Most::of_one_link(set.link_attributes),
+            log_attributes: Most::of_logs(set.log_attributes),
+            value,
+            stacktrace,
+            log_value,
+            log_stacktrace,
+        }
+    }
+
+    /// For the attributes of a span.
+    pub(super) fn of_span(&self) -> Bounds<'_> {
+        Bounds { most: &self.span_attributes, value: self.value, stacktrace: self.value }
+    }
+
+    /// For those of a log record.
+    pub(super) fn of_log(&self) -> Bounds<'_> {
+        Bounds { most: &self.log_attributes, value: self.log_value, stacktrace: self.log_stacktrace }
+    }
+
+    fn of_event(&self) -> Bounds<'_> {
+        Bounds { most: &self.event_attributes, value: self.value, stacktrace: self.stacktrace }
+    }
+
+    fn of_link(&self) -> Bounds<'_> {
+        Bounds { most: &self.link_attributes, value: self.value, stacktrace: self.value }
+    }
+}
+
+/// For values and stack traces; they are bounded in bytes, whatever is set.
+fn lengths(set: Option<usize>) -> (Length, Length) {
+    let length = |bytes| Length { bytes, chars: set.unwrap_or(usize::MAX) };
+    (length(MAX_VALUE), length(MAX_STACKTRACE))
+}
+
+impl Most {
+    const fn new(count: usize, what: &'static str, variable: &'static str) -> Self {
+        // Nobody sets more, but memory must not depend on that.
+        let count = if count > MAX_ATTRIBUTES { MAX_ATTRIBUTES } else { count };
+        Most { count, what, variable, told: AtomicBool::new(false) }
+    }
+
+    const fn of_spans(count: usize) -> Self {
+        Self::new(count, "attributes of one span", "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT")
+    }
+
+    const fn of_events(count: usize) -> Self {
+        Self::new(count, "events of one span", "OTEL_SPAN_EVENT_COUNT_LIMIT")
+    }
+
+    const fn of_links(count: usize) -> Self {
+        Self::new(count, "links of one span", "OTEL_SPAN_LINK_COUNT_LIMIT")
+    }
+
+    const fn of_one_event(count: usize) -> Self {
+        Self::new(count, "attributes of one event", "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT")
+    }
+
+    const fn of_one_link(count: usize) -> Self {
+        Self::new(count, "attributes of one link", "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT")
+    }
+
+    const fn of_logs(count: usize) -> Self {
+        Self::new(count, "attributes of one log record", "OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT")
+    }
+
+    /// Whether one more may come to `count`; the first that may not is told of.
+    fn admits(&self, count: usize) -> bool {
+        if count < self.count {
+            return true;
+        }
+        self.tell();
+        false
+    }
+
+    #[cold]
+    fn tell(&self) {
+        // Looked at first: a guest in a loop must not have all processors write here.
+        if !self.told.load(Relaxed) && !self.told.swap(true, Relaxed) {
+            let Most { count, what, variable, .. } = self;
+            let most = MAX_ATTRIBUTES;
+            tracing::warn!(
+                "more than {count} {what}: those beyond are dropped and counted ({variable} sets how many are kept, \
+                 {most} at most; this is said once)"
+            );
+        }
+    }
+}
+
+impl Bounds<'_> {
+    /// Those of a value under `key`.
+    fn length(&self, key: &str) -> Length {
+        if key == semconv::EXCEPTION_STACKTRACE { self.stacktrace } else { self.value }
+    }
+
+    /// How many there may be.
+    pub(super) fn most(&self) -> usize {
+        self.most.count
+    }
+
+    /// Cuts `value` as it must be under `key`.
+    pub(super) fn cut(&self, key: &str, value: &mut Value) {
+        value.cut(self.length(key));
+    }
+
+    /// Says, once, that there were more.
+    pub(super) fn tell(&self) {
+        self.most.tell();
+    }
+}
 
 /// Attributes with distinct keys, in the order in which the keys first came.
 #[derive(Debug, Default)]
@@ -37,8 +204,8 @@ pub(super) struct Attributes {
 
 impl Attributes {
     /// Sets `key`; the last value wins. Takes what it needs from `room`, and gives back what it replaces.
-    pub(super) fn set(&mut self, key: &str, mut value: Value, limit: usize, room: &mut usize) {
-        value.cut(limit);
+    pub(super) fn set(&mut self, key: &str, mut value: Value, bounds: Bounds<'_>, room: &mut usize) {
+        bounds.cut(key, &mut value);
         let size = value.size();
         if let Some((_, old)) = self.list.iter_mut().find(|(known, _)| &**known == key) {
             if size <= *room + old.size() {
@@ -48,8 +215,8 @@ impl Attributes {
             }
         } else if !key.is_empty()
             && key.len() <= MAX_NAME
-            && self.list.len() < MAX_ATTRIBUTES
             && key.len() + size <= *room
+            && bounds.most.admits(self.list.len())
         {
             *room -= key.len() + size;
             self.list.push((key.into(), value));
@@ -87,18 +254,18 @@ impl Events {
         time: u64,
         name: &str,
         given: Vec<(String, Value)>,
+        limits: &Limits,
         room: &mut usize,
     ) -> u32 {
         let name = shortened(name, MAX_NAME);
-        if self.list.len() >= MAX_EVENTS || name.len() > *room {
+        if name.len() > *room || !limits.events.admits(self.list.len()) {
             self.dropped += 1;
             return 0;
         }
         *room -= name.len();
         let mut attributes = Attributes::default();
         for (key, value) in given {
-            let limit = if key == semconv::EXCEPTION_STACKTRACE { MAX_STACKTRACE } else { MAX_VALUE };
-            attributes.set(&key, value, limit, room);
+            attributes.set(&key, value, limits.of_event(), room);
         }
         let dropped = attributes.dropped;
         self.list.push(Event { time, name: name.into(), attributes });
@@ -106,7 +273,13 @@ impl Events {
     }
 
     /// Adds the event that stands for `exception`.
-    pub(super) fn add_exception(&mut self, time: u64, exception: Exception, room: &mut usize) -> u32 {
+    pub(super) fn add_exception(
+        &mut self,
+        time: u64,
+        exception: Exception,
+        limits: &Limits,
+        room: &mut usize,
+    ) -> u32 {
         let Exception { kind, message, stacktrace, mut attributes } = exception;
         // The exception's own facts come first, so that it is the guest's extras that meet the limits.
         let mut all = Vec::with_capacity(attributes.len() + 3);
@@ -115,7 +288,7 @@ impl Events {
         all.extend(stacktrace.map(|trace| (semconv::EXCEPTION_STACKTRACE.to_owned(), Value::Text(trace))));
         attributes.retain(|(key, _)| all.iter().all(|(known, _)| known != key));
         all.append(&mut attributes);
-        self.add(time, semconv::EXCEPTION_EVENT, all, room)
+        self.add(time, semconv::EXCEPTION_EVENT, all, limits, room)
     }
 }
 
@@ -135,16 +308,22 @@ pub(super) struct Links {
 
 impl Links {
     /// Adds a link; returns how many of its attributes were dropped.
-    pub(super) fn add(&mut self, context: SpanContext, given: Vec<(String, Value)>, room: &mut usize) -> u32 {
+    pub(super) fn add(
+        &mut self,
+        context: SpanContext,
+        given: Vec<(String, Value)>,
+        limits: &Limits,
+        room: &mut usize,
+    ) -> u32 {
         let size = size_of::<Link>() + context.trace_state.as_str().len();
-        if self.list.len() >= MAX_LINKS || size > *room {
+        if size > *room || !limits.links.admits(self.list.len()) {
             self.dropped += 1;
             return 0;
         }
         *room -= size;
         let mut attributes = Attributes::default();
         for (key, value) in given {
-            attributes.set(&key, value, MAX_VALUE, room);
+            attributes.set(&key, value, limits.of_link(), room);
         }
         let dropped = attributes.dropped;
         self.list.push(Link { context, attributes });
@@ -160,7 +339,7 @@ mod tests {
     fn the_last_value_of_a_key_wins_and_keeps_its_place() {
         let (mut attributes, mut room) = (Attributes::default(), 100);
         for (key, value) in [("a", 1), ("b", 2), ("a", 3)] {
-            attributes.set(key, Value::Int(value), MAX_VALUE, &mut room);
+            attributes.set(key, Value::Int(value), UNSET.of_span(), &mut room);
         }
         assert_eq!(attributes.list, [("a".into(), Value::Int(3)), ("b".into(), Value::Int(2))]);
         assert_eq!((attributes.dropped, room), (0, 100 - 18));
@@ -169,14 +348,14 @@ mod tests {
     #[test]
     fn what_is_over_a_limit_is_counted() {
         let (mut attributes, mut room) = (Attributes::default(), 2000);
-        attributes.set("", Value::Bool(true), MAX_VALUE, &mut room);
-        attributes.set(&"k".repeat(MAX_NAME + 1), Value::Bool(true), MAX_VALUE, &mut room);
-        attributes.set("big", Value::Text("v".repeat(1995)), MAX_VALUE, &mut room);
-        attributes.set("bigger", Value::Bool(true), MAX_VALUE, &mut room);
+        attributes.set("", Value::Bool(true), UNSET.of_span(), &mut room);
+        attributes.set(&"k".repeat(MAX_NAME + 1), Value::Bool(true), UNSET.of_span(), &mut room);
+        attributes.set("big", Value::Text("v".repeat(1995)), UNSET.of_span(), &mut room);
+        attributes.set("bigger", Value::Bool(true), UNSET.of_span(), &mut room);
         assert_eq!((attributes.list.len(), attributes.dropped), (1, 3));
-        attributes.set("big", Value::Text(String::new()), MAX_VALUE, &mut room);
+        attributes.set("big", Value::Text(String::new()), UNSET.of_span(), &mut room);
         for n in 0..200 {
-            attributes.set(&format!("k{n}"), Value::Bool(true), MAX_VALUE, &mut room);
+            attributes.set(&format!("k{n}"), Value::Bool(true), UNSET.of_span(), &mut room);
         }
         assert_eq!(attributes.list.len(), MAX_ATTRIBUTES);
         assert_eq!(attributes.dropped, 3 + 200 - 127);
@@ -185,7 +364,7 @@ mod tests {
     #[test]
     fn texts_are_cut_between_characters() {
         let mut value = Value::Texts(vec!["ä".repeat(10), "ok".into()]);
-        value.cut(5);
+        value.cut(Length::bytes(5));
         assert_eq!(value, Value::Texts(vec!["ää".into(), "ok".into()]));
     }
 
@@ -201,7 +380,7 @@ mod tests {
                 ("x".into(), Value::Int(1)),
             ],
         };
-        events.add_exception(5, exception, &mut room);
+        events.add_exception(5, exception, &UNSET, &mut room);
         let event = &events.list[0];
         assert_eq!((event.time, &*event.name), (5, "exception"));
         let keys: Vec<_> = event.attributes.list.iter().map(|(key, _)| &**key).collect();
@@ -209,8 +388,51 @@ mod tests {
         assert_eq!(event.attributes.list[0].1, Value::Text("Oops".into()));
         assert_eq!(event.attributes.list[2].1.size(), MAX_STACKTRACE);
         for _ in 0..200 {
-            events.add(0, "e", vec![], &mut room);
+            events.add(0, "e", vec![], &UNSET, &mut room);
         }
-        assert_eq!((events.list.len(), events.dropped), (MAX_EVENTS, 73));
+        assert_eq!((events.list.len(), events.dropped), (MAX_ATTRIBUTES, 73));
+    }
+
+    fn limits(change: impl FnOnce(&mut config::Limits)) -> Limits {
+        let mut set = config::Limits::default();
+        change(&mut set);
+        Limits::new(&set)
+    }
+
+    #[test]
+    fn characters_are_counted_where_a_length_is_set_and_bytes_where_none_is() {
+        let set = |limits: &Limits, key: &str, value: Value| {
+            let (mut attributes, mut room) = (Attributes::default(), MAX_SPAN);
+            attributes.set(key, value, limits.of_event(), &mut room);
+            attributes.list.remove(0).1
+        };
+        let text = |text: &str, times| Value::Text(text.repeat(times));
+        for (length, given, kept) in [(0, 5, 0), (3, 2, 2), (3, 3, 3), (3, 9, 3), (4096, 3000, 2048)] {
+            let limits = limits(|limits| limits.span_value_length = Some(length));
+            assert_eq!(set(&limits, "k", text("ä", given)), text("ä", kept), "{given} by {length}");
+        }
+        let short = limits(|limits| limits.span_value_length = Some(3));
+        assert_eq!(set(&short, "k", Value::Bytes(vec![1; 5])), Value::Bytes(vec![1; 3]));
+        assert_eq!(set(&short, "exception.stacktrace", text("s", 9)), text("s", 3));
+        assert_eq!(set(&UNSET, "k", text("ä", 3000)), text("ä", 2048));
+        assert_eq!(set(&UNSET, "exception.stacktrace", text("s", 9000)), text("s", 9000));
+    }
+
+    #[test]
+    fn a_limit_is_told_of_once_by_its_name() {
+        let limits = limits(|limits| (limits.span_attributes, limits.events) = (1, 0));
+        let log = crate::telemetry::tests::logged(|| {
+            for _ in 0..3 {
+                let (mut attributes, mut room) = (Attributes::default(), MAX_SPAN);
+                for key in ["a", "b", "c"] {
+                    attributes.set(key, Value::Bool(true), limits.of_span(), &mut room);
+                }
+                assert_eq!((attributes.list.len(), attributes.dropped), (1, 2));
+            }
+        });
+        assert_eq!(log.matches("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT").count(), 1, "{log}");
+        let (mut events, mut room) = (Events::default(), MAX_SPAN);
+        assert_eq!(events.add(0, "e", vec![], &limits, &mut room), 0);
+        assert_eq!((events.list.len(), events.dropped, room), (0, 1, MAX_SPAN));
     }
 }

@@ -1,15 +1,18 @@
-//! Log records of guests: bounded as events of spans are, and encoded into a pipeline of their own.
+//! Log records: bounded as events of spans are, and encoded into a pipeline of their own. Those of guests, lines of their
+//! output among them, are in the scope `pounce.guest`, the host's own in `pounce`.
 
 use super::clock::unix_nanos;
 use super::context::SpanContext;
 use super::counters::Counters;
 use super::encode::bytes;
-use super::limits::{Attributes, MAX_NAME, MAX_SPAN, MAX_STACKTRACE, MAX_VALUE};
+use super::limits::{Attributes, Bounds, Limits, MAX_NAME, MAX_SPAN, UNSET};
 use super::otlp_value::{any_value_of, key_value};
 use super::pipeline::Pipeline;
 use super::response::is_reserved;
+use super::scope;
 use super::semconv;
 use super::value::{Value, shortened};
+use crate::config;
 use opentelemetry_proto::tonic::logs::v1 as otlp;
 use prost::Message;
 use std::sync::Arc;
@@ -29,7 +32,7 @@ pub(crate) enum Severity {
     Fatal,
 }
 
-/// What a guest says, within the limits.
+/// What somebody says, within the limits.
 #[derive(Debug)]
 pub(crate) struct LogRecord {
     pub(crate) severity: Severity,
@@ -58,22 +61,35 @@ impl LogRecord {
         severity: Severity,
         mut body: Value,
         event_name: Option<String>,
-        given: Vec<(String, Value)>,
+        mut given: Vec<(String, Value)>,
     ) -> Self {
         body.bound(MAX_BODY);
-        let mut attributes = Attributes::default();
-        let mut room = MAX_SPAN;
-        for (key, value) in given {
-            if is_reserved(&key) {
-                attributes.dropped += 1;
-                continue;
-            }
-            let limit = if key == semconv::EXCEPTION_STACKTRACE { MAX_STACKTRACE } else { MAX_VALUE };
-            attributes.set(&key, value, limit, &mut room);
-        }
+        let count = given.len();
+        given.retain(|(key, _)| !is_reserved(key));
+        let reserved = u32::try_from(count - given.len()).unwrap_or(u32::MAX);
+        let mut attributes = bounded(given);
+        attributes.dropped += reserved;
         let event_name = event_name.filter(|name| !name.is_empty());
         let event_name = event_name.map(|name| shortened(&name, MAX_NAME).to_owned());
         LogRecord { severity, body, event_name, attributes, sdk: None }
+    }
+
+    /// A line that a guest wrote to `iostream`, which is `stdout` or `stderr`.
+    pub(crate) fn of_line(severity: Severity, iostream: &str, line: &str) -> Self {
+        let stream = (semconv::LOG_IOSTREAM.to_owned(), Value::Text(iostream.to_owned()));
+        Self::new(severity, Value::Text(line.to_owned()), None, vec![stream])
+    }
+
+    /// What the host says itself, which may have any attribute.
+    pub(super) fn of_host(
+        severity: Severity,
+        text: &str,
+        event_name: Option<&str>,
+        given: Vec<(String, Value)>,
+    ) -> Self {
+        let body = Value::Text(shortened(text, MAX_BODY).to_owned());
+        let event_name = event_name.map(str::to_owned);
+        LogRecord { severity, body, event_name, attributes: bounded(given), sdk: None }
     }
 
     /// With what the guest's SDK says. Its times are not in the future, nor its severities beyond the last.
@@ -89,7 +105,17 @@ impl LogRecord {
         self.attributes.list.iter().map(|(key, value)| (&**key, value))
     }
 
-    fn message(&self, context: Option<&SpanContext>) -> otlp::LogRecord {
+    /// As it is exported, within `bounds`, which may be narrower than those that it was taken with.
+    fn message(&self, context: Option<&SpanContext>, bounds: Bounds<'_>) -> otlp::LogRecord {
+        let beyond = self.attributes.list.len().saturating_sub(bounds.most());
+        if beyond > 0 {
+            bounds.tell();
+        }
+        let attribute = |(key, value): (&str, &Value)| {
+            let mut value = value.clone();
+            bounds.cut(key, &mut value);
+            key_value(key, &value)
+        };
         let now = unix_nanos();
         let (number, text) = self.severity.otlp();
         let (mut time, mut observed) = (now, now);
@@ -106,14 +132,23 @@ impl LogRecord {
             severity_number: number,
             severity_text: text,
             body: Some(any_value_of(&self.body)),
-            attributes: self.attributes().map(|(key, value)| key_value(key, value)).collect(),
-            dropped_attributes_count: self.attributes.dropped,
+            attributes: self.attributes().take(bounds.most()).map(attribute).collect(),
+            dropped_attributes_count: self.attributes.dropped + beyond as u32,
             flags: context.map_or(0, |context| context.flags.into()),
             trace_id: context.map(|context| context.trace_id.0.to_vec()).unwrap_or_default(),
             span_id: context.map(|context| context.span_id.0.to_vec()).unwrap_or_default(),
             event_name: self.event_name.clone().unwrap_or_default(),
         }
     }
+}
+
+fn bounded(given: Vec<(String, Value)>) -> Attributes {
+    let mut attributes = Attributes::default();
+    let mut room = MAX_SPAN;
+    for (key, value) in given {
+        attributes.set(&key, value, UNSET.of_log(), &mut room);
+    }
+    attributes
 }
 
 /// The most severe number that OTLP has.
@@ -146,22 +181,51 @@ impl Severity {
     }
 }
 
-/// The records of one component on their way to the endpoint.
+/// A record as a field of the message `ScopeLogs`.
+pub(super) struct Encoded(Vec<u8>);
+
+impl LogRecord {
+    /// Writes it down, as said now in the span of `context`.
+    pub(super) fn encode(&self, context: Option<&SpanContext>) -> Encoded {
+        let mut field = Vec::new();
+        bytes(&mut field, 2, &self.message(context, UNSET.of_log()).encode_to_vec());
+        Encoded(field)
+    }
+}
+
+/// The records of one component, and of its host, on their way to the endpoint.
 pub(crate) struct LogRecords {
     pub(super) pipeline: Arc<Pipeline>,
     pub(super) refused: AtomicU64,
+    limits: Limits,
+    /// The scope of the host's own records: the first field of the message `ScopeLogs`.
+    own_scope: Vec<u8>,
 }
 
 impl LogRecords {
-    pub(super) fn new(pipeline: Arc<Pipeline>) -> Self {
-        LogRecords { pipeline, refused: AtomicU64::new(0) }
+    pub(super) fn new(pipeline: Arc<Pipeline>, limits: &config::Limits) -> Self {
+        let mut own_scope = Vec::new();
+        bytes(&mut own_scope, 1, &scope::of_host("pounce"));
+        LogRecords { pipeline, refused: AtomicU64::new(0), limits: Limits::new(limits), own_scope }
     }
 
-    /// Hands a record over, emitted in the span of `context`; dropped and counted where the buffers are full.
+    /// Hands over a guest's record, emitted in the span of `context`; dropped and counted where the buffers are full.
     pub(crate) fn emit(&self, record: &LogRecord, context: Option<&SpanContext>) {
-        Counters::add(&self.pipeline.counters.attributes, record.attributes.dropped);
-        let message = record.message(context).encode_to_vec();
+        let message = record.message(context, self.limits.of_log());
+        Counters::add(&self.pipeline.counters.attributes, message.dropped_attributes_count);
+        let message = message.encode_to_vec();
         self.pipeline.push(|out| bytes(out, 2, &message));
+    }
+
+    /// Hands over a record of the host's own.
+    pub(super) fn emit_own(&self, record: &Encoded) {
+        let message = [&*self.own_scope, &record.0].concat();
+        self.pipeline.push(|out| bytes(out, scope::SCOPED, &message));
+    }
+
+    /// A record of the host's own was lost on its way here.
+    pub(super) fn lost(&self, records: u64) {
+        Counters::add(&self.pipeline.counters.queue_full, records);
     }
 
     /// A record was not looked at: its request has emitted as many as it may.

@@ -1,6 +1,9 @@
 //! Our own log, on stderr: text for people, JSON for machines. Lines of a request carry `trace_id` and `span_id`.
 //!
-//! Written by a thread of its own: when nobody reads stderr, lines are lost and counted, and no request waits.
+//! Written by a thread of its own: when nobody reads stderr, lines are lost and counted, and no request waits. What we
+//! say ourselves also becomes log records for the endpoint (`own`).
+
+mod own;
 
 use std::borrow::Cow;
 use std::io::IsTerminal as _;
@@ -8,11 +11,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
 use crate::config::{self, LogFormat, LogLevel};
+
+pub(crate) use own::Outlet;
+use own::OwnRecords;
+pub(super) use own::keep_here;
 
 /// Lines that wait for stderr before further ones are dropped.
 const MAX_LINES: usize = 16 * 1024;
@@ -20,6 +28,7 @@ const MAX_LINES: usize = 16 * 1024;
 /// Keeps the log going; writes what is left when dropped.
 pub(crate) struct Log {
     dropped: ErrorCounter,
+    outlet: Outlet,
     _writer: WorkerGuard,
 }
 
@@ -41,19 +50,25 @@ impl Log {
         let filter = Targets::new()
             .with_default(level.min(LevelFilter::WARN))
             .with_target("pounce", level)
-            .with_target("guest", level);
+            .with_target("guest", level)
+            .with_target("access", if log.access { LevelFilter::INFO } else { LevelFilter::OFF });
         let terminal = std::io::stderr().is_terminal();
         let format = log.format.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json });
         FOR_PEOPLE.store(format == LogFormat::Text, Ordering::Relaxed);
-        let registry = tracing_subscriber::registry().with(filter);
-        let layer = tracing_subscriber::fmt::layer().with_writer(writer);
-        match format {
-            LogFormat::Text => registry.with(layer.with_ansi(terminal).with_target(false)).try_init()?,
-            LogFormat::Json => {
-                registry.with(layer.json().flatten_event(true).with_current_span(false)).try_init()?
-            }
-        }
-        Ok(Self { dropped, _writer: guard })
+        let lines = tracing_subscriber::fmt::layer().with_writer(writer);
+        let lines = match format {
+            LogFormat::Text => lines.with_ansi(terminal).with_target(false).boxed(),
+            LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
+        };
+        let outlet = Outlet::default();
+        let records = OwnRecords(outlet.clone()).with_filter(OwnRecords::filter(level));
+        tracing_subscriber::registry().with(lines.with_filter(filter)).with(records).try_init()?;
+        Ok(Self { dropped, outlet, _writer: guard })
+    }
+
+    /// Where its records go: to be opened once telemetry has started.
+    pub(crate) fn outlet(&self) -> Outlet {
+        self.outlet.clone()
     }
 
     /// Lines lost since the start.
@@ -66,13 +81,18 @@ impl Log {
 /// has its own escapes.
 static FOR_PEOPLE: AtomicBool = AtomicBool::new(false);
 
+/// Whether lines are for people.
+pub(super) fn is_for_people() -> bool {
+    FOR_PEOPLE.load(Ordering::Relaxed)
+}
+
 /// What a guest or a client says, as it may stand in the log.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     let is_harmful = |char: char| {
         (char.is_control() && char != '\t')
             || matches!(char, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
-    if !FOR_PEOPLE.load(Ordering::Relaxed) || !text.contains(is_harmful) {
+    if !is_for_people() || !text.contains(is_harmful) {
         return Cow::Borrowed(text);
     }
     let mut safe = String::with_capacity(text.len() + 16);

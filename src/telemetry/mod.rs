@@ -4,12 +4,14 @@
 //! records, [`encode`] writes the record as OTLP once, [`pipeline`] holds it, [`export`] sends it. Nothing of it blocks
 //! or fails a request; what is lost is counted in [`Totals`].
 
+mod access;
 pub(crate) mod bench;
 mod child;
 mod child_span;
 mod children;
 mod client_span;
 mod clock;
+mod condition;
 mod context;
 mod counters;
 mod encode;
@@ -17,6 +19,7 @@ mod export;
 #[doc(hidden)]
 pub mod fuzz;
 mod headers;
+mod held;
 mod id;
 mod json;
 mod limits;
@@ -35,35 +38,43 @@ mod request;
 mod resource;
 mod response;
 mod sampler;
+mod scope;
 mod sdk_span;
 mod semconv;
 mod server_span;
 mod signals;
 mod value;
+mod view;
 
+pub(crate) use access::{Access, AccessLog, End as AccessEnd, Received};
 pub(crate) use child_span::{ChildSpan, Options as ChildOptions};
 pub(crate) use client_span::{ClientSpan, Connected};
 pub(crate) use context::{SpanContext, TraceState};
 pub(crate) use counters::Totals;
 pub(crate) use encode::Kind;
+pub(crate) use export::doctor;
 pub(crate) use id::{SpanId, TraceId};
 pub(crate) use json::value as json_value;
 pub(crate) use limits::MAX_ATTRIBUTES;
-pub(crate) use log_records::{LogRecord, SdkRecord, Severity};
-pub(crate) use metrics::{Folds, Metrics, Registries, host as host_metrics, sdk as sdk_metrics};
+pub(crate) use log_records::{LogRecord, LogRecords, SdkRecord, Severity};
+pub(crate) use metrics::{
+    Folds, Format as MetricsFormat, Metrics, Registries, host as host_metrics, sdk as sdk_metrics,
+};
 pub(crate) use propagation::{Baggage, Propagator};
 pub(crate) use quota::Quota;
 pub(crate) use sdk_span::{Omitted, Refused as SdkSpanRefused, Scope, SdkSpan};
 pub(crate) use server_span::{Phases, ServerSpan};
 pub(crate) use signals::Signals;
 pub(crate) use value::{Exception, Status, Value};
+pub(crate) use view::Exports;
 
 use crate::config::{self, Semconv};
 use children::Families;
 use counters::Counters;
-use export::Sources;
+use export::{Envelope, Sources};
 use headers::Wanted;
-use log_records::LogRecords;
+use held::{KeepRules, Outlet};
+use limits::Limits;
 use path_names::PathNames;
 use pipeline::Pipeline;
 use recording::Recording;
@@ -90,12 +101,14 @@ pub(crate) struct Telemetry(Option<Arc<On>>);
 
 /// What is on: each signal by itself.
 struct On {
-    /// None where spans go nowhere.
+    /// None where spans go nowhere, and nobody looks at them here.
     traces: Option<Traces>,
     sources: Sources,
     signals: Signals,
     /// None where nothing is exported.
     exporter: Option<export::Exporter>,
+    /// The OTLP message.
+    resource: Arc<[u8]>,
 }
 
 /// How spans are made.
@@ -121,6 +134,19 @@ struct Shared {
     families: Families,
     request_headers: Wanted,
     response_headers: Wanted,
+    limits: Limits,
+    keep: KeepRules,
+    /// What all requests hold back until their end.
+    held_room: Arc<held::Room>,
+}
+
+/// What is kept here to be looked at, although nothing may export it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Kept {
+    /// Metrics are aggregated.
+    pub(crate) metrics: bool,
+    /// So many of the latest traces are recorded.
+    pub(crate) recent_traces: usize,
 }
 
 impl Telemetry {
@@ -129,40 +155,59 @@ impl Telemetry {
         Telemetry(None)
     }
 
-    /// Starts what the settings ask for: spans, metrics and log records, each where it goes anywhere. With
-    /// `wants_metrics` metrics are kept although nothing exports them: somebody here reads them.
-    pub(crate) fn start(
-        otel: &config::Otel,
-        component: &str,
-        wants_metrics: bool,
-    ) -> anyhow::Result<Telemetry> {
-        let target = export::Target::of(otel, component);
+    /// Starts what the settings ask for: spans, metrics and log records, each where it goes anywhere, and what is
+    /// to be `kept` here.
+    pub(crate) fn start(otel: &config::Otel, component: &str, kept: Kept) -> anyhow::Result<Telemetry> {
+        // Made once: all signals are of the same instance of the service.
+        let resource: Arc<[u8]> = resource::encode(otel, component).into();
+        let target = export::Target::of(otel, component, &resource);
         let mut sources = target.as_ref().map(|target| target.sources(otel)).unwrap_or_default();
-        if wants_metrics && sources.metrics.is_none() {
+        if kept.metrics && sources.metrics.is_none() {
             sources.metrics = Some(Registries::new(&otel.metrics, false));
         }
         let exporter = target.map(|target| export::Exporter::start(target, &sources)).transpose()?;
-        if exporter.is_none() && sources.metrics.is_none() {
+        let recent = export::Recent::new(kept.recent_traces, Envelope::of_spans(&resource, otel.semconv));
+        if exporter.is_none() && sources.metrics.is_none() && recent.is_none() {
             return Ok(Telemetry::off());
         }
-        Ok(Telemetry::new(otel, component, sources, exporter))
+        Ok(Telemetry::with(otel, component, sources, exporter, recent, resource))
     }
 
+    /// With nothing that is kept to be looked at, for tests and benchmarks.
     fn new(
         otel: &config::Otel,
         component: &str,
         sources: Sources,
         exporter: Option<export::Exporter>,
     ) -> Self {
-        let traces = sources.spans.as_ref().map(|pipeline| Traces::new(otel, component, pipeline));
-        let logs = sources.logs.clone().map(|pipeline| Arc::new(LogRecords::new(pipeline)));
+        let resource = resource::encode(otel, component).into();
+        Self::with(otel, component, sources, exporter, None, resource)
+    }
+
+    fn with(
+        otel: &config::Otel,
+        component: &str,
+        sources: Sources,
+        exporter: Option<export::Exporter>,
+        recent: Option<export::Recent>,
+        resource: Arc<[u8]>,
+    ) -> Self {
+        let pipeline = match &sources.spans {
+            Some(pipeline) => Some(Arc::clone(pipeline)),
+            None => recent.is_some().then(|| Arc::new(Pipeline::unread())),
+        };
+        if let (Some(pipeline), Some(recent)) = (&pipeline, recent) {
+            pipeline.show_to(recent);
+        }
+        let traces = pipeline.map(|pipeline| Traces::new(otel, component, pipeline));
+        let logs = sources.logs.clone().map(|pipeline| Arc::new(LogRecords::new(pipeline, &otel.limits)));
         let (host, metrics) =
             sources.metrics.clone().map(|Registries { host, guests }| (host, guests)).unzip();
         if let Some(host) = &host {
             host.observe_telemetry(&sources, logs.as_ref());
         }
         let signals = Signals { metrics, logs, host };
-        Telemetry(Some(Arc::new(On { traces, sources, signals, exporter })))
+        Telemetry(Some(Arc::new(On { traces, sources, signals, exporter, resource })))
     }
 
     fn traces(&self) -> Option<&Traces> {
@@ -171,21 +216,24 @@ impl Telemetry {
 }
 
 impl Traces {
-    fn new(otel: &config::Otel, component: &str, pipeline: &Arc<Pipeline>) -> Self {
+    fn new(otel: &config::Otel, component: &str, pipeline: Arc<Pipeline>) -> Self {
         let shared = Arc::new(Shared {
-            pipeline: Arc::clone(pipeline),
+            pipeline,
             profile: otel.semconv,
             path_names: PathNames::new(),
             component: component.into(),
             families: Families::default(),
             request_headers: Wanted::new("http.request.header.", &otel.request_headers),
             response_headers: Wanted::new("http.response.header.", &otel.response_headers),
+            limits: Limits::new(&otel.limits),
+            keep: KeepRules::new(otel),
+            held_room: Arc::default(),
         });
         Traces {
             shared,
             propagator: Propagator::new(&otel.propagators),
             trust: otel.trust_parent.clone(),
-            sampler: Sampler::new(&otel.sampler, otel.random_flag),
+            sampler: Sampler::new(otel),
         }
     }
 }
@@ -231,18 +279,23 @@ impl Telemetry {
             stranger = std::mem::take(&mut caller).context;
         }
         let trace_id = caller.context.as_ref().map_or_else(TraceId::random, |parent| parent.trace_id);
-        let flags = traces.sampler.flags(trace_id, &caller);
+        let flags = traces.sampler.flags(trace_id, &caller, &head.method, head.uri.path());
         let (parent_id, trace_state) = match caller.context {
             Some(parent) => (Some(parent.span_id), parent.trace_state),
             None => (None, TraceState::default()),
         };
         let context = SpanContext { trace_id, span_id: SpanId::random(), flags, trace_state };
-        if !context.is_sampled() {
+        let shared = &traces.shared;
+        let outlet = if context.is_sampled() {
+            Outlet::Pipeline
+        } else if shared.keep.are_any() {
+            Outlet::held(&shared.pipeline, &shared.held_room)
+        } else {
             return ServerSpan::unsampled(context);
-        }
+        };
         let request = Request::new(peer, head);
-        let headers = traces.shared.request_headers.find(&head.headers);
-        let recording = Recording::start(&traces.shared, context, parent_id, request, headers, route);
+        let headers = shared.request_headers.find(&head.headers, shared.limits.value);
+        let recording = Recording::start(shared, context, parent_id, outlet, request, headers, route);
         let span = ServerSpan::recorded(recording);
         if let Some(context) = stranger {
             // Where it came from, but nothing that it wants to be carried on.
@@ -269,7 +322,7 @@ impl Telemetry {
         Totals {
             logs: on.signals.log_totals(),
             metrics: on.signals.metric_totals(),
-            ..on.sources.spans.as_ref().map(|pipeline| pipeline.totals()).unwrap_or_default()
+            ..self.traces().map(|traces| traces.shared.pipeline.totals()).unwrap_or_default()
         }
     }
 

@@ -3,7 +3,7 @@
 use super::context::SpanContext;
 use super::counters::Counters;
 use super::encode::{Code, Dropped, SpanWriter};
-use super::limits::{Attributes, Events, Links, MAX_NAME, MAX_VALUE};
+use super::limits::{Attributes, Events, Limits, Links, MAX_NAME, MAX_VALUE};
 use super::sdk_span::Omitted;
 use super::value::{Exception, Status, Value, shortened};
 
@@ -18,8 +18,9 @@ pub(super) struct Notes {
     pub(super) links: Links,
 }
 
-/// What a note is charged to: the bytes that are left, and the counts of what was dropped.
+/// What a note is charged to: the limits, the bytes that are left, and the counts of what was dropped.
 pub(super) struct Account<'a> {
+    pub(super) limits: &'a Limits,
     pub(super) room: &'a mut usize,
     pub(super) counters: &'a Counters,
 }
@@ -28,7 +29,7 @@ impl Notes {
     /// Sets an attribute; the last value of a key wins.
     pub(super) fn set_attribute(&mut self, key: &str, value: Value, account: Account<'_>) {
         let before = self.attributes.dropped;
-        self.attributes.set(key, value, MAX_VALUE, account.room);
+        self.attributes.set(key, value, account.limits.of_span(), account.room);
         Counters::add(&account.counters.attributes, self.attributes.dropped - before);
     }
 
@@ -46,12 +47,14 @@ impl Notes {
         attributes: Vec<(String, Value)>,
         account: Account<'_>,
     ) {
-        self.event(account, |events, room| events.add(time, name, attributes, room));
+        let limits = account.limits;
+        self.event(account, |events, room| events.add(time, name, attributes, limits, room));
     }
 
     /// Adds an `exception` event; does not touch the status.
     pub(super) fn add_exception(&mut self, time: u64, exception: Exception, account: Account<'_>) {
-        self.event(account, |events, room| events.add_exception(time, exception, room));
+        let limits = account.limits;
+        self.event(account, |events, room| events.add_exception(time, exception, limits, room));
     }
 
     fn event(&mut self, account: Account<'_>, add: impl FnOnce(&mut Events, &mut usize) -> u32) {
@@ -69,7 +72,7 @@ impl Notes {
         account: Account<'_>,
     ) {
         let before = self.links.dropped;
-        let attributes = self.links.add(context, attributes, account.room);
+        let attributes = self.links.add(context, attributes, account.limits, account.room);
         Counters::add(&account.counters.attributes, attributes);
         Counters::add(&account.counters.links, self.links.dropped - before);
     }

@@ -5,15 +5,19 @@
 //! Full shards spill into others; when all are full, the span is dropped and counted.
 
 use super::counters::{Counters, Totals};
+use super::export::Recent;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::Notify;
 
 /// Bytes that all shards may hold together; half a kilobyte a span makes this 65 thousand spans.
 const MAX_BYTES: usize = 32 * 1024 * 1024;
 /// More shards than this only make draining slower.
 const MAX_SHARDS: usize = 64;
+
+/// Bytes of a new buffer beyond what the last one held: a span is written where it fits with ease.
+const SPARE: usize = 4096;
 
 /// Where ended spans wait for the exporter.
 pub(super) struct Pipeline {
@@ -26,6 +30,8 @@ pub(super) struct Pipeline {
     pending: Padded<AtomicUsize>,
     /// A span was dropped since the last look.
     was_full: AtomicBool,
+    /// Keeps the latest spans to be looked at.
+    recent: OnceLock<Recent>,
     /// Tells the exporter that a batch is there.
     pub(super) batch_ready: Notify,
     pub(super) counters: Arc<Counters>,
@@ -84,6 +90,11 @@ impl Pipeline {
         Self::with_shards(threads.min(MAX_SHARDS), max_spans, batch, MAX_BYTES)
     }
 
+    /// Takes nothing in: nothing is exported, but spans need their counters.
+    pub(super) fn unread() -> Self {
+        Pipeline { shards: Box::default(), ..Self::with_shards(1, 1, 1, 0) }
+    }
+
     fn with_shards(count: usize, max_spans: usize, batch: usize, max_bytes: usize) -> Self {
         let max_spans = max_spans.max(1);
         let (count, batch) = (count.clamp(1, max_spans), batch.clamp(1, max_spans));
@@ -100,13 +111,30 @@ impl Pipeline {
             batch,
             pending: Padded(AtomicUsize::new(0)),
             was_full: AtomicBool::new(false),
+            recent: OnceLock::new(),
             batch_ready: Notify::new(),
             counters: Arc::default(),
         }
     }
 
+    /// Has `recent` see all spans that end from now on, whether there is room for them or not. Only the first call counts.
+    pub(super) fn show_to(&self, recent: Recent) {
+        _ = self.recent.set(recent);
+    }
+
+    /// What has seen the latest spans, if anything does.
+    pub(super) fn recent(&self) -> Option<&Recent> {
+        self.recent.get()
+    }
+
     /// Takes in one span, which `encode` appends to the buffer; it is called again if it does not fit there.
     pub(super) fn push(&self, encode: impl Fn(&mut Vec<u8>)) {
+        if let Some(recent) = self.recent() {
+            recent.add(&encode);
+        }
+        if self.shards.is_empty() {
+            return;
+        }
         let own = thread_slot() % self.shards.len();
         for at in (own..self.shards.len()).chain(0..own) {
             let mut shard = lock(&self.shards[at].0);
@@ -149,8 +177,10 @@ impl Pipeline {
     pub(super) fn drain(&self, close: bool) -> Vec<Chunk> {
         let mut chunks = Vec::new();
         for shard in &self.shards {
-            // The next buffer is made here, so that a request does not have to.
-            let spare = Vec::with_capacity(lock(&shard.0).valid);
+            // The next buffer is made here, so that a request does not have to; a little larger, for the next is never
+            // of the same size, and growing copies it all.
+            let last = lock(&shard.0).valid;
+            let spare = Vec::with_capacity(if last > 0 { last + last / 4 + SPARE } else { 0 });
             let mut shard = lock(&shard.0);
             shard.closed |= close;
             let valid = std::mem::take(&mut shard.valid);

@@ -6,14 +6,17 @@ use super::clock::Clock;
 use super::context::SpanContext;
 use super::counters::Counters;
 use super::encode::{Head, Kind, SpanWriter};
-use super::headers::{Found, Wanted};
+use super::headers::Found;
+use super::held::{Outlet, Reason};
 use super::id::SpanId;
 use super::limits::{MAX_NAME, MAX_SPAN, MAX_VALUE};
 use super::notes::{Account, Notes};
 use super::request::Request;
 use super::response::{self, Failure, Response};
-use super::value::shortened;
+use super::semconv;
+use super::value::{Status, shortened};
 use crate::config::Semconv;
+use http::HeaderMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +29,7 @@ pub(super) struct Recording {
     context: SpanContext,
     /// The caller's span.
     parent: Option<SpanId>,
+    outlet: Outlet,
     clock: Clock,
     request: Request,
     late: Mutex<Late>,
@@ -55,6 +59,7 @@ impl Recording {
         shared: &Arc<Shared>,
         context: SpanContext,
         parent: Option<SpanId>,
+        outlet: Outlet,
         request: Request,
         headers: Found,
         route: Option<&str>,
@@ -65,6 +70,7 @@ impl Recording {
             shared: Arc::clone(shared),
             context,
             parent,
+            outlet,
             clock: Clock::start(),
             request,
             headers,
@@ -82,22 +88,28 @@ impl Recording {
     }
 
     pub(super) fn counters(&self) -> &Counters {
-        &self.shared.pipeline.counters
+        self.outlet.counters(&self.shared.pipeline)
     }
 
     pub(super) fn clock(&self) -> &Clock {
         &self.clock
     }
 
-    /// The headers of responses that are recorded.
-    pub(super) fn wanted_of_response(&self) -> &Wanted {
-        &self.shared.response_headers
+    /// Those headers of the response that are recorded.
+    pub(super) fn wanted_of_response(&self, headers: &HeaderMap) -> Found {
+        self.shared.response_headers.find(headers, self.shared.limits.value)
+    }
+
+    /// Whether the span is exported, as far as that is decided.
+    pub(super) fn is_exported(&self) -> bool {
+        self.outlet.is_exported()
     }
 
     /// The spans under this one.
     pub(super) fn children(&self) -> &Arc<Children> {
         self.children.get_or_init(|| {
-            Children::new(Arc::clone(&self.shared), self.clock, self.context.clone(), self.parent)
+            let shared = Arc::clone(&self.shared);
+            Children::new(shared, self.outlet.clone(), self.clock, self.context.clone(), self.parent)
         })
     }
 
@@ -106,17 +118,32 @@ impl Recording {
         self.children.get()
     }
 
-    /// Encodes the span into the pipeline and frees what it held; gives how long it lasted.
+    /// Encodes the span into the pipeline, if it is exported, and frees what it held; gives how long it lasted.
     pub(super) fn end(&self, late: &mut Late, body_bytes_sent: u64) -> Duration {
         let end_unix_nanos = self.clock.now();
+        let mut reason = None;
+        if let Outlet::Held(held) = &self.outlet {
+            let has_failed = matches!(response::status(late, self.shared.profile), Status::Error(_));
+            let nanos = end_unix_nanos.saturating_sub(self.clock.started());
+            reason = self.shared.keep.reason(has_failed, nanos);
+            held.settle(reason.is_some());
+        }
+        if self.is_exported() {
+            self.export(late, end_unix_nanos, body_bytes_sent, reason);
+        }
+        late.ended = true;
+        late.notes = Notes::default();
+        Duration::from_nanos(end_unix_nanos.saturating_sub(self.clock.started()))
+    }
+
+    fn export(&self, late: &mut Late, end_unix_nanos: u64, body_bytes_sent: u64, reason: Option<Reason>) {
         let left_out = response::left_out(late, body_bytes_sent);
         late.notes.attributes.dropped += left_out;
         Counters::add(&self.counters().attributes, left_out);
         let name = self.name(late);
-        self.shared.pipeline.push(|out| self.encode(out, late, name, end_unix_nanos, body_bytes_sent));
-        late.ended = true;
-        late.notes = Notes::default();
-        Duration::from_nanos(end_unix_nanos.saturating_sub(self.clock.started()))
+        self.shared
+            .pipeline
+            .push(|out| self.encode(out, late, name, end_unix_nanos, body_bytes_sent, reason));
     }
 
     /// The span's name in three parts.
@@ -139,6 +166,7 @@ impl Recording {
         name: [&str; 3],
         end_unix_nanos: u64,
         body_bytes_sent: u64,
+        reason: Option<Reason>,
     ) {
         let profile = self.shared.profile;
         let mut span = SpanWriter::start(
@@ -153,19 +181,23 @@ impl Recording {
             },
         );
         span.name(name);
-        self.request.write(profile, &late.notes.attributes, &mut span);
+        self.request.write(profile, &late.notes.attributes, self.shared.limits.value, &mut span);
         let guest = &late.notes.attributes;
         self.shared.request_headers.write(&self.headers, guest, &mut span);
         self.shared.response_headers.write(&late.response.headers, guest, &mut span);
         response::write(late, profile, body_bytes_sent, &self.shared.component, &mut span);
+        if let Some(reason) = reason {
+            span.text(semconv::POUNCE_SAMPLING_REASON, reason.as_str());
+        }
         late.notes.finish(&response::status(late, profile), span);
     }
 }
 
 impl Late {
     /// The notes, and what they are charged to.
-    pub(super) fn notes<'a>(&'a mut self, counters: &'a Counters) -> (&'a mut Notes, Account<'a>) {
-        (&mut self.notes, Account { room: &mut self.room, counters })
+    pub(super) fn notes<'a>(&'a mut self, span: &'a Recording) -> (&'a mut Notes, Account<'a>) {
+        let (limits, counters) = (&span.shared.limits, span.counters());
+        (&mut self.notes, Account { limits, room: &mut self.room, counters })
     }
 
     pub(super) fn set_route(&mut self, route: &str) {

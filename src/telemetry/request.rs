@@ -3,8 +3,8 @@
 //! Nothing is copied at the start: URI and headers share the memory that the request was read into.
 
 use super::encode::SpanWriter;
-use super::limits::{Attributes, MAX_VALUE};
-use super::value::shortened;
+use super::limits::Attributes;
+use super::value::Length;
 use super::{Peer, redact, semconv};
 use crate::config::Semconv;
 use http::{HeaderMap, HeaderValue, Method, Uri, Version, header, request::Parts};
@@ -54,8 +54,14 @@ impl Request {
     }
 
     /// Writes the attributes that are known from the start, without those that the guest has set itself.
-    pub(super) fn write(&self, profile: Semconv, guest: &Attributes, span: &mut SpanWriter<'_>) {
-        let mut put = Put { span, guest };
+    pub(super) fn write(
+        &self,
+        profile: Semconv,
+        guest: &Attributes,
+        length: Length,
+        span: &mut SpanWriter<'_>,
+    ) {
+        let mut put = Put { span, guest, length };
         let scheme = if self.peer.tls { "https" } else { "http" };
         let default_port = if self.peer.tls { 443 } else { 80 };
         let method = self.method.as_str();
@@ -86,9 +92,10 @@ impl Request {
         }
         if let Some(remote) = self.peer.remote {
             let address = AddressText::new(remote.ip());
-            put.text(semconv::NETWORK_PEER_ADDRESS, address.as_str());
+            let address = address.as_str();
+            put.text(semconv::NETWORK_PEER_ADDRESS, address);
             put.int(semconv::NETWORK_PEER_PORT, remote.port().into());
-            put.text(semconv::CLIENT_ADDRESS, address.as_str());
+            put.text(semconv::CLIENT_ADDRESS, address);
         }
         if let Some(agent) = &self.user_agent {
             put.text(semconv::USER_AGENT_ORIGINAL, &header_text(agent));
@@ -123,7 +130,9 @@ impl Request {
             Some(authority) => authority.as_str(),
             None => self.host.as_ref()?.to_str().ok()?,
         };
-        let text = text.rsplit_once('@').map_or(text, |(_, host)| host);
+        // Bytes, here and below: a search for a `char` takes longer than the rest of what is done with so short a text.
+        let credentials = text.bytes().rposition(|byte| byte == b'@').map_or(0, |at| at + 1);
+        let text = &text[credentials..];
         (!text.is_empty()).then_some(text)
     }
 }
@@ -132,13 +141,14 @@ impl Request {
 struct Put<'a, 'b> {
     span: &'a mut SpanWriter<'b>,
     guest: &'a Attributes,
+    length: Length,
 }
 
 impl Put<'_, '_> {
     #[inline(always)]
     fn text(&mut self, key: &'static str, text: &str) {
         if self.is_free(key) {
-            self.span.text(key, shortened(text, MAX_VALUE));
+            self.span.text(key, self.length.shortened(text));
         }
     }
 
@@ -178,7 +188,10 @@ pub(super) fn split_authority(text: &str) -> Option<(&str, Option<u16>)> {
             let (host, rest) = rest.split_once(']')?;
             (host, if rest.is_empty() { "" } else { rest.strip_prefix(':')? })
         }
-        None => text.split_once(':').unwrap_or((text, "")),
+        None => match text.bytes().position(|byte| byte == b':') {
+            Some(at) => (&text[..at], &text[at + 1..]),
+            None => (text, ""),
+        },
     };
     let port = match port {
         "" => None,
@@ -204,7 +217,7 @@ pub(super) fn protocol_version(version: Version) -> Option<&'static str> {
 }
 
 /// A header's text; bytes that are not UTF-8 are replaced, because OTLP strings must be.
-fn header_text(value: &HeaderValue) -> Cow<'_, str> {
+pub(super) fn header_text(value: &HeaderValue) -> Cow<'_, str> {
     match value.to_str() {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => String::from_utf8_lossy(value.as_bytes()),

@@ -1,21 +1,24 @@
-//! Whether a request is recorded, decided from its ids before anything is built.
+//! Whether a request is recorded, decided from its ids and its route before anything is built.
 //!
 //! Ratios follow the specification's `ProbabilitySampler`: a trace is kept when its 56 random bits are at or above
-//! the threshold `(1 - ratio) * 2^56`. Every service that samples by these bits keeps the same traces.
+//! the threshold `(1 - ratio) * 2^56`. Every service that samples by these bits keeps the same traces. The bits are the
+//! trace id's, or those that the caller's `tracestate` gives (`ot=rv:…`).
 
-use super::context::{RANDOM, SAMPLED};
+use super::context::{RANDOM, SAMPLED, SpanContext};
 use super::id::TraceId;
 use super::propagation::Caller;
 use crate::config;
+use http::Method;
 
 /// 2^56: one more than the largest [`TraceId::randomness`].
 const RANDOM_RANGE: f64 = (1u64 << 56) as f64;
 
 /// A sampler ready to decide.
-#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Sampler {
     /// Decides for traces that start here, and for all of them when `by_parent` is off.
     root: Rule,
+    /// Decide in place of `root` for the requests of their routes, if there are any.
+    routes: Option<Routes>,
     /// A caller's decision is followed.
     by_parent: bool,
     /// Flags of traces that start here: [`RANDOM`] or none.
@@ -30,36 +33,50 @@ enum Rule {
     AtLeast(u64),
 }
 
+/// Rules by route. Those for one method come first, those for any last.
+struct Routes(Vec<(Option<Method>, matchit::Router<Rule>)>);
+
 impl Sampler {
     /// Prepares what the configuration asks for.
-    pub(super) fn new(setting: &config::Sampler, random_flag: bool) -> Self {
-        let (root, by_parent) = match setting {
+    pub(super) fn new(otel: &config::Otel) -> Self {
+        let (root, by_parent) = match &otel.sampler {
             config::Sampler::ParentBased(root) => (root.as_ref(), true),
             other => (other, false),
         };
-        let root = match root {
-            config::Sampler::AlwaysOn => Rule::Always,
-            config::Sampler::AlwaysOff => Rule::Never,
-            config::Sampler::Ratio(ratio) => Rule::ratio(*ratio),
-            // A parent-based root of a parent-based sampler decides as its own root does.
-            config::Sampler::ParentBased(inner) => Sampler::new(inner, random_flag).root,
-        };
-        Sampler { root, by_parent, new_trace: if random_flag { RANDOM } else { 0 } }
+        Sampler {
+            root: Rule::new(root),
+            routes: Routes::new(&otel.sample_routes),
+            by_parent,
+            new_trace: if otel.random_flag { RANDOM } else { 0 },
+        }
     }
 
-    /// Flags of a new span in the trace `id`, which is the caller's if it has sent one.
-    pub(super) fn flags(&self, id: TraceId, caller: &Caller) -> u8 {
+    /// Flags of a new span in the trace `id`, which is the caller's if it has sent one, for a request of `path`.
+    pub(super) fn flags(&self, id: TraceId, caller: &Caller, method: &Method, path: &str) -> u8 {
         // Ids that we make are random; of others we know only what their maker says.
         let random = caller.context.as_ref().map_or(self.new_trace, |parent| parent.flags & RANDOM);
         let sampled = match caller.sampled {
             Some(sampled) if self.by_parent => sampled,
-            _ => self.root.keeps(id),
+            _ => {
+                let by_route = self.routes.as_ref().and_then(|routes| routes.find(method, path));
+                by_route.unwrap_or(self.root).keeps(id, caller.context.as_ref())
+            }
         };
         random | if sampled { SAMPLED } else { 0 }
     }
 }
 
 impl Rule {
+    fn new(setting: &config::Sampler) -> Self {
+        match setting {
+            config::Sampler::AlwaysOn => Rule::Always,
+            config::Sampler::AlwaysOff => Rule::Never,
+            config::Sampler::Ratio(ratio) => Rule::ratio(*ratio),
+            // A parent-based root of a parent-based sampler decides as its own root does.
+            config::Sampler::ParentBased(inner) => Rule::new(inner),
+        }
+    }
+
     fn ratio(ratio: f64) -> Self {
         if ratio >= 1.0 {
             Rule::Always
@@ -70,13 +87,49 @@ impl Rule {
         }
     }
 
-    fn keeps(self, id: TraceId) -> bool {
+    fn keeps(self, id: TraceId, parent: Option<&SpanContext>) -> bool {
         match self {
             Rule::Always => true,
             Rule::Never => false,
-            Rule::AtLeast(threshold) => id.randomness() >= threshold,
+            Rule::AtLeast(threshold) => {
+                let explicit = parent.and_then(|parent| explicit_randomness(parent.trace_state.as_str()));
+                explicit.unwrap_or_else(|| id.randomness()) >= threshold
+            }
         }
     }
+}
+
+impl Routes {
+    fn new(given: &[config::SampleRoute]) -> Option<Self> {
+        let mut routers: Vec<(Option<Method>, matchit::Router<Rule>)> = Vec::new();
+        for route in given {
+            let at = routers.iter().position(|(method, _)| *method == route.method).unwrap_or_else(|| {
+                // Any method stands last.
+                let at = if route.method.is_some() { 0 } else { routers.len() };
+                routers.insert(at, (route.method.clone(), matchit::Router::new()));
+                at
+            });
+            // One that is for the same requests as another was refused when the settings were read.
+            _ = routers[at].1.insert(&*route.path, Rule::new(&route.sampler));
+        }
+        (!routers.is_empty()).then_some(Routes(routers))
+    }
+
+    /// The rule for a request, if it is one of these.
+    fn find(&self, method: &Method, path: &str) -> Option<Rule> {
+        let of_method = |of: &Option<Method>| of.as_ref().is_none_or(|of| of == method);
+        let mut routers = self.0.iter().filter(|(of, _)| of_method(of));
+        routers.find_map(|(_, router)| router.at(path).ok().map(|found| *found.value))
+    }
+}
+
+/// The random bits that `ot=…;rv:0123456789abcd` in a `tracestate` gives; malformed ones count as absent.
+fn explicit_randomness(trace_state: &str) -> Option<u64> {
+    let of_otel = trace_state.split(',').find_map(|member| member.strip_prefix("ot="))?;
+    let digits = of_otel.split(';').find_map(|entry| entry.strip_prefix("rv:"))?;
+    let is_right = digits.len() == 14
+        && digits.bytes().all(|digit| digit.is_ascii_digit() || matches!(digit, b'a'..=b'f'));
+    is_right.then(|| u64::from_str_radix(digits, 16).ok())?
 }
 
 #[cfg(test)]
@@ -96,11 +149,15 @@ mod tests {
     }
 
     fn new(setting: &Setting) -> Sampler {
-        Sampler::new(setting, true)
+        Sampler::new(&config::Otel { sampler: setting.clone(), ..config::Otel::default() })
+    }
+
+    fn flags(sampler: &Sampler, id: TraceId, caller: &Caller) -> u8 {
+        sampler.flags(id, caller, &Method::GET, "/")
     }
 
     fn decide(setting: &Setting, caller: &Caller) -> bool {
-        new(setting).flags(TraceId([7; 16]), caller) & SAMPLED != 0
+        flags(&new(setting), TraceId([7; 16]), caller) & SAMPLED != 0
     }
 
     #[test]
@@ -134,7 +191,7 @@ mod tests {
     #[test]
     fn a_ratio_keeps_its_share_by_the_last_seven_bytes() {
         let sampler = new(&Setting::Ratio(0.1));
-        let flags = |id| sampler.flags(id, &Caller::default());
+        let flags = |id| flags(&sampler, id, &Caller::default());
         let kept = (0..100_000).filter(|_| flags(TraceId::random()) & SAMPLED != 0).count();
         assert!((9_000..11_000).contains(&kept), "{kept}");
         let mut id = [0xff; 16];
@@ -148,12 +205,104 @@ mod tests {
     fn the_random_flag_is_set_on_new_traces_if_wanted_and_copied_on_others() {
         for setting in [Setting::AlwaysOn, Setting::AlwaysOff] {
             for wanted in [true, false] {
-                let sampler = Sampler::new(&setting, wanted);
-                let random = |caller| sampler.flags(TraceId([7; 16]), &caller) & RANDOM;
+                let otel = config::Otel { random_flag: wanted, ..config::Otel::default() };
+                let sampler = Sampler::new(&config::Otel { sampler: setting.clone(), ..otel });
+                let random = |caller| flags(&sampler, TraceId([7; 16]), &caller) & RANDOM;
                 assert_eq!(random(Caller::default()), if wanted { RANDOM } else { 0 });
                 assert_eq!(random(parent(SAMPLED)), 0);
                 assert_eq!(random(parent(RANDOM)), RANDOM);
             }
+        }
+    }
+
+    #[test]
+    fn explicit_randomness_stands_above_the_trace_id() {
+        let with_state = |state: &str| {
+            let mut caller = parent(0);
+            caller.context.as_mut().unwrap().trace_state = TraceState::parse(state);
+            caller
+        };
+        let half = Setting::Ratio(0.5);
+        assert!(!decide(&half, &parent(0)), "0x07… is below a half");
+        for state in ["ot=rv:80000000000000", "a=1,ot=th:c;rv:ffffffffffffff", "ot=rv:80000000000000;x:1"] {
+            assert!(decide(&half, &with_state(state)), "{state}");
+        }
+        for state in [
+            "ot=rv:7fffffffffffff",
+            "a=rv:80000000000000",
+            "ot=rv:8000000000000",
+            "ot=rv:800000000000000",
+            "ot=rv:8000000000000G",
+            "ot=rv:+8000000000000",
+            "ot=RV:80000000000000",
+        ] {
+            assert!(!decide(&half, &with_state(state)), "{state}");
+        }
+        // It is no decision: a caller that has made one is followed.
+        assert!(!decide(&half.parent_based(), &with_state("ot=rv:ffffffffffffff")));
+    }
+
+    fn routed(routes: &[&str]) -> impl Fn(&str, &str, &Caller) -> bool {
+        let sample_routes = routes.iter().map(|route| route.parse().unwrap()).collect();
+        let sampler = Sampler::new(&config::Otel { sample_routes, ..config::Otel::default() });
+        move |method, path, caller| {
+            let method = method.parse().unwrap();
+            sampler.flags(TraceId([7; 16]), caller, &method, path) & SAMPLED != 0
+        }
+    }
+
+    #[test]
+    fn a_route_decides_for_traces_that_start_here() {
+        let keeps = routed(&["/health=0", "/users/{id}=0", "/static/{*rest}=0", "POST /users/{id}=1"]);
+        let nobody = Caller::default();
+        for (method, path, expected) in [
+            ("GET", "/health", false),
+            ("GET", "/health/", true),
+            ("GET", "/", true),
+            ("GET", "*", true),
+            ("GET", "", true),
+            ("GET", "/users/7", false),
+            ("POST", "/users/7", true),
+            ("PUT", "/users/7", false),
+            ("GET", "/users/7/x", true),
+            ("GET", "/static/a/b.css", false),
+            ("GET", "/%68ealth", true),
+        ] {
+            assert_eq!(keeps(method, path, &nobody), expected, "{method} {path}");
+        }
+        assert!(keeps("GET", "/health", &parent(SAMPLED)), "the caller has decided");
+        assert!(!keeps("GET", "/", &parent(0)));
+    }
+
+    /// The cost of a path that was made to be hard is that of its length.
+    #[test]
+    fn hostile_paths_cost_their_length() {
+        let keeps = routed(&[
+            "/{a}/a=0",
+            "/a/{b}=0",
+            "/{a}/{b}/a=0",
+            "/a/{b}/{c}=0",
+            "/{a}/{b}/{c}/a=0",
+            "/a/a/{*rest}=0",
+            "/{a}/{b}/{c}/{d}/a=0",
+            "/p-{a}.x/b=0",
+            "/{a}.y/c=0",
+        ]);
+        let time = |path: &str| {
+            let once = || {
+                let start = std::time::Instant::now();
+                for _ in 0..20 {
+                    std::hint::black_box(keeps("GET", path, &Caller::default()));
+                }
+                start.elapsed()
+            };
+            (0..20).map(|_| once()).min().unwrap()
+        };
+        for unit in ["/a", "/", "/a.y", "/p-.x", "a", "/{a}", "{", "/a/b/c/d/e"] {
+            let path = |units: usize| format!("/{}", unit.repeat(units));
+            let (short, long) = (time(&path(500)), time(&path(8000)));
+            // Sixteen times as long: well below its square.
+            assert!(long < short * 100 + std::time::Duration::from_micros(500), "{unit}: {short:?} {long:?}");
         }
     }
 }

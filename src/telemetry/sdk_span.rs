@@ -172,7 +172,7 @@ impl Place {
 }
 
 impl Scope {
-    /// As attributes of a span: what we export has one scope, our own.
+    /// As attributes, by which a span, a point or a record says whose it is.
     pub(crate) fn attributes(self) -> impl Iterator<Item = (String, Value)> {
         let text = |key: &str, text: Option<String>| {
             text.filter(|text| !text.is_empty()).map(|text| (key.to_owned(), Value::Text(text)))

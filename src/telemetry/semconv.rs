@@ -8,10 +8,10 @@ pub(super) use opentelemetry_semantic_conventions::SCHEMA_URL;
 pub(super) use opentelemetry_semantic_conventions::attribute::{
     CLIENT_ADDRESS, ERROR_TYPE, EXCEPTION_MESSAGE, EXCEPTION_STACKTRACE, EXCEPTION_TYPE,
     HTTP_REQUEST_BODY_SIZE, HTTP_REQUEST_METHOD, HTTP_REQUEST_METHOD_ORIGINAL, HTTP_RESPONSE_BODY_SIZE,
-    HTTP_RESPONSE_STATUS_CODE, HTTP_ROUTE, NETWORK_PEER_ADDRESS, NETWORK_PEER_PORT, NETWORK_PROTOCOL_VERSION,
-    OTEL_SCOPE_NAME, OTEL_SCOPE_VERSION, SERVER_ADDRESS, SERVER_PORT, SERVICE_INSTANCE_ID, SERVICE_NAME,
-    TELEMETRY_SDK_LANGUAGE, TELEMETRY_SDK_NAME, TELEMETRY_SDK_VERSION, URL_FULL, URL_PATH, URL_QUERY,
-    URL_SCHEME, USER_AGENT_ORIGINAL,
+    HTTP_RESPONSE_STATUS_CODE, HTTP_ROUTE, LOG_IOSTREAM, NETWORK_PEER_ADDRESS, NETWORK_PEER_PORT,
+    NETWORK_PROTOCOL_VERSION, OTEL_SCOPE_NAME, OTEL_SCOPE_VERSION, SERVER_ADDRESS, SERVER_PORT,
+    SERVICE_INSTANCE_ID, SERVICE_NAME, TELEMETRY_SDK_LANGUAGE, TELEMETRY_SDK_NAME, TELEMETRY_SDK_VERSION,
+    URL_FULL, URL_PATH, URL_QUERY, URL_SCHEME, USER_AGENT_ORIGINAL,
 };
 
 /// The names of before the HTTP conventions, which the profiles `compat` and `http/dup` write as well.
@@ -41,6 +41,13 @@ pub(super) const POUNCE_INSTANTIATE_DURATION: &str = "pounce.instantiate.duratio
 pub(super) const POUNCE_GUEST_CPU_TIME: &str = "pounce.guest.cpu_time";
 /// Most linear memory the guest held, in bytes.
 pub(super) const POUNCE_GUEST_MEMORY_PEAK: &str = "pounce.guest.memory.peak";
+
+/// Why a request was exported that was not sampled: `error` or `slow`. On server spans.
+pub(super) const POUNCE_SAMPLING_REASON: &str = "pounce.sampling.reason";
+/// Time from the head of a request to the end of its response, in seconds; of a record of the access log.
+pub(super) const POUNCE_REQUEST_DURATION: &str = "pounce.request.duration";
+/// Name of the event that a record of the access log is.
+pub(super) const POUNCE_ACCESS: &str = "pounce.access";
 
 /// Marks the series that stands for all beyond the limit; named by the specification of metrics.
 pub(super) const OTEL_METRIC_OVERFLOW: &str = "otel.metric.overflow";

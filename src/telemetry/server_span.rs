@@ -1,7 +1,7 @@
 //! The SERVER span of one request: who may write to it, and how it ends; and with it the request's metrics, which need
 //! no span.
 //!
-//! A request that is not sampled has ids and nothing else. One that is has a record behind an `Arc`, shared by the
+//! A request that is not recorded has ids and nothing else. One that is has a record behind an `Arc`, shared by the
 //! server, which ends it, and the guest, which adds to it; the end encodes it into the pipeline and frees what it held.
 
 use super::children::Children;
@@ -84,17 +84,12 @@ impl ServerSpan {
         self.1.is_some() || self.is_recording_children()
     }
 
-    /// Its context if it is exported, so that an exemplar leads somewhere.
-    pub(crate) fn exported_context(&self) -> Option<&SpanContext> {
-        self.known_context().filter(|context| context.is_sampled())
-    }
-
     /// Whether telemetry is on: then there are ids, sampled or not.
     pub(crate) fn is_on(&self) -> bool {
         !matches!(self.0, State::Off)
     }
 
-    /// Whether what is written to the span will be exported.
+    /// Whether what is written to the span is recorded, and may be exported.
     pub(crate) fn is_recording(&self) -> bool {
         self.recording().is_some_and(|span| !span.late().ended)
     }
@@ -119,6 +114,12 @@ impl ServerSpan {
         self.known_context().cloned()
     }
 
+    /// The same where the span is exported, for whatever refers others to it: sampled, or kept once it has ended.
+    #[allow(dead_code, reason = "for metrics, which point their exemplars at it")]
+    pub(crate) fn exported_context(&self) -> Option<&SpanContext> {
+        self.recording().filter(|span| span.is_exported()).map(Recording::context)
+    }
+
     /// The same, borrowed.
     pub(super) fn known_context(&self) -> Option<&SpanContext> {
         match &self.0 {
@@ -126,6 +127,11 @@ impl ServerSpan {
             State::Unsampled(context) => Some(context),
             State::Recording(span) => Some(span.context()),
         }
+    }
+
+    /// The route, as far as it is known and recorded; also after the end.
+    pub(crate) fn route(&self) -> Option<Box<str>> {
+        self.recording().and_then(|span| span.late().route.clone())
     }
 
     /// Whether both are handles on one span, or both are off.
@@ -147,7 +153,7 @@ impl ServerSpan {
             Value::Text(route) if key == semconv::HTTP_ROUTE => late.set_route(&route),
             _ if response::is_reserved(key) => late.notes.refuse_attribute(span.counters()),
             value => {
-                let (notes, account) = late.notes(span.counters());
+                let (notes, account) = late.notes(span);
                 notes.set_attribute(key, value, account);
             }
         });
@@ -167,7 +173,7 @@ impl ServerSpan {
     /// Adds an event that happened at `time`, in nanoseconds of Unix time; now when `None`.
     pub(crate) fn add_event(&self, name: &str, attributes: Vec<(String, Value)>, time: Option<u64>) {
         self.write(|span, late| {
-            let (notes, account) = late.notes(span.counters());
+            let (notes, account) = late.notes(span);
             notes.add_event(time.unwrap_or_else(|| span.clock().now()), name, attributes, account);
         });
     }
@@ -175,7 +181,7 @@ impl ServerSpan {
     /// Adds an `exception` event; does not touch the status.
     pub(crate) fn record_exception(&self, exception: Exception) {
         self.write(|span, late| {
-            let (notes, account) = late.notes(span.counters());
+            let (notes, account) = late.notes(span);
             notes.add_exception(span.clock().now(), exception, account);
         });
     }
@@ -183,7 +189,7 @@ impl ServerSpan {
     /// Adds a link to another span.
     pub(crate) fn add_link(&self, context: SpanContext, attributes: Vec<(String, Value)>) {
         self.write(|span, late| {
-            let (notes, account) = late.notes(span.counters());
+            let (notes, account) = late.notes(span);
             notes.add_link(context, attributes, account);
         });
     }
@@ -219,7 +225,7 @@ impl ServerSpan {
         }
         self.write(|span, late| {
             late.response.status = Some(status);
-            late.response.headers = span.wanted_of_response().find(headers);
+            late.response.headers = span.wanted_of_response(headers);
         });
     }
 
@@ -253,7 +259,7 @@ impl ServerSpan {
                     .unwrap_or_default(),
             });
             if let Some(exception) = exception {
-                let (notes, account) = late.notes(span.counters());
+                let (notes, account) = late.notes(span);
                 notes.add_exception(span.clock().now(), exception, account);
             }
         });

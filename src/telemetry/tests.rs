@@ -2,8 +2,7 @@
 
 use super::*;
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
-use opentelemetry_proto::tonic::trace::v1::{ScopeSpans, Span, status::StatusCode as Code};
-use prost::Message;
+use opentelemetry_proto::tonic::trace::v1::{Span, status::StatusCode as Code};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Duration;
@@ -93,9 +92,7 @@ fn recording(change: impl FnOnce(&mut config::Otel)) -> Telemetry {
 
 pub(super) fn spans(telemetry: &Telemetry) -> Vec<Span> {
     let pipeline = &telemetry.traces().unwrap().shared.pipeline;
-    let chunks = pipeline.drain(false);
-    let decode = |chunk: &pipeline::Chunk| ScopeSpans::decode(&*chunk.bytes).unwrap().spans;
-    chunks.iter().flat_map(decode).collect()
+    export::read(&pipeline.drain(false)).into_iter().flat_map(|of_scope| of_scope.spans).collect()
 }
 
 fn one(telemetry: &Telemetry) -> Span {

@@ -59,11 +59,11 @@ pub(crate) enum Status {
 
 impl Value {
     /// Cuts long texts and bytes to `limit`, each element of an array or map alone.
-    pub(super) fn cut(&mut self, limit: usize) {
+    pub(super) fn cut(&mut self, limit: Length) {
         match self {
-            Value::Text(text) => cut(text, limit),
-            Value::Texts(texts) => texts.iter_mut().for_each(|text| cut(text, limit)),
-            Value::Bytes(bytes) => bytes.truncate(limit),
+            Value::Text(text) => limit.cut(text),
+            Value::Texts(texts) => texts.iter_mut().for_each(|text| limit.cut(text)),
+            Value::Bytes(bytes) => bytes.truncate(limit.bytes.min(limit.chars)),
             Value::List(values) => values.iter_mut().for_each(|value| value.cut(limit)),
             Value::Map(entries) => entries.iter_mut().for_each(|(_, value)| value.cut(limit)),
             _ => {}
@@ -74,13 +74,13 @@ impl Value {
     /// loses those that come last.
     pub(super) fn bound(&mut self, limit: usize) {
         match self {
-            Value::Text(text) => cut(text, limit),
+            Value::Text(text) => Length::bytes(limit).cut(text),
             Value::Bytes(bytes) => bytes.truncate(limit),
             Value::Bools(bools) => bools.truncate(limit / 4),
             Value::Ints(ints) => ints.truncate(limit / 12),
             Value::Doubles(doubles) => doubles.truncate(limit / 12),
             Value::Texts(texts) => keep(texts, limit, |text, left| {
-                cut(text, left.checked_sub(size_of::<String>())?);
+                Length::bytes(left.checked_sub(size_of::<String>())?).cut(text);
                 Some(size_of::<String>() + text.len())
             }),
             Value::List(values) => keep(values, limit, |value, left| {
@@ -122,6 +122,42 @@ impl Value {
     }
 }
 
+/// How long a text or a value of bytes may be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Length {
+    pub(super) bytes: usize,
+    /// Characters of a text; values of bytes have one to each.
+    pub(super) chars: usize,
+}
+
+impl Length {
+    /// So many bytes, however many characters they are.
+    pub(super) const fn bytes(bytes: usize) -> Self {
+        Length { bytes, chars: usize::MAX }
+    }
+
+    /// The longest start of `text` that is within.
+    #[inline]
+    pub(super) fn shortened(self, text: &str) -> &str {
+        if text.len() <= self.bytes.min(self.chars) { text } else { self.start_of(text) }
+    }
+
+    #[cold]
+    fn start_of(self, text: &str) -> &str {
+        let text = shortened(text, self.bytes);
+        let end = text.char_indices().nth(self.chars).map_or(text.len(), |(at, _)| at);
+        &text[..end]
+    }
+
+    fn cut(self, text: &mut String) {
+        let len = self.shortened(text).len();
+        if len < text.len() {
+            text.truncate(len);
+            text.shrink_to_fit();
+        }
+    }
+}
+
 /// The longest start of `text` that has at most `limit` bytes and ends between characters.
 pub(super) fn shortened(text: &str, limit: usize) -> &str {
     &text[..text.floor_char_boundary(limit)]
@@ -137,13 +173,6 @@ fn keep<T>(elements: &mut Vec<T>, limit: usize, bound: impl Fn(&mut T, usize) ->
     let kept = elements.iter_mut().map_while(fits).count();
     elements.truncate(kept);
     elements.shrink_to_fit();
-}
-
-fn cut(text: &mut String, limit: usize) {
-    if text.len() > limit {
-        text.truncate(text.floor_char_boundary(limit));
-        text.shrink_to_fit();
-    }
 }
 
 #[cfg(test)]

@@ -22,6 +22,8 @@ mod backend;
 mod blame;
 /// The spans of what guests call.
 mod calls;
+/// `pounce check`: what is in force, who set it, and everything that is wrong.
+mod check;
 /// The tree that people read.
 mod console;
 /// Stopping: signals, the grace period, the last batch.
@@ -60,6 +62,8 @@ mod prebuilt;
 mod propagation;
 /// What is refused before anything is served, with a message that says what to do.
 mod refusals;
+/// What is exported of all that is served: kept requests, shares by route, limits.
+mod sampling;
 /// Metrics and log records of guests: what arrives, what our own log says, what is lost and told.
 mod signals;
 /// Full load for a while: memory and numbers hold.

@@ -28,7 +28,7 @@ pub(crate) struct Said {
 }
 
 /// Sections and tables of the design that are not built yet.
-const LATER: [&str; 2] = ["admin", "route"];
+const LATER: [&str; 1] = ["route"];
 
 /// Reads the file at `path`.
 pub(crate) fn read(path: &Path) -> Said {

@@ -3,15 +3,23 @@
 //! Empty is unset, words are read in any case. A malformed endpoint or sampler argument is a mistake
 //! (it would cost money or data); anything else malformed is warned about and ignored.
 
+mod limits;
 mod numbers;
+mod proxies;
 mod resource;
 mod signals;
 #[cfg(test)]
 mod tests;
+mod transport;
 
+pub(crate) use limits::limits;
 pub(crate) use numbers::{batch, export_timeout};
+pub(crate) use proxies::proxies;
 pub(crate) use resource::{SERVICE_NAME, resource_attributes, service_name};
 pub(crate) use signals::{OfTracesOnly, signals};
+pub(crate) use transport::{
+    TransportOfTraces, certificate, client_certificate, client_key, compression, insecure, protocol,
+};
 
 use http::{HeaderName, HeaderValue};
 
@@ -19,7 +27,7 @@ use crate::config::declared::{Flawed, Standard};
 use crate::config::otel::Otel;
 use crate::config::suggest::nearest;
 use crate::config::value::{
-    Endpoint, Exporter, Header, HeaderFormat, Propagators, Sampler, Semconv, Value, is_none,
+    Endpoint, Exporter, Header, HeaderFormat, Propagators, Protocol, Sampler, Semconv, Value, is_none,
 };
 use crate::config::vars::Vars;
 
@@ -184,12 +192,6 @@ pub(crate) fn warn_of_the_rest(otel: &Otel, vars: &Vars, warnings: &mut Vec<Stri
     if vars.set("OTEL_CONFIG_FILE").is_some() {
         warn(warnings, "OTEL_CONFIG_FILE is not supported, and is ignored".to_owned());
     }
-    let protocol = first_set(vars, ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"]);
-    if let Some((variable, text)) =
-        protocol.filter(|(_, text)| !text.trim().eq_ignore_ascii_case("http/protobuf"))
-    {
-        warn(warnings, format!("{variable}: `{text}` is not supported yet; spans are sent as http/protobuf"));
-    }
     let asked = vars.set("OTEL_TRACES_EXPORTER").is_some_and(|text| text.trim().eq_ignore_ascii_case("otlp"));
     if asked && !otel.is_on() && otel.endpoint.is_none() {
         let hint = "set OTEL_EXPORTER_OTLP_ENDPOINT, such as http://localhost:4318";
@@ -199,9 +201,20 @@ pub(crate) fn warn_of_the_rest(otel: &Otel, vars: &Vars, warnings: &mut Vec<Stri
         );
     }
     let disabled = vars.set(DISABLED).is_some_and(|text| text.trim().eq_ignore_ascii_case("true"));
-    if !disabled && otel.endpoint.as_ref().is_some_and(|endpoint| endpoint.url.port_u16() == Some(4317)) {
-        let hint = "http/protobuf, which Pounce sends, is usually taken at 4318";
-        warn(warnings, format!("port 4317 of the OTLP endpoint is usually that of gRPC ({hint})"));
+    let port = otel.endpoint.as_ref().filter(|_| !disabled).and_then(|endpoint| endpoint.url.port_u16());
+    match (port, otel.transport.protocol) {
+        (Some(4317), protocol @ (Protocol::HttpProtobuf | Protocol::HttpJson)) => {
+            let hint = format!("{protocol} is usually taken at 4318; for gRPC, set otel.protocol to grpc");
+            warn(warnings, format!("port 4317 of the OTLP endpoint is usually that of gRPC ({hint})"));
+        }
+        (Some(4318), Protocol::Grpc) => {
+            let hint = "gRPC is usually taken at 4317";
+            warn(
+                warnings,
+                format!("port 4318 of the OTLP endpoint is usually that of http/protobuf ({hint})"),
+            );
+        }
+        _ => {}
     }
 }
 

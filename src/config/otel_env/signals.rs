@@ -5,14 +5,16 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use http::uri::Scheme;
 use http::{HeaderName, HeaderValue};
 
 use super::numbers::{batch_of, number, timeout};
-use super::{first_set, header_list, warn};
+use super::transport::{self, TransportOfTraces};
+use super::{header_list, warn};
 use crate::config::declared::Flawed;
 use crate::config::otel::Otel;
 use crate::config::signals::{Destination, LogsExport, MetricsExport};
-use crate::config::value::{Endpoint, Invalid, Value};
+use crate::config::value::{Endpoint, Invalid, Protocol, Value};
 use crate::config::vars::Vars;
 
 /// The variables of one signal.
@@ -21,7 +23,7 @@ struct Names {
     endpoint: &'static str,
     headers: &'static str,
     timeout: &'static str,
-    protocol: &'static str,
+    transport: transport::Names,
     /// The last part of the path below an endpoint of all signals.
     path: &'static str,
     plural: &'static str,
@@ -32,7 +34,7 @@ const METRICS: Names = Names {
     endpoint: "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
     headers: "OTEL_EXPORTER_OTLP_METRICS_HEADERS",
     timeout: "OTEL_EXPORTER_OTLP_METRICS_TIMEOUT",
-    protocol: "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL",
+    transport: transport::METRICS,
     path: Endpoint::METRICS,
     plural: "metrics",
 };
@@ -42,7 +44,7 @@ const LOGS: Names = Names {
     endpoint: "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
     headers: "OTEL_EXPORTER_OTLP_LOGS_HEADERS",
     timeout: "OTEL_EXPORTER_OTLP_LOGS_TIMEOUT",
-    protocol: "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL",
+    transport: transport::LOGS,
     path: Endpoint::LOGS,
     plural: "log records",
 };
@@ -56,6 +58,7 @@ const TIMEOUT: &str = "OTEL_EXPORTER_OTLP_TIMEOUT";
 pub(crate) struct OfTracesOnly {
     pub(crate) endpoint: bool,
     pub(crate) headers: bool,
+    pub(crate) transport: TransportOfTraces,
 }
 
 /// What is said of metrics and logs; `otel` is what is said of traces.
@@ -105,11 +108,24 @@ fn destination(
         enabled: enabled(names, vars, warnings),
         endpoint: None,
         headers: headers(names, traces_only, vars, warnings),
+        transport: None,
         timeout: timeout(vars, warnings, [names.timeout, TIMEOUT], Duration::from_secs(10)),
     };
     if !otel.disabled && to.enabled {
+        let of_traces = traces_only.transport;
+        to.transport =
+            transport::of_signal(&names.transport, &otel.transport, of_traces, vars, warnings, flawed);
+        let is_grpc = otel.transport_of(&to).protocol == Protocol::Grpc;
+        let settled = |endpoint: Endpoint, warnings: &mut Vec<String>| match endpoint.is_bare() {
+            false => Ok(endpoint),
+            true if !is_grpc => Err(Endpoint::no_scheme()),
+            true => {
+                let insecure = transport::is_insecure(&names.transport, vars, warnings);
+                Ok(endpoint.with_scheme(if insecure { Scheme::HTTP } else { Scheme::HTTPS }))
+            }
+        };
         if let Some(text) = vars.set(names.endpoint) {
-            match Endpoint::of_one_signal(text) {
+            match Endpoint::of_one_signal(text).and_then(|endpoint| settled(endpoint, warnings)) {
                 Ok(endpoint) => to.endpoint = Some(endpoint),
                 Err(flaw) => {
                     flawed.push(Flawed { variable: names.endpoint, quoted: Endpoint::quote(text), flaw });
@@ -118,13 +134,12 @@ fn destination(
         } else if traces_only.endpoint {
             // One that does not read was not judged, as it does not count for traces.
             let all = vars.set(ENDPOINT).and_then(|text| text.parse::<Endpoint>().ok());
+            let all = all.and_then(|endpoint| settled(endpoint, warnings).ok());
             to.endpoint = all.and_then(|endpoint| endpoint.of_signal(names.path));
             to.enabled = to.endpoint.is_some();
         }
         let unread = vars.set(names.endpoint).is_some();
-        if unread || otel.endpoint_of(&to, names.path).is_some() {
-            warn_of_protocol(names, vars, warnings);
-        } else {
+        if !unread && otel.endpoint_of(&to, names.path).is_none() {
             warn_of_no_endpoint(names, otel, vars, warnings);
         }
     }
@@ -184,17 +199,5 @@ fn warn_of_no_endpoint(names: &Names, otel: &Otel, vars: &Vars, warnings: &mut V
         };
         let hint = format!("set OTEL_EXPORTER_OTLP_ENDPOINT or {endpoint}");
         warn(warnings, format!("{exporter} is otlp, but no {plural} are sent: {why} ({hint})"));
-    }
-}
-
-fn warn_of_protocol(names: &Names, vars: &Vars, warnings: &mut Vec<String>) {
-    if let Some((variable, text)) = first_set(vars, [names.protocol])
-        && !text.trim().eq_ignore_ascii_case("http/protobuf")
-    {
-        let Names { plural, .. } = names;
-        warn(
-            warnings,
-            format!("{variable}: `{text}` is not supported yet; {plural} are sent as http/protobuf"),
-        );
     }
 }

@@ -86,7 +86,11 @@ fn anything_else_malformed_is_warned_about_and_ignored() {
     assert!(ignored(&[("OTEL_EXPORTER_OTLP_TIMEOUT", "10s")]).contains("10s"));
     assert!(ignored(&[("OTEL_BSP_SCHEDULE_DELAY", "-1")]).contains("-1"));
     assert!(ignored(&[("OTEL_BSP_MAX_QUEUE_SIZE", "0")]).contains("drop everything"));
-    assert!(ignored(&[("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")]).contains("http/protobuf"));
+    assert!(
+        ignored(&[("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuff")])
+            .contains("did you mean `http/protobuf`?")
+    );
+    assert!(ignored(&[("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd")]).contains("none, gzip"));
     assert!(ignored(&[("OTEL_CONFIG_FILE", "x")]).contains("not supported"));
 }
 
@@ -294,7 +298,7 @@ fn what_is_asked_of_metrics_and_logs_in_vain_is_warned_about() {
     assert!(warning(&[alone, asked]).contains("no log records are sent"));
     let traces = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://t");
     assert!(warning(&[traces, asked]).contains("the endpoint is of traces alone"));
-    assert!(warning(&[ALL, ("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "grpc")]).contains("grpc"));
+    assert!(warning(&[ALL, ("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "gprc")]).contains("did you mean `grpc`?"));
     assert!(warning(&[("OTEL_METRIC_EXPORT_INTERVAL", "1m")]).contains("1m"));
     let temporality = ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "detla");
     assert!(warning(&[temporality]).contains("did you mean `delta`?"));

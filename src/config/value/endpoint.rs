@@ -4,14 +4,17 @@ use std::fmt;
 use std::str::FromStr;
 
 use http::Uri;
+use http::uri::{PathAndQuery, Scheme};
 
 use super::{Invalid, Place, Value};
 
 /// The URL that one signal is posted to; for `otel.endpoint`, spans.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
-    /// `http` or `https`, a host, and the whole path.
+    /// `http` or `https`, a host, and the whole path, which gRPC does without.
     pub url: Uri,
+    /// The text had no scheme, which only gRPC does without.
+    bare: bool,
 }
 
 const HINT: &str = "write http://HOST:PORT or https://HOST, such as http://localhost:4318";
@@ -30,23 +33,48 @@ impl Endpoint {
         let query = self.url.query().map(|query| format!("?{query}")).unwrap_or_default();
         let mut parts = self.url.clone().into_parts();
         parts.path_and_query = Some(format!("{base}{signal}{query}").parse().ok()?);
-        Uri::from_parts(parts).ok().map(|url| Self { url })
+        Uri::from_parts(parts).ok().map(|url| Self { url, ..*self })
+    }
+
+    /// Whether a scheme has to be put in front, as [`Self::with_scheme`] does.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.bare
+    }
+
+    /// The same in `http` or in `https`.
+    pub(crate) fn with_scheme(self, scheme: Scheme) -> Self {
+        Self { url: with_scheme(&self.url, scheme).unwrap_or(self.url), bare: false }
+    }
+
+    /// What is wrong with an endpoint that is bare.
+    pub(crate) fn no_scheme() -> Invalid {
+        let hint = HINT.trim_start_matches("write ");
+        Invalid::new("has no scheme", format!("put http:// or https:// in front: {hint}"))
+    }
+
+    /// Where the call of gRPC with this path goes: nothing stands before it.
+    pub(crate) fn of_call(&self, path: &'static str) -> Uri {
+        let mut parts = self.url.clone().into_parts();
+        parts.path_and_query = Some(PathAndQuery::from_static(path));
+        Uri::from_parts(parts).unwrap_or_else(|_| self.url.clone())
+    }
+
+    /// As it counts for gRPC: without a path.
+    pub(crate) fn show_for_grpc(&self) -> String {
+        let host = self.url.authority().map_or("", |authority| authority.as_str());
+        format!("{}://{host}", self.url.scheme_str().unwrap_or_default())
     }
 
     /// Reads the URL of the endpoint of one signal: nothing is appended to it.
     pub(crate) fn of_one_signal(text: &str) -> Result<Self, Invalid> {
-        let url: Uri =
+        let mut url: Uri =
             text.trim().parse().map_err(|error| Invalid::new(format!("is not a URL: {error}"), HINT))?;
+        let bare = url.scheme().is_none();
         match url.scheme_str() {
             Some("http" | "https") => {}
             Some(_) => return Err(Invalid::new("has another scheme than http or https", HINT)),
-            None => {
-                let hint = format!(
-                    "put http:// or https:// in front: {HINT}",
-                    HINT = HINT.trim_start_matches("write ")
-                );
-                return Err(Invalid::new("has no scheme", hint));
-            }
+            // As gRPC takes it where nothing says otherwise; a path alone is no host.
+            None => url = with_scheme(&url, Scheme::HTTPS).ok_or_else(Self::no_scheme)?,
         }
         let authority = url.authority().ok_or_else(|| Invalid::new("names no host", HINT))?;
         if authority.as_str().contains('@') {
@@ -65,8 +93,16 @@ impl Endpoint {
         if text.contains('#') {
             return Err(Invalid::new("has a fragment", "leave out the # and what follows"));
         }
-        Ok(Self { url })
+        Ok(Self { url, bare })
     }
+}
+
+fn with_scheme(url: &Uri, scheme: Scheme) -> Option<Uri> {
+    let mut parts = url.clone().into_parts();
+    parts.authority.as_ref()?;
+    parts.scheme = Some(scheme);
+    parts.path_and_query.get_or_insert(PathAndQuery::from_static("/"));
+    Uri::from_parts(parts).ok()
 }
 
 impl FromStr for Endpoint {
@@ -74,22 +110,25 @@ impl FromStr for Endpoint {
 
     /// Reads the URL of an endpoint for all signals: `/v1/traces` is appended unless it is there.
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let given = Self::of_one_signal(text)?.url;
+        let Self { url: given, bare } = Self::of_one_signal(text)?;
         let path = given.path().trim_end_matches('/');
         if path.ends_with(Self::TRACES) {
-            return Ok(Self { url: given });
+            return Ok(Self { url: given, bare });
         }
         let query = given.query().map(|query| format!("?{query}")).unwrap_or_default();
         let mut parts = given.clone().into_parts();
         let whole = format!("{path}{}{query}", Self::TRACES);
         parts.path_and_query = Some(whole.parse().map_err(|_| Invalid::new("is not a URL", HINT))?);
-        Uri::from_parts(parts).map(|url| Self { url }).map_err(|_| Invalid::new("is not a URL", HINT))
+        Uri::from_parts(parts).map(|url| Self { url, bare }).map_err(|_| Invalid::new("is not a URL", HINT))
     }
 }
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.url.fmt(f)
+        match self.url.authority().filter(|_| self.bare) {
+            Some(host) => host.fmt(f),
+            None => self.url.fmt(f),
+        }
     }
 }
 
@@ -147,7 +186,6 @@ mod tests {
     #[test]
     fn what_is_no_endpoint_is_refused_with_a_reason() {
         let what = |text: &str| text.parse::<Endpoint>().unwrap_err().what;
-        assert!(what("localhost:4318").contains("no scheme"));
         assert!(what("/v1/traces").contains("no scheme"));
         assert!(what("grpc://x:4317").contains("scheme"));
         assert!(what("http://user:pw@x").contains("user name"));
@@ -157,6 +195,24 @@ mod tests {
         for text in ["", " ", "http://", "http:///x", "http://a b", "http://:4318", "://", "http//x"] {
             assert!(text.parse::<Endpoint>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_scheme_may_be_missing_for_grpc() {
+        let call = |text: &str, scheme| {
+            let endpoint = text.parse::<Endpoint>().unwrap();
+            assert!(endpoint.is_bare());
+            let endpoint = endpoint.with_scheme(scheme);
+            assert!(!endpoint.is_bare());
+            endpoint.of_call("/a.B/C").to_string()
+        };
+        assert_eq!(call("localhost:4317", Scheme::HTTP), "http://localhost:4317/a.B/C");
+        assert_eq!(call("c.example", Scheme::HTTPS), "https://c.example/a.B/C");
+        assert_eq!(call("[::1]:4317", Scheme::HTTP), "http://[::1]:4317/a.B/C");
+        let full = "http://c:4317/x?key=1".parse::<Endpoint>().unwrap();
+        assert!(!full.is_bare());
+        assert_eq!(full.of_call("/a.B/C").to_string(), "http://c:4317/a.B/C");
+        assert_eq!(full.show_for_grpc(), "http://c:4317");
     }
 
     #[test]

@@ -10,9 +10,11 @@ mod limit;
 mod listen;
 mod outbound;
 mod peers;
+mod pem;
 mod propagation;
 #[cfg(test)]
 mod proptests;
+mod sample_route;
 mod sampler;
 mod time;
 mod words;
@@ -26,14 +28,17 @@ pub use limit::{ByteLimit, ByteSize};
 pub use listen::ListenAddr;
 pub use outbound::{HostPattern, OutboundRule, PortPattern};
 pub use peers::{Cidr, TrustParent};
+pub use pem::{Certificates, PrivateKey};
 pub(crate) use propagation::is_none;
 pub use propagation::{HeaderFormat, PropagateTo, Propagators};
+pub use sample_route::SampleRoute;
+pub(crate) use sample_route::conflict as sample_route_conflict;
 pub use sampler::Sampler;
 pub use time::Timeout;
 pub(crate) use time::{read_duration, show_duration};
 pub use words::{
-    ExemplarFilter, Exporter, GuestParents, HistogramAggregation, Isolation, LogFormat, LogLevel, Semconv,
-    Temporality,
+    Compression, ExemplarFilter, Exporter, GuestParents, HistogramAggregation, Isolation, LogFormat,
+    LogLevel, Protocol, Semconv, Temporality,
 };
 
 use super::vars::Vars;
@@ -100,14 +105,17 @@ macro_rules! plain_values {
 plain_values!(
     ByteLimit,
     ByteSize,
+    Compression,
     Exporter,
     Isolation,
     LogFormat,
     LogLevel,
     OutboundRule,
+    SampleRoute,
     Sampler,
     GuestParents,
     HeaderToRecord,
+    Protocol,
     Semconv,
     Timeout
 );

@@ -72,6 +72,11 @@ fn near() -> impl Strategy<Value = String> {
         Just("\0"),
         Just("http"),
         Just("/dup"),
+        Just("GET "),
+        Just("/{id}"),
+        Just("/{*rest}"),
+        Just("{{"),
+        Just("=0.5"),
     ];
     prop::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat())
 }
@@ -97,6 +102,7 @@ proptest! {
         reads_back::<LogFormat>(&text)?;
         reads_back::<LogLevel>(&text)?;
         reads_back::<OutboundRule>(&text)?;
+        reads_back::<SampleRoute>(&text)?;
         reads_back::<Sampler>(&text)?;
         reads_back::<Semconv>(&text)?;
         reads_back::<Timeout>(&text)?;

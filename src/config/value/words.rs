@@ -91,12 +91,34 @@ words! {
 }
 
 words! {
+    /// The form in which OTLP is sent (`otel.protocol`).
+    Protocol: "a protocol of OTLP" {
+        /// Protobuf over HTTP/1.1.
+        HttpProtobuf = "http/protobuf",
+        /// JSON over HTTP/1.1.
+        HttpJson = "http/json",
+        /// Protobuf over HTTP/2, as gRPC.
+        Grpc = "grpc",
+    }
+}
+
+words! {
     /// How histograms are added up (`OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION`).
     HistogramAggregation: "an aggregation of histograms" {
         /// In buckets whose ends are given.
         Explicit = "explicit_bucket_histogram",
         /// In buckets that grow by a constant factor, as fine as the values allow.
         Exponential = "base2_exponential_bucket_histogram",
+    }
+}
+
+words! {
+    /// How requests to the endpoint are compressed (`otel.compression`).
+    Compression: "a compression" {
+        /// Not at all.
+        None = "none",
+        /// By gzip, at its fastest level.
+        Gzip = "gzip",
     }
 }
 

@@ -3,11 +3,12 @@
 //! One code for three signals: `ResourceSpans`, `ResourceLogs` and `ResourceMetrics` have the same fields with the same
 //! numbers, and so have the messages for a scope within them.
 
+use super::entries::{Entries, Entry};
 use crate::config::Semconv;
-use crate::telemetry::encode::{Borrowed, attribute, bytes, varint_len, with_length};
+use crate::telemetry::encode::{Borrowed, attribute, bytes, with_length};
 use crate::telemetry::metrics::Collected;
 use crate::telemetry::pipeline::Chunk;
-use crate::telemetry::semconv;
+use crate::telemetry::{scope, semconv};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use std::sync::Arc;
 const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// What stands around the entries of each request.
-pub(super) struct Envelope {
+pub(in crate::telemetry) struct Envelope {
     resource: Arc<[u8]>,
     scope: Vec<u8>,
     schema_url: &'static str,
@@ -31,20 +32,24 @@ pub(super) struct Batch {
 
 impl Envelope {
     /// For spans, which the host writes.
-    pub(super) fn of_spans(resource: &Arc<[u8]>, profile: Semconv) -> Self {
+    pub(in crate::telemetry) fn of_spans(resource: &Arc<[u8]>, profile: Semconv) -> Self {
         // A backend may translate by the schema; the old names of the other profiles have no place in it.
         let schema_url = if profile == Semconv::Http { semconv::SCHEMA_URL } else { "" };
-        Envelope { resource: Arc::clone(resource), scope: scope("pounce"), schema_url }
+        Envelope { resource: Arc::clone(resource), scope: scope::of_host("pounce"), schema_url }
     }
 
     /// For the host's own metrics.
     pub(super) fn of_host(resource: &Arc<[u8]>) -> Self {
-        Envelope { resource: Arc::clone(resource), scope: scope("pounce"), schema_url: semconv::SCHEMA_URL }
+        Envelope {
+            resource: Arc::clone(resource),
+            scope: scope::of_host("pounce"),
+            schema_url: semconv::SCHEMA_URL,
+        }
     }
 
     /// For what guests of `component` record, in a scope of their own: they choose the names in it.
     pub(super) fn of_guests(resource: &Arc<[u8]>, component: &str) -> Self {
-        let mut scope = scope("pounce.guest");
+        let mut scope = scope::of_host("pounce.guest");
         attribute(&mut scope, 3, semconv::POUNCE_COMPONENT, Borrowed::Text(component));
         Envelope { resource: Arc::clone(resource), scope, schema_url: "" }
     }
@@ -56,52 +61,77 @@ impl Envelope {
 
     /// Cuts `metrics` into requests.
     pub(super) fn batches_of_metrics(&self, metrics: &[Collected]) -> Vec<Batch> {
-        self.batches(metrics.iter().map(|metric| (metric.bytes.as_slice(), metric.points)), usize::MAX)
+        let entries = metrics.iter().map(|metric| {
+            let entry = Entry { item: metric.bytes.as_slice(), scope: &[] };
+            (entry, metric.points)
+        });
+        self.batches(entries, usize::MAX)
     }
 
     /// Requests of at most `max_items` of `entries`, each of which says how many items it holds.
-    fn batches<'a>(&self, entries: impl Iterator<Item = (&'a [u8], u32)>, max_items: usize) -> Vec<Batch> {
+    fn batches<'a>(&self, entries: impl Iterator<Item = (Entry<'a>, u32)>, max_items: usize) -> Vec<Batch> {
         let mut batches = Vec::new();
-        let (mut parts, mut items, mut size) = (Vec::new(), 0, 0);
+        let (mut scopes, mut items, mut size) = (Scopes::default(), 0, 0);
         for (entry, more) in entries {
-            if items as usize >= max_items || (size + entry.len() > MAX_BYTES && items > 0) {
-                batches.push(self.batch(&parts, size, items));
-                parts.clear();
+            let len = entry.item.len() + entry.scope.len();
+            if items as usize >= max_items || (size + len > MAX_BYTES && items > 0) {
+                batches.push(self.batch(std::mem::take(&mut scopes), items));
                 (items, size) = (0, 0);
             }
-            parts.push(entry);
+            scopes.add(entry);
             items += more;
-            size += entry.len();
+            size += len;
         }
         if items > 0 {
-            batches.push(self.batch(&parts, size, items));
+            batches.push(self.batch(scopes, items));
         }
         batches
     }
 
-    fn batch(&self, entries: &[&[u8]], size: usize, items: u32) -> Batch {
-        let schema_len = if self.schema_url.is_empty() { 0 } else { 1 + with_length(self.schema_url.len()) };
-        let of_scope = 1 + with_length(self.scope.len()) + size + schema_len;
-        let of_resource = 1 + with_length(self.resource.len()) + 1 + with_length(of_scope);
+    fn batch(&self, scopes: Scopes<'_>, items: u32) -> Batch {
+        let mut ours = Vec::new();
+        bytes(&mut ours, 1, &self.scope);
+        if !self.schema_url.is_empty() {
+            bytes(&mut ours, 3, self.schema_url.as_bytes());
+        }
+        let own = Some((ours.as_slice(), &scopes.own)).filter(|(_, items)| !items.is_empty());
+        let others = scopes.others.iter().map(|(scope, items)| (*scope, items));
+        let groups: Vec<_> = own.into_iter().chain(others).collect();
+        let len = |(scope, items): &(&[u8], &Vec<&[u8]>)| {
+            scope.len() + items.iter().map(|item| item.len()).sum::<usize>()
+        };
+        let of_groups: usize = groups.iter().map(|group| 1 + with_length(len(group))).sum();
+        let of_resource = 1 + with_length(self.resource.len()) + of_groups;
         let mut body = Vec::with_capacity(1 + with_length(of_resource));
         open(&mut body, 1, of_resource);
         bytes(&mut body, 1, &self.resource);
-        open(&mut body, 2, of_scope);
-        bytes(&mut body, 1, &self.scope);
-        entries.iter().for_each(|entry| body.extend_from_slice(entry));
-        if !self.schema_url.is_empty() {
-            bytes(&mut body, 3, self.schema_url.as_bytes());
+        for group in &groups {
+            open(&mut body, 2, len(group));
+            body.extend_from_slice(group.0);
+            group.1.iter().for_each(|item| body.extend_from_slice(item));
         }
         Batch { body: body.into(), items }
     }
 }
 
-/// The message `InstrumentationScope`.
-fn scope(name: &str) -> Vec<u8> {
-    let mut scope = Vec::new();
-    bytes(&mut scope, 1, name.as_bytes());
-    bytes(&mut scope, 2, env!("CARGO_PKG_VERSION").as_bytes());
-    scope
+/// The items of a request by their scopes, in the order in which those came.
+#[derive(Default)]
+struct Scopes<'a> {
+    /// Those of the envelope's scope.
+    own: Vec<&'a [u8]>,
+    others: Vec<(&'a [u8], Vec<&'a [u8]>)>,
+}
+
+impl<'a> Scopes<'a> {
+    fn add(&mut self, Entry { item, scope }: Entry<'a>) {
+        if scope.is_empty() {
+            return self.own.push(item);
+        }
+        match self.others.iter_mut().find(|(known, _)| *known == scope) {
+            Some((_, items)) => items.push(item),
+            None => self.others.push((scope, vec![item])),
+        }
+    }
 }
 
 /// Starts a message of `len` bytes as field `number`.
@@ -110,19 +140,18 @@ fn open(out: &mut Vec<u8>, number: u8, len: usize) {
     prost::encoding::encode_varint(len as u64, out);
 }
 
-/// The entries of a buffer, each with its field key and length.
-struct Entries<'a>(&'a [u8]);
-
-impl<'a> Iterator for Entries<'a> {
-    type Item = &'a [u8];
-
-    fn next(&mut self) -> Option<&'a [u8]> {
-        let mut length = self.0.get(1..)?;
-        let len = prost::encoding::decode_varint(&mut length).ok()?;
-        let (entry, rest) = self.0.split_at_checked(1 + varint_len(len) + usize::try_from(len).ok()?)?;
-        self.0 = rest;
-        Some(entry)
-    }
+/// What an endpoint would read of `chunks`, by scope.
+#[cfg(test)]
+pub(in crate::telemetry) fn read(chunks: &[Chunk]) -> Vec<opentelemetry_proto::tonic::trace::v1::ScopeSpans> {
+    use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+    let envelope = Envelope::of_spans(&Vec::new().into(), Semconv::Compat);
+    let requests = envelope.batches_of(chunks, usize::MAX).into_iter();
+    let decode =
+        |batch: Batch| <ExportTraceServiceRequest as prost::Message>::decode(batch.body).expect("valid");
+    requests
+        .flat_map(|batch| decode(batch).resource_spans)
+        .flat_map(|of_resource| of_resource.scope_spans)
+        .collect()
 }
 
 #[cfg(test)]

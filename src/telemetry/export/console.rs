@@ -4,8 +4,11 @@ mod traces;
 mod tree;
 
 use super::Stop;
+use super::entries::Entries;
 use crate::telemetry::counters::Counters;
 use crate::telemetry::pipeline::{Chunk, Pipeline};
+use crate::telemetry::semconv;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::trace::v1::ScopeSpans;
 use prost::Message;
 use std::io::Write;
@@ -48,12 +51,22 @@ pub(super) async fn run(mut printer: Printer, pipeline: &Pipeline, mut stop: Sto
 }
 
 fn add(traces: &mut Traces, chunks: Vec<Chunk>) {
-    for chunk in chunks {
-        // A chunk of ours always decodes; if it did not, its spans would be counted as lost at the end.
-        if let Ok(decoded) = ScopeSpans::decode(chunk.bytes.as_slice()) {
+    for entry in chunks.iter().flat_map(|chunk| Entries(&chunk.bytes)) {
+        // An entry of ours always decodes; if it did not, its span would be counted as lost at the end.
+        let mut decoded = ScopeSpans::default();
+        if decoded.merge(entry.scope).and_then(|()| decoded.merge(entry.item)).is_ok() {
+            // A tree has no other place for it.
+            if let (Some(scope), Some(span)) = (decoded.scope, decoded.spans.first_mut()) {
+                span.attributes.insert(0, text(semconv::OTEL_SCOPE_NAME, scope.name));
+            }
             traces.add(decoded.spans);
         }
     }
+}
+
+fn text(key: &str, text: String) -> KeyValue {
+    let value = AnyValue { value: Some(any_value::Value::StringValue(text)) };
+    KeyValue { key: key.to_owned(), value: Some(value), ..KeyValue::default() }
 }
 
 impl Printer {

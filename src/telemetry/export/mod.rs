@@ -2,14 +2,22 @@
 
 mod batch;
 mod console;
+mod entries;
 mod health;
 mod otlp;
+mod otlp_json;
+mod recent;
 mod signal;
 
+#[cfg(test)]
+pub(super) use batch::read;
+
+use super::logs;
 use super::metrics::Registries;
 use super::pipeline::Pipeline;
 use crate::config;
 use anyhow::Context;
+pub(crate) use otlp::doctor;
 use signal::Signal;
 use std::io::{self, IsTerminal};
 use std::sync::mpsc::{self, Receiver};
@@ -24,6 +32,10 @@ const DROP_GRACE: Duration = Duration::from_secs(1);
 const ANSWER_GRACE: Duration = Duration::from_millis(100);
 /// How often the shutdown looks whether its deadline has moved.
 const LOOK: Duration = Duration::from_millis(50);
+
+pub(super) use batch::Envelope;
+pub(super) use recent::Recent;
+pub(crate) use recent::Totals as RecentTotals;
 
 /// Where the exporter finds what it sends.
 #[derive(Clone, Default)]
@@ -62,13 +74,13 @@ impl Sources {
 
 impl Target {
     /// What the settings ask for; `None` where nothing is exported.
-    pub(super) fn of(otel: &config::Otel, component: &str) -> Option<Self> {
+    pub(super) fn of(otel: &config::Otel, component: &str, resource: &Arc<[u8]>) -> Option<Self> {
         let console = (otel.is_on() && otel.exporter == config::Exporter::Console).then(|| {
             let colour =
                 io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
             console::Printer::new(io::stderr(), colour)
         });
-        let otlp = Some(otlp::Settings::new(otel, component)).filter(otlp::Settings::has_any);
+        let otlp = Some(otlp::Settings::new(otel, component, resource)).filter(otlp::Settings::has_any);
         (otlp.is_some() || console.is_some()).then(|| Target { otlp: otlp.map(Box::new), console })
     }
 
@@ -107,8 +119,12 @@ impl Exporter {
         std::thread::Builder::new()
             .name("pounce-telemetry".to_owned())
             .spawn(move || {
+                logs::keep_here();
                 // Made here, because a runtime must not be dropped on a thread of another one.
-                let built = runtime::Builder::new_current_thread().enable_all().build();
+                let built = runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .on_thread_start(logs::keep_here)
+                    .build();
                 let runtime = match built {
                     Ok(runtime) => runtime,
                     Err(error) => return drop(started.send(Err(error))),

@@ -1,23 +1,28 @@
-//! Sends what there is to OTLP endpoints as `http/protobuf`, each signal by itself.
+//! Sends what there is to OTLP endpoints, each signal by itself.
 
+mod answer;
 mod batches;
 mod client;
+mod connect;
+pub(crate) mod doctor;
+mod grpc;
 mod metrics;
 mod sender;
 
 use super::batch::Envelope;
 use super::signal::Signal;
 use super::{Sources, Stop};
-use crate::config;
+use crate::config::{self, Endpoint, Protocol, Proxies, Transport};
 use crate::telemetry::counters::Counters;
-use crate::telemetry::resource;
-use client::{Client, Connections};
+use client::{Client, Target};
+use connect::Connections;
 use sender::Sender;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// What the exporter needs of the configuration.
 pub(in crate::telemetry) struct Settings {
+    proxies: Proxies,
     traces: Option<(Route, config::Batch)>,
     metrics: Option<(Route, Envelope, config::MetricsExport)>,
     logs: Option<(Route, config::Batch)>,
@@ -28,36 +33,39 @@ struct Route {
     signal: Signal,
     url: http::Uri,
     headers: Vec<(http::HeaderName, http::HeaderValue)>,
+    transport: Transport,
     timeout: config::Timeout,
     export_timeout: config::Timeout,
     envelope: Envelope,
 }
 
 impl Settings {
-    pub(super) fn new(otel: &config::Otel, component: &str) -> Self {
-        // Made once: all signals are of the same instance of the service.
-        let resource: Arc<[u8]> = resource::encode(otel, component).into();
+    pub(super) fn new(otel: &config::Otel, component: &str, resource: &Arc<[u8]>) -> Self {
         let is_sent = otel.is_on() && otel.exporter == config::Exporter::Otlp;
         let traces = otel.endpoint.as_ref().filter(|_| is_sent).map(|endpoint| Route {
             signal: Signal::Traces,
-            url: endpoint.url.clone(),
+            url: url(endpoint, &otel.transport, Signal::Traces),
             headers: otel.headers.clone(),
+            transport: otel.transport.clone(),
             timeout: otel.timeout,
             export_timeout: otel.batch.export_timeout,
-            envelope: Envelope::of_spans(&resource, otel.semconv),
+            envelope: Envelope::of_spans(resource, otel.semconv),
         });
         let route = |signal: Signal, to: &config::Destination, export_timeout| {
+            let transport = otel.transport_of(to);
             Some(Route {
                 signal,
-                url: otel.endpoint_of(to, signal.path())?.url,
+                url: url(&otel.endpoint_of(to, signal.path())?, transport, signal),
                 headers: to.headers.as_ref().unwrap_or(&otel.headers).clone(),
+                transport: transport.clone(),
                 timeout: to.timeout,
                 export_timeout,
-                envelope: Envelope::of_guests(&resource, component),
+                envelope: Envelope::of_guests(resource, component),
             })
         };
         let (metrics, logs) = (&otel.metrics, &otel.logs);
         Settings {
+            proxies: otel.proxies.clone(),
             traces: traces.map(|route| (route, otel.batch.clone())),
             metrics: route(Signal::Metrics, &metrics.to, metrics.export_timeout)
                 .map(|route| (route, Envelope::of_host(&resource), metrics.clone())),
@@ -86,38 +94,76 @@ impl Settings {
 
 /// Runs until the shutdown, all signals side by side.
 pub(super) async fn run(settings: Settings, sources: &Sources, stop: Stop) {
-    let connections = Connections::new(settings.routes().any(Route::is_encrypted));
-    let Settings { traces, metrics, logs } = settings;
+    let Settings { proxies, traces, metrics, logs } = settings;
+    let pools = Pools { proxies, made: Mutex::default() };
     let spans = async {
         if let (Some((route, batch)), Some(pipeline)) = (traces, &sources.spans) {
-            let sender = route.sender(&connections, &pipeline.counters);
+            let sender = route.sender(&pools, &pipeline.counters);
             batches::run(sender, route.envelope, &batch, pipeline, stop.clone()).await;
         }
     };
     let records = async {
         if let (Some((route, batch)), Some(pipeline)) = (logs, &sources.logs) {
-            let sender = route.sender(&connections, &pipeline.counters);
+            let sender = route.sender(&pools, &pipeline.counters);
             batches::run(sender, route.envelope, &batch, pipeline, stop.clone()).await;
         }
     };
     let points = async {
         if let (Some((route, of_host, export)), Some(metrics)) = (metrics, &sources.metrics) {
-            let sender = route.sender(&connections, metrics.counters());
+            let sender = route.sender(&pools, metrics.counters());
             metrics::run(sender, [of_host, route.envelope], &export, metrics, stop.clone()).await;
         }
     };
     tokio::join!(spans, records, points);
 }
 
+/// Connections that signals share which are sent in the same way.
+struct Pools {
+    proxies: Proxies,
+    made: Mutex<Vec<(Transport, bool, Arc<Connections>)>>,
+}
+
+impl Pools {
+    fn of(&self, route: &Route) -> Arc<Connections> {
+        let encrypted = route.url.scheme_str() == Some("https") || self.proxies.http.starts_with("https:");
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = |(transport, with_roots, _): &&(Transport, bool, Arc<Connections>)| {
+            *transport == route.transport && *with_roots == encrypted
+        };
+        if let Some((_, _, connections)) = made.iter().find(same) {
+            return Arc::clone(connections);
+        }
+        let http2 = route.transport.protocol == Protocol::Grpc;
+        let fresh = Arc::new(Connections::new(&route.transport, &self.proxies, http2, encrypted));
+        made.push((route.transport.clone(), encrypted, Arc::clone(&fresh)));
+        fresh
+    }
+}
+
 impl Route {
-    fn is_encrypted(&self) -> bool {
-        self.url.scheme_str() == Some("https")
+    fn client(&self, pools: &Pools) -> Client {
+        let to = Target {
+            signal: self.signal,
+            url: self.url.clone(),
+            protocol: self.transport.protocol,
+            compression: self.transport.compression,
+            timeout: self.timeout.0,
+        };
+        Client::new(pools.of(self), to, &self.headers)
     }
 
-    fn sender(&self, connections: &Connections, counters: &Arc<Counters>) -> Arc<Sender> {
-        let client = Client::new(connections, self.signal, &self.url, &self.headers, self.timeout.0);
+    fn sender(&self, pools: &Pools, counters: &Arc<Counters>) -> Arc<Sender> {
+        let client = self.client(pools);
         let name = client::for_people(&self.url);
         Arc::new(Sender::new(client, self.signal, name, Arc::clone(counters), self.export_timeout.0))
+    }
+}
+
+/// The endpoint's URL for one signal.
+fn url(endpoint: &Endpoint, transport: &Transport, signal: Signal) -> http::Uri {
+    match transport.protocol {
+        Protocol::Grpc => endpoint.of_call(grpc::path(signal)),
+        Protocol::HttpProtobuf | Protocol::HttpJson => endpoint.url.clone(),
     }
 }
 

@@ -7,7 +7,7 @@ use opentelemetry_proto::tonic::common::v1::any_value;
 use proptest::prelude::*;
 
 fn records() -> LogRecords {
-    LogRecords::new(Arc::new(Pipeline::new(2048, 512)))
+    LogRecords::new(Arc::new(Pipeline::new(2048, 512)), &config::Limits::default())
 }
 
 /// What was emitted, as a collector would decode it.
@@ -78,7 +78,7 @@ fn what_is_over_a_limit_is_cut_or_counted() {
 
 #[test]
 fn a_full_buffer_drops_and_counts() {
-    let records = LogRecords::new(Arc::new(Pipeline::new(10, 512)));
+    let records = LogRecords::new(Arc::new(Pipeline::new(10, 512)), &config::Limits::default());
     let record = LogRecord::new(Severity::Info, text("x"), None, vec![]);
     (0..25).for_each(|_| records.emit(&record, None));
     let totals = records.pipeline.totals();

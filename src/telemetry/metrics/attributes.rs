@@ -3,7 +3,7 @@
 use crate::telemetry::limits::{MAX_NAME, MAX_VALUE};
 use crate::telemetry::response::is_reserved;
 use crate::telemetry::semconv;
-use crate::telemetry::value::Value;
+use crate::telemetry::value::{Length, Value};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ impl AttributeSet {
                 dropped += 1;
                 continue;
             }
-            value.cut(MAX_VALUE);
+            value.cut(Length::bytes(MAX_VALUE));
             let size = value.size();
             match kept.iter().position(|(known, _)| **known == *key) {
                 Some(at) if size <= room + kept[at].1.size() => {

@@ -36,9 +36,9 @@ pub(in crate::telemetry) struct Collected {
 
 /// The time that points speak of.
 #[derive(Clone, Copy)]
-struct Span {
-    from: u64,
-    to: u64,
+pub(super) struct Span {
+    pub(super) from: u64,
+    pub(super) to: u64,
 }
 
 impl Reader {
@@ -53,15 +53,16 @@ impl Reader {
         let now = unix_nanos().max(self.last);
         let mut collected = self.metrics.handed_over.take();
         for instrument in self.metrics.instruments() {
-            // As the specification has it: what may shrink is cumulative in any case.
-            let is_delta = instrument.kind() != Kind::UpDownCounter
-                && match self.temporality {
-                    Temporality::Cumulative => false,
-                    Temporality::Delta => true,
-                    Temporality::LowMemory => !instrument.is_observed.load(Relaxed),
-                };
-            let from = if is_delta { self.last } else { self.metrics.started };
-            Points { instrument: &instrument, is_delta, span: Span { from, to: now } }.write(&mut collected);
+            let mut points = Points {
+                instrument: &instrument,
+                temporality: self.temporality,
+                is_look: false,
+                span: Span { from: self.metrics.started, to: now },
+            };
+            if points.is_delta() {
+                points.span.from = self.last;
+            }
+            points.write(&mut collected);
         }
         self.last = now;
         let points = collected.iter().map(|part| u64::from(part.points)).sum();
@@ -77,14 +78,26 @@ impl Reader {
     }
 }
 
-struct Points<'a> {
-    instrument: &'a Instrument,
-    is_delta: bool,
-    span: Span,
+pub(super) struct Points<'a> {
+    pub(super) instrument: &'a Instrument,
+    pub(super) temporality: Temporality,
+    /// Nothing is taken: neither what came since, nor exemplars.
+    pub(super) is_look: bool,
+    pub(super) span: Span,
 }
 
 impl Points<'_> {
-    fn write(&self, out: &mut Vec<Collected>) {
+    /// As the specification has it: what may shrink is cumulative in any case.
+    fn is_delta(&self) -> bool {
+        self.instrument.kind() != Kind::UpDownCounter
+            && match self.temporality {
+                Temporality::Cumulative => false,
+                Temporality::Delta => true,
+                Temporality::LowMemory => !self.instrument.is_observed.load(Relaxed),
+            }
+    }
+
+    pub(super) fn write(&self, out: &mut Vec<Collected>) {
         match self.instrument.kind() {
             Kind::Histogram if self.instrument.shape.buckets == Buckets::Exponential => {
                 self.write_all(out, exponential, |data_points| {
@@ -112,8 +125,14 @@ impl Points<'_> {
         }
     }
 
+    fn common(&self, series: &Series) -> Common {
+        let attributes = series.attributes.iter().map(|(key, value)| key_value(key, value)).collect();
+        let exemplars = series.exemplars(!self.is_look).into_iter().map(message_of).collect();
+        Common { attributes, span: self.span, exemplars }
+    }
+
     fn temporality(&self) -> AggregationTemporality {
-        if self.is_delta { AggregationTemporality::Delta } else { AggregationTemporality::Cumulative }
+        if self.is_delta() { AggregationTemporality::Delta } else { AggregationTemporality::Cumulative }
     }
 
     fn write_all<P: Message>(
@@ -137,8 +156,8 @@ impl Points<'_> {
             out.push(Collected { bytes: message, points: count });
         };
         for series in self.instrument.all_series() {
-            let reading = if self.is_delta { series.take() } else { series.read() };
-            if let Some(point) = reading.and_then(|reading| point(reading, Common::of(&series, self.span))) {
+            let reading = if self.is_delta() && !self.is_look { series.take() } else { series.read() };
+            if let Some(point) = reading.and_then(|reading| point(reading, self.common(&series))) {
                 let len = point.encoded_len();
                 if size + len > MAX_MESSAGE && !points.is_empty() {
                     finish(&mut points);
@@ -159,14 +178,6 @@ struct Common {
     attributes: Vec<KeyValue>,
     span: Span,
     exemplars: Vec<otlp::Exemplar>,
-}
-
-impl Common {
-    fn of(series: &Series, span: Span) -> Self {
-        let attributes = series.attributes.iter().map(|(key, value)| key_value(key, value)).collect();
-        let exemplars = series.exemplars(true).into_iter().map(message_of).collect();
-        Common { attributes, span, exemplars }
-    }
 }
 
 fn message_of(exemplar: Exemplar) -> otlp::Exemplar {

@@ -9,10 +9,13 @@ mod attributes;
 mod collect;
 mod exemplars;
 mod exponential;
+mod exposition;
 mod fold;
 mod handed_over;
 pub(crate) mod host;
 mod instrument;
+mod prometheus;
+mod prometheus_names;
 pub(crate) mod sdk;
 mod series;
 
@@ -20,6 +23,7 @@ pub(super) use attributes::AttributeSet;
 pub(super) use collect::{Collected, Reader};
 pub(crate) use fold::Folds;
 pub(crate) use instrument::Kind;
+pub(crate) use prometheus::Format;
 
 use super::clock::unix_nanos;
 use super::context::SpanContext;
@@ -61,6 +65,8 @@ pub(crate) struct Metrics {
     started: u64,
     pub(super) counters: Arc<Counters>,
     pub(super) ignored: Ignored,
+    /// What pages for Prometheus could not show.
+    left_out: exposition::LeftOut,
 }
 
 /// The host's own instruments, and those of guests.
@@ -106,6 +112,8 @@ pub(super) struct Ignored {
     pub(super) series: AtomicU64,
     pub(super) overflowed: AtomicU64,
     pub(super) attributes: AtomicU64,
+    /// Instruments that pages for Prometheus do not show.
+    pub(super) collided: AtomicU64,
 }
 
 impl Metrics {
@@ -124,6 +132,7 @@ impl Metrics {
             started: unix_nanos(),
             counters,
             ignored: Ignored::default(),
+            left_out: exposition::LeftOut::default(),
         }
     }
 

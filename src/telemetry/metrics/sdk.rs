@@ -13,7 +13,7 @@ use crate::telemetry::id::{SpanId, TraceId};
 use crate::telemetry::limits::{MAX_NAME, MAX_VALUE};
 use crate::telemetry::otlp_value::key_value;
 use crate::telemetry::sdk_span::Scope;
-use crate::telemetry::value::{Value, shortened};
+use crate::telemetry::value::{Length, Value, shortened};
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::metrics::v1 as otlp;
 use otlp::exponential_histogram_data_point::Buckets;
@@ -116,7 +116,7 @@ impl Metrics {
         let mut common = Vec::new();
         // First the one that people look for.
         for (key, mut value) in service.into_iter().chain(scope.attributes()) {
-            value.cut(MAX_VALUE);
+            value.cut(Length::bytes(MAX_VALUE));
             let size = key.len() + value.size();
             let fits = size <= room && key.len() <= MAX_NAME && common.len() < attributes::MAX_ATTRIBUTES;
             if !fits || !seen.insert(key.clone()) {

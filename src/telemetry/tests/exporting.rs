@@ -85,7 +85,7 @@ fn started(endpoint: config::Endpoint, change: impl FnOnce(&mut config::Otel)) -
     // Spans alone: the server's own metrics would come in between.
     otel.metrics.to.enabled = false;
     change(&mut otel);
-    Telemetry::start(&otel, "hello", false).unwrap()
+    Telemetry::start(&otel, "hello", Kept::default()).unwrap()
 }
 
 fn serve(telemetry: &Telemetry, count: usize) {

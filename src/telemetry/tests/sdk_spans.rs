@@ -77,8 +77,7 @@ fn all_that_a_span_says_is_kept() {
     );
     assert_eq!(found.status.unwrap().message, "it broke");
     let keys: Vec<_> = found.attributes.iter().map(|attribute| attribute.key.as_str()).collect();
-    let scope = ["otel.scope.name", "otel.scope.version", "otel.scope.schema_url", "otel.scope.kind"];
-    assert_eq!(keys, [&["pounce.component"], &scope[..], &["n"]].concat());
+    assert_eq!(keys, ["pounce.component", "n"], "the scope stands beside the span");
     let counts = (found.dropped_attributes_count, found.dropped_events_count, found.dropped_links_count);
     assert_eq!(counts, (6, u32::MAX, u32::MAX));
     let times: Vec<_> = found.events.iter().map(|event| event.time_unix_nano).collect();
@@ -208,4 +207,28 @@ fn without_a_record_there_is_nothing_to_take() {
     assert!(server.take(span(&context, 1, None), Link).is_err());
     assert!(ServerSpan::off().take(span(&context, 1, None), Link).is_err());
     assert_eq!(telemetry.totals(), Totals::default());
+}
+
+#[test]
+fn spans_are_grouped_by_the_scope_that_their_sdk_names() {
+    let telemetry = recording(|_| {});
+    let (server, context) = request(&telemetry);
+    let named = |name: &str| Scope { name: name.into(), version: Some(name.repeat(2)), ..Scope::default() };
+    for (number, scope) in [(1, "b"), (2, "a"), (3, "b"), (4, "")] {
+        let taken = SdkSpan { scope: named(scope), ..span(&context, number, None) };
+        server.take(taken, Link).unwrap();
+    }
+    server.end(0);
+    let chunks = telemetry.traces().unwrap().shared.pipeline.drain(false);
+    let found: Vec<_> = crate::telemetry::export::read(&chunks)
+        .into_iter()
+        .map(|of_scope| {
+            let names: Vec<_> = of_scope.spans.into_iter().map(|span| span.name).collect();
+            let scope = of_scope.scope.unwrap();
+            (scope.name, scope.version, names.join(", "))
+        })
+        .collect();
+    let ours = ("pounce".into(), env!("CARGO_PKG_VERSION").into(), "span 4, GET /".into());
+    let theirs = |name: &str, spans: &str| (name.to_owned(), name.repeat(2), spans.to_owned());
+    assert_eq!(found, [ours, theirs("b", "span 1, span 3"), theirs("a", "span 2")]);
 }

@@ -243,7 +243,7 @@ fn without_an_exporter_nothing_is_made() {
     ] {
         let mut otel = settings();
         change(&mut otel);
-        let telemetry = Telemetry::start(&otel, "hello", false).unwrap();
+        let telemetry = Telemetry::start(&otel, "hello", Kept::default()).unwrap();
         let span = telemetry.server_span(&peer(), &head("GET", "/", &[]), None);
         assert!(!telemetry.is_on() && !span.is_on() && span.context().is_none());
         span.end(0);
@@ -256,13 +256,13 @@ fn each_signal_is_on_by_itself() {
     let mut otel = settings();
     otel.exporter = config::Exporter::None;
     otel.endpoint = Some("http://127.0.0.1:1".parse().unwrap());
-    let telemetry = Telemetry::start(&otel, "hello", false).unwrap();
+    let telemetry = Telemetry::start(&otel, "hello", Kept::default()).unwrap();
     let signals = telemetry.signals();
     assert!(telemetry.is_on() && signals.metrics.is_some() && signals.logs.is_some());
     assert!(!telemetry.server_span(&peer(), &head("GET", "/", &[]), None).is_on(), "spans go nowhere");
     telemetry.shutdown(second());
     // Nothing is exported, and yet somebody reads the metrics.
-    let telemetry = Telemetry::start(&settings(), "hello", true).unwrap();
+    let telemetry = Telemetry::start(&settings(), "hello", Kept { metrics: true, recent_traces: 0 }).unwrap();
     let signals = telemetry.signals();
     assert!(!telemetry.is_on() && signals.metrics.is_some() && signals.logs.is_none());
 }

@@ -75,12 +75,12 @@ async fn the_sdks_request_spans_end(abi: Abi) {
     order.expect_attributes(&format!(
         r#"http.request.method = "POST"
            url.path = "/orders/7"
-           service.name = "orders"
            http.route = "/orders/{{id}}"
            http.response.status_code = 503
            error.type = "503"
            pounce.component = {component:?}"#
     ));
+    assert_eq!(order.scope.name, "orders", "its service");
     assert_eq!(order.status, Status::Error(String::new()));
     assert_eq!((order.links[0].trace_id.as_str(), order.links[0].span_id.as_str()), super::REMOTE);
     let health = case.span("GET");

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 /// `pounce serve`, nothing inherited from the environment of the test run that it could read as a setting.
 pub(crate) fn pounce() -> Builder {
     Builder {
+        command: "serve",
         component: None,
         listen: true,
         launcher: Vec::new(),
@@ -26,6 +27,7 @@ pub(crate) fn pounce() -> Builder {
 
 /// What will be started.
 pub(crate) struct Builder {
+    command: &'static str,
     component: Option<PathBuf>,
     listen: bool,
     launcher: Vec<OsString>,
@@ -35,6 +37,12 @@ pub(crate) struct Builder {
 }
 
 impl Builder {
+    /// Runs another command than `serve`, one that does not listen.
+    pub(crate) fn command(mut self, name: &'static str) -> Self {
+        self.command = name;
+        self.without_listen()
+    }
+
     /// Serves this file.
     pub(crate) fn component(mut self, path: impl AsRef<Path>) -> Self {
         self.component = Some(path.as_ref().to_owned());
@@ -98,7 +106,7 @@ impl Builder {
         let mut words = self.launcher;
         words.push(env!("CARGO_BIN_EXE_pounce").into());
         let mut command = Command::new(&words[0]);
-        command.args(&words[1..]).arg("serve").args(self.component).args(self.args).env_clear();
+        command.args(&words[1..]).arg(self.command).args(self.component).args(self.args).env_clear();
         for name in ["PATH", "HOME", "TMPDIR"] {
             command.envs(std::env::var_os(name).map(|value| (name, value)));
         }

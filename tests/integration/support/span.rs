@@ -79,8 +79,17 @@ pub(crate) struct Span {
     pub(crate) dropped_links: u32,
     /// Attributes of the resource.
     pub(crate) resource: Attributes,
-    /// Name of the instrumentation scope.
-    pub(crate) scope: String,
+    /// The instrumentation scope.
+    pub(crate) scope: Scope,
+}
+
+/// The part of the service that made a span.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Scope {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) schema_url: String,
+    pub(crate) attributes: Attributes,
 }
 
 /// The spans of a request for export. Fails on what no receiver should be sent: bad ids, a key twice, an end before
@@ -90,7 +99,13 @@ pub(crate) fn read(request: ExportTraceServiceRequest) -> Vec<Span> {
     for of_resource in request.resource_spans {
         let resource = attributes::read(of_resource.resource.expect("a resource").attributes);
         for of_scope in of_resource.scope_spans {
-            let scope = of_scope.scope.expect("a scope").name;
+            let scope = of_scope.scope.expect("a scope");
+            let scope = Scope {
+                name: scope.name,
+                version: scope.version,
+                schema_url: of_scope.schema_url,
+                attributes: attributes::read(scope.attributes),
+            };
             spans.extend(of_scope.spans.into_iter().map(|span| Span::of(span, &resource, &scope)));
         }
     }
@@ -98,7 +113,7 @@ pub(crate) fn read(request: ExportTraceServiceRequest) -> Vec<Span> {
 }
 
 impl Span {
-    fn of(span: otlp::Span, resource: &Attributes, scope: &str) -> Span {
+    fn of(span: otlp::Span, resource: &Attributes, scope: &Scope) -> Span {
         let (trace_id, span_id, parent) =
             (hex(&span.trace_id), hex(&span.span_id), hex(&span.parent_span_id));
         let (start, end) = (span.start_time_unix_nano, span.end_time_unix_nano);

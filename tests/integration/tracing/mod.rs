@@ -43,7 +43,7 @@ async fn a_request_is_one_server_span(abi: Abi) {
     assert_eq!(span.status, Status::Ok);
     assert_eq!(span.parent, "", "nobody called us with a trace");
     assert_eq!(span.flags & 0xff, 3, "sampled, and its trace id is random");
-    assert!(!span.scope.is_empty());
+    assert!(!span.scope.name.is_empty());
     assert!(before <= span.start && span.end <= now(), "{before} {} {} {}", span.start, span.end, now());
     assert_eq!(span.text("http.request.method"), "GET");
     assert_eq!(span.int("http.response.status_code"), Some(200));

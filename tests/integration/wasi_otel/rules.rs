@@ -125,7 +125,6 @@ async fn json_becomes_values(abi: Abi) {
     span.expect_attributes(
         &format!(
             r#"{component}
-           otel.scope.name = "my scope"
            text = "aä"
            yes = true
            int = -9223372036854775808

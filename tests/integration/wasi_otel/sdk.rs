@@ -39,16 +39,17 @@ async fn its_spans_are_children_of_the_request(abi: Abi) {
     let component = format!("pounce.component = {:?}", abi.stem("otel"));
     work.expect_attributes(&format!(
         r#"{component}
-           otel.scope.name = "guest.scope"
-           otel.scope.version = "1.2.3"
-           otel.scope.schema_url = "https://opentelemetry.io/schemas/1.36.0"
-           otel.scope.scope.kind = "test"
            text = "hello"
            int = 42
            double = 0.5
            boolean = true
            ints = [1, 2]"#
     ));
+    let scope = &work.scope;
+    assert_eq!((scope.name.as_str(), scope.version.as_str()), ("guest.scope", "1.2.3"));
+    assert_eq!(scope.schema_url, "https://opentelemetry.io/schemas/1.36.0");
+    expect("attributes of the scope", &scope.attributes, "scope.kind = \"test\"");
+    assert_ne!(host.scope.name, scope.name, "the host's spans are in the host's");
     expect("attributes of the event", &work.event("step").attributes, "n = 1");
     assert!((host.start..=host.end).contains(&work.event("step").time));
     assert_eq!(work.links[0].trace_id, "0af7651916cd43dd8448eb211c80319c");

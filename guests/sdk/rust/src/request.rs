@@ -52,11 +52,11 @@ impl RequestSpan {
         Self { span: options.start(method), method: method.to_owned(), failed: Cell::new(false) }
     }
 
-    /// Says which service handles it, as the attribute `service.name` of this span. The service name of all that the
-    /// component exports is the operator's: `otel.service-name`.
+    /// Says which service handles it, as the name of this span's instrumentation scope. The service name of all that
+    /// the component exports is the operator's: `otel.service-name`.
     #[must_use = "it returns the span"]
     pub fn service(self, name: &str) -> Self {
-        self.span.set_attribute("service.name", name);
+        self.span.set_attribute("otel.scope.name", name);
         self
     }
 

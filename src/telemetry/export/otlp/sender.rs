@@ -1,7 +1,8 @@
 //! One batch to its end: how long to try, how often, and what became of it.
 
 use super::MAX_ELAPSED;
-use super::client::{Client, Failed};
+use super::answer::Failed;
+use super::client::Client;
 use crate::telemetry::counters::Counters;
 use crate::telemetry::export::Stop;
 use crate::telemetry::export::batch::Batch;
@@ -41,6 +42,7 @@ impl Sender {
         counters: Arc<Counters>,
         limit: Option<Duration>,
     ) -> Self {
+        counters.condition.goes_to(&name);
         let limit = limit.map_or(MAX_ELAPSED, |limit| limit.min(MAX_ELAPSED));
         Sender { client, health: Health::new(signal, name), counters, limit }
     }
@@ -65,16 +67,27 @@ impl Sender {
         // Time that the endpoint asks us to wait is not held against the limit.
         let mut give_up = started + self.limit;
         let mut wait = FIRST_WAIT;
+        let payload = match self.client.payload(batch.body) {
+            Ok(payload) => payload,
+            Err(failed) => {
+                self.failed(&failed, batch.items);
+                return Outcome { items: batch.items, rejected: None };
+            }
+        };
         loop {
-            let failed = match timeout_at(give_up, self.client.post(batch.body.clone())).await {
+            let failed = match timeout_at(give_up, self.client.post(payload.clone())).await {
                 Ok(Ok(accepted)) => {
                     let rejected = accepted.rejected.clamp(0, batch.items.into()) as u32;
                     let now = Instant::now().into_std();
                     self.health.arrived(now, rejected, &accepted.message);
+                    self.counters.condition.arrived();
                     return Outcome { items: batch.items, rejected: Some(rejected) };
                 }
                 Ok(Err(failed)) => failed,
-                Err(_elapsed) => Failed::no_answer(self.limit),
+                Err(_elapsed) => {
+                    self.client.given_up();
+                    Failed::no_answer(self.limit)
+                }
             };
             // Half to one and a half, so that a fleet does not come back at the same moment.
             let mut pause = wait.mul_f64(0.5 + fastrand::f64());
@@ -104,6 +117,7 @@ impl Sender {
     /// Tells of a failure, with which so many `items` more are lost.
     fn failed(&self, failed: &Failed, items: u32) {
         let now = Instant::now().into_std();
+        self.counters.condition.failed(&failed.error);
         if failed.unknown_signal && self.health.not_taken(&failed.error) {
             return;
         }

@@ -76,7 +76,7 @@ impl Host {
             of(None, |counters| &counters.exported);
             of(Some("rejected"), |counters| &counters.rejected);
             of(Some("export_failed"), |counters| &counters.export_failed);
-            let reasons: [Reason; 9] = [
+            let reasons: [Reason; 10] = [
                 ("invalid_name", |ignored| &ignored.name),
                 ("invalid_number", |ignored| &ignored.number),
                 ("kind_conflict", |ignored| &ignored.kind),
@@ -86,6 +86,7 @@ impl Host {
                 ("series_full", |ignored| &ignored.series),
                 ("overflowed", |ignored| &ignored.overflowed),
                 ("attributes", |ignored| &ignored.attributes),
+                ("name_collision", |ignored| &ignored.collided),
             ];
             for (reason, count) in reasons {
                 let guests = Arc::clone(&guests.guests);

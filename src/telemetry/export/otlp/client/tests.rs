@@ -1,15 +1,16 @@
-//! Over TLS, and what answers mean.
+//! Over TLS, and what endpoints are called.
 
 use super::*;
-use std::time::UNIX_EPOCH;
+use crate::config::{Certificates, Proxies, Transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 /// An endpoint for `localhost` that answers 200, and the authority that vouches for it.
-async fn endpoint() -> (Uri, RootCertStore) {
+async fn endpoint() -> (Uri, Certificates) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let mut roots = RootCertStore::empty();
-    roots.add(made.cert.der().clone()).unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), made.cert.pem()).unwrap();
+    let roots = Certificates::from_file(file.path()).unwrap();
     let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)
@@ -33,24 +34,32 @@ async fn endpoint() -> (Uri, RootCertStore) {
     (format!("https://localhost:{port}/v1/traces").parse().unwrap(), roots)
 }
 
-async fn post(url: &Uri, roots: RootCertStore) -> Result<Accepted, Failed> {
-    let connections = Connections::with_roots(roots);
-    let client = Client::new(&connections, Signal::Traces, url, &[], Some(Duration::from_secs(10)));
+async fn post(url: &Uri, roots: Option<Certificates>) -> Result<Accepted, Failed> {
+    let transport = Transport { certificate: roots, ..Transport::default() };
+    let connections = Connections::new(&transport, &Proxies::default(), false, false);
+    let to = Target {
+        signal: Signal::Traces,
+        url: url.clone(),
+        protocol: Protocol::HttpProtobuf,
+        compression: Compression::None,
+        timeout: Some(Duration::from_secs(10)),
+    };
+    let client = Client::new(Arc::new(connections), to, &[]);
     client.post(Bytes::from_static(b"spans")).await
 }
 
 #[tokio::test]
 async fn a_trusted_endpoint_is_spoken_to_over_tls() {
     let (url, roots) = endpoint().await;
-    let accepted = post(&url, roots).await.unwrap();
-    assert_eq!(accepted, Accepted { rejected: 0, message: String::new() });
+    let accepted = post(&url, Some(roots)).await.unwrap();
+    assert_eq!(accepted, Accepted { rejected: 0, message: String::new(), page: false });
 }
 
 #[tokio::test]
 async fn an_endpoint_that_nobody_vouches_for_gets_nothing() {
     let (url, _) = endpoint().await;
     let (_, of_another) = endpoint().await;
-    let failed = post(&url, of_another).await.unwrap_err();
+    let failed = post(&url, Some(of_another)).await.unwrap_err();
     assert!(failed.error.contains("certificate"), "the cause is told: {}", failed.error);
     assert!(failed.retry && !failed.answered);
 }
@@ -60,7 +69,7 @@ async fn a_refused_connection_is_told_with_its_cause() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
     drop(listener);
-    let failed = post(&url, RootCertStore::empty()).await.unwrap_err();
+    let failed = post(&url, None).await.unwrap_err();
     assert!(failed.error.contains("Connection refused"), "{}", failed.error);
 }
 
@@ -72,34 +81,4 @@ fn the_endpoint_is_shown_without_secrets() {
     ] {
         assert_eq!(for_people(&url.parse().unwrap()), shown);
     }
-}
-
-#[test]
-fn retry_after_is_seconds_or_a_moment() {
-    let read = |value: &str| {
-        let mut headers = HeaderMap::new();
-        headers.insert(RETRY_AFTER, HeaderValue::from_str(value).unwrap());
-        retry_after(&headers)
-    };
-    assert_eq!(read("7"), Some(Duration::from_secs(7)));
-    assert_eq!(read("soon"), None);
-    assert_eq!(read("-1"), None);
-    assert_eq!(read(&httpdate::fmt_http_date(UNIX_EPOCH)), Some(Duration::ZERO));
-    let future = SystemTime::now() + Duration::from_secs(100);
-    let wait = read(&httpdate::fmt_http_date(future)).unwrap();
-    assert!((95..=100).contains(&wait.as_secs()), "{wait:?}");
-}
-
-#[test]
-fn an_explanation_is_shown_short_and_on_one_line() {
-    let headers = |kind: &'static str| {
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-        headers
-    };
-    assert_eq!(shown(&headers("text/plain"), b" no\n\x1b[2Jway "), Some("no\\n\\u{1b}[2Jway".into()));
-    let status = RpcStatus { message: "bad token".into() }.encode_to_vec();
-    assert_eq!(shown(&headers("application/x-protobuf"), &status), Some("bad token".into()));
-    assert_eq!(shown(&headers("text/html"), b"<html>"), None);
-    assert_eq!(shown(&headers("text/plain"), &[b'x'; 9999]).map(|text| text.len()), Some(MAX_SHOWN));
 }

@@ -1,0 +1,205 @@
+//! The pages: what is asked for, by whom it may be, and the answer.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
+use http::request::Parts;
+use http::{HeaderValue, Method, Response, StatusCode, Version};
+use http_body_util::Full;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::board::{Board, Phase};
+use super::status::Status;
+use super::{format, host};
+use crate::telemetry::{Telemetry, TraceId};
+
+/// Large pages that are in memory at once, those on their way to slow clients included.
+const MAX_PAGES: usize = 4;
+
+const PATHS: &str = "There are:
+  /livez       200 while the process answers
+  /readyz      200 while requests are served, 503 while it starts or drains
+  /status      what runs here and how it is, as JSON
+  /metrics     for Prometheus; with exemplars where OpenMetrics is asked for
+  /api/traces  the latest traces as OTLP JSON; ?limit=N, ?trace_id=HEX
+";
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
+
+type Answer = Response<Full<Bytes>>;
+
+/// All pages, and what they are made of.
+pub(super) struct Site {
+    board: Arc<Board>,
+    telemetry: Telemetry,
+    /// The host that the settings give the listener.
+    name: Option<String>,
+    url: String,
+    started: Instant,
+    pages: Arc<Semaphore>,
+}
+
+impl Site {
+    pub(super) fn new(
+        board: Arc<Board>,
+        telemetry: Telemetry,
+        name: Option<String>,
+        url: String,
+        started: Instant,
+    ) -> Self {
+        Self { board, telemetry, name, url, started, pages: Arc::new(Semaphore::new(MAX_PAGES)) }
+    }
+
+    /// Answers one request, which came in on loopback or not.
+    pub(super) async fn answer(&self, head: Parts, is_loopback: bool) -> Answer {
+        let mut answer = self.page(&head, is_loopback).await;
+        let headers = answer.headers_mut();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        answer
+    }
+
+    async fn page(&self, head: &Parts, is_loopback: bool) -> Answer {
+        if let Err(why) = self.is_meant(head, is_loopback) {
+            return why;
+        }
+        if !matches!(head.method, Method::GET | Method::HEAD) {
+            let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+            refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return refusal;
+        }
+        match head.uri.path() {
+            "/livez" => text(StatusCode::OK, "ok\n"),
+            "/readyz" => {
+                let phase = self.board.phase();
+                let is_ready = phase == Phase::Ready;
+                let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+                text(status, format!("{}\n", phase.word()))
+            }
+            "/status" => self.status(),
+            "/metrics" => {
+                let format = format::preferred(&head.headers);
+                let telemetry = self.telemetry.clone();
+                self.large(format::content_type(format), move || telemetry.exposition(format).into()).await
+            }
+            "/api/traces" => match Asked::read(head.uri.query().unwrap_or_default()) {
+                Ok(Asked { limit, trace_id }) => {
+                    let telemetry = self.telemetry.clone();
+                    self.large(JSON, move || telemetry.recent_traces(limit, trace_id)).await
+                }
+                Err(what) => text(StatusCode::BAD_REQUEST, what),
+            },
+            path => {
+                let shown: String = path.chars().take(100).collect();
+                text(StatusCode::NOT_FOUND, format!("nothing at {shown}\n{PATHS}"))
+            }
+        }
+    }
+
+    /// Refuses what a web page may have had a browser send (see `host`).
+    fn is_meant(&self, head: &Parts, is_loopback: bool) -> Result<(), Answer> {
+        let mut given = head.headers.get_all(HOST).iter();
+        let host = match (given.next(), given.next()) {
+            (Some(host), None) => Some(host.to_str().unwrap_or_default()),
+            (None, _) if head.version == Version::HTTP_10 => None,
+            _ => return Err(text(StatusCode::BAD_REQUEST, "a request needs one Host\n")),
+        };
+        let target = head.uri.authority().map(http::uri::Authority::as_str);
+        let is_foreign = |host: &str| !host::is_ours(host, self.name.as_deref());
+        if is_loopback && host.into_iter().chain(target).any(is_foreign) {
+            let why = "this listener is on loopback and does not know that name: ask for its address, localhost, or the \
+                       host of admin.listen\n";
+            return Err(text(StatusCode::MISDIRECTED_REQUEST, why));
+        }
+        Ok(())
+    }
+
+    fn status(&self) -> Answer {
+        let status = Status {
+            version: env!("CARGO_PKG_VERSION"),
+            phase: self.board.phase(),
+            uptime_seconds: self.started.elapsed().as_secs_f64(),
+            admin: &self.url,
+            facts: self.board.facts().into(),
+            telemetry: self.telemetry.exports(),
+        };
+        match serde_json::to_vec_pretty(&status) {
+            Ok(mut json) => {
+                json.push(b'\n');
+                whole(StatusCode::OK, JSON, json.into())
+            }
+            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+        }
+    }
+
+    /// A page that may be large: made on another thread, so that `/livez` does not wait for it.
+    async fn large(&self, kind: &'static str, make: impl FnOnce() -> Vec<u8> + Send + 'static) -> Answer {
+        let Ok(permit) = self.pages.clone().try_acquire_owned() else {
+            let mut refusal =
+                text(StatusCode::SERVICE_UNAVAILABLE, "other clients are still taking their pages\n");
+            refusal.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            return refusal;
+        };
+        let made = tokio::task::spawn_blocking(move || Page { bytes: make(), _permit: permit }).await;
+        match made {
+            Ok(page) => whole(StatusCode::OK, kind, Bytes::from_owner(page)),
+            Err(error) => {
+                tracing::error!("a page of the admin listener could not be made: {error}");
+                text(StatusCode::INTERNAL_SERVER_ERROR, "this page could not be made: the log says why\n")
+            }
+        }
+    }
+}
+
+/// A page, and its place among those that are in memory, until the last of it is written or given up.
+struct Page {
+    bytes: Vec<u8>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Page {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// What is asked of `/api/traces`.
+struct Asked {
+    limit: usize,
+    trace_id: Option<TraceId>,
+}
+
+impl Asked {
+    fn read(query: &str) -> Result<Self, String> {
+        let mut asked = Self { limit: usize::MAX, trace_id: None };
+        for part in query.split('&').filter(|part| !part.is_empty()) {
+            match part.split_once('=') {
+                Some(("limit", value)) => {
+                    asked.limit = value.parse().map_err(|_| "limit is a number: ?limit=10\n".to_owned())?;
+                }
+                Some(("trace_id", value)) => {
+                    let id = TraceId::from_hex(value.to_ascii_lowercase().as_bytes());
+                    asked.trace_id = Some(id.ok_or(
+                        "trace_id is 32 hexadecimal digits: ?trace_id=0af7651916cd43dd8448eb211c80319c\n",
+                    )?);
+                }
+                _ => return Err("there are only limit and trace_id: ?limit=10&trace_id=HEX\n".to_owned()),
+            }
+        }
+        Ok(asked)
+    }
+}
+
+fn text(status: StatusCode, body: impl Into<String>) -> Answer {
+    whole(status, TEXT, body.into().into())
+}
+
+fn whole(status: StatusCode, kind: &'static str, body: Bytes) -> Answer {
+    let mut answer = Response::new(Full::new(body));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    answer
+}

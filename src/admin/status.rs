@@ -1,0 +1,97 @@
+//! `/status`: what runs here and how it is, as JSON. Its shape is documented in the README and held by a test: fields are
+//! added, never renamed. Nothing in it is secret.
+
+use serde::Serialize;
+
+use super::board::Phase;
+use crate::telemetry::Exports;
+
+/// The whole answer.
+#[derive(Debug, Serialize)]
+pub(super) struct Status<'a> {
+    /// Pounce's own.
+    pub(super) version: &'a str,
+    pub(super) phase: Phase,
+    pub(super) uptime_seconds: f64,
+    /// Where this was asked.
+    pub(super) admin: &'a str,
+    #[serde(flatten)]
+    pub(super) facts: Shown,
+    pub(super) telemetry: Exports,
+}
+
+/// The facts, or their places while there are none.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Shown {
+    component: Option<Component>,
+    listeners: Vec<String>,
+    limits: Option<Limits>,
+    totals: Option<Totals>,
+}
+
+/// What a server says of itself once its component is loaded.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts {
+    pub(crate) component: Component,
+    /// What clients connect to.
+    pub(crate) listeners: Vec<String>,
+    pub(crate) limits: Limits,
+    pub(crate) totals: Totals,
+}
+
+/// What is served.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Component {
+    pub(crate) name: String,
+    pub(crate) path: String,
+    /// `0.2` or `0.3`.
+    pub(crate) wasi_http: String,
+    /// `request` or `instance`.
+    pub(crate) isolation: String,
+}
+
+/// How much of a limit is used.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Use {
+    pub(crate) used: u64,
+    pub(crate) limit: u64,
+}
+
+/// The limits in force.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Limits {
+    /// Requests whose responses are not over.
+    pub(crate) in_flight: Use,
+    /// Slots for instances.
+    pub(crate) pool_slots: Use,
+    /// Linear memory of all instances, in bytes.
+    pub(crate) guest_memory: Use,
+}
+
+/// Counts since the start.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Totals {
+    /// Requests refused with 503 for want of room.
+    pub(crate) requests_shed: u64,
+    /// Requests of guests that no rule allows.
+    pub(crate) outgoing_requests_refused: u64,
+    /// Lines of guests' output beyond the rate that is logged.
+    pub(crate) output_lines_dropped: u64,
+    /// Telemetry calls of guests without a current request.
+    pub(crate) telemetry_calls_unattributed: u64,
+    /// Telemetry calls of guests that were invalid or over a limit.
+    pub(crate) telemetry_calls_invalid: u64,
+    /// Attributes, events and links of spans, and spans under requests, over a limit.
+    pub(crate) span_parts_dropped: u64,
+    /// Measurements of guests that count nowhere.
+    pub(crate) measurements_dropped: u64,
+}
+
+impl From<Option<Facts>> for Shown {
+    fn from(facts: Option<Facts>) -> Self {
+        let Some(Facts { component, listeners, limits, totals }) = facts else {
+            return Self::default();
+        };
+        Self { component: Some(component), listeners, limits: Some(limits), totals: Some(totals) }
+    }
+}

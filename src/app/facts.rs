@@ -1,0 +1,49 @@
+//! What the admin listener tells of the server: gathered here, where all parts are known.
+
+use std::sync::Arc;
+
+use crate::admin::{Component, Facts, Limits, Totals, Use};
+use crate::server::Handler;
+
+/// Says at any time how the server of `handler` is.
+pub(super) fn of(
+    handler: Arc<Handler>,
+    name: String,
+    path: String,
+    listeners: Vec<String>,
+) -> impl Fn() -> Facts + Send + Sync + 'static {
+    let (wasi_http, isolation) = handler.guests.kind();
+    let component = Component { name, path, wasi_http, isolation: isolation.to_owned() };
+    move || Facts {
+        component: component.clone(),
+        listeners: listeners.clone(),
+        limits: limits(&handler),
+        totals: totals(&handler),
+    }
+}
+
+fn limits(handler: &Handler) -> Limits {
+    let of = |(used, limit): (u64, u64)| Use { used, limit };
+    Limits {
+        in_flight: of((handler.drain.in_flight() as u64, handler.admission.limit() as u64)),
+        pool_slots: of(handler.guests.slots()),
+        guest_memory: of(handler.guests.memory()),
+    }
+}
+
+fn totals(handler: &Handler) -> Totals {
+    let losses = handler.guests.losses();
+    let telemetry = handler.telemetry.totals();
+    Totals {
+        requests_shed: handler.admission.shed(),
+        outgoing_requests_refused: losses.outgoing_requests,
+        output_lines_dropped: losses.output_lines,
+        telemetry_calls_unattributed: losses.telemetry_unattributed,
+        telemetry_calls_invalid: losses.telemetry_invalid,
+        span_parts_dropped: telemetry.attributes_dropped
+            + telemetry.events_dropped
+            + telemetry.links_dropped
+            + telemetry.children_dropped,
+        measurements_dropped: telemetry.metrics.measurements_dropped(),
+    }
+}

@@ -1,0 +1,220 @@
+//! `pounce check`: everything that is wrong with configuration and component, and what is in force, without serving.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, ArgMatches, Command};
+use serde_json::json;
+
+use super::{MISTAKE, columns, flags, output};
+use crate::config::{self, Config, InForce, Mistake, Resolved};
+use crate::guest::{self, Examined, Import};
+use crate::telemetry::logs::printable;
+
+const AFTER_HELP: &str = "\
+What it does:
+  Reads configuration and component as pounce serve would, compiles the component, and looks at what
+  it imports and exports. Nothing is served or sent, no guest runs, and no network is needed. Without
+  a component, it checks the configuration alone.
+
+Output:
+  On standard output, for each setting its value and who set it: a --flag, a variable, FILE:LINE:COLUMN
+  or default; secrets are left out. Settings in capitals are set by that standard variable alone. Then
+  the component, with a word for each import: ok, refused (it is there, but the settings allow none of
+  its calls) or missing. All mistakes are on standard error. With --format json, all of it is one
+  object on standard output: ok, settings, component, warnings, mistakes.
+
+Exit status:
+  0  it can be served
+  2  a mistake in the command line, the configuration or the component
+
+Examples:
+  Before a deployment, with the variables and the file that it will have:
+    pounce check --config pounce.toml
+
+  What would be sent where:
+    pounce check app.wasm | grep OTLP
+
+  In a pipeline:
+    pounce check app.wasm --format json | jq .settings";
+
+pub(super) fn command() -> Command {
+    let format = Arg::new("format")
+        .long("format")
+        .value_name("FORMAT")
+        .help("Form of the report: text or json [default: text]")
+        .value_parser(PossibleValuesParser::new(["text", "json"]))
+        .hide_possible_values(true);
+    let command = Command::new("check")
+        .about("Checks configuration and component without serving")
+        .long_about(
+            "Checks configuration and component without serving, tells all mistakes at once, and shows every \
+             setting with where its value comes from.",
+        )
+        .max_term_width(100)
+        .args_override_self(true)
+        .arg(format)
+        .after_help("It takes every option of pounce serve: see --help.")
+        .after_long_help(AFTER_HELP);
+    flags::add(command, "check")
+}
+
+/// What was found.
+struct Report<'a> {
+    config: &'a Config,
+    in_force: &'a [InForce],
+    component: Option<(&'a Path, Examined)>,
+    mistakes: Vec<Mistake>,
+}
+
+/// Checks what was typed; `unknown` is what of the command line was not understood.
+pub(super) fn run(matches: &ArgMatches, unknown: Vec<Mistake>) -> ExitCode {
+    let Resolved { loaded, mistakes: of_settings } = config::resolve(flags::sources(matches, false));
+    let mut mistakes = unknown;
+    mistakes.extend(of_settings);
+    let component =
+        loaded.config.component.as_deref().map(|path| (path, guest::examine(path, &loaded.config)));
+    let report = Report { config: &loaded.config, in_force: &loaded.in_force, component, mistakes };
+
+    let json = matches.get_one::<String>("format").is_some_and(|format| format == "json");
+    output::report(&if json { report.json() } else { report.text() });
+    output::mistakes(&report.mistakes);
+    for (path, problem) in report.problems() {
+        output::error(format_args!("component `{}` cannot be served: {problem}", path.display()));
+    }
+    if report.count() == 0 { ExitCode::SUCCESS } else { ExitCode::from(MISTAKE) }
+}
+
+impl Report<'_> {
+    fn problems(&self) -> impl Iterator<Item = (&Path, &str)> {
+        self.component
+            .iter()
+            .flat_map(|(path, found)| found.problems.iter().map(|problem| (*path, problem.as_str())))
+    }
+
+    fn warnings(&self) -> impl Iterator<Item = &str> {
+        let of_component = self.component.iter().flat_map(|(_, found)| &found.warnings);
+        self.config.warnings.iter().chain(of_component).map(String::as_str)
+    }
+
+    fn count(&self) -> usize {
+        self.mistakes.len() + self.problems().count()
+    }
+
+    fn text(&self) -> String {
+        let mut text = String::new();
+        let row = |one: &InForce| {
+            let own = one.key.strip_prefix(one.section).and_then(|key| key.strip_prefix('.'));
+            [own.unwrap_or(&one.key).to_owned(), one.value.clone(), one.source.to_string()]
+        };
+        for section in self.in_force.chunk_by(|one, next| one.section == next.section) {
+            let space = if text.is_empty() { "" } else { "\n" };
+            text.push_str(&format!("{space}[{}]\n", section[0].section));
+            let rows: Vec<_> = section.iter().map(row).collect();
+            text.extend(columns::align(&rows).iter().map(|row| format!("  {row}\n")));
+        }
+        if let Some((path, found)) = &self.component {
+            text.push_str(&format!("\ncomponent {}\n", path.display()));
+            text.extend(describe(found).iter().map(|row| format!("  {row}\n")));
+        }
+        text.push('\n');
+        text.extend(self.warnings().map(|warning| format!("warning: {warning}\n")));
+        text.push_str(&match (self.count(), self.component.is_some()) {
+            (0, true) => "no mistakes: it can be served\n".to_owned(),
+            (0, false) => "no mistakes in the configuration; no component was given\n".to_owned(),
+            (1, _) => "1 mistake: see standard error\n".to_owned(),
+            (count, _) => format!("{count} mistakes: see standard error\n"),
+        });
+        // Names of imports and paths are anybody's text.
+        text.lines().map(|line| format!("{}\n", printable(line).trim_end())).collect()
+    }
+
+    fn json(&self) -> String {
+        let settings = self
+            .in_force
+            .iter()
+            .map(|one| json!({ "key": one.key, "value": one.value, "source": one.source.to_string() }));
+        let component = self.component.as_ref().map(|(path, found)| {
+            let imports = found.imports.iter().map(|import| {
+                json!({
+                    "name": import.name,
+                    "state": state(import),
+                    "by": import.by.as_ref().ok(),
+                    "note": import.by.as_ref().err().or(import.note.as_ref()),
+                })
+            });
+            json!({
+                "path": path.to_string_lossy(),
+                "kind": found.kind,
+                "size": found.size,
+                "composed": found.composed,
+                "isolation": found.isolation,
+                "exports": found.exports,
+                "imports": imports.collect::<Vec<_>>(),
+            })
+        });
+        let mistakes = self
+            .mistakes
+            .iter()
+            .map(|mistake| json!({ "place": mistake.place, "what": mistake.what, "hint": mistake.hint }));
+        let problems = self
+            .problems()
+            .map(|(path, problem)| json!({ "place": path.to_string_lossy(), "what": problem, "hint": null }));
+        let report = json!({
+            "ok": self.count() == 0,
+            "settings": settings.collect::<Vec<_>>(),
+            "component": component,
+            "warnings": self.warnings().collect::<Vec<_>>(),
+            "mistakes": mistakes.chain(problems).collect::<Vec<_>>(),
+        });
+        format!("{report:#}\n")
+    }
+}
+
+/// `ok`, `refused` or `missing`.
+fn state(import: &Import) -> &'static str {
+    match import.by {
+        Ok(_) if import.refused => "refused",
+        Ok(_) => "ok",
+        Err(_) => "missing",
+    }
+}
+
+/// The lines about a component.
+fn describe(found: &Examined) -> Vec<String> {
+    let mut rows = Vec::new();
+    let mut row = |name: &str, value: String| rows.push([name.to_owned(), value]);
+    if let Some(kind) = &found.kind {
+        let composed = if found.composed { ", several components composed" } else { "" };
+        row("kind", format!("{kind}{composed}"));
+    }
+    if found.size > 0 {
+        row("size", format!("{} bytes", found.size));
+    }
+    if let Some(isolation) = &found.isolation {
+        row("isolation", isolation.clone());
+    }
+    for export in &found.exports {
+        row("export", export.clone());
+    }
+    let imports = found.imports.iter().map(|import| {
+        let (by, note) = match &import.by {
+            Ok(by) => (format!("by {by}"), import.note.clone().unwrap_or_default()),
+            Err(advice) => (String::new(), advice.clone()),
+        };
+        [state(import).to_owned(), import.name.clone(), by, note]
+    });
+    for import in columns::align(&imports.collect::<Vec<_>>()) {
+        row("import", import);
+    }
+    columns::align(&rows)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_help_is_the_committed_one() {
+        crate::cli::tests::help_is_committed("check", super::command());
+    }
+}

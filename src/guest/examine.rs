@@ -1,0 +1,168 @@
+//! Looks at a component as `pounce check` does: everything that serving it would find, all at once, and nothing runs.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+
+use super::component::{self, host_of};
+use super::engine;
+use super::inspect::{self, Contents, Inspection};
+use super::{COMPOSED, isolation, room, slots_for};
+use crate::config::{Config, Isolation};
+use crate::host::openable;
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(crate) struct Examined {
+    /// Bytes of the component in binary form.
+    pub(crate) size: usize,
+    /// `wasi:http 0.2`; nothing if it is not served.
+    pub(crate) kind: Option<String>,
+    /// Several components in one.
+    pub(crate) composed: bool,
+    pub(crate) exports: Vec<String>,
+    pub(crate) imports: Vec<Import>,
+    /// How requests share instances, and for how many at once there is room.
+    pub(crate) isolation: Option<String>,
+    /// What works, but not as somebody may have meant it.
+    pub(crate) warnings: Vec<String>,
+    /// Every reason for which it cannot be served, with what to do about it.
+    pub(crate) problems: Vec<String>,
+}
+
+/// An interface that the component wants.
+#[derive(Debug)]
+pub(crate) struct Import {
+    pub(crate) name: String,
+    /// What satisfies it (`wasi:http 0.2`), or else what to do about it.
+    pub(crate) by: Result<String, String>,
+    /// What the settings make of it.
+    pub(crate) note: Option<String>,
+    /// It is there, but refuses what it is called for.
+    pub(crate) refused: bool,
+}
+
+/// Examines the component at `path` as it would be served with `config`.
+///
+/// Compiles it, as imports and exports have types that only then are known; that may take seconds.
+pub(crate) fn examine(path: &Path, config: &Config) -> Examined {
+    let mut found = Examined::default();
+    if let Err(error) = look(path, config, &mut found) {
+        found.problems.push(format!("{error:#}"));
+    }
+    let unopened = config.guest.dir.iter().filter_map(|dir| openable(dir).err());
+    found.problems.extend(unopened.map(|error| format!("{error:#}")));
+    found
+}
+
+/// The error is what nothing can be found beyond.
+fn look(path: &Path, config: &Config, found: &mut Examined) -> anyhow::Result<()> {
+    let wasm = component::read(path)?;
+    found.size = wasm.len();
+    let contents = inspect::contents(&wasm)?;
+    found.composed = contents.composed;
+    found.exports.clone_from(&contents.exports);
+    found.imports = contents.imports.iter().map(|import| import_of(import, config)).collect();
+    for import in &found.imports {
+        if let Err(advice) = &import.by {
+            found.problems.push(format!("it imports `{}`, which is not there: {advice}", import.name));
+        }
+    }
+    let max_memory = config.guest.max_memory.0;
+    if let Err(error) = component::check_memory(&contents, max_memory) {
+        found.problems.push(error.to_string());
+    }
+    let version = match inspect::version(&contents.exports) {
+        Ok(version) => version,
+        Err(error) => {
+            found.problems.push(error.to_string());
+            return Ok(());
+        }
+    };
+    found.kind = Some(format!("wasi:http {version}"));
+    compile(&wasm, Inspection { version, contents }, config, found)
+}
+
+fn compile(wasm: &[u8], inspection: Inspection, config: &Config, found: &mut Examined) -> anyhow::Result<()> {
+    let guest = &config.guest;
+    let Inspection { version, contents: Contents { composed, .. } } = inspection;
+    let wanted = slots_for(config.http.max_in_flight);
+    // That it needs more than it may have is said already.
+    let max_memory = guest.max_memory.0.max(inspection.contents.least_memory);
+    let slots = engine::build(&inspection, wanted, max_memory, guest.max_total_memory.0)
+        .context("there is no room for an instance")?;
+    let in_flight = room(slots.count).min(config.http.max_in_flight);
+    let isolation = isolation(version, composed, guest.isolation);
+    found.isolation = Some(describe(isolation, version, config, in_flight));
+    if guest.isolation.is_some_and(|wanted| wanted != isolation) {
+        found.warnings.push(COMPOSED.to_owned());
+    }
+    if in_flight < config.http.max_in_flight {
+        found.warnings.push(format!(
+            "there is room for fewer instances here than http.max-in-flight ({}) asks for: {in_flight} requests at once \
+             are served, further ones shed",
+            config.http.max_in_flight
+        ));
+    }
+    let compiled = component::compile(&slots, wasm)?;
+    // What is missing has been said, and linking would say it again.
+    if found.imports.iter().all(|import| import.by.is_ok()) {
+        component::link(&slots, &compiled, version)?;
+    }
+    Ok(())
+}
+
+fn describe(isolation: Isolation, version: inspect::Version, config: &Config, in_flight: usize) -> String {
+    let guest = &config.guest;
+    let share = match (isolation, version) {
+        (Isolation::Request, _) => "request: a fresh instance for each".to_owned(),
+        (Isolation::Instance, inspect::Version::V02) => {
+            format!("instance: {} requests in each, one after the other", guest.reuse)
+        }
+        (Isolation::Instance, inspect::Version::V03) => {
+            format!("instance: {} requests in each, {} at once", guest.reuse, guest.concurrency)
+        }
+    };
+    format!("{share}; room for {in_flight} requests at once")
+}
+
+fn import_of(name: &str, config: &Config) -> Import {
+    let by = host_of(name);
+    let (note, refused) = if by.is_ok() { note(name, config) } else { (None, false) };
+    Import { name: name.to_owned(), by, note, refused }
+}
+
+/// What the settings make of an import that is there, and whether it refuses to be used.
+fn note(import: &str, config: &Config) -> (Option<String>, bool) {
+    let (guest, otel) = (&config.guest, &config.otel);
+    let name = import.split('@').next().unwrap_or(import);
+    let none_or = |list: String, none: &str| match list.is_empty() {
+        true => (Some(none.to_owned()), true),
+        false => (Some(list), false),
+    };
+    match name {
+        "wasi:http/outgoing-handler" | "wasi:http/client" => {
+            let hosts: Vec<String> = guest.allow_outbound.iter().map(ToString::to_string).collect();
+            let hosts =
+                if hosts.is_empty() { String::new() } else { format!("may call {}", hosts.join(", ")) };
+            none_or(hosts, "every call is refused: guest.allow-outbound names no host")
+        }
+        "wasi:filesystem/preopens" => {
+            let dirs: Vec<String> = guest.dir.iter().map(ToString::to_string).collect();
+            let (note, _) = none_or(dirs.join(", "), "no directory: guest.dir is empty");
+            (note, false)
+        }
+        "wasi:cli/environment" => {
+            let (env, args) = (guest.env.len(), guest.args.len());
+            (Some(format!("{env} of guest.env, {args} of guest.args")), false)
+        }
+        "wasi:sockets/tcp" | "wasi:sockets/udp" | "wasi:sockets/ip-name-lookup" | "wasi:sockets/types" => {
+            (Some("refused: calls go through wasi:http, where they are checked and traced".to_owned()), true)
+        }
+        _ if name.starts_with("pounce:telemetry/") || name.starts_with("wasi:otel/") => {
+            let off = "does nothing while telemetry is off: set otel.endpoint".to_owned();
+            (Some(off).filter(|_| !otel.is_on()), false)
+        }
+        _ => (None, false),
+    }
+}

@@ -1,0 +1,259 @@
+//! What the answer of an endpoint means: taken, to be tried again, or lost.
+
+use crate::config::Protocol;
+use crate::telemetry::export::signal::Signal;
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, Response, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
+use prost::Message;
+use std::time::{Duration, SystemTime};
+
+/// More than this of an answer is not read.
+pub(super) const MAX_ANSWER: usize = 4 * 1024 * 1024;
+/// Characters of an error answer that are shown.
+const MAX_SHOWN: usize = 300;
+
+/// The endpoint took the batch.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Accepted {
+    /// Items it refused.
+    pub(super) rejected: i64,
+    /// What it says about that.
+    pub(super) message: String,
+    /// It answered with a page for people, as something else does that takes whatever comes.
+    pub(super) page: bool,
+}
+
+/// The batch did not arrive.
+#[derive(Debug, Default)]
+pub(super) struct Failed {
+    /// With its causes.
+    pub(super) error: String,
+    /// Another attempt may help.
+    pub(super) retry: bool,
+    /// The endpoint itself said no.
+    pub(super) answered: bool,
+    /// How it did: a status of HTTP, or a code of gRPC, which are below 17.
+    pub(super) code: Option<u16>,
+    /// The wait that it asked for.
+    pub(super) retry_after: Option<Duration>,
+    /// The endpoint has nothing at this path: perhaps it takes other signals only.
+    pub(super) unknown_signal: bool,
+}
+
+impl Failed {
+    /// The endpoint was silent for this long.
+    pub(super) fn no_answer(limit: Duration) -> Self {
+        Failed { error: format!("no answer within {limit:?}"), retry: true, ..Failed::default() }
+    }
+
+    /// Something between here and the endpoint; `never` had an answer from it before.
+    pub(super) fn transport(
+        error: &(dyn std::error::Error + 'static),
+        protocol: Protocol,
+        never: bool,
+    ) -> Self {
+        let causes = || std::iter::successors(Some(error), |error| error.source());
+        let mut text = causes().map(ToString::to_string).collect::<Vec<_>>().join(": ");
+        // Bytes came, or their end, but not those of the protocol.
+        let misunderstood = causes().filter_map(|cause| cause.downcast_ref::<hyper::Error>()).any(|error| {
+            error.is_parse() || error.is_incomplete_message() || error.to_string().starts_with("http2 error")
+        });
+        let in_words = text.to_ascii_lowercase().replace(['_', ' '], "");
+        if in_words.contains("invalidcontenttype") {
+            text.push_str(" (this port does not speak TLS: is the endpoint one of http://?)");
+        } else if in_words.contains("noapplicationprotocol") || (never && misunderstood) {
+            text.push_str(not_this_protocol(protocol));
+        }
+        Failed { error: text, retry: true, ..Failed::default() }
+    }
+}
+
+/// What to do where an endpoint does not understand us, nor we it.
+pub(super) fn not_this_protocol(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Grpc => {
+            " (does this port speak gRPC? 4317 is usual; 4318 takes `otel.protocol = http/protobuf`. \
+             Where it wants TLS, write https://)"
+        }
+        Protocol::HttpProtobuf | Protocol::HttpJson => {
+            " (does this port speak HTTP/1.1? 4318 is usual; 4317 takes `otel.protocol = grpc`. \
+             Where it wants TLS, write https://)"
+        }
+    }
+}
+
+/// Reads an answer over HTTP, to protobuf or JSON.
+pub(super) async fn judge(
+    answer: Response<Incoming>,
+    signal: Signal,
+    protocol: Protocol,
+) -> Result<Accepted, Failed> {
+    let (head, body) = answer.into_parts();
+    let body = Limited::new(body, MAX_ANSWER).collect().await;
+    // The batch has arrived even if the rest of the answer has not.
+    let body = body.map(|body| body.to_bytes()).unwrap_or_default();
+    if head.status.is_success() {
+        let page = is(&head.headers, "text/html");
+        let said = if is(&head.headers, "application/json") { of_json(&body) } else { of_protobuf(body) };
+        return Ok(Accepted { page, ..said });
+    }
+    let status = head.status;
+    let mut error = format!("the endpoint answered {status}{}", advice(status, signal, protocol));
+    if let Some(said) = shown(&head.headers, &body) {
+        error.push_str(&format!("; it says: {said}"));
+    }
+    let retry = retries(status);
+    let retry_after = if retry { retry_after(&head.headers) } else { None };
+    let unknown_signal = matches!(status.as_u16(), 404 | 405 | 501);
+    let code = Some(status.as_u16());
+    Err(Failed { error, retry, answered: true, code, retry_after, unknown_signal })
+}
+
+/// Whether the batch may be taken at another time.
+pub(super) fn retries(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 429 | 502 | 503 | 504)
+}
+
+/// The answers of all signals have the same form. What is none is a yes all the same.
+pub(super) fn of_protobuf(body: Bytes) -> Accepted {
+    let partial = ExportTraceServiceResponse::decode(body).ok().and_then(|answer| answer.partial_success);
+    let partial = partial.unwrap_or_default();
+    Accepted { rejected: partial.rejected_spans, message: partial.error_message, page: false }
+}
+
+/// Here the number is called after the signal, and is text or not.
+fn of_json(body: &[u8]) -> Accepted {
+    let answer: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let partial = &answer["partialSuccess"];
+    let rejected = ["rejectedSpans", "rejectedDataPoints", "rejectedLogRecords"].iter().find_map(|name| {
+        let number = &partial[name];
+        number.as_i64().or_else(|| number.as_str()?.parse().ok())
+    });
+    let message = partial["errorMessage"].as_str().unwrap_or_default().to_owned();
+    Accepted { rejected: rejected.unwrap_or_default(), message, page: false }
+}
+
+/// What to do about an answer that trying again will not change.
+fn advice(status: StatusCode, signal: Signal, protocol: Protocol) -> String {
+    match (status.as_u16(), signal) {
+        (401 | 403, _) => " (check `otel.headers`)".to_owned(),
+        (404 | 405, Signal::Traces) => {
+            " (is this the OTLP endpoint? `/v1/traces` is appended to `otel.endpoint` unless it ends in it)"
+                .to_owned()
+        }
+        (407, _) => {
+            " (the proxy wants a user name and a password: HTTP_PROXY=http://NAME:PASSWORD@HOST:PORT)"
+                .to_owned()
+        }
+        (300..400, _) => " (redirects are not followed: set `otel.endpoint` to where it points)".to_owned(),
+        (400 | 415, _) => format!(" (does it take OTLP as {protocol}? Port 4318 is usual, 4317 is gRPC)"),
+        (413, _) => format!(" ({})", signal.smaller()),
+        _ => String::new(),
+    }
+}
+
+/// The start of an error answer, when it is text.
+fn shown(headers: &HeaderMap, body: &[u8]) -> Option<String> {
+    let text = if is(headers, "application/x-protobuf") {
+        RpcStatus::decode(body).ok()?.message
+    } else if is(headers, "text/plain") || is(headers, "application/json") {
+        String::from_utf8_lossy(body).into_owned()
+    } else {
+        return None;
+    };
+    on_one_line(&text)
+}
+
+/// What an endpoint says, fit for a line of the log; none if it says nothing.
+pub(super) fn on_one_line(text: &str) -> Option<String> {
+    let text: String = text.trim().chars().take(MAX_SHOWN).collect();
+    (!text.is_empty()).then(|| text.escape_debug().to_string())
+}
+
+/// Whether the content is of this type.
+pub(super) fn is(headers: &HeaderMap, kind: &str) -> bool {
+    let of_this =
+        |value: &str| value.trim_start().get(..kind.len()).is_some_and(|it| it.eq_ignore_ascii_case(kind));
+    headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(of_this)
+}
+
+/// `google.rpc.Status`, in which OTLP endpoints explain a refusal.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct RpcStatus {
+    #[prost(string, tag = "2")]
+    pub(super) message: String,
+    #[prost(message, repeated, tag = "3")]
+    pub(super) details: Vec<RpcDetail>,
+}
+
+/// `google.protobuf.Any`.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct RpcDetail {
+    #[prost(string, tag = "1")]
+    pub(super) type_url: String,
+    #[prost(bytes = "vec", tag = "2")]
+    pub(super) value: Vec<u8>,
+}
+
+/// Seconds, or a moment.
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let moment = httpdate::parse_http_date(value).ok()?;
+    Some(moment.duration_since(SystemTime::now()).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+    use std::time::UNIX_EPOCH;
+
+    #[test]
+    fn retry_after_is_seconds_or_a_moment() {
+        let read = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, HeaderValue::from_str(value).unwrap());
+            retry_after(&headers)
+        };
+        assert_eq!(read("7"), Some(Duration::from_secs(7)));
+        assert_eq!(read("soon"), None);
+        assert_eq!(read("-1"), None);
+        assert_eq!(read(&httpdate::fmt_http_date(UNIX_EPOCH)), Some(Duration::ZERO));
+        let future = SystemTime::now() + Duration::from_secs(100);
+        let wait = read(&httpdate::fmt_http_date(future)).unwrap();
+        assert!((95..=100).contains(&wait.as_secs()), "{wait:?}");
+    }
+
+    #[test]
+    fn an_explanation_is_shown_short_and_on_one_line() {
+        let headers = |kind: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+            headers
+        };
+        assert_eq!(shown(&headers("text/plain"), b" no\n\x1b[2Jway "), Some("no\\n\\u{1b}[2Jway".into()));
+        let status = RpcStatus { message: "bad token".into(), details: Vec::new() }.encode_to_vec();
+        assert_eq!(shown(&headers("application/x-protobuf"), &status), Some("bad token".into()));
+        assert_eq!(shown(&headers("text/html"), b"<html>"), None);
+        assert_eq!(shown(&headers("text/plain"), &[b'x'; 9999]).map(|text| text.len()), Some(MAX_SHOWN));
+    }
+
+    #[test]
+    fn what_was_refused_of_a_batch_is_read_from_json() {
+        let of = |text: &str| of_json(text.as_bytes());
+        let said = |rejected, message: &str| Accepted { rejected, message: message.into(), page: false };
+        assert_eq!(of(r#"{"partialSuccess":{"rejectedSpans":"3","errorMessage":"old"}}"#), said(3, "old"));
+        assert_eq!(of(r#"{"partialSuccess":{"rejectedDataPoints":2}}"#), said(2, ""));
+        assert_eq!(of(r#"{"partialSuccess":{"rejectedLogRecords":"x"}}"#), said(0, ""));
+        for nothing in ["", "{}", "[1]", "<html>", r#"{"partialSuccess":7}"#] {
+            assert_eq!(of(nothing), said(0, ""), "{nothing}");
+        }
+    }
+}

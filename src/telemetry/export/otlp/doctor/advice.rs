@@ -1,0 +1,206 @@
+//! One line for each way in which telemetry does not arrive: what to do.
+
+use super::super::Route;
+use super::Trouble;
+use super::name;
+use super::probe::{self, Speaks, Way};
+use crate::config::Protocol;
+use crate::telemetry::export::signal::Signal;
+
+/// What to do about `trouble`; some signal has arrived, or none.
+pub(super) fn of(trouble: &Trouble, route: &Route, way: &Way, takes_some: bool) -> String {
+    match trouble {
+        Trouble::Way(trouble) => on_the_way(trouble, route, way),
+        Trouble::Refused(accepted) if accepted.page => {
+            format!(
+                "something else than an OTLP receiver answers there: check host and port ({})",
+                usual(route)
+            )
+        }
+        Trouble::Refused(_) => "the endpoint takes requests, but not this: what it says tells why (often an \
+                                attribute that it requires, or a quota)"
+            .to_owned(),
+        Trouble::Sending(failed, speaks) => match (failed.code, speaks) {
+            (Some(code), _) => said(code, route, way, takes_some),
+            (None, Some(speaks)) => silent(*speaks, &failed.error, route, way),
+            (None, None) => generic(route),
+        },
+    }
+}
+
+fn on_the_way(trouble: &probe::Trouble, route: &Route, way: &Way) -> String {
+    use probe::Trouble as On;
+    let (host, port) = (&way.host, way.port);
+    if let Some(proxy) = &way.proxy {
+        let proxy = proxy.for_people();
+        let not_it = format!("or add {host} to NO_PROXY if no proxy is needed");
+        match trouble {
+            On::Tunnel(Some(407)) => {
+                return "the proxy wants a user name and a password: HTTPS_PROXY=http://NAME:PASSWORD@HOST:PORT \
+                        (HTTP_PROXY for http://)"
+                    .to_owned();
+            }
+            On::Tunnel(Some(403)) => {
+                return format!("the proxy {proxy} forbids {host}:{port}: have it allowed, {not_it}");
+            }
+            On::Tunnel(_) => {
+                return format!(
+                    "the proxy {proxy} does not get through to {host}:{port}: see its log, {not_it}"
+                );
+            }
+            On::NoSuchName | On::LookupTooLong | On::Refused | On::ConnectTooLong | On::Unreachable => {
+                return format!(
+                    "the proxy {proxy} cannot be reached: correct HTTP_PROXY, HTTPS_PROXY or ALL_PROXY, {not_it}"
+                );
+            }
+            _ => {}
+        }
+    }
+    match trouble {
+        On::NoSuchName => format!("correct the host name in the endpoint: nothing is called {host} here"),
+        On::LookupTooLong => {
+            "the name server does not answer: check /etc/resolv.conf, or name an address".to_owned()
+        }
+        On::Refused => format!(
+            "nothing listens on port {port} of {host}: start the collector, or correct the port ({}); in a container, \
+             localhost is the container itself",
+            usual(route)
+        ),
+        On::ConnectTooLong => format!(
+            "a firewall swallows what goes to port {port}, or the host is down: open the port (security group, network \
+             policy), or correct the host"
+        ),
+        On::Unreachable => "there is no route to the endpoint: check network and address".to_owned(),
+        On::NoTls => format!("the port does not speak TLS: write http://{host}:{port}, or use its TLS port"),
+        On::Name => format!(
+            "the certificate is for another name than {host}: use the name that is in it, or have one made for {host}"
+        ),
+        On::UnknownAuthority => {
+            "the certificate's authority is not trusted here: name its file in otel.certificate \
+                                 (OTEL_EXPORTER_OTLP_CERTIFICATE)"
+                .to_owned()
+        }
+        On::NoAuthorities => "install ca-certificates, or name a file in otel.certificate".to_owned(),
+        On::Expired => {
+            "the endpoint's certificate has expired: have it renewed; if it has not, this clock is wrong"
+                .to_owned()
+        }
+        On::NotYetValid => "the endpoint's certificate is not valid yet: set this machine's clock".to_owned(),
+        On::TlsTooLong => format!(
+            "the port takes connections but does not shake hands: is it one of http://? Else a firewall looks into TLS ({})",
+            usual(route)
+        ),
+        On::NoCommonHttp => match route.transport.protocol {
+            Protocol::Grpc => {
+                "the port speaks no HTTP/2, which gRPC needs: set otel.protocol = http/protobuf".to_owned()
+            }
+            _ => "the port speaks HTTP/2 only: set otel.protocol = grpc".to_owned(),
+        },
+        On::OtherTls => mutual(route),
+        On::Tunnel(_) => generic(route),
+    }
+}
+
+/// What an answer means: a status of HTTP, or a code of gRPC.
+fn said(code: u16, route: &Route, way: &Way, takes_some: bool) -> String {
+    let grpc = route.transport.protocol == Protocol::Grpc;
+    let url = super::client::for_people(&route.url);
+    match code {
+        407 => "the proxy wants a user name and a password: HTTP_PROXY=http://NAME:PASSWORD@HOST:PORT".to_owned(),
+        502..=504 if way.proxy.is_some() => format!(
+            "the proxy does not get through to {}:{}: see its log, or add the host to NO_PROXY",
+            way.host, way.port
+        ),
+        401 | 403 | 7 | 16 if route.headers.is_empty() => {
+            "the endpoint wants credentials: set otel.headers (OTEL_EXPORTER_OTLP_HEADERS), such as \
+             api-key=…, as its vendor says"
+                .to_owned()
+        }
+        401 | 16 => {
+            "the endpoint does not accept the credentials in otel.headers: check name, value and region".to_owned()
+        }
+        403 | 7 => {
+            "the credentials in otel.headers are known but may not send this: check the key's rights and tenant"
+                .to_owned()
+        }
+        404 | 405 | 501 | 12 if takes_some && route.signal != Signal::Traces => format!(
+            "nothing takes {} at {url}: if the backend takes traces only, set {}",
+            name(route.signal),
+            route.signal.off().unwrap_or("its exporter to none")
+        ),
+        // Not an answer of gRPC at all.
+        400.. if grpc && !matches!(code, 429 | 500..) => {
+            "the port speaks HTTP but no gRPC: set otel.protocol = http/protobuf, or use the port of gRPC (4317)".to_owned()
+        }
+        404 | 405 | 501 => format!(
+            "something answers, but takes no OTLP at {}: check port ({}) and path; /v1/traces is appended to the \
+             endpoint unless it ends in it",
+            route.url.path(),
+            usual(route)
+        ),
+        12 => "it speaks gRPC but takes no OTLP: use the port of the OTLP receiver (4317)".to_owned(),
+        300..400 => "redirects are not followed: set the endpoint to where it points (often https:// for http://)".to_owned(),
+        400 | 415 | 3 => format!(
+            "it does not take OTLP as {}: set otel.protocol to http/protobuf, the form that most take",
+            route.transport.protocol
+        ),
+        413 => "even one item is too large for what answers: raise the limit of the collector or of the proxy before it"
+            .to_owned(),
+        429 | 8 => "the way is open, but it asks to send less: raise its limits, or keep fewer traces (otel.sample)"
+            .to_owned(),
+        502..=504 | 14 => "a gateway answers for a collector that is down or overloaded: see the collector, and try \
+                           again"
+            .to_owned(),
+        _ => "the endpoint failed: see its own log".to_owned(),
+    }
+}
+
+/// There was no answer that could be read.
+fn silent(speaks: Speaks, error: &str, route: &Route, way: &Way) -> String {
+    let grpc = route.transport.protocol == Protocol::Grpc;
+    let waited = error.starts_with("no answer within");
+    match speaks {
+        Speaks::Tls => format!("the port speaks TLS: write https://{}:{}", way.host, way.port),
+        Speaks::Http1 if grpc => {
+            "the port speaks HTTP/1.1 and no gRPC: set otel.protocol = http/protobuf, or use the port of gRPC (4317)"
+                .to_owned()
+        }
+        Speaks::Http2 if !grpc => {
+            "the port speaks HTTP/2 only, as gRPC does: set otel.protocol = grpc, or use the port of HTTP (4318)".to_owned()
+        }
+        Speaks::Nothing | Speaks::Http1 | Speaks::Http2 | Speaks::Nobody if waited => format!(
+            "the connection opens, but no answer comes: the collector hangs, a firewall drops what follows, or the port \
+             is another's ({}); OTEL_EXPORTER_OTLP_TIMEOUT is how long to wait",
+            usual(route)
+        ),
+        Speaks::Nothing => {
+            format!("what listens there speaks neither HTTP nor TLS: correct the port ({})", usual(route))
+        }
+        _ if way.encrypted => mutual(route),
+        _ => generic(route),
+    }
+}
+
+fn mutual(route: &Route) -> String {
+    match route.transport.client_certificate {
+        None => "TLS broke off: if the endpoint wants to know who calls, set otel.client-certificate and \
+                 otel.client-key"
+            .to_owned(),
+        Some(_) => "TLS broke off: the endpoint may not accept the certificate in otel.client-certificate; see its log"
+            .to_owned(),
+    }
+}
+
+fn generic(route: &Route) -> String {
+    format!(
+        "the connection broke off: see the log of the collector, and check host, port ({}) and proxy",
+        usual(route)
+    )
+}
+
+fn usual(route: &Route) -> &'static str {
+    match route.transport.protocol {
+        Protocol::Grpc => "4317 is usual for gRPC",
+        Protocol::HttpProtobuf | Protocol::HttpJson => "4318 is usual for HTTP",
+    }
+}

@@ -1,0 +1,76 @@
+//! The instrumentation scope of a guest's span: the part of the guest that made it, where the guest says which.
+//!
+//! A guest names it by attributes, under the names that the specification gives a scope where there is no other place
+//! for it (Prometheus labels, say): `otel.scope.name`, `.version`, `.schema_url`, and any other after `otel.scope.`.
+//! Spans that name none are in ours.
+
+use super::encode::{Borrowed, attribute, bytes};
+use super::semconv::{OTEL_SCOPE, OTEL_SCOPE_NAME, OTEL_SCOPE_SCHEMA_URL, OTEL_SCOPE_VERSION};
+use super::value::Value;
+
+/// Key of an entry that is a span with a scope of its own: the message `ScopeSpans`, its span last.
+///
+/// `ScopeSpans` has no repeated field 1, so no other entry of a buffer has this key.
+pub(super) const SCOPED: u8 = 1;
+
+/// The message `InstrumentationScope` of what the host writes or vouches for.
+pub(super) fn of_host(name: &str) -> Vec<u8> {
+    let mut scope = Vec::new();
+    bytes(&mut scope, 1, name.as_bytes());
+    bytes(&mut scope, 2, env!("CARGO_PKG_VERSION").as_bytes());
+    scope
+}
+
+/// What a span says of its scope.
+pub(super) struct Scope<'a> {
+    name: &'a str,
+    attributes: &'a [(Box<str>, Value)],
+}
+
+impl<'a> Scope<'a> {
+    /// The scope that these attributes of a span name; none without a name.
+    pub(super) fn of(attributes: &'a [(Box<str>, Value)]) -> Option<Self> {
+        let name = text(attributes, OTEL_SCOPE_NAME).filter(|name| !name.is_empty())?;
+        Some(Scope { name, attributes })
+    }
+
+    /// Whether an attribute is told by the scope, and not by the span again.
+    pub(super) fn tells(key: &str) -> bool {
+        key.starts_with(OTEL_SCOPE)
+    }
+
+    /// Writes the span that `write` appends as an entry with this scope.
+    pub(super) fn wrap(&self, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+        let mut message = Vec::with_capacity(1024);
+        bytes(&mut message, 1, &self.encode());
+        if let Some(schema_url) = text(self.attributes, OTEL_SCOPE_SCHEMA_URL) {
+            bytes(&mut message, 3, schema_url.as_bytes());
+        }
+        write(&mut message);
+        bytes(out, SCOPED, &message);
+    }
+
+    /// The message `InstrumentationScope`.
+    fn encode(&self) -> Vec<u8> {
+        let mut scope = Vec::new();
+        bytes(&mut scope, 1, self.name.as_bytes());
+        if let Some(version) = text(self.attributes, OTEL_SCOPE_VERSION) {
+            bytes(&mut scope, 2, version.as_bytes());
+        }
+        for (key, value) in self.attributes {
+            let is_field = [OTEL_SCOPE_NAME, OTEL_SCOPE_VERSION, OTEL_SCOPE_SCHEMA_URL].contains(&&**key);
+            if let (false, Some(key)) = (is_field, key.strip_prefix(OTEL_SCOPE)) {
+                attribute(&mut scope, 3, key, Borrowed::Any(value));
+            }
+        }
+        scope
+    }
+}
+
+fn text<'a>(attributes: &'a [(Box<str>, Value)], wanted: &str) -> Option<&'a str> {
+    let (_, value) = attributes.iter().find(|(key, _)| &**key == wanted)?;
+    match value {
+        Value::Text(text) => Some(text),
+        _ => None,
+    }
+}

@@ -1,0 +1,103 @@
+//! What the admin listener shows of telemetry: metrics as a page, recent traces as OTLP JSON, how each export goes.
+
+use super::Telemetry;
+use super::counters::{Counters, Dropped};
+use super::export::RecentTotals;
+use super::id::TraceId;
+use super::metrics::Format;
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use prost::Message as _;
+use serde::Serialize;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// How the export of one signal goes. Counts are since the start, of spans, log records or points of metrics.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Export {
+    /// Where it goes, without credentials and query; none where nothing is exported over the network.
+    pub(crate) endpoint: Option<String>,
+    /// Taken by the endpoint, or printed.
+    pub(crate) exported: u64,
+    /// Received by the endpoint and refused.
+    pub(crate) rejected: u64,
+    /// Not received, by reason.
+    pub(crate) dropped: DroppedBy,
+    /// For how long nothing has arrived that was tried; none while all is well.
+    pub(crate) failing_for_seconds: Option<f64>,
+    /// What was wrong last, also when it is over.
+    pub(crate) last_error: Option<String>,
+}
+
+/// What never arrived, by reason.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct DroppedBy {
+    /// The buffers were full.
+    pub(crate) queue_full: u64,
+    /// Larger than the buffers take.
+    pub(crate) too_large: u64,
+    /// Held back until the end of a request that was not sampled, beyond what may be.
+    pub(crate) held_full: u64,
+    /// The endpoint could not be reached in time, or refused the batch.
+    pub(crate) export_failed: u64,
+    /// Not sent before the shutdown was over.
+    pub(crate) shutdown: u64,
+}
+
+/// How each signal goes; none where it is not exported.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Exports {
+    pub(crate) traces: Option<Export>,
+    pub(crate) metrics: Option<Export>,
+    pub(crate) logs: Option<Export>,
+    /// The ring that `/api/traces` shows; none where it is off.
+    pub(crate) recent_traces: Option<RecentTotals>,
+}
+
+impl Export {
+    fn of(counters: &Counters) -> Self {
+        let Dropped { queue_full, too_large, held_full, export_failed, shutdown } = counters.dropped();
+        let (failing_for_seconds, last_error) = counters.condition.trouble();
+        Export {
+            endpoint: counters.condition.endpoint(),
+            exported: counters.exported.load(Relaxed),
+            rejected: counters.rejected.load(Relaxed),
+            dropped: DroppedBy { queue_full, too_large, held_full, export_failed, shutdown },
+            failing_for_seconds,
+            last_error,
+        }
+    }
+}
+
+impl Telemetry {
+    /// The metrics as a page for Prometheus.
+    pub(crate) fn exposition(&self, format: Format) -> String {
+        let Some(on) = &self.0 else {
+            return String::new();
+        };
+        let resource = Resource::decode(&*on.resource).unwrap_or_default().attributes;
+        on.sources.metrics.as_ref().map(|metrics| metrics.exposition(format, &resource)).unwrap_or_default()
+    }
+
+    /// Up to `limit` recent traces as OTLP JSON, the newest first; with `trace_id` that one only.
+    pub(crate) fn recent_traces(&self, limit: usize, trace_id: Option<TraceId>) -> Vec<u8> {
+        let traces = self.traces().and_then(|traces| traces.shared.pipeline.recent());
+        let read = traces.map(|recent| recent.json(limit, trace_id));
+        read.unwrap_or_else(|| br#"{"resourceSpans":[]}"#.to_vec())
+    }
+
+    /// How the export of each signal goes.
+    pub(crate) fn exports(&self) -> Exports {
+        let sources = self.0.as_ref().map(|on| &on.sources);
+        let of = |counters: &Arc<Counters>| Export::of(counters);
+        let recent = self.traces().and_then(|traces| traces.shared.pipeline.recent());
+        Exports {
+            traces: sources.and_then(|sources| sources.spans.as_ref()).map(|spans| of(&spans.counters)),
+            metrics: sources
+                .and_then(|sources| sources.metrics.as_ref())
+                .filter(|metrics| metrics.counters().condition.endpoint().is_some())
+                .map(|metrics| of(metrics.counters())),
+            logs: sources.and_then(|sources| sources.logs.as_ref()).map(|logs| of(&logs.counters)),
+            recent_traces: recent.map(|recent| recent.totals()),
+        }
+    }
+}

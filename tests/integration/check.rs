@@ -1,0 +1,195 @@
+//! `pounce check`: every setting with its source, the component, and all mistakes of both in one run.
+
+use crate::support::guest::fixture;
+use crate::support::{Abi, pounce};
+use serde_json::Value;
+use std::net::TcpListener;
+
+/// The row of a setting, its blanks made one.
+fn row(report: &str, name: &str) -> String {
+    let rows = report.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+    let found: Vec<String> = rows.filter(|row| row.starts_with(&format!("{name} "))).collect();
+    assert_eq!(found.len(), 1, "rows of {name} in\n{report}");
+    found.into_iter().next().unwrap()
+}
+
+#[tokio::test]
+async fn every_setting_says_who_set_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("pounce.toml");
+    std::fs::write(&file, "[http]\nmax-in-flight = 7\n[guest]\nreuse = 3\n").unwrap();
+    let exit = pounce()
+        .command("check")
+        .flag("--config", file.display())
+        .flag("--reuse", 4)
+        .env("POUNCE_LOG_LEVEL", "debug")
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318")
+        .env("OTEL_BLRP_SCHEDULE_DELAY", "2500")
+        .run()
+        .await;
+    exit.expect(0, &[]);
+    let row = |name| row(&exit.stdout, name);
+    assert_eq!(row("max-in-flight"), format!("max-in-flight 7 {}:2:17", file.display()));
+    assert_eq!(row("reuse"), "reuse 4 --reuse");
+    assert_eq!(row("level"), "level debug POUNCE_LOG_LEVEL");
+    assert_eq!(row("endpoint"), "endpoint http://collector:4318/v1/traces OTEL_EXPORTER_OTLP_ENDPOINT");
+    assert_eq!(row("header-timeout"), "header-timeout 10s default");
+    // What no option says, by the name of its variable.
+    assert_eq!(row("OTEL_BLRP_SCHEDULE_DELAY"), "OTEL_BLRP_SCHEDULE_DELAY 2500ms OTEL_BLRP_SCHEDULE_DELAY");
+    assert_eq!(
+        row("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"),
+        "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT http://collector:4318/v1/logs OTEL_EXPORTER_OTLP_ENDPOINT"
+    );
+    assert!(exit.stdout.contains("no component was given"), "{exit}");
+}
+
+#[tokio::test]
+async fn secrets_are_never_printed() {
+    let check = || {
+        pounce()
+            .command("check")
+            .guest(Abi::P2, "hello")
+            .flag("--env", "TOKEN=hunter2")
+            .flag("--otel-headers", "x-key=hunter2")
+            .env("OTEL_EXPORTER_OTLP_LOGS_HEADERS", "api-key=hunter2,hunter2")
+            .env("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "https://m.example/?key=hunter2")
+            .flag("--otel-endpoint", "https://x.example/?key=hunter2")
+    };
+    for exit in [check().run().await, check().flag("--format", "json").run().await] {
+        exit.expect(0, &[]);
+        assert!(!exit.stdout.contains("hunter2") && !exit.stderr.contains("hunter2"), "{exit}");
+        for shown in ["TOKEN=…", "x-key=…", "api-key=…", "https://m.example/?…"] {
+            assert!(exit.stdout.contains(shown), "{shown}: {exit}");
+        }
+    }
+    let exit = pounce().command("check").flag("--otel-endpoint", "http://user:hunter2@x").run().await;
+    exit.expect(2, &["--otel-endpoint", "user name"]);
+    assert!(!exit.stdout.contains("hunter2") && !exit.stderr.contains("hunter2"), "{exit}");
+}
+
+#[tokio::test]
+async fn the_component_is_described_and_nothing_of_it_runs() {
+    // A busy port, which nobody needs here.
+    let busy = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = busy.local_addr().unwrap();
+    for abi in [Abi::P2, Abi::P3] {
+        let exit = pounce().command("check").guest(abi, "calls").flag("--listen", listen).run().await;
+        exit.expect(0, &[]);
+        let (kind, isolation, call) = match abi {
+            Abi::P2 => ("wasi:http 0.2", "request: a fresh instance", "wasi:http/outgoing-handler@0.2"),
+            Abi::P3 => {
+                ("wasi:http 0.3", "instance: 128 requests in each, 16 at once", "wasi:http/client@0.3")
+            }
+        };
+        assert!(exit.stdout.contains(kind) && exit.stdout.contains(isolation), "{exit}");
+        let import = exit.stdout.lines().find(|line| line.contains(call)).unwrap();
+        assert!(import.contains("refused") && import.contains("guest.allow-outbound"), "{import}");
+        assert_eq!(exit.stderr, "");
+    }
+    let allowed = pounce().command("check").guest(Abi::P2, "calls").flag("--allow-outbound", "*.example.com");
+    let exit = allowed.run().await;
+    let import = exit.stdout.lines().find(|line| line.contains("outgoing-handler")).unwrap();
+    assert!(import.contains("import     ok") && import.contains("may call *.example.com"), "{import}");
+    // Its start function traps, which only who runs it finds out.
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("starts.wat");
+    let whole = std::fs::read_to_string(fixture("status.wat")).unwrap();
+    let start = "(core module $starts (func unreachable) (start 0))\n(core instance (instantiate $starts))";
+    std::fs::write(&path, whole.replacen("(component\n", &format!("(component\n{start}"), 1)).unwrap();
+    pounce().command("check").component(&path).run().await.expect(0, &[]);
+    pounce().component(&path).run().await.expect(2, &["no instance"]);
+}
+
+#[tokio::test]
+async fn mistakes_of_settings_and_component_are_told_in_one_run() {
+    let imports = r#"
+        (import "acme:store/reader@1.0.0" (instance (export "get" (func (param "key" string) (result string)))))
+        (import "wasi:keyvalue/atomics@0.2.0-draft" (instance (export "swap" (func))))
+        (core module (memory 3))
+    "#;
+    let whole = std::fs::read_to_string(fixture("status.wat")).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("greedy.wat");
+    std::fs::write(&path, whole.replacen("(component\n", &format!("(component\n{imports}"), 1)).unwrap();
+    let check = || {
+        pounce()
+            .command("check")
+            .component(&path)
+            .flag("--lissten", ":0")
+            .flag("--max-memory", "64KiB")
+            .flag("--otel-sample", "7")
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318")
+            .env("OTEL_BSP_SCHEDULE_DELAY", "soon")
+    };
+    let parts = [
+        "--lissten",
+        "did you mean --listen",
+        "--otel-sample",
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "acme:store/reader@1.0.0",
+        "wac plug",
+        "wasi:keyvalue/atomics@0.2.0-draft",
+        "raise --max-memory",
+    ];
+    let exit = check().run().await;
+    exit.expect(2, &parts);
+    assert!(exit.stdout.contains("6 mistakes"), "{exit}");
+    assert!(exit.stdout.contains("missing  acme:store/reader@1.0.0"), "{exit}");
+    assert!(exit.stdout.contains("warning: OTEL_BSP_SCHEDULE_DELAY: `soon`"), "{exit}");
+    assert_eq!(row(&exit.stdout, "sample"), "sample (not valid) --otel-sample");
+    assert_eq!(row(&exit.stdout, "endpoint"), "endpoint (not valid) OTEL_EXPORTER_OTLP_ENDPOINT");
+
+    let exit = check().flag("--format", "json").run().await;
+    exit.expect(2, &parts);
+    let report: Value = serde_json::from_str(&exit.stdout).unwrap();
+    assert_eq!(report["ok"], false);
+    assert_eq!(report["mistakes"].as_array().unwrap().len(), 6);
+    assert_eq!(report["warnings"].as_array().unwrap().len(), 1);
+    let imports = report["component"]["imports"].as_array().unwrap();
+    let states: Vec<&str> = imports.iter().map(|import| import["state"].as_str().unwrap()).collect();
+    assert_eq!(states.iter().filter(|state| **state == "missing").count(), 2, "{states:?}");
+}
+
+/// What serving refuses, checking refuses for the same reason.
+#[tokio::test]
+async fn what_cannot_be_served_does_not_pass() {
+    for (name, part) in [
+        ("core-module.wat", "core module"),
+        ("command.wat", "wasmtime run"),
+        ("no-exports.wat", "acme:sums/add@1.0.0"),
+        ("release-candidate.wat", "release candidate"),
+    ] {
+        let exit = pounce().command("check").fixture(name).run().await;
+        exit.expect(2, &[name, part]);
+        assert!(exit.stdout.contains("[http]") && exit.stdout.contains("1 mistake"), "{exit}");
+    }
+    pounce()
+        .command("check")
+        .component("absent.wasm")
+        .run()
+        .await
+        .expect(2, &["absent.wasm", "no such file"]);
+}
+
+#[tokio::test]
+async fn a_warning_is_no_mistake() {
+    let exit = pounce().command("check").env("POUNCE_LISSTEN", "1").run().await;
+    exit.expect(0, &[]);
+    assert!(exit.stdout.contains("warning: POUNCE_LISSTEN sets nothing"), "{exit}");
+}
+
+#[tokio::test]
+async fn the_report_for_machines_has_every_setting() {
+    let exit = pounce().command("check").guest(Abi::P3, "hello").flag("--format", "json").run().await;
+    exit.expect(0, &[]);
+    let report: Value = serde_json::from_str(&exit.stdout).unwrap();
+    assert_eq!(report["ok"], true);
+    assert_eq!(report["component"]["kind"], "wasi:http 0.3");
+    let of = |key: &str| {
+        let settings = report["settings"].as_array().unwrap();
+        settings.iter().find(|setting| setting["key"] == key).unwrap_or_else(|| panic!("{key}")).clone()
+    };
+    assert_eq!(of("http.max-in-flight")["value"], "1024");
+    assert_eq!(of("guest.reuse")["source"], "default");
+    assert_eq!(of("OTEL_METRIC_EXPORT_INTERVAL")["value"], "1m");
+}
