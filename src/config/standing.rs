@@ -322,5 +322,6 @@ mod tests {
     }
 
     /// Warned about, and nothing else.
-    const NOT_IN_FORCE: [&str; 1] = ["OTEL_CONFIG_FILE"];
+    const NOT_IN_FORCE: [&str; 4] =
+        ["OTEL_CONFIG_FILE", "OTEL_ENTITIES", "OTEL_LOG_LEVEL", "OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN"];
 }
