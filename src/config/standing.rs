@@ -37,6 +37,10 @@ const ROWS: &[Row] = &[
         let pairs = otel.resource_attributes.iter().map(|(key, value)| format!("{key}={value}"));
         list(pairs.collect())
     }),
+    row(&["OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS"], |otel| match &otel.known_methods {
+        Some(methods) => methods.join(", "),
+        None => "those of the conventions".to_owned(),
+    }),
     row(&["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", TIMEOUT], |otel| otel.timeout.to_string()),
     row(&["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"], |otel| proxy(&otel.proxies.http)),
     row(&["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"], |otel| proxy(&otel.proxies.https)),
@@ -222,8 +226,9 @@ mod tests {
 
     #[test]
     fn nonsense_is_never_the_source_of_a_value() {
-        // Any text is a list of hosts.
-        for row in ROWS.iter().filter(|row| row.variables[0] != "NO_PROXY") {
+        // Any text is a list of hosts, and any word a method.
+        const ANYTHING: [&str; 2] = ["NO_PROXY", "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS"];
+        for row in ROWS.iter().filter(|row| !ANYTHING.contains(&row.variables[0])) {
             let key = row.variables[0];
             let default = shown(&[ON], key);
             for nonsense in ["%zz", "-1 of them"] {
@@ -317,5 +322,6 @@ mod tests {
     }
 
     /// Warned about, and nothing else.
-    const NOT_IN_FORCE: [&str; 1] = ["OTEL_CONFIG_FILE"];
+    const NOT_IN_FORCE: [&str; 4] =
+        ["OTEL_CONFIG_FILE", "OTEL_ENTITIES", "OTEL_LOG_LEVEL", "OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN"];
 }
