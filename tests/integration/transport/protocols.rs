@@ -33,9 +33,9 @@ async fn each_protocol_carries_each_signal_compressed_or_not() {
                 Some("\"GET\"".into())
             );
             let exit = server.stop().await;
-            exit.expect(0, &["1 spans ended, 1 exported", "1 log records emitted, 1 exported"]);
+            exit.expect(0, &["1 spans ended, 1 exported"]);
             let what = format!("{protocol}, {compression}");
-            assert_eq!(collector.log_records()[0].body, "\"hello\"", "{what}");
+            assert!(collector.log_records().iter().any(|record| record.body == "\"hello\""), "{what}");
             let metrics = collector.metrics();
             assert!(
                 metrics.iter().any(|metric| metric.name == "c" && metric.points[0].value == "2"),
