@@ -11,7 +11,7 @@ use crate::admin::{self, Admin};
 use crate::config::{Config, ListenAddr};
 use crate::guest::Guests;
 use crate::server::{Admission, Drain, Handler, Inherited, Listener, Server, SocketFile};
-use crate::telemetry::logs::Outlet;
+use crate::telemetry::logs::OtlpLog;
 use crate::telemetry::{AccessLog, Kept, Telemetry, host_metrics};
 
 pub use lifecycle::Outcome;
@@ -46,14 +46,14 @@ impl App {
     /// # Errors
     /// [`StartError`], which says what is wrong and what to do about it.
     pub async fn build(config: Config) -> Result<Self, StartError> {
-        Self::build_on(config, Vec::new(), Outlet::default()).await
+        Self::build_on(config, Vec::new(), OtlpLog::default()).await
     }
 
-    /// The same, listening on sockets that are bound already, too; the log whose `outlet` it is becomes log records.
+    /// The same, listening on sockets that are bound already, too; the log whose `otlp_log` it is becomes log records.
     pub(crate) async fn build_on(
         config: Config,
         inherited: Vec<Inherited>,
-        outlet: Outlet,
+        otlp_log: OtlpLog,
     ) -> Result<Self, StartError> {
         config.check().map_err(|mistakes| StartError::Mistake(mistakes.into()))?;
         let path = config
@@ -79,7 +79,7 @@ impl App {
         let own = listeners.iter().chain(&admin).filter_map(Listener::tcp_addr).collect();
         let kept = Kept { metrics: admin.is_some(), recent_traces: config.recent_traces() };
         let telemetry = Telemetry::start(&config.otel, &name, kept).map_err(StartError::Unavailable)?;
-        outlet.open(telemetry.signals().logs);
+        otlp_log.open(telemetry.signals().logs);
         // Before the component is loaded, which may take a minute: who asks meanwhile is told so.
         let admin = admin.map(|listener| start_admin(listener, config.admin.listen.as_ref(), &telemetry));
         let admin = admin.transpose().map_err(StartError::Unavailable)?;

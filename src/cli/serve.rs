@@ -9,7 +9,7 @@ use super::{MISTAKE, flags, output};
 use crate::app::{App, Outcome, StartError};
 use crate::config::{self, Config, Loaded, Mistake};
 use crate::server::Inherited;
-use crate::telemetry::logs::{Log, Outlet};
+use crate::telemetry::logs::{Log, OtlpLog};
 
 const AFTER_HELP: &str = "\
 Values:
@@ -109,7 +109,7 @@ fn serve(Loaded { config, in_force }: Loaded) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let status = runtime.block_on(build_and_run(config, inherited, log.outlet()));
+    let status = runtime.block_on(build_and_run(config, inherited, log.otlp_log()));
     // Guests that still compute give way at the next tick; nobody waits for what they would say.
     runtime.shutdown_timeout(Duration::from_millis(100));
     let lost = log.dropped();
@@ -121,8 +121,8 @@ fn serve(Loaded { config, in_force }: Loaded) -> ExitCode {
     status
 }
 
-async fn build_and_run(config: Config, inherited: Vec<Inherited>, outlet: Outlet) -> ExitCode {
-    let app = match App::build_on(config, inherited, outlet).await {
+async fn build_and_run(config: Config, inherited: Vec<Inherited>, otlp_log: OtlpLog) -> ExitCode {
+    let app = match App::build_on(config, inherited, otlp_log).await {
         Ok(app) => app,
         Err(error) => {
             output::error(&error);

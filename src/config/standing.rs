@@ -95,6 +95,10 @@ const ROWS: &[Row] = &[
     row(&["OTEL_METRIC_EXPORT_INTERVAL"], |otel| show_duration(otel.metrics.interval)),
     row(&["OTEL_METRIC_EXPORT_TIMEOUT"], |otel| otel.metrics.export_timeout.to_string()),
     row(&["OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"], |otel| otel.metrics.temporality.to_string()),
+    row(&["OTEL_METRICS_EXEMPLAR_FILTER"], |otel| otel.metrics.exemplars.to_string()),
+    row(&["OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION"], |otel| {
+        otel.metrics.histograms.to_string()
+    }),
     row(&["OTEL_LOGS_EXPORTER"], |otel| exporter(&otel.logs.to)),
     row_or(&["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"], "otel.endpoint", |otel| {
         endpoint(otel, &otel.logs.to, Endpoint::LOGS)

@@ -18,7 +18,7 @@ use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
 use crate::config::{self, LogFormat, LogLevel};
 
-pub(crate) use own::Outlet;
+pub(crate) use own::OtlpLog;
 use own::OwnRecords;
 pub(super) use own::keep_here;
 
@@ -28,7 +28,7 @@ const MAX_LINES: usize = 16 * 1024;
 /// Keeps the log going; writes what is left when dropped.
 pub(crate) struct Log {
     dropped: ErrorCounter,
-    outlet: Outlet,
+    otlp_log: OtlpLog,
     _writer: WorkerGuard,
 }
 
@@ -60,15 +60,15 @@ impl Log {
             LogFormat::Text => lines.with_ansi(terminal).with_target(false).boxed(),
             LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
         };
-        let outlet = Outlet::default();
-        let records = OwnRecords(outlet.clone()).with_filter(OwnRecords::filter(level));
+        let otlp_log = OtlpLog::default();
+        let records = OwnRecords(otlp_log.clone()).with_filter(OwnRecords::filter(level));
         tracing_subscriber::registry().with(lines.with_filter(filter)).with(records).try_init()?;
-        Ok(Self { dropped, outlet, _writer: guard })
+        Ok(Self { dropped, otlp_log, _writer: guard })
     }
 
     /// Where its records go: to be opened once telemetry has started.
-    pub(crate) fn outlet(&self) -> Outlet {
-        self.outlet.clone()
+    pub(crate) fn otlp_log(&self) -> OtlpLog {
+        self.otlp_log.clone()
     }
 
     /// Lines lost since the start.

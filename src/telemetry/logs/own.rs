@@ -39,7 +39,7 @@ pub(in crate::telemetry) fn keep_here() {
 ///
 /// The log starts before there are settings of telemetry to start anything with. What it says until then waits.
 #[derive(Clone, Default)]
-pub(crate) struct Outlet(Arc<Shared>);
+pub(crate) struct OtlpLog(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
@@ -60,7 +60,7 @@ struct Said {
     context: Option<SpanContext>,
 }
 
-impl Outlet {
+impl OtlpLog {
     /// From now on records go to `records`, those that wait first; the first call counts.
     pub(crate) fn open(&self, records: Option<Arc<LogRecords>>) {
         let mut waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -102,7 +102,7 @@ impl Outlet {
 }
 
 /// Makes a record of each event.
-pub(super) struct OwnRecords(pub(super) Outlet);
+pub(super) struct OwnRecords(pub(super) OtlpLog);
 
 impl OwnRecords {
     /// What becomes a record: what we say at `level` or above, at `info` in any case. Guests' lines and records, and the

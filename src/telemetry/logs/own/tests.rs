@@ -8,13 +8,13 @@ use opentelemetry_proto::tonic::logs::v1::{LogRecord as Record, ScopeLogs};
 use prost::Message;
 use tracing_subscriber::layer::SubscriberExt as _;
 
-/// The outlet, and where it leads to once it is open.
-fn outlet() -> (Outlet, Arc<LogRecords>) {
-    (Outlet::default(), Arc::new(LogRecords::new(Arc::new(Pipeline::new(2048, 512)), &Default::default())))
+/// The otlp_log, and where it leads to once it is open.
+fn otlp_log() -> (OtlpLog, Arc<LogRecords>) {
+    (OtlpLog::default(), Arc::new(LogRecords::new(Arc::new(Pipeline::new(2048, 512)), &Default::default())))
 }
 
-fn log(outlet: &Outlet, level: LevelFilter, run: impl FnOnce()) {
-    let records = OwnRecords(outlet.clone()).with_filter(OwnRecords::filter(level));
+fn log(otlp_log: &OtlpLog, level: LevelFilter, run: impl FnOnce()) {
+    let records = OwnRecords(otlp_log.clone()).with_filter(OwnRecords::filter(level));
     tracing::subscriber::with_default(tracing_subscriber::registry().with(records), run);
 }
 
@@ -43,10 +43,10 @@ fn attribute(record: &Record, key: &str) -> Option<Any> {
 
 #[test]
 fn an_event_is_a_record_with_its_types_and_its_span() {
-    let (outlet, records) = outlet();
-    outlet.open(Some(records.clone()));
+    let (otlp_log, records) = otlp_log();
+    otlp_log.open(Some(records.clone()));
     let error = std::io::Error::other("the cause");
-    log(&outlet, LevelFilter::INFO, || {
+    log(&otlp_log, LevelFilter::INFO, || {
         tracing::warn!(
             target: "pounce::test",
             component = "shop",
@@ -85,11 +85,11 @@ fn an_event_is_a_record_with_its_types_and_its_span() {
 
 #[test]
 fn what_was_said_before_telemetry_started_waits_for_it() {
-    let (outlet, records) = outlet();
-    let say = |n: usize| log(&outlet, LevelFilter::INFO, || tracing::info!(target: "pounce", n, "early"));
+    let (otlp_log, records) = otlp_log();
+    let say = |n: usize| log(&otlp_log, LevelFilter::INFO, || tracing::info!(target: "pounce", n, "early"));
     (0..MAX_WAITING + 3).for_each(say);
     assert_eq!(sent(&records), []);
-    outlet.open(Some(records.clone()));
+    otlp_log.open(Some(records.clone()));
     say(9999);
     let found = sent(&records);
     assert_eq!(found.len(), MAX_WAITING + 1);
@@ -100,18 +100,18 @@ fn what_was_said_before_telemetry_started_waits_for_it() {
 
 #[test]
 fn where_nothing_is_exported_nothing_is_kept() {
-    let outlet = Outlet::default();
-    log(&outlet, LevelFilter::INFO, || tracing::info!(target: "pounce", "early"));
-    outlet.open(None);
-    assert!(!outlet.takes());
-    log(&outlet, LevelFilter::INFO, || tracing::error!(target: "pounce", "late"));
-    assert!(outlet.0.waiting.lock().unwrap().records.is_empty());
+    let otlp_log = OtlpLog::default();
+    log(&otlp_log, LevelFilter::INFO, || tracing::info!(target: "pounce", "early"));
+    otlp_log.open(None);
+    assert!(!otlp_log.takes());
+    log(&otlp_log, LevelFilter::INFO, || tracing::error!(target: "pounce", "late"));
+    assert!(otlp_log.0.waiting.lock().unwrap().records.is_empty());
 }
 
 #[test]
 fn neither_the_exporter_nor_its_transport_nor_guests_become_records() {
-    let (outlet, records) = outlet();
-    outlet.open(Some(records.clone()));
+    let (otlp_log, records) = otlp_log();
+    otlp_log.open(Some(records.clone()));
     let say = || {
         tracing::error!(target: "hyper_util::client", "refused");
         tracing::error!(target: "h2::proto", "refused");
@@ -121,16 +121,16 @@ fn neither_the_exporter_nor_its_transport_nor_guests_become_records() {
         tracing::error!(target: "guest", "a record that is exported where it is made");
         tracing::info!(target: "access", "likewise");
     };
-    log(&outlet, LevelFilter::TRACE, say);
+    log(&otlp_log, LevelFilter::TRACE, say);
     assert_eq!(sent(&records), []);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             keep_here();
-            log(&outlet, LevelFilter::TRACE, || tracing::error!(target: "pounce", "cannot export"));
+            log(&otlp_log, LevelFilter::TRACE, || tracing::error!(target: "pounce", "cannot export"));
         });
     });
     assert_eq!(sent(&records), []);
-    log(&outlet, LevelFilter::TRACE, || tracing::error!(target: "pounce", "on another thread"));
+    log(&otlp_log, LevelFilter::TRACE, || tracing::error!(target: "pounce", "on another thread"));
     assert_eq!(sent(&records).len(), 1);
 }
 
@@ -139,9 +139,9 @@ fn the_level_is_that_of_the_log_but_info_at_least() {
     for (level, expected) in
         [(LevelFilter::ERROR, "ewi"), (LevelFilter::INFO, "ewi"), (LevelFilter::DEBUG, "ewid")]
     {
-        let (outlet, records) = outlet();
-        outlet.open(Some(records.clone()));
-        log(&outlet, level, || {
+        let (otlp_log, records) = otlp_log();
+        otlp_log.open(Some(records.clone()));
+        log(&otlp_log, level, || {
             tracing::error!(target: "pounce", "e");
             tracing::warn!(target: "pounce", "w");
             tracing::info!(target: "pounce", "i");
