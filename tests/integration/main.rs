@@ -16,7 +16,7 @@ mod serve;
 
 /// The layers, file sizes, and that every guest is tested.
 mod architecture;
-/// A real backend gives back what was sent.
+/// Real receivers give back what was sent.
 mod backend;
 /// Who failed, and what it said.
 mod blame;
