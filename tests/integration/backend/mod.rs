@@ -1,8 +1,10 @@
 //! Real receivers, three of different makes: each gets our telemetry over every protocol and gives back what it made of
-//! it, in its own words.
+//! it, in its own words. Then receivers that fail.
 
 /// A trace through services of ours and of others.
 mod chain;
+/// Receivers that fail in every way, beside one that is well.
+mod failing;
 /// Jaeger: traces, by its API.
 mod jaeger;
 /// The OpenTelemetry Collector: all signals, by the file that it writes.
