@@ -16,7 +16,7 @@ mod serve;
 
 /// The layers, file sizes, and that every guest is tested.
 mod architecture;
-/// Real receivers give back what was sent; those that fail cost nothing.
+/// Real receivers give back what was sent; those that fail cost nothing; what vendors document works.
 mod backend;
 /// Who failed, and what it said.
 mod blame;

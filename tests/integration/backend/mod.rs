@@ -1,5 +1,5 @@
 //! Real receivers, three of different makes: each gets our telemetry over every protocol and gives back what it made of
-//! it, in its own words. Then receivers that fail.
+//! it, in its own words. Then receivers that fail, and the settings that vendors document.
 
 /// A trace through services of ours and of others.
 mod chain;
@@ -13,6 +13,8 @@ mod otelcol;
 mod rotel;
 /// What is sent to each, and what each must have understood.
 mod traffic;
+/// The settings in `examples/backends`.
+mod vendors;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
