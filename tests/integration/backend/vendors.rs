@@ -124,6 +124,18 @@ fn tls(protocols: &[&str]) -> (Identity, tempfile::TempDir, String) {
     (identity, dir, file)
 }
 
+#[test]
+fn the_readme_has_the_same_settings() {
+    let readme = std::fs::read_to_string(root().join("README.md")).expect("the README");
+    let files = std::fs::read_dir(root().join("examples/backends")).expect("the settings");
+    let paths: Vec<_> = files.map(|file| file.expect("a file").path()).collect();
+    assert!(paths.len() >= 3, "{paths:?}");
+    for path in paths {
+        let text = std::fs::read_to_string(&path).expect("text");
+        assert!(readme.contains(&format!("```sh\n{text}```\n")), "{} is not in the README", path.display());
+    }
+}
+
 /// A team's key on everything, a dataset on metrics, https.
 #[tokio::test]
 async fn honeycomb() {
