@@ -1,4 +1,5 @@
-//! What tracing costs a request: from its head to the encoded span, and less when nothing is recorded.
+//! What tracing costs a request: from its head to the encoded span, and less when nothing is recorded. And what its
+//! metrics cost: the difference that `with metrics` makes, of which the budget is 150 ns.
 //!
 //! Budgets (DESIGN 5): 0.5 µs and no allocation beyond the record for a plain sampled request, 20 ns otherwise. Take
 //! the figures as ratios to `clock`, one reading of the clock, which a span cannot do without.
@@ -35,6 +36,9 @@ fn spans(criterion: &mut Criterion) {
         ("http, 14 attributes", Spans::on(true, Semconv::Http), &plain),
         ("compat, 21 attributes", Spans::on(true, Semconv::Compat), &plain),
         ("compat, with a parent", Spans::on(true, Semconv::Compat), &called),
+        ("off, with metrics", Spans::measured(None), &plain),
+        ("unsampled, with metrics", Spans::measured(Some(false)), &plain),
+        ("http, with metrics", Spans::measured(Some(true)), &plain),
     ] {
         let mut since_drain = 0;
         group.bench_function(name, |b| {

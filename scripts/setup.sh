@@ -27,6 +27,7 @@ main() {
   jaeger
   collector
   rotel
+  prometheus
   echo "setup: everything is there (cache: $cache)"
 }
 

@@ -180,6 +180,32 @@ install_rotel() {
   ln -s "$(cd "$1" && echo lib/python3*/site-packages/rotel/rotel-agent)" "$1/rotel"
 }
 
+# Scrapes, and checks rules, for tests/integration/admin. Debian's package, unpacked and not installed: that would start
+# a service. Elsewhere the programs that are installed.
+prometheus() {
+  tool=$cache/prometheus-debian
+  cached "$tool" "Prometheus from Debian's package" unpack_prometheus
+  tool=$tool/usr/bin/prometheus
+}
+
+unpack_prometheus() {
+  mkdir -p "$1/usr/bin"
+  if command -v prometheus >/dev/null && command -v promtool >/dev/null; then
+    ln -s "$(command -v prometheus)" "$(command -v promtool)" "$1/usr/bin/"
+    return
+  fi
+  if ! command -v apt-get >/dev/null; then
+    echo "please install prometheus and promtool, then run this again" >&2
+    return 1
+  fi
+  if ! apt-cache show prometheus >/dev/null 2>&1; then
+    if [ "$(id -u)" = 0 ]; then apt-get update -qq; else sudo apt-get update -qq; fi
+  fi
+  (cd "$1" && apt-get download -qq prometheus)
+  dpkg-deb --extract "$1"/prometheus_*.deb "$1"
+  rm "$1"/prometheus_*.deb
+}
+
 # Debian's is too old, and so may the user's be: then the toolchain as a Python package.
 go_compiler() {
   if command -v go >/dev/null && [[ $(go env GOVERSION) =~ ^go1\.([0-9]+) ]] && [ "${BASH_REMATCH[1]}" -ge 26 ]; then

@@ -101,6 +101,12 @@ impl Admin {
         self.board.enter(Phase::Draining);
     }
 
+    /// Says at any time whether the server is ready.
+    pub(crate) fn readiness(&self) -> impl Fn() -> bool + Send + Sync + 'static {
+        let board = self.board.clone();
+        move || board.phase() == Phase::Ready
+    }
+
     /// Stops answering.
     pub(crate) async fn stop(mut self) {
         self.stop.send_replace(true);

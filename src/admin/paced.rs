@@ -28,6 +28,26 @@ impl<T> Paced<T> {
     }
 }
 
+impl<T: AsyncWrite + Unpin> Paced<T> {
+    fn in_time(
+        &mut self,
+        cx: &mut Context<'_>,
+        write: impl FnOnce(Pin<&mut T>, &mut Context<'_>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        // Asked first: a peer that reads a little each time would otherwise never be late.
+        if self.late.is_some() && self.wait(cx).is_ready() {
+            return Poll::Ready(Err(too_slow()));
+        }
+        match write(Pin::new(&mut self.stream), cx) {
+            Poll::Pending => {
+                ready!(self.wait(cx));
+                Poll::Ready(Err(too_slow()))
+            }
+            done => done,
+        }
+    }
+}
+
 fn too_slow() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "the client does not read its answer")
 }
@@ -44,17 +64,20 @@ impl<T: AsyncRead + Unpin> AsyncRead for Paced<T> {
 
 impl<T: AsyncWrite + Unpin> AsyncWrite for Paced<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        // Asked first: a peer that reads a little each time would otherwise never be late.
-        if self.late.is_some() && self.wait(cx).is_ready() {
-            return Poll::Ready(Err(too_slow()));
-        }
-        match Pin::new(&mut self.stream).poll_write(cx, buf) {
-            Poll::Pending => {
-                ready!(self.wait(cx));
-                Poll::Ready(Err(too_slow()))
-            }
-            done => done,
-        }
+        self.in_time(cx, |stream, cx| stream.poll_write(cx, buf))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.in_time(cx, |stream, cx| stream.poll_write_vectored(cx, bufs))
+    }
+
+    /// Else hyper copies a page into a buffer of its own, where nobody counts it.
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
     }
 
     /// hyper flushes once it has written all that it has.

@@ -12,7 +12,7 @@ use crate::config::{Config, ListenAddr};
 use crate::guest::Guests;
 use crate::server::{Admission, Drain, Handler, Inherited, Listener, Server, SocketFile};
 use crate::telemetry::logs::Outlet;
-use crate::telemetry::{AccessLog, Kept, Telemetry};
+use crate::telemetry::{AccessLog, Kept, Telemetry, host_metrics};
 
 pub use lifecycle::Outcome;
 
@@ -69,19 +69,24 @@ impl App {
         for addr in &config.http.listen {
             listeners.push(Listener::bind(addr, "--listen").await.map_err(StartError::Unavailable)?);
         }
-        let own = listeners.iter().filter_map(Listener::tcp_addr).collect();
         let admin = match &config.admin.listen {
             Some(addr) => {
                 Some(Listener::bind(addr, "--admin-listen").await.map_err(StartError::Unavailable)?)
             }
             None => None,
         };
+        // Neither is for guests to call.
+        let own = listeners.iter().chain(&admin).filter_map(Listener::tcp_addr).collect();
         let kept = Kept { metrics: admin.is_some(), recent_traces: config.recent_traces() };
         let telemetry = Telemetry::start(&config.otel, &name, kept).map_err(StartError::Unavailable)?;
         outlet.open(telemetry.signals().logs);
         // Before the component is loaded, which may take a minute: who asks meanwhile is told so.
         let admin = admin.map(|listener| start_admin(listener, config.admin.listen.as_ref(), &telemetry));
         let admin = admin.transpose().map_err(StartError::Unavailable)?;
+        if let (Some((admin, _)), Some(metrics)) = (&admin, telemetry.metrics()) {
+            let is_ready = admin.readiness();
+            metrics.host.observe(&host_metrics::READY, &[], move || Some(is_ready().into()));
+        }
         let guests = Guests::load(&path, &name, &config, own, telemetry.signals());
         let guests = guests.await.map_err(StartError::Mistake)?;
 
@@ -95,10 +100,16 @@ impl App {
             );
         }
         tracing::info!(component = name, "{}", guests.describe());
+        let admission = Arc::new(Admission::new(in_flight));
+        let guests = Arc::new(guests);
+        if let Some(metrics) = telemetry.metrics() {
+            guests.observe(&metrics.host);
+            admission.observe(&metrics.host);
+        }
         let handler = Arc::new(Handler {
             guests,
             telemetry: telemetry.clone(),
-            admission: Admission::new(in_flight),
+            admission,
             drain: Drain::new(),
             access: AccessLog::new(config.log.access, telemetry.signals().logs),
             server_timing: config.http.server_timing,

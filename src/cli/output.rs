@@ -5,8 +5,12 @@
 use std::fmt::Display;
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use crate::config::Mistake;
+
+/// How long the last word may take where nobody reads.
+const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// Says on standard output that a listener is ready: `listening on http://127.0.0.1:8080`.
 pub(super) fn ready(line: impl Display) {
@@ -24,6 +28,18 @@ pub(super) fn report(text: &str) {
 /// Says on standard error what went wrong.
 pub(super) fn error(error: impl Display) {
     let _unread = writeln!(std::io::stderr().lock(), "error: {error}");
+}
+
+/// Says on standard error what went wrong, to whoever may not be reading it: the process ends all the same.
+pub(super) fn last_word(said: String) {
+    let (done, is_done) = std::sync::mpsc::sync_channel(1);
+    std::thread::spawn(move || {
+        error(said);
+        // Nobody waits any more.
+        _ = done.send(());
+    });
+    // Whether it was said cannot be told to anybody.
+    _ = is_done.recv_timeout(LAST_WORD);
 }
 
 /// Says on standard error everything that is wrong with what was typed and configured.

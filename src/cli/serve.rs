@@ -114,7 +114,7 @@ fn serve(Loaded { config, in_force }: Loaded) -> ExitCode {
     runtime.shutdown_timeout(Duration::from_millis(100));
     let lost = log.dropped();
     if lost > 0 {
-        output::error(format_args!(
+        output::last_word(format!(
             "{lost} lines of the log were lost: standard error was not read fast enough"
         ));
     }

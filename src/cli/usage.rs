@@ -77,14 +77,21 @@ fn leave_out(args: &mut Vec<OsString>, error: &Error) -> Option<Mistake> {
     }
     let tip = match meant(name, error) {
         Some(flag) => format!("did you mean {flag}?"),
-        None => "see all flags with pounce serve --help".to_owned(),
+        None if all_options().any(|option| option.flag() == name) => {
+            "leave it out: it is for pounce serve and pounce check".to_owned()
+        }
+        None => "see all flags with --help".to_owned(),
     };
     Some(Mistake::new(unknown, "unknown flag", tip))
 }
 
 /// The flag that was meant: the option's key in another form, or else the nearest.
-fn meant(name: &str, error: &Error) -> Option<String> {
-    let name = name.replace(['_', '.'], "-");
+fn meant(typed: &str, error: &Error) -> Option<String> {
+    // A flag of another command is no slip.
+    if all_options().any(|option| option.flag() == typed) {
+        return None;
+    }
+    let name = typed.replace(['_', '.'], "-");
     let same = |option: &&crate::config::Declared| {
         name == option.flag() || name == option.name() || name == option.key().replace('.', "-")
     };
@@ -113,11 +120,17 @@ mod tests {
             "did you mean --listen?",
             "did you mean --reuse?",
             "did you mean --otel-endpoint?",
-            "see all flags with pounce serve --help",
+            "see all flags with --help",
         ];
         assert_eq!(tips, expected);
         let (_, serve) = typed.matches.subcommand().unwrap();
         assert!(serve.contains_id("guest.max-memory") && serve.contains_id("component"));
+    }
+
+    #[test]
+    fn a_flag_of_another_command_is_said_to_be_one() {
+        let typed = read("pounce doctor --listen 127.0.0.1:1 --otel-endpoint http://x").unwrap();
+        assert!(typed.unknown[0].hint.contains("pounce serve"), "{:?}", typed.unknown);
     }
 
     #[test]

@@ -43,10 +43,10 @@ pub(crate) use resolve::{Given, InForce, Layer, Source};
 pub use signals::{Destination, LogsExport, MetricsExport};
 pub use transport::{Proxies, Transport};
 pub use value::{
-    ByteLimit, ByteSize, Certificates, Cidr, Compression, DirMount, Endpoint, EnvVar, Exporter, GuestParents,
-    HeaderFormat, HostPattern, Invalid, Isolation, ListenAddr, LogFormat, LogLevel, OutboundRule,
-    PortPattern, PrivateKey, PropagateTo, Propagators, Protocol, SampleRoute, Sampler, Semconv, Temporality,
-    Timeout, TrustParent,
+    ByteLimit, ByteSize, Certificates, Cidr, Compression, DirMount, Endpoint, EnvVar, ExemplarFilter,
+    Exporter, GuestParents, HeaderFormat, HistogramAggregation, HostPattern, Invalid, Isolation, ListenAddr,
+    LogFormat, LogLevel, OutboundRule, PortPattern, PrivateKey, PropagateTo, Propagators, Protocol,
+    SampleRoute, Sampler, Semconv, Temporality, Timeout, TrustParent,
 };
 pub(crate) use vars::Vars;
 
@@ -208,9 +208,12 @@ pub(crate) fn resolve(sources: Sources) -> Resolved {
     standing::add(&mut in_force, &config.otel, &vars, &config.warnings, &mistakes);
 
     for wrong in check::check(&config) {
-        let set_by = in_force.iter().find(|one| one.key == wrong.key).map(|one| match &one.source {
-            source @ Source::File { .. } => format!("{source}: {}", wrong.key),
-            source => source.to_string(),
+        let set_by = in_force.iter_mut().find(|one| one.key == wrong.key).map(|one| {
+            one.value = resolve::INVALID.to_owned();
+            match &one.source {
+                source @ Source::File { .. } => format!("{source}: {}", wrong.key),
+                source => source.to_string(),
+            }
         });
         mistakes.push(Mistake::new(set_by.unwrap_or_default(), wrong.what, wrong.hint));
     }

@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue};
 
 use super::otel::Batch;
 use super::transport::Transport;
-use super::value::{Endpoint, Temporality, Timeout};
+use super::value::{Endpoint, ExemplarFilter, HistogramAggregation, Temporality, Timeout};
 
 /// Where one signal beside traces is sent.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,6 +38,10 @@ pub struct MetricsExport {
     pub export_timeout: Timeout,
     /// Whether sums and histograms say all since the start, or what came since the last time.
     pub temporality: Temporality,
+    /// Which measurements may be exemplars.
+    pub exemplars: ExemplarFilter,
+    /// How histograms are added up.
+    pub histograms: HistogramAggregation,
 }
 
 /// How log records are gathered and sent.
@@ -69,6 +73,8 @@ impl Default for MetricsExport {
             interval: Duration::from_secs(60),
             export_timeout: Timeout(Some(Duration::from_secs(30))),
             temporality: Temporality::Cumulative,
+            exemplars: ExemplarFilter::TraceBased,
+            histograms: HistogramAggregation::Explicit,
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use http::{HeaderName, HeaderValue};
 
+use super::limits::Limits;
 use super::mistake::Mistake;
 use super::otel::{Batch, Otel};
 use super::resolve::{INVALID, InForce, Source};
@@ -36,6 +37,10 @@ const ROWS: &[Row] = &[
         let pairs = otel.resource_attributes.iter().map(|(key, value)| format!("{key}={value}"));
         list(pairs.collect())
     }),
+    row(&["OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS"], |otel| match &otel.known_methods {
+        Some(methods) => methods.join(", "),
+        None => "those of the conventions".to_owned(),
+    }),
     row(&["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", TIMEOUT], |otel| otel.timeout.to_string()),
     row(&["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"], |otel| proxy(&otel.proxies.http)),
     row(&["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"], |otel| proxy(&otel.proxies.https)),
@@ -46,6 +51,26 @@ const ROWS: &[Row] = &[
     row(&["OTEL_BSP_MAX_QUEUE_SIZE"], |otel| otel.batch.max_queue_size.to_string()),
     row(&["OTEL_BSP_MAX_EXPORT_BATCH_SIZE"], |otel| otel.batch.max_export_batch_size.to_string()),
     row(&["OTEL_BSP_EXPORT_TIMEOUT"], |otel| otel.batch.export_timeout.to_string()),
+    row(&["OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"], |otel| {
+        otel.limits.span_attributes.to_string()
+    }),
+    row(&["OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"], |otel| {
+        length(otel.limits.span_value_length)
+    }),
+    row(&["OTEL_SPAN_EVENT_COUNT_LIMIT"], |otel| otel.limits.events.to_string()),
+    row(&["OTEL_SPAN_LINK_COUNT_LIMIT"], |otel| otel.limits.links.to_string()),
+    row(&["OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"], |otel| {
+        otel.limits.event_attributes.to_string()
+    }),
+    row(&["OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"], |otel| {
+        otel.limits.link_attributes.to_string()
+    }),
+    row(&["OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"], |otel| {
+        otel.limits.log_attributes.to_string()
+    }),
+    row(&["OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"], |otel| {
+        length(otel.limits.log_value_length)
+    }),
     row(&["OTEL_METRICS_EXPORTER"], |otel| exporter(&otel.metrics.to)),
     row_or(&["OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"], "otel.endpoint", |otel| {
         endpoint(otel, &otel.metrics.to, Endpoint::METRICS)
@@ -108,14 +133,14 @@ pub(super) fn add(
     let unset = Otel::default();
     let shown = |row: &Row| {
         let mut value = (row.value)(otel);
-        let variable = row.variables.iter().find(|variable| vars.set(variable).is_some());
+        let set = || row.variables.iter().filter(|variable| vars.set(variable).is_some());
+        let is_sound = |variable: &&&str| !warnings.iter().any(|warning| is_about(warning, variable));
         // One that is warned about was not ignored where it made a difference: of a list, only an entry was wrong.
-        let counts = |variable: &&&str| {
-            value != (row.value)(&unset) || !warnings.iter().any(|warning| is_about(warning, variable))
-        };
+        let made_a_difference = || set().next().filter(|_| value != (row.value)(&unset));
+        let variable = set().find(is_sound).or_else(made_a_difference);
         // Switched off as a whole, wherever they would go.
         let disabled = (otel.disabled && value == "none").then_some(&"OTEL_SDK_DISABLED");
-        let source = match disabled.filter(|_| row.or == Some("otel.endpoint")).or(variable.filter(counts)) {
+        let source = match disabled.filter(|_| row.or == Some("otel.endpoint")).or(variable) {
             Some(variable) => Source::Variable((*variable).to_owned()),
             None => row.or.map_or(Source::Default, |key| source_of(in_force, key, vars)),
         };
@@ -150,6 +175,11 @@ fn source_of(in_force: &[InForce], key: &str, vars: &Vars) -> Source {
 
 fn list(entries: Vec<String>) -> String {
     if entries.is_empty() { "none".to_owned() } else { entries.join(", ") }
+}
+
+/// Of what is not limited in characters, bytes are.
+fn length(limit: Option<usize>) -> String {
+    limit.map_or_else(|| format!("{} bytes", Limits::LONGEST), |limit| limit.to_string())
 }
 
 fn delay(batch: &Batch) -> String {
@@ -196,8 +226,9 @@ mod tests {
 
     #[test]
     fn nonsense_is_never_the_source_of_a_value() {
-        // Any text is a list of hosts.
-        for row in ROWS.iter().filter(|row| row.variables[0] != "NO_PROXY") {
+        // Any text is a list of hosts, and any word a method.
+        const ANYTHING: [&str; 2] = ["NO_PROXY", "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS"];
+        for row in ROWS.iter().filter(|row| !ANYTHING.contains(&row.variables[0])) {
             let key = row.variables[0];
             let default = shown(&[ON], key);
             for nonsense in ["%zz", "-1 of them"] {
@@ -222,6 +253,9 @@ mod tests {
         let key = "OTEL_EXPORTER_OTLP_LOGS_TIMEOUT";
         says(&[(TIMEOUT, "1000")], key, "1s", TIMEOUT);
         says(&[(TIMEOUT, "1000"), (key, "0")], key, "none", key);
+        let (key, general) = ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT");
+        says(&[(key, "many"), (general, "7")], key, "7", general);
+        says(&[(key, "8"), (general, "7")], key, "8", key);
         says(&[("OTEL_METRICS_EXPORTER", "none")], "OTEL_METRICS_EXPORTER", "none", "OTEL_METRICS_EXPORTER");
     }
 
@@ -288,5 +322,6 @@ mod tests {
     }
 
     /// Warned about, and nothing else.
-    const NOT_IN_FORCE: [&str; 1] = ["OTEL_CONFIG_FILE"];
+    const NOT_IN_FORCE: [&str; 4] =
+        ["OTEL_CONFIG_FILE", "OTEL_ENTITIES", "OTEL_LOG_LEVEL", "OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN"];
 }

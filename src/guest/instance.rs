@@ -20,6 +20,16 @@ pub(crate) struct Mold {
 }
 
 impl Mold {
+    /// Instances that take up a slot now.
+    pub(crate) fn instances(&self) -> u64 {
+        match (self.engine.pooling_allocator_metrics(), &self.capabilities.metrics) {
+            (Some(pool), _) => pool.component_instances(),
+            // Made on demand.
+            (None, Some(metrics)) => metrics.live(),
+            (None, None) => 0,
+        }
+    }
+
     /// A store with every limit in force.
     pub(crate) fn store(&self, serving: Serving) -> wasmtime::Result<Store<HostState>> {
         let limits = Limits::new(self.max_memory, self.budget.clone());
@@ -48,7 +58,7 @@ impl Mold {
         let mut store = self.store(serving).map_err(|error| classify_instantiation(&error, None))?;
         match instantiate(&mut store).await {
             Ok(instance) => {
-                store.data_mut().instantiate = Some(start.elapsed());
+                store.data_mut().instantiated(start.elapsed(), self.capabilities.metrics.as_ref());
                 Ok((store, instance))
             }
             Err(error) => Err(classify_instantiation(&error, Some(store.data()))),

@@ -31,7 +31,7 @@ use self::instance::Mold;
 use crate::config::{self, Isolation};
 use crate::host::{Capabilities, IncomingContext, MemoryBudget, Trace};
 use crate::telemetry::logs::printable;
-use crate::telemetry::{Baggage, ServerSpan, Signals};
+use crate::telemetry::{Baggage, ServerSpan, Signals, host_metrics};
 
 /// Instance slots beyond those that requests in flight take.
 const SPARE_SLOTS: usize = 8;
@@ -207,14 +207,36 @@ impl Guests {
 
     /// Slots for instances that are taken, and all.
     pub(crate) fn slots(&self) -> (u64, u64) {
-        let metrics = self.mold().engine.pooling_allocator_metrics();
-        (metrics.map_or(0, |metrics| metrics.component_instances()), self.slots as u64)
+        (self.mold().instances(), self.slots as u64)
     }
 
     /// Bytes of linear memory that all instances hold, and may hold.
     pub(crate) fn memory(&self) -> (u64, u64) {
         let budget = &self.mold().budget;
         (budget.used(), budget.limit())
+    }
+
+    /// Has the metrics tell what is counted here.
+    pub(crate) fn observe(self: &Arc<Self>, metrics: &host_metrics::Host) {
+        use host_metrics as names;
+        let observe = |definition, read: fn(&Guests) -> u64| {
+            let guests = Arc::downgrade(self);
+            metrics.observe(definition, &[], move || guests.upgrade().map(|guests| read(&guests)));
+        };
+        observe(&names::GUEST_MEMORY_USED, |guests| guests.mold().budget.used());
+        observe(&names::GUEST_MEMORY_LIMIT, |guests| guests.mold().budget.limit());
+        observe(&names::POOL_SLOTS_USED, |guests| guests.mold().instances());
+        observe(&names::POOL_SLOTS_LIMIT, |guests| guests.slots as u64);
+        observe(&names::OUTBOUND_REFUSED, |guests| guests.losses().outgoing_requests);
+        observe(&names::OUTPUT_DROPPED, |guests| guests.losses().output_lines);
+        let lost = |reason, read: fn(&Losses) -> u64| {
+            let guests = Arc::downgrade(self);
+            let read = move || guests.upgrade().map(|guests| read(&guests.losses()));
+            metrics.observe_loss("guests", reason, read);
+        };
+        lost("unattributed", |losses| losses.telemetry_unattributed);
+        lost("invalid", |losses| losses.telemetry_invalid);
+        lost("foreign", |losses| losses.telemetry_foreign);
     }
 
     fn mold(&self) -> &Mold {

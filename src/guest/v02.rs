@@ -210,7 +210,7 @@ async fn linger(scope: &RequestScope, limit: Option<Duration>) {
 /// Adds up the time for which `work` runs: the guest's time on a processor, as far as it can be known from outside.
 async fn metered<F: Future>(work: F, scope: &RequestScope) -> F::Output {
     let mut work = pin!(work);
-    let is_told = scope.span().is_recording_children();
+    let is_told = scope.span().wants_costs();
     std::future::poll_fn(|cx| {
         let start = is_told.then(Instant::now);
         let poll = work.as_mut().poll(cx);

@@ -116,17 +116,18 @@ pub(crate) fn current_request(store: &mut StoreContextMut<'_, HostState>) -> Opt
     }
 }
 
-/// The request whose code the store runs, by the same rule, and whether it is recorded; it may be over.
+/// The request whose code the store runs, by the same rule, and whether somebody looks at its time; it may be
+/// over.
 pub(super) fn running(store: &mut StoreContextMut<'_, HostState>) -> Option<(Weak<RequestScope>, bool)> {
     let (_, caller) = caller(store);
     let requests = &store.data().requests;
-    let is_recorded = requests.trace(&caller)?.span.is_recording_children();
+    let wants_costs = requests.trace(&caller)?.span.wants_costs();
     let scope = match caller {
         Caller::One => Arc::downgrade(requests.one()?),
         Caller::Task(at) => requests.task(at)?.scope.clone(),
         Caller::Unknown => return None,
     };
-    Some((scope, is_recorded))
+    Some((scope, wants_costs))
 }
 
 /// Makes `span` (none: the server span) the innermost of the calling task; gives the key that [`leave`] takes.

@@ -82,7 +82,7 @@ impl Meter {
 
     fn begin(&self, next: Option<(Weak<RequestScope>, bool)>) {
         self.charge(
-            next.map(|(scope, is_recorded)| Charged { scope, since: is_recorded.then(Instant::now) }),
+            next.map(|(scope, wants_costs)| Charged { scope, since: wants_costs.then(Instant::now) }),
         );
     }
 

@@ -34,6 +34,7 @@ pub(crate) use state::HostState;
 use telemetry::{Ignored, Recorder};
 
 use crate::config;
+use crate::telemetry::host_metrics::Host as Metrics;
 use crate::telemetry::{Propagator, Signals};
 
 /// Resources that the host keeps for one store at a time.
@@ -86,6 +87,8 @@ pub(crate) struct Capabilities {
     pub(crate) propagator: Propagator,
     /// Somebody looks at spans.
     pub(crate) traced: bool,
+    /// The host's own metrics, where somebody wants them.
+    pub(crate) metrics: Option<Arc<Metrics>>,
 }
 
 impl Capabilities {
@@ -111,6 +114,7 @@ impl Capabilities {
             setup.propagate_to = outbound::Destinations::new(&config.otel.propagate_to);
         }
         let log = Arc::new(GuestLog::new(component, signals.logs.clone()));
+        let metrics = signals.host.clone();
         Ok(Self {
             env: guest.env.iter().map(|env| (env.key.clone(), env.value.clone())).collect(),
             args: guest.args.clone(),
@@ -122,6 +126,7 @@ impl Capabilities {
             guest_parents: config.otel.guest_parents,
             propagator: Propagator::new(&config.otel.propagators),
             traced: config.otel.is_on() || config.recent_traces() > 0,
+            metrics,
         })
     }
 }

@@ -20,6 +20,7 @@ use super::current::{Current, current};
 use super::outbound::{self, Client};
 use super::scope::Trace;
 use super::state::HostState;
+use crate::telemetry::host_metrics::{Host as Metrics, OutgoingEnd, OutgoingRequest};
 use crate::telemetry::{ClientSpan, Connected, Propagator};
 
 /// The hooks of one store.
@@ -28,18 +29,27 @@ pub(crate) struct Outgoing {
     propagator: Propagator,
     /// Telemetry is on.
     traced: bool,
+    metrics: Option<Arc<Metrics>>,
     /// The caller, from the shadowed import to the hook.
     caller: Option<Current>,
 }
 
 /// A call under way.
 struct Call {
+    /// None where nobody knows whose it is.
     span: Option<ClientSpan>,
-    trace: Trace,
+    trace: Option<Trace>,
+    measured: Option<OutgoingRequest>,
 }
 
 impl Call {
     fn end(mut self, response: &Result<http::Response<WasiBody>, Error>) {
+        if let Some(measured) = self.measured.take() {
+            measured.end(match response {
+                Ok(response) => OutgoingEnd::Response(response.status(), response.version()),
+                Err(error) => OutgoingEnd::Failed(outbound::error_type(error)),
+            });
+        }
         if let Some(span) = self.span.take() {
             end_span(span, response);
         }
@@ -49,17 +59,26 @@ impl Call {
 /// The guest let go of it, or its request is over: then for the request's reason.
 impl Drop for Call {
     fn drop(&mut self) {
-        if let Some(span) = self.span.take()
-            && let Some(failure) = self.trace.failure()
-        {
-            span.fail(failure.error_type.as_deref().unwrap_or("error"), &failure.message);
+        if let Some(failure) = self.trace.as_ref().and_then(|trace| trace.failure()) {
+            let error_type = failure.error_type.as_deref().unwrap_or("error");
+            if let Some(measured) = self.measured.take() {
+                measured.end(OutgoingEnd::Failed(error_type));
+            }
+            if let Some(span) = self.span.take() {
+                span.fail(error_type, &failure.message);
+            }
         }
     }
 }
 
 impl Outgoing {
-    pub(crate) fn new(client: Client, propagator: Propagator, traced: bool) -> Self {
-        Self { client, propagator, traced, caller: None }
+    pub(crate) fn new(
+        client: Client,
+        propagator: Propagator,
+        traced: bool,
+        metrics: Option<Arc<Metrics>>,
+    ) -> Self {
+        Self { client, propagator, traced, metrics, caller: None }
     }
 }
 
@@ -86,15 +105,19 @@ impl WasiHttpHooks for Outgoing {
         options: Option<RequestOptions>,
         _result: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
-        let call = self.caller.take().map(|caller| {
+        let mut call = Call { span: None, trace: None, measured: None };
+        if let Some(caller) = self.caller.take() {
             let span = start_span(&caller, self.propagator, &request);
             if let Some(context) = span.context() {
                 self.propagator.inject(context, &caller.trace.baggage(), request.headers_mut());
             }
-            Call { span: Some(span), trace: caller.trace }
-        });
+            (call.span, call.trace) = (Some(span), Some(caller.trace));
+        }
+        let context = call.span.as_ref().and_then(ClientSpan::context);
+        let measured = |metrics: &Arc<Metrics>| metrics.outgoing(request.method(), request.uri(), context);
+        call.measured = self.metrics.as_ref().map(measured);
         // A trace that is not certain to be this request's goes nowhere, whatever the guest has copied.
-        let is_told = self.client.propagates_to(request.uri()) && (call.is_some() || !self.traced);
+        let is_told = self.client.propagates_to(request.uri()) && (call.trace.is_some() || !self.traced);
         if !is_told {
             for name in self.propagator.fields() {
                 request.headers_mut().remove(name);
@@ -106,9 +129,7 @@ impl WasiHttpHooks for Outgoing {
             let done: Box<dyn Future<Output = Result<(), Error>> + Send> =
                 Box::new(std::future::ready(Ok(())));
             let response = response.await;
-            if let Some(call) = call {
-                call.end(&response);
-            }
+            call.end(&response);
             Ok((response?, done))
         })
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use http::HeaderValue;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 
-use super::failure::Failure;
+use super::failure::{Blame, Failure};
 use super::limits::Refused;
 use crate::telemetry::{Baggage, Phases, Quota, ServerSpan};
 
@@ -139,8 +139,12 @@ impl RequestScope {
 
     /// Records why the request failed; the first reason stays.
     pub(crate) fn fail(&self, failure: Failure) {
+        let error_type = failure.error_type.clone().filter(|_| failure.blame == Blame::Guest);
         // A second failure is a consequence of the first.
-        _ = self.trace.failure.set(failure);
+        let is_first = self.trace.failure.set(failure).is_ok();
+        if let (true, Some(error_type), Some(metrics)) = (is_first, error_type, self.span().metrics()) {
+            metrics.failed(&error_type, self.span().exported_context());
+        }
         self.fail.notify_one();
     }
 
@@ -273,6 +277,17 @@ impl RequestScope {
     pub(crate) async fn closed(&self) {
         while !self.is_closed() {
             self.close.notified().await;
+        }
+    }
+}
+
+/// Nobody works on it any more: what it has cost is known.
+impl Drop for RequestScope {
+    fn drop(&mut self) {
+        let span = self.span();
+        if let Some(metrics) = span.metrics() {
+            let cpu = Duration::from_nanos(self.spent.load(Ordering::Relaxed));
+            metrics.spent(cpu, self.instance_memory(), span.exported_context());
         }
     }
 }

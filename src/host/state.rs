@@ -18,6 +18,7 @@ use super::telemetry::{Ignored, Recorder};
 use super::writer::Writer;
 use super::{Capabilities, MAX_FIELDS_SIZE, MAX_RESOURCES};
 use crate::config::GuestParents;
+use crate::telemetry::host_metrics::{self, Live};
 use crate::telemetry::{Folds, Propagator, Quota, ServerSpan};
 
 /// The `T` of every `Store<T>`.
@@ -46,6 +47,8 @@ pub(crate) struct HostState {
     pub(super) propagator: Propagator,
     /// How long instantiation took, until the first request has taken it for its span.
     pub(crate) instantiate: Option<Duration>,
+    /// Counts the instance, once there is one.
+    live: Option<Live>,
 }
 
 impl HostState {
@@ -62,7 +65,8 @@ impl HostState {
         let writer = Writer::default();
         let output = [Stream::Stdout, Stream::Stderr]
             .map(|stream| GuestOutput::new(capabilities.log.clone(), writer.clone(), stream));
-        let meter = (capabilities.traced && serving != Serving::One).then(Meter::default);
+        let is_told = capabilities.traced || capabilities.metrics.is_some();
+        let meter = (is_told && serving != Serving::One).then(Meter::default);
         limits.set_meter(meter.clone());
         Ok(Self {
             meter,
@@ -73,6 +77,7 @@ impl HostState {
                 capabilities.client.clone(),
                 capabilities.propagator,
                 capabilities.traced,
+                capabilities.metrics.clone(),
             ),
             limits,
             requests: Requests::new(serving),
@@ -86,12 +91,22 @@ impl HostState {
             quota: Quota::of_store(),
             folds: Folds::default(),
             instantiate: None,
+            live: None,
         })
     }
 
     /// What the component is called.
     pub(crate) fn component(&self) -> &str {
         self.recorder.log.component()
+    }
+
+    /// There is an instance, which took so long to make.
+    pub(crate) fn instantiated(&mut self, time: Duration, metrics: Option<&Arc<host_metrics::Host>>) {
+        self.instantiate = Some(time);
+        if let Some(metrics) = metrics {
+            metrics.instantiated(time);
+            self.live = Some(metrics.instance());
+        }
     }
 
     /// The store now serves this request, and no other (`isolation = request`, or 0.2 reuse one after another).

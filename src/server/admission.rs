@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::guest::Failure;
+use crate::telemetry::host_metrics;
 
 /// The gate in front of the guests.
 #[derive(Debug)]
@@ -38,6 +39,14 @@ impl Admission {
     /// Requests that are let in at once.
     pub(crate) fn limit(&self) -> usize {
         self.limit
+    }
+
+    /// Has the metrics tell what is counted here.
+    pub(crate) fn observe(self: &Arc<Self>, metrics: &host_metrics::Host) {
+        let limit = self.limit as u64;
+        metrics.observe(&host_metrics::REQUESTS_LIMIT, &[], move || Some(limit));
+        let admission = Arc::clone(self);
+        metrics.observe(&host_metrics::REQUESTS_SHED, &[], move || Some(admission.shed()));
     }
 
     /// Requests refused since the start.

@@ -17,9 +17,9 @@ use crate::telemetry::{AccessLog, Peer, Telemetry};
 
 /// Serves the requests of all connections.
 pub(crate) struct Handler {
-    pub(crate) guests: Guests,
+    pub(crate) guests: Arc<Guests>,
     pub(crate) telemetry: Telemetry,
-    pub(crate) admission: Admission,
+    pub(crate) admission: Arc<Admission>,
     pub(crate) drain: Drain,
     pub(crate) access: AccessLog,
     /// Whether responses tell of trace and phases (`http.server-timing`).

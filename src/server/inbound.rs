@@ -73,6 +73,9 @@ impl InboundBody {
         span: &ServerSpan,
     ) -> Self {
         let inner = Some(inner).filter(|inner| !inner.is_end_stream());
+        if inner.is_none() {
+            span.measured_body_size(0);
+        }
         let is_uncounted = inner.is_some() && !head.headers.contains_key(CONTENT_LENGTH);
         Self {
             received: 0,

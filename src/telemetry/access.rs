@@ -105,7 +105,7 @@ impl Access {
         let agent = agent.as_deref().map(|agent| shortened(agent, MAX_VALUE));
         self.line(end, took, agent);
         if let Some(records) = &self.records {
-            records.emit_own(&self.record(end, took, agent).encode(end.context));
+            records.emit_own(&self.record(end, took, agent), end.context);
         }
     }
 
@@ -121,23 +121,23 @@ impl Access {
         let (method, path) = (printable(self.method()), printable(self.path()));
         let code = self.status.map(|status| status.as_u16());
         let status = code.map_or(Cow::Borrowed("-"), |code| code.to_string().into());
-        // People have them in the message.
+        // People have them in the message. Fields that are texts are written with escapes in both forms.
         let is_field = !is_for_people();
         tracing::info!(
             target: "access",
             component = end.component,
-            method = is_field.then_some(&*method),
-            path = is_field.then_some(&*path),
+            method = is_field.then(|| self.method()),
+            path = is_field.then(|| self.path()),
             status = code.filter(|_| is_field),
-            route = end.route.map(printable).as_deref(),
+            route = end.route,
             duration_ms = took.as_micros() as f64 / 1e3,
             bytes_in = self.received.load(Relaxed),
             bytes_out = end.sent,
-            error.type = self.error_type.as_deref().map(printable).as_deref(),
+            error.type = self.error_type.as_deref(),
             client = self.peer.remote.map(|remote| display(remote.ip().to_canonical())),
             peer = self.peer.remote.map(display),
             protocol = protocol_version(self.version),
-            user_agent = agent.map(printable).as_deref(),
+            user_agent = agent,
             trace_id = end.context.map(|context| display(context.trace_id)),
             span_id = end.context.map(|context| display(context.span_id)),
             "{method} {path} {status}"

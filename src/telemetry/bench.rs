@@ -1,7 +1,7 @@
 //! What the benchmarks may touch; no part of the library's interface.
 
 use super::pipeline::Pipeline;
-use super::{Baggage, Peer, Propagator, ServerSpan, Telemetry, export};
+use super::{Baggage, Peer, Propagator, Registries, ServerSpan, Telemetry, export};
 use crate::config;
 use http::{HeaderMap, StatusCode, request::Parts};
 use std::sync::Arc;
@@ -28,10 +28,25 @@ impl Spans {
         Self::of(&config::Otel { sampler, semconv, ..config::Otel::default() })
     }
 
+    /// Metrics are on beside spans that are as `sampled` says; or alone.
+    #[must_use]
+    pub fn measured(sampled: Option<bool>) -> Self {
+        let sampler =
+            if sampled == Some(true) { config::Sampler::AlwaysOn } else { config::Sampler::AlwaysOff };
+        let otel = config::Otel { sampler, semconv: config::Semconv::Http, ..config::Otel::default() };
+        let metrics = Some(Registries::new(&otel.metrics, true));
+        let spans = sampled.map(|_| Arc::new(Pipeline::new(1 << 20, 512)));
+        let sources = export::Sources { spans, metrics, logs: None };
+        Self::from(&otel, sources)
+    }
+
     /// Telemetry is on, as it is set; but nothing is sent.
     #[must_use]
     pub fn of(otel: &config::Otel) -> Self {
-        let sources = export::Sources::of_spans(Pipeline::new(1 << 20, 512));
+        Self::from(otel, export::Sources::of_spans(Pipeline::new(1 << 20, 512)))
+    }
+
+    fn from(otel: &config::Otel, sources: export::Sources) -> Self {
         let pipeline = sources.spans.clone();
         let telemetry = Telemetry::new(otel, "hello", sources, None);
         Spans { telemetry, pipeline, peer: peer(), no_headers: HeaderMap::new() }

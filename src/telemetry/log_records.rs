@@ -43,7 +43,7 @@ pub(crate) struct LogRecord {
     sdk: Option<SdkRecord>,
 }
 
-/// What only an SDK of the guest's own says of a record.
+/// What only an SDK of the guest's own, or the host, says of a record.
 #[derive(Debug, Default)]
 pub(crate) struct SdkRecord {
     /// 1 to 24; 0 for none.
@@ -80,7 +80,7 @@ impl LogRecord {
         Self::new(severity, Value::Text(line.to_owned()), None, vec![stream])
     }
 
-    /// What the host says itself, which may have any attribute.
+    /// What the host says itself, now; it may have any attribute.
     pub(super) fn of_host(
         severity: Severity,
         text: &str,
@@ -88,8 +88,16 @@ impl LogRecord {
         given: Vec<(String, Value)>,
     ) -> Self {
         let body = Value::Text(shortened(text, MAX_BODY).to_owned());
+        let (number, name) = severity.otlp();
+        let now = unix_nanos();
+        let said = SdkRecord {
+            severity_number: u8::try_from(i32::from(number)).unwrap_or_default(),
+            severity_text: Some(name.to_owned()),
+            time: Some(now),
+            observed: Some(now),
+        };
         let event_name = event_name.map(str::to_owned);
-        LogRecord { severity, body, event_name, attributes: bounded(given), sdk: None }
+        LogRecord { severity, body, event_name, attributes: bounded(given), sdk: Some(said) }
     }
 
     /// With what the guest's SDK says. Its times are not in the future, nor its severities beyond the last.
@@ -181,18 +189,6 @@ impl Severity {
     }
 }
 
-/// A record as a field of the message `ScopeLogs`.
-pub(super) struct Encoded(Vec<u8>);
-
-impl LogRecord {
-    /// Writes it down, as said now in the span of `context`.
-    pub(super) fn encode(&self, context: Option<&SpanContext>) -> Encoded {
-        let mut field = Vec::new();
-        bytes(&mut field, 2, &self.message(context, UNSET.of_log()).encode_to_vec());
-        Encoded(field)
-    }
-}
-
 /// The records of one component, and of its host, on their way to the endpoint.
 pub(crate) struct LogRecords {
     pub(super) pipeline: Arc<Pipeline>,
@@ -217,9 +213,12 @@ impl LogRecords {
         self.pipeline.push(|out| bytes(out, 2, &message));
     }
 
-    /// Hands over a record of the host's own.
-    pub(super) fn emit_own(&self, record: &Encoded) {
-        let message = [&*self.own_scope, &record.0].concat();
+    /// Hands over a record of the host's own; the time is that of the record.
+    pub(super) fn emit_own(&self, record: &LogRecord, context: Option<&SpanContext>) {
+        let record = record.message(context, self.limits.of_log());
+        Counters::add(&self.pipeline.counters.attributes, record.dropped_attributes_count);
+        let mut message = self.own_scope.clone();
+        bytes(&mut message, 2, &record.encode_to_vec());
         self.pipeline.push(|out| bytes(out, scope::SCOPED, &message));
     }
 

@@ -27,6 +27,12 @@ impl Methods {
     }
 }
 
+/// The place of a method among those of the conventions; beyond the last for another.
+pub(super) fn place(method: &Method) -> usize {
+    let known = semconv::KNOWN_METHODS.iter().position(|known| *known == method.as_str());
+    known.unwrap_or(semconv::KNOWN_METHODS.len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -57,7 +57,9 @@ pub(crate) use id::{SpanId, TraceId};
 pub(crate) use json::value as json_value;
 pub(crate) use limits::MAX_ATTRIBUTES;
 pub(crate) use log_records::{LogRecord, LogRecords, SdkRecord, Severity};
-pub(crate) use metrics::{Folds, Format as MetricsFormat, Metrics, sdk as sdk_metrics};
+pub(crate) use metrics::{
+    Folds, Format as MetricsFormat, Metrics, Registries, host as host_metrics, sdk as sdk_metrics,
+};
 pub(crate) use propagation::{Baggage, Propagator};
 pub(crate) use quota::Quota;
 pub(crate) use sdk_span::{Omitted, Refused as SdkSpanRefused, Scope, SdkSpan};
@@ -163,7 +165,7 @@ impl Telemetry {
         let target = export::Target::of(otel, component, &resource);
         let mut sources = target.as_ref().map(|target| target.sources(otel)).unwrap_or_default();
         if kept.metrics && sources.metrics.is_none() {
-            sources.metrics = Some(Arc::new(Metrics::new()));
+            sources.metrics = Some(Registries::new(&otel.metrics, false));
         }
         let exporter = target.map(|target| export::Exporter::start(target, &sources)).transpose()?;
         let recent = export::Recent::new(kept.recent_traces, Envelope::of_spans(&resource, otel.semconv));
@@ -201,7 +203,12 @@ impl Telemetry {
         }
         let traces = pipeline.map(|pipeline| Traces::new(otel, component, pipeline));
         let logs = sources.logs.clone().map(|pipeline| Arc::new(LogRecords::new(pipeline, &otel.limits)));
-        let signals = Signals { metrics: sources.metrics.clone(), logs };
+        let (host, metrics) =
+            sources.metrics.clone().map(|Registries { host, guests }| (host, guests)).unzip();
+        if let Some(host) = &host {
+            host.observe_telemetry(&sources, logs.as_ref());
+        }
+        let signals = Signals { metrics, logs, host };
         Telemetry(Some(Arc::new(On { traces, sources, signals, exporter, resource })))
     }
 
@@ -245,13 +252,27 @@ impl Telemetry {
         self.0.as_ref().is_some_and(|on| on.exporter.is_some())
     }
 
-    /// Starts the SERVER span of a request whose head has been read; decides first whether to record it.
+    /// All metrics, for who reads them here; none where nobody wants them.
+    pub(crate) fn metrics(&self) -> Option<&Registries> {
+        self.0.as_ref()?.sources.metrics.as_ref()
+    }
+
+    /// Starts the SERVER span of a request whose head has been read, and what metrics tell of the request.
     pub(crate) fn server_span(
         &self,
         peer: &Peer,
         head: &http::request::Parts,
         route: Option<&str>,
     ) -> ServerSpan {
+        let span = self.traced(peer, head, route);
+        match self.metrics() {
+            Some(metrics) => span.measured(metrics.host.request(peer.tls, head, route)),
+            None => span,
+        }
+    }
+
+    /// Decides first whether to record it.
+    fn traced(&self, peer: &Peer, head: &http::request::Parts, route: Option<&str>) -> ServerSpan {
         let Some(traces) = self.traces() else {
             return ServerSpan::off();
         };

@@ -67,6 +67,17 @@ pub(super) struct Chunk {
     pub(super) spans: u32,
 }
 
+/// Where the spans of a pipeline are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Flow {
+    /// In the buffers.
+    pub(super) waiting: u64,
+    /// Taken out of them so far, for an export.
+    pub(super) processed: u64,
+    /// Of those, the ones whose export is not over.
+    pub(super) under_way: u64,
+}
+
 enum Pushed {
     /// Holds how many more spans wait than the exporter was told.
     Yes(u32),
@@ -204,6 +215,27 @@ impl Pipeline {
             }
         }
         chunks
+    }
+
+    /// Spans that there is room for.
+    pub(super) fn capacity(&self) -> u64 {
+        self.shards.iter().map(|shard| u64::from(lock(&shard.0).max_spans)).sum()
+    }
+
+    /// Where the spans are now.
+    pub(super) fn flow(&self) -> Flow {
+        let counters = &self.counters;
+        let over = [&counters.exported, &counters.rejected, &counters.export_failed, &counters.shutdown];
+        // Before the buffers are looked at, so that nothing is over that was not taken.
+        let over: u64 = over.map(|counter| counter.load(Relaxed)).iter().sum();
+        let (mut taken, mut waiting) = (0, 0);
+        for shard in &self.shards {
+            let shard = lock(&shard.0);
+            taken += shard.taken;
+            waiting += u64::from(shard.spans);
+        }
+        let processed = taken.saturating_sub(waiting);
+        Flow { waiting, processed, under_way: processed.saturating_sub(over) }
     }
 
     /// What became of all spans so far.

@@ -18,6 +18,7 @@ use super::value::{Status, shortened};
 use crate::config::Semconv;
 use http::HeaderMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 /// `error.type` of a request whose span was let go before anybody ended it.
 const ABANDONED: &str = "abandoned";
@@ -117,8 +118,8 @@ impl Recording {
         self.children.get()
     }
 
-    /// Encodes the span into the pipeline, if it is exported, and frees what it held.
-    pub(super) fn end(&self, late: &mut Late, body_bytes_sent: u64) {
+    /// Encodes the span into the pipeline, if it is exported, and frees what it held; gives how long it lasted.
+    pub(super) fn end(&self, late: &mut Late, body_bytes_sent: u64) -> Duration {
         let end_unix_nanos = self.clock.now();
         let mut reason = None;
         if let Outlet::Held(held) = &self.outlet {
@@ -132,6 +133,7 @@ impl Recording {
         }
         late.ended = true;
         late.notes = Notes::default();
+        Duration::from_nanos(end_unix_nanos.saturating_sub(self.clock.started()))
     }
 
     fn export(&self, late: &mut Late, end_unix_nanos: u64, body_bytes_sent: u64, reason: Option<Reason>) {

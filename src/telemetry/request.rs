@@ -8,7 +8,7 @@ use super::methods::Methods;
 use super::value::Length;
 use super::{Peer, redact, semconv};
 use crate::config::Semconv;
-use http::{HeaderValue, Method, Uri, Version, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, Uri, Version, header, request::Parts};
 use std::borrow::Cow;
 use std::fmt::Write;
 use std::net::IpAddr;
@@ -35,7 +35,7 @@ impl Request {
             version: head.version,
             host: host.cloned(),
             user_agent: headers.get(header::USER_AGENT).cloned(),
-            body_size: headers.get(header::CONTENT_LENGTH).and_then(digits),
+            body_size: content_length(headers),
             peer: *peer,
         }
     }
@@ -161,6 +161,11 @@ impl Put<'_, '_> {
     fn is_free(&self, key: &str) -> bool {
         self.guest.list.is_empty() || !self.guest.has(key)
     }
+}
+
+/// The bytes of a body that its head announces.
+pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH).and_then(digits)
 }
 
 /// Splits `host[:port]`; the brackets of an IPv6 address are taken off. `None` when it is neither.

@@ -1,4 +1,5 @@
-//! The SERVER span of one request: who may write to it, and how it ends.
+//! The SERVER span of one request: who may write to it, and how it ends; and with it the request's metrics, which need
+//! no span.
 //!
 //! A request that is not recorded has ids and nothing else. One that is has a record behind an `Arc`, shared by the
 //! server, which ends it, and the guest, which adds to it; the end encodes it into the pipeline and frees what it held.
@@ -7,6 +8,7 @@ use super::children::Children;
 use super::context::SpanContext;
 use super::counters::Counters;
 use super::limits::{MAX_NAME, MAX_VALUE};
+use super::metrics::host::{Host, Measured};
 use super::recording::{Late, Recording};
 use super::response::{self, Failure};
 use super::semconv;
@@ -19,7 +21,7 @@ use std::time::Duration;
 /// Handle on the SERVER span of a request; cheap to clone. Everything is a no-op when nothing is recorded, and a
 /// counted one once the span has ended.
 #[derive(Clone, Default)]
-pub(crate) struct ServerSpan(State);
+pub(crate) struct ServerSpan(State, Option<Arc<Measured>>);
 
 #[derive(Clone, Default)]
 enum State {
@@ -56,15 +58,30 @@ impl fmt::Debug for ServerSpan {
 impl ServerSpan {
     /// The span of a server without telemetry.
     pub(crate) const fn off() -> Self {
-        ServerSpan(State::Off)
+        ServerSpan(State::Off, None)
     }
 
     pub(super) fn unsampled(context: SpanContext) -> Self {
-        ServerSpan(State::Unsampled(context))
+        ServerSpan(State::Unsampled(context), None)
     }
 
     pub(super) fn recorded(recording: Recording) -> Self {
-        ServerSpan(State::Recording(Arc::new(recording)))
+        ServerSpan(State::Recording(Arc::new(recording)), None)
+    }
+
+    /// With what metrics tell of the request.
+    pub(super) fn measured(self, measured: Measured) -> Self {
+        ServerSpan(self.0, Some(Arc::new(measured)))
+    }
+
+    /// The host's own metrics, where somebody wants them.
+    pub(crate) fn metrics(&self) -> Option<&Arc<Host>> {
+        self.1.as_deref().map(Measured::host)
+    }
+
+    /// Whether somebody looks at what the guest costs.
+    pub(crate) fn wants_costs(&self) -> bool {
+        self.1.is_some() || self.is_recording_children()
     }
 
     /// Whether telemetry is on: then there are ids, sampled or not.
@@ -98,7 +115,6 @@ impl ServerSpan {
     }
 
     /// The same where the span is exported, for whatever refers others to it: sampled, or kept once it has ended.
-    #[allow(dead_code, reason = "for metrics, which point their exemplars at it")]
     pub(crate) fn exported_context(&self) -> Option<&SpanContext> {
         self.recording().filter(|span| span.is_exported()).map(Recording::context)
     }
@@ -129,6 +145,9 @@ impl ServerSpan {
 
     /// Sets an attribute; the last value of a key wins. `http.route` is the route; a `pounce.` key is dropped.
     pub(crate) fn set_attribute(&self, key: &str, value: Value) {
+        if let Value::Text(text) = &value {
+            self.measure_attribute(key, text);
+        }
         self.write(|span, late| match value {
             Value::Text(route) if key == semconv::HTTP_ROUTE => late.set_route(&route),
             _ if response::is_reserved(key) => late.notes.refuse_attribute(span.counters()),
@@ -137,6 +156,17 @@ impl ServerSpan {
                 notes.set_attribute(key, value, account);
             }
         });
+    }
+
+    /// What metrics take of an attribute, whether or not the span is recorded.
+    pub(crate) fn measure_attribute(&self, key: &str, text: &str) {
+        if let Some(measured) = &self.1 {
+            match key {
+                semconv::HTTP_ROUTE => measured.set_route(text),
+                semconv::ERROR_TYPE => measured.set_error_type(text),
+                _ => {}
+            }
+        }
     }
 
     /// Adds an event that happened at `time`, in nanoseconds of Unix time; now when `None`.
@@ -170,6 +200,9 @@ impl ServerSpan {
 
     /// Sets `http.route`, and with it the name `{METHOD} {route}`, in place of one chosen before.
     pub(crate) fn set_route(&self, route: &str) {
+        if let Some(measured) = &self.1 {
+            measured.set_route(route);
+        }
         self.write(|span, late| {
             if route.is_empty() {
                 return Counters::add(&span.counters().attributes, 1u32);
@@ -186,6 +219,9 @@ impl ServerSpan {
 
     /// The response head was sent.
     pub(crate) fn response_head(&self, status: StatusCode, headers: &HeaderMap) {
+        if let Some(measured) = &self.1 {
+            measured.status(status);
+        }
         self.write(|span, late| {
             late.response.status = Some(status);
             late.response.headers = span.wanted_of_response(headers);
@@ -195,13 +231,24 @@ impl ServerSpan {
     /// The request's body has come whole, so many bytes of it. That may be after the end, and is then no loss: nobody
     /// could have known before.
     pub(crate) fn request_body_size(&self, bytes: u64) {
+        self.measured_body_size(bytes);
         if let Some(span) = self.recording() {
             span.late().response.request_body_size = Some(bytes);
         }
     }
 
+    /// The same for metrics alone.
+    pub(crate) fn measured_body_size(&self, bytes: u64) {
+        if let Some(measured) = &self.1 {
+            measured.body_size(bytes);
+        }
+    }
+
     /// The request failed on the host's side: status Error and `error.type`, of which the first stays.
     pub(crate) fn fail(&self, error_type: &str, exception: Option<Exception>) {
+        if let Some(measured) = &self.1 {
+            measured.fail(error_type);
+        }
         self.write(|span, late| {
             late.response.failure.get_or_insert_with(|| Failure {
                 error_type: shortened(error_type, MAX_NAME).into(),
@@ -219,6 +266,9 @@ impl ServerSpan {
 
     /// Adds what is known of the invocation. A guest may work on after the end, and what that costs is no loss.
     pub(crate) fn phases(&self, phases: Phases) {
+        if let Some(host) = self.metrics().filter(|_| phases.reused == Some(true)) {
+            host.reused();
+        }
         if let Some(span) = self.recording() {
             span.late().response.phases.add(phases);
         }
@@ -226,11 +276,12 @@ impl ServerSpan {
 
     /// Ends the span, `body_bytes_sent` of the response's body having been sent; only the first call counts.
     pub(crate) fn end(&self, body_bytes_sent: u64) {
-        if let Some(span) = self.recording() {
+        let lasted = self.recording().and_then(|span| {
             let mut late = span.late();
-            if !late.ended {
-                span.end(&mut late, body_bytes_sent);
-            }
+            (!late.ended).then(|| span.end(&mut late, body_bytes_sent))
+        });
+        if let Some(measured) = &self.1 {
+            measured.end(body_bytes_sent, lasted, self.exported_context());
         }
     }
 

@@ -1,16 +1,19 @@
-//! What guests of a component record beside spans: metrics and log records, as far as they are exported.
+//! What is recorded beside spans: metrics and log records, as far as somebody wants them.
 
 use super::counters::{LogTotals, MetricTotals};
 use super::log_records::LogRecords;
 use super::metrics::Metrics;
+use super::metrics::host::Host;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Handle on both; cheap to clone. Where one is not exported there is nothing, and nothing is aggregated.
+/// Handle on both, and on the host's own metrics; cheap to clone. Where one is not exported there is nothing, and nothing is aggregated.
 #[derive(Clone, Default)]
 pub(crate) struct Signals {
     pub(crate) metrics: Option<Arc<Metrics>>,
     pub(crate) logs: Option<Arc<LogRecords>>,
+    /// The host's own metrics.
+    pub(crate) host: Option<Arc<Host>>,
 }
 
 impl Signals {

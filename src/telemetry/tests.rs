@@ -28,7 +28,7 @@ pub(super) fn text_attributes(attributes: &[KeyValue]) -> BTreeMap<String, Strin
 }
 
 /// The head of a request to `uri`.
-fn head(method: &str, uri: &str, headers: &[(&'static str, &str)]) -> http::request::Parts {
+pub(super) fn head(method: &str, uri: &str, headers: &[(&'static str, &str)]) -> http::request::Parts {
     let mut request = http::Request::builder().method(method).uri(uri);
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -37,7 +37,7 @@ fn head(method: &str, uri: &str, headers: &[(&'static str, &str)]) -> http::requ
 }
 
 /// A peer at 10.0.0.1:1234 that called port 8080 here.
-fn peer() -> Peer {
+pub(super) fn peer() -> Peer {
     Peer {
         remote: Some("10.0.0.1:1234".parse().unwrap()),
         local: Some("127.0.0.1:8080".parse().unwrap()),
@@ -91,7 +91,7 @@ fn recording(change: impl FnOnce(&mut config::Otel)) -> Telemetry {
     Telemetry::new(&otel, "hello", sources, None)
 }
 
-fn spans(telemetry: &Telemetry) -> Vec<Span> {
+pub(super) fn spans(telemetry: &Telemetry) -> Vec<Span> {
     let pipeline = &telemetry.traces().unwrap().shared.pipeline;
     export::read(&pipeline.drain(false)).into_iter().flat_map(|of_scope| of_scope.spans).collect()
 }

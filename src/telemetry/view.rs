@@ -75,7 +75,7 @@ impl Telemetry {
             return String::new();
         };
         let resource = Resource::decode(&*on.resource).unwrap_or_default().attributes;
-        on.signals.metrics.as_ref().map(|metrics| metrics.exposition(format, &resource)).unwrap_or_default()
+        on.sources.metrics.as_ref().map(|metrics| metrics.exposition(format, &resource)).unwrap_or_default()
     }
 
     /// Up to `limit` recent traces as OTLP JSON, the newest first; with `trace_id` that one only.
@@ -94,8 +94,8 @@ impl Telemetry {
             traces: sources.and_then(|sources| sources.spans.as_ref()).map(|spans| of(&spans.counters)),
             metrics: sources
                 .and_then(|sources| sources.metrics.as_ref())
-                .filter(|metrics| metrics.counters.condition.endpoint().is_some())
-                .map(|metrics| of(&metrics.counters)),
+                .filter(|metrics| metrics.counters().condition.endpoint().is_some())
+                .map(|metrics| of(metrics.counters())),
             logs: sources.and_then(|sources| sources.logs.as_ref()).map(|logs| of(&logs.counters)),
             recent_traces: recent.map(|recent| recent.totals()),
         }

@@ -14,6 +14,8 @@ mod support;
 /// A component answers HTTP: both ABIs, both protocols, streaming, trailers, HEAD, 100-continue.
 mod serve;
 
+/// The admin listener: health, status, metrics, traces; its own limits, a real Prometheus, alerts and dashboard.
+mod admin;
 /// The layers, file sizes, and that every guest is tested.
 mod architecture;
 /// Real receivers give back what was sent; those that fail cost nothing; what vendors document works.
@@ -26,6 +28,8 @@ mod calls;
 mod check;
 /// The tree that people read.
 mod console;
+/// `pounce doctor`: why telemetry does not arrive, and what to do.
+mod doctor;
 /// Stopping: signals, the grace period, the last batch.
 mod drain;
 /// From a finished span to the endpoint: batches, settings, failures, the console.
@@ -52,6 +56,8 @@ mod left;
 mod lengths;
 /// Sizes, counts, times and memory: what a client gets beyond each limit.
 mod limits;
+/// Our own log: each line whose it is, on stderr and at the endpoint; the access log; `Server-Timing`.
+mod log;
 /// What requests do to each other.
 mod neighbours;
 /// What a guest may call, and the trace that goes with it.

@@ -2,6 +2,7 @@
 //!
 //! What a variable of traces alone says is not said of the other signals: neither where they go, nor with which key.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use http::uri::Scheme;
@@ -13,7 +14,7 @@ use super::{header_list, warn};
 use crate::config::declared::Flawed;
 use crate::config::otel::Otel;
 use crate::config::signals::{Destination, LogsExport, MetricsExport};
-use crate::config::value::{Endpoint, Protocol, Temporality, Value};
+use crate::config::value::{Endpoint, Invalid, Protocol, Value};
 use crate::config::vars::Vars;
 
 /// The variables of one signal.
@@ -76,7 +77,19 @@ pub(crate) fn signals(
         // Zero means "at once", which would be a busy loop.
         interval: interval.map_or(default.interval, |(_, ms)| Duration::from_millis(ms.max(1))),
         export_timeout: timeout(vars, warnings, ["OTEL_METRIC_EXPORT_TIMEOUT"], Duration::from_secs(30)),
-        temporality: temporality(vars, warnings),
+        temporality: word(
+            "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+            default.temporality,
+            vars,
+            warnings,
+        ),
+        exemplars: word("OTEL_METRICS_EXEMPLAR_FILTER", default.exemplars, vars, warnings),
+        histograms: word(
+            "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+            default.histograms,
+            vars,
+            warnings,
+        ),
     };
     let to = destination(&LOGS, otel, traces_only, vars, warnings, flawed);
     let batch = batch_of("OTEL_BLRP", LogsExport::default().batch, vars, warnings);
@@ -165,14 +178,14 @@ fn headers(
     Some(header_list(variable, text, warnings))
 }
 
-fn temporality(vars: &Vars, warnings: &mut Vec<String>) -> Temporality {
-    const VARIABLE: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
-    let Some(text) = vars.set(VARIABLE) else {
-        return Temporality::Cumulative;
+/// One word of a few; another is warned about and ignored.
+fn word<T: FromStr<Err = Invalid>>(variable: &str, default: T, vars: &Vars, warnings: &mut Vec<String>) -> T {
+    let Some(text) = vars.set(variable) else {
+        return default;
     };
-    text.parse().unwrap_or_else(|flaw: crate::config::Invalid| {
-        warn(warnings, format!("{VARIABLE}: `{text}` {}, and is ignored ({})", flaw.what, flaw.hint));
-        Temporality::Cumulative
+    text.parse().unwrap_or_else(|flaw: Invalid| {
+        warn(warnings, format!("{variable}: `{text}` {}, and is ignored ({})", flaw.what, flaw.hint));
+        default
     })
 }
 

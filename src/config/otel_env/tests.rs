@@ -335,6 +335,8 @@ fn times_and_sizes_of_metrics_and_logs() {
         ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "7"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "5"),
         ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "Delta"),
+        ("OTEL_METRICS_EXEMPLAR_FILTER", "Always_On"),
+        ("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", "base2_exponential_bucket_histogram"),
         ("OTEL_BLRP_SCHEDULE_DELAY", "0"),
         ("OTEL_BLRP_MAX_QUEUE_SIZE", "10"),
     ]);
@@ -343,6 +345,8 @@ fn times_and_sizes_of_metrics_and_logs() {
     assert_eq!((metrics.interval, metrics.export_timeout), (Duration::from_millis(200), Timeout(None)));
     assert_eq!((metrics.to.timeout, found.logs.to.timeout), (ms(7), ms(5)));
     assert_eq!(metrics.temporality, Temporality::Delta);
+    assert_eq!(metrics.exemplars, ExemplarFilter::AlwaysOn);
+    assert_eq!(metrics.histograms, HistogramAggregation::Exponential);
     assert_eq!(found.logs.batch.schedule_delay, Duration::from_millis(1));
     assert_eq!((found.logs.batch.max_queue_size, found.logs.batch.max_export_batch_size), (10, 10));
     assert_eq!(found.batch, Batch::default(), "of spans");
@@ -372,6 +376,9 @@ fn what_is_asked_of_metrics_and_logs_in_vain_is_warned_about() {
     assert!(warning(&[("OTEL_METRIC_EXPORT_INTERVAL", "1m")]).contains("1m"));
     let temporality = ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "detla");
     assert!(warning(&[temporality]).contains("did you mean `delta`?"));
+    assert!(warning(&[("OTEL_METRICS_EXEMPLAR_FILTER", "trace-based")]).contains("trace_based"));
+    let histograms = ("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", "exponential");
+    assert!(warning(&[histograms]).contains("base2_exponential_bucket_histogram"));
     let wrong = mistake(&[ALL, ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "localhost:4318")]);
     assert_eq!(wrong.place, "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT");
 }

@@ -79,6 +79,18 @@ words! {
 }
 
 words! {
+    /// Which measurements may be exemplars (`OTEL_METRICS_EXEMPLAR_FILTER`).
+    ExemplarFilter: "an exemplar filter" {
+        /// Those that are made in a span which is exported.
+        TraceBased = "trace_based",
+        /// All.
+        AlwaysOn = "always_on",
+        /// None.
+        AlwaysOff = "always_off",
+    }
+}
+
+words! {
     /// The form in which OTLP is sent (`otel.protocol`).
     Protocol: "a protocol of OTLP" {
         /// Protobuf over HTTP/1.1.
@@ -87,6 +99,16 @@ words! {
         HttpJson = "http/json",
         /// Protobuf over HTTP/2, as gRPC.
         Grpc = "grpc",
+    }
+}
+
+words! {
+    /// How histograms are added up (`OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION`).
+    HistogramAggregation: "an aggregation of histograms" {
+        /// In buckets whose ends are given.
+        Explicit = "explicit_bucket_histogram",
+        /// In buckets that grow by a constant factor, as fine as the values allow.
+        Exponential = "base2_exponential_bucket_histogram",
     }
 }
 
@@ -129,7 +151,7 @@ words! {
         Cumulative = "cumulative",
         /// What came since the last time; sums that may shrink say all since the start.
         Delta = "delta",
-        /// The same, for the instruments that Pounce has.
+        /// The same, but sums that are counted elsewhere say all since the start, too.
         LowMemory = "lowmemory",
     }
 }

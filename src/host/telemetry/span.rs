@@ -138,9 +138,15 @@ impl Target<'_> {
     }
 
     pub(super) fn set_attributes(self, list: Vec<types::Attribute>) {
-        if self.takes_writes() {
-            for attribute in list {
-                self.set_attribute(&attribute.key, attribute.value.into());
+        let takes_writes = self.takes_writes();
+        for attribute in list {
+            match (takes_writes, self, attribute.value) {
+                (true, _, value) => self.set_attribute(&attribute.key, value.into()),
+                // Metrics tell the same of a request whether or not it is sampled.
+                (false, Self::Server(span), types::Value::Text(text)) => {
+                    span.measure_attribute(&attribute.key, &text);
+                }
+                (false, ..) => {}
             }
         }
     }

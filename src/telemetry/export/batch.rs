@@ -38,6 +38,15 @@ impl Envelope {
         Envelope { resource: Arc::clone(resource), scope: scope::of_host("pounce"), schema_url }
     }
 
+    /// For the host's own metrics.
+    pub(super) fn of_host(resource: &Arc<[u8]>) -> Self {
+        Envelope {
+            resource: Arc::clone(resource),
+            scope: scope::of_host("pounce"),
+            schema_url: semconv::SCHEMA_URL,
+        }
+    }
+
     /// For what guests of `component` record, in a scope of their own: they choose the names in it.
     pub(super) fn of_guests(resource: &Arc<[u8]>, component: &str) -> Self {
         let mut scope = scope::of_host("pounce.guest");

@@ -13,7 +13,7 @@ mod signal;
 pub(super) use batch::read;
 
 use super::logs;
-use super::metrics::Metrics;
+use super::metrics::Registries;
 use super::pipeline::Pipeline;
 use crate::config;
 use anyhow::Context;
@@ -43,8 +43,8 @@ pub(super) struct Sources {
     pub(super) spans: Option<Arc<Pipeline>>,
     /// Guests' log records, if they are exported.
     pub(super) logs: Option<Arc<Pipeline>>,
-    /// Guests' metrics, if they are exported.
-    pub(super) metrics: Option<Arc<Metrics>>,
+    /// Metrics, if they are exported, or read by somebody else.
+    pub(super) metrics: Option<Registries>,
 }
 
 /// Where each signal goes.
@@ -99,7 +99,7 @@ impl Target {
         Sources {
             spans: has_spans.then(|| pipeline(otel.batch.max_queue_size, self.batch_size(otel))),
             logs: has(Signal::Logs).then(|| pipeline(logs.max_queue_size, logs.max_export_batch_size)),
-            metrics: has(Signal::Metrics).then(|| Arc::new(Metrics::new())),
+            metrics: has(Signal::Metrics).then(|| Registries::new(&otel.metrics, true)),
         }
     }
 

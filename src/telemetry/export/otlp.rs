@@ -27,7 +27,7 @@ use trouble::Trouble;
 pub(in crate::telemetry) struct Settings {
     proxies: Proxies,
     traces: Option<(Route, config::Batch)>,
-    metrics: Option<(Route, config::MetricsExport)>,
+    metrics: Option<(Route, Envelope, config::MetricsExport)>,
     logs: Option<(Route, config::Batch)>,
 }
 
@@ -71,7 +71,7 @@ impl Settings {
             proxies: otel.proxies.clone(),
             traces: traces.map(|route| (route, otel.batch.clone())),
             metrics: route(Signal::Metrics, &metrics.to, metrics.export_timeout)
-                .map(|route| (route, metrics.clone())),
+                .map(|route| (route, Envelope::of_host(&resource), metrics.clone())),
             logs: route(Signal::Logs, &logs.to, logs.batch.export_timeout)
                 .map(|route| (route, logs.batch.clone())),
         }
@@ -89,7 +89,7 @@ impl Settings {
 
     fn routes(&self) -> impl Iterator<Item = &Route> {
         let traces = self.traces.iter().map(|(route, _)| route);
-        let metrics = self.metrics.iter().map(|(route, _)| route);
+        let metrics = self.metrics.iter().map(|(route, ..)| route);
         let logs = self.logs.iter().map(|(route, _)| route);
         traces.chain(metrics).chain(logs)
     }
@@ -112,9 +112,9 @@ pub(super) async fn run(settings: Settings, sources: &Sources, stop: Stop) {
         }
     };
     let points = async {
-        if let (Some((route, export)), Some(metrics)) = (metrics, &sources.metrics) {
-            let sender = route.sender(&pools, &metrics.counters, None);
-            metrics::run(sender, route.envelope, &export, metrics, stop.clone()).await;
+        if let (Some((route, of_host, export)), Some(metrics)) = (metrics, &sources.metrics) {
+            let sender = route.sender(&pools, metrics.counters(), None);
+            metrics::run(sender, [of_host, route.envelope], &export, metrics, stop.clone()).await;
         }
     };
     tokio::join!(spans, records, points);

@@ -10,7 +10,7 @@
 
 use super::super::context::{SpanContext, TraceState};
 use super::super::id::{SpanId, TraceId};
-use super::super::log_records::{Encoded, LogRecord, LogRecords, Severity};
+use super::super::log_records::{LogRecord, LogRecords, Severity};
 use super::super::semconv;
 use super::super::value::Value;
 use std::cell::Cell;
@@ -50,8 +50,14 @@ struct Shared {
 
 #[derive(Default)]
 struct Waiting {
-    records: Vec<Encoded>,
+    records: Vec<Said>,
     lost: u64,
+}
+
+/// A record, and the span that it names.
+struct Said {
+    record: LogRecord,
+    context: Option<SpanContext>,
 }
 
 impl Outlet {
@@ -63,7 +69,7 @@ impl Outlet {
             return;
         }
         if let Some(Some(records)) = self.0.records.get() {
-            waiting.records.iter().for_each(|record| records.emit_own(record));
+            waiting.records.iter().for_each(|said| records.emit_own(&said.record, said.context.as_ref()));
             records.lost(waiting.lost);
         }
     }
@@ -73,22 +79,22 @@ impl Outlet {
         self.0.records.get().is_none_or(Option::is_some)
     }
 
-    fn give(&self, record: Encoded) {
+    fn give(&self, said: Said) {
         match self.0.records.get() {
-            Some(Some(records)) => records.emit_own(&record),
+            Some(Some(records)) => records.emit_own(&said.record, said.context.as_ref()),
             Some(None) => {}
-            None => self.wait(record),
+            None => self.wait(said),
         }
     }
 
-    fn wait(&self, record: Encoded) {
+    fn wait(&self, said: Said) {
         let mut waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(records) = self.0.records.get() {
             // Opened meanwhile.
-            return records.iter().for_each(|records| records.emit_own(&record));
+            return records.iter().for_each(|records| records.emit_own(&said.record, said.context.as_ref()));
         }
         if waiting.records.len() < MAX_WAITING {
-            waiting.records.push(record);
+            waiting.records.push(said);
         } else {
             waiting.lost += 1;
         }
@@ -129,7 +135,7 @@ impl<S: Subscriber> Layer<S> for OwnRecords {
         fields.add("target", Value::Text(event.metadata().target().to_owned()));
         let context = fields.context();
         let record = LogRecord::of_host(severity, &fields.message, None, fields.attributes);
-        self.0.give(record.encode(context.as_ref()));
+        self.0.give(Said { record, context });
     }
 }
 

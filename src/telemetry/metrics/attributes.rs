@@ -48,12 +48,20 @@ impl AttributeSet {
         (AttributeSet(kept.into()), dropped)
     }
 
+    /// The set that the host gives, with distinct keys.
+    pub(crate) fn of_host(given: impl IntoIterator<Item = (&'static str, Value)>) -> Self {
+        let mut kept: Vec<(Box<str>, Value)> =
+            given.into_iter().map(|(key, value)| (key.into(), value)).collect();
+        kept.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        AttributeSet(kept.into())
+    }
+
     /// The set of the series that stands for all for which there was no room.
     pub(super) fn overflow() -> Self {
         AttributeSet([(semconv::OTEL_METRIC_OVERFLOW.into(), Value::Bool(true))].into())
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.0.iter().map(|(key, value)| (&**key, value))
     }
 

@@ -1,8 +1,10 @@
 //! From series to the messages of OTLP, at each interval.
 
-use super::instrument::{Instrument, Kind};
-use super::series::{Exemplar, Measurement, Reading, Series};
-use super::{Metrics, series};
+use super::Metrics;
+use super::exemplars::Exemplar;
+use super::exponential::{self, Exponential};
+use super::instrument::{Buckets, Instrument, Kind};
+use super::series::{Measurement, Reading, Series};
 use crate::config::Temporality;
 use crate::telemetry::clock::unix_nanos;
 use crate::telemetry::encode::bytes;
@@ -46,20 +48,21 @@ impl Reader {
 
     /// What the metrics say now; nothing where nothing was recorded.
     pub(in crate::telemetry) fn collect(&mut self) -> Vec<Collected> {
+        self.metrics.look();
         // The clock may be set back; a point must not end before it begins.
         let now = unix_nanos().max(self.last);
         let mut collected = self.metrics.handed_over.take();
         for instrument in self.metrics.instruments() {
-            let mut points = Points {
-                instrument: &instrument,
-                temporality: self.temporality,
-                is_look: false,
-                span: Span { from: self.metrics.started, to: now },
-            };
-            if points.is_delta() {
-                points.span.from = self.last;
-            }
-            points.write(&mut collected);
+            // As the specification has it: what may shrink is cumulative in any case.
+            let is_delta = instrument.kind() != Kind::UpDownCounter
+                && match self.temporality {
+                    Temporality::Cumulative => false,
+                    Temporality::Delta => true,
+                    Temporality::LowMemory => !instrument.is_observed.load(Relaxed),
+                };
+            let from = if is_delta { self.last } else { self.metrics.started };
+            let span = Span { from, to: now };
+            Points { instrument: &instrument, is_delta, is_export: true, span }.write(&mut collected);
         }
         self.last = now;
         let points = collected.iter().map(|part| u64::from(part.points)).sum();
@@ -77,20 +80,22 @@ impl Reader {
 
 pub(super) struct Points<'a> {
     pub(super) instrument: &'a Instrument,
-    pub(super) temporality: Temporality,
-    /// Nothing is taken: neither what came since, nor exemplars.
-    pub(super) is_look: bool,
+    pub(super) is_delta: bool,
+    /// Exemplars are told once.
+    pub(super) is_export: bool,
     pub(super) span: Span,
 }
 
 impl Points<'_> {
-    /// As the specification has it: what may shrink is cumulative in any case.
-    fn is_delta(&self) -> bool {
-        self.temporality != Temporality::Cumulative && self.instrument.kind != Kind::UpDownCounter
-    }
-
     pub(super) fn write(&self, out: &mut Vec<Collected>) {
-        match self.instrument.kind {
+        match self.instrument.kind() {
+            Kind::Histogram if self.instrument.shape.buckets == Buckets::Exponential => {
+                self.write_all(out, exponential, |data_points| {
+                    let aggregation_temporality = self.temporality().into();
+                    let data = otlp::ExponentialHistogram { data_points, aggregation_temporality };
+                    metric::Data::ExponentialHistogram(data)
+                })
+            }
             Kind::Histogram => self.write_all(out, distribution, |data_points| {
                 let aggregation_temporality = self.temporality().into();
                 metric::Data::Histogram(otlp::Histogram { data_points, aggregation_temporality })
@@ -98,24 +103,20 @@ impl Points<'_> {
             Kind::Gauge => {
                 self.write_all(out, number, |data_points| metric::Data::Gauge(otlp::Gauge { data_points }))
             }
-            Kind::Counter | Kind::UpDownCounter => self.write_all(out, number, |data_points| {
-                metric::Data::Sum(otlp::Sum {
-                    data_points,
-                    aggregation_temporality: self.temporality().into(),
-                    is_monotonic: self.instrument.kind == Kind::Counter,
+            Kind::Counter | Kind::UpDownCounter | Kind::Seconds => {
+                self.write_all(out, number, |data_points| {
+                    metric::Data::Sum(otlp::Sum {
+                        data_points,
+                        aggregation_temporality: self.temporality().into(),
+                        is_monotonic: self.instrument.kind() != Kind::UpDownCounter,
+                    })
                 })
-            }),
+            }
         }
     }
 
-    fn common(&self, series: &Series) -> Common {
-        let attributes = series.attributes.iter().map(|(key, value)| key_value(key, value)).collect();
-        let exemplar = if self.is_look { series.exemplar() } else { series.take_exemplar() };
-        Common { attributes, span: self.span, exemplars: exemplar.map(message_of).into_iter().collect() }
-    }
-
     fn temporality(&self) -> AggregationTemporality {
-        if self.is_delta() { AggregationTemporality::Delta } else { AggregationTemporality::Cumulative }
+        if self.is_delta { AggregationTemporality::Delta } else { AggregationTemporality::Cumulative }
     }
 
     fn write_all<P: Message>(
@@ -129,6 +130,8 @@ impl Points<'_> {
             let count = u32::try_from(points.len()).unwrap_or(u32::MAX);
             let metric = otlp::Metric {
                 name: self.instrument.name.to_string(),
+                unit: self.instrument.unit.to_owned(),
+                description: self.instrument.description.to_owned(),
                 data: Some(data(std::mem::take(points))),
                 ..otlp::Metric::default()
             };
@@ -137,12 +140,10 @@ impl Points<'_> {
             out.push(Collected { bytes: message, points: count });
         };
         for series in self.instrument.all_series() {
-            let reading = match self.is_look {
-                true => series.look(),
-                false if self.is_delta() => series.take(),
-                false => series.read(),
-            };
-            if let Some(point) = reading.and_then(|reading| point(reading, self.common(&series))) {
+            let reading = if self.is_delta { series.take() } else { series.read() };
+            if let Some(point) =
+                reading.and_then(|reading| point(reading, Common::of(&series, self.span, self.is_export)))
+            {
                 let len = point.encoded_len();
                 if size + len > MAX_MESSAGE && !points.is_empty() {
                     finish(&mut points);
@@ -165,14 +166,24 @@ struct Common {
     exemplars: Vec<otlp::Exemplar>,
 }
 
+impl Common {
+    fn of(series: &Series, span: Span, is_export: bool) -> Self {
+        let attributes = series.attributes.iter().map(|(key, value)| key_value(key, value)).collect();
+        let exemplars = series.exemplars(is_export).into_iter().map(message_of).collect();
+        Common { attributes, span, exemplars }
+    }
+}
+
 fn message_of(exemplar: Exemplar) -> otlp::Exemplar {
-    let series::Exemplar { trace_id, span_id, value, time } = exemplar;
+    let span = exemplar.witness.span;
+    let (trace_id, span_id) =
+        span.map(|(trace, span)| (trace.0.to_vec(), span.0.to_vec())).unwrap_or_default();
     otlp::Exemplar {
         filtered_attributes: Vec::new(),
-        time_unix_nano: time,
-        span_id: span_id.0.to_vec(),
-        trace_id: trace_id.0.to_vec(),
-        value: Some(match value {
+        time_unix_nano: exemplar.witness.time,
+        span_id,
+        trace_id,
+        value: Some(match exemplar.value {
             Measurement::Int(value) => exemplar::Value::AsInt(value),
             Measurement::Double(value) => exemplar::Value::AsDouble(value),
         }),
@@ -183,9 +194,10 @@ fn message_of(exemplar: Exemplar) -> otlp::Exemplar {
 fn number(reading: Reading, common: Common) -> Option<otlp::NumberDataPoint> {
     let (value, from) = match reading {
         Reading::Sum(sum) => (number_data_point::Value::AsInt(sum), common.span.from),
+        Reading::Seconds(sum) => (number_data_point::Value::AsDouble(sum), common.span.from),
         // A gauge is of one moment.
         Reading::Last(last) => (number_data_point::Value::AsDouble(last), 0),
-        Reading::Distribution { .. } => return None,
+        Reading::Distribution { .. } | Reading::Exponential(_) => return None,
     };
     Some(otlp::NumberDataPoint {
         attributes: common.attributes,
@@ -216,5 +228,30 @@ fn distribution(reading: Reading, common: Common) -> Option<otlp::HistogramDataP
         min: min.is_finite().then_some(min),
         max: max.is_finite().then_some(max),
         ..otlp::HistogramDataPoint::default()
+    })
+}
+
+/// A point of a histogram whose buckets are as fine as its values allow.
+fn exponential(reading: Reading, common: Common) -> Option<otlp::ExponentialHistogramDataPoint> {
+    let Reading::Exponential(reading) = reading else { return None };
+    let count = reading.count();
+    let Exponential { scale, zero, positive, negative, sum, min, max, .. } = *reading;
+    let buckets = |exponential::Buckets { offset, counts }: exponential::Buckets| {
+        otlp::exponential_histogram_data_point::Buckets { offset, bucket_counts: counts }
+    };
+    Some(otlp::ExponentialHistogramDataPoint {
+        attributes: common.attributes,
+        start_time_unix_nano: common.span.from,
+        time_unix_nano: common.span.to,
+        count,
+        sum: (min >= 0.0).then_some(sum),
+        scale,
+        zero_count: zero,
+        positive: Some(buckets(positive)),
+        negative: Some(buckets(negative)),
+        exemplars: common.exemplars,
+        min: min.is_finite().then_some(min),
+        max: max.is_finite().then_some(max),
+        ..otlp::ExponentialHistogramDataPoint::default()
     })
 }

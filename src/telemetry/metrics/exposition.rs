@@ -1,9 +1,8 @@
 //! What all metrics say right now, for whoever looks: nothing is taken, so that exports do not notice.
 
-use super::Metrics;
 use super::collect::{Points, Span};
 use super::prometheus::{self, Format, Scope};
-use crate::config::Temporality;
+use super::{Metrics, Registries};
 use crate::telemetry::clock::unix_nanos;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::metrics::v1 as otlp;
@@ -12,29 +11,35 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, PoisonError};
 
-/// The scope of what guests record.
+/// The scopes of the host's own, and of what guests record.
+const HOST: &str = "pounce";
 const GUESTS: &str = "pounce.guest";
 
 /// What pages could not show, each counted and told once.
 #[derive(Default)]
 pub(super) struct LeftOut(Mutex<BTreeSet<(String, String)>>);
 
-impl Metrics {
+impl Registries {
     /// The page for Prometheus, with what `resource` says in `target_info`.
     pub(in crate::telemetry) fn exposition(&self, format: Format, resource: &[KeyValue]) -> String {
-        let scopes = [Scope { name: GUESTS, metrics: self.now() }];
+        let scopes = [
+            Scope { name: HOST, metrics: self.host.metrics().now() },
+            Scope { name: GUESTS, metrics: self.guests.now() },
+        ];
         let page = prometheus::page(format, resource, &scopes);
-        self.tell(page.collided);
+        self.guests.tell(page.collided);
         page.text
     }
+}
 
+impl Metrics {
     /// All since the start.
     fn now(&self) -> Vec<otlp::Metric> {
+        self.look();
         let mut collected = Vec::new();
         let span = Span { from: self.started, to: unix_nanos().max(self.started) };
         for instrument in self.instruments() {
-            Points { instrument: &instrument, temporality: Temporality::Cumulative, is_look: true, span }
-                .write(&mut collected);
+            Points { instrument: &instrument, is_delta: false, is_export: false, span }.write(&mut collected);
         }
         let parts = collected.iter().filter_map(|part| otlp::ScopeMetrics::decode(&*part.bytes).ok());
         parts.flat_map(|part| part.metrics).collect()

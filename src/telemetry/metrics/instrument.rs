@@ -2,15 +2,16 @@
 
 use super::attributes::AttributeSet;
 use super::series::Series;
+use crate::config::ExemplarFilter;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 /// Boundaries that OpenTelemetry gives every histogram that does not ask for others.
 const DEFAULT_BOUNDS: &[f64] =
     &[0.0, 5.0, 10.0, 25.0, 50.0, 75.0, 100.0, 250.0, 500.0, 750.0, 1000.0, 2500.0, 5000.0, 7500.0, 10000.0];
 /// Boundaries that the semantic conventions give durations, which are in seconds.
-const DURATION_BOUNDS: &[f64] =
+pub(super) const DURATION_BOUNDS: &[f64] =
     &[0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 
 /// What an instrument does with its measurements.
@@ -20,29 +21,63 @@ pub(crate) enum Kind {
     Counter,
     /// Adds them up.
     UpDownCounter,
+    /// Adds up times; they are given in nanoseconds and told in seconds.
+    Seconds,
     /// Counts them by size.
     Histogram,
     /// Keeps the last.
     Gauge,
 }
 
-/// An instrument of one component.
-pub(super) struct Instrument {
+/// How large the buckets of a histogram are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Buckets {
+    /// Upper ends, without the last, which is open.
+    Upto(&'static [f64]),
+    /// As fine as the values allow.
+    Exponential,
+}
+
+/// What each series of an instrument is made of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shape {
     pub(super) kind: Kind,
-    pub(super) name: Box<str>,
+    pub(super) buckets: Buckets,
+    pub(super) exemplars: ExemplarFilter,
+}
+
+/// An instrument of one component, or of the host.
+pub(crate) struct Instrument {
+    pub(crate) name: Box<str>,
+    /// Empty where nobody said it.
+    pub(crate) unit: &'static str,
+    pub(crate) description: &'static str,
+    pub(super) shape: Shape,
+    /// Its sums are counted elsewhere, and asked for.
+    pub(super) is_observed: AtomicBool,
     series: RwLock<HashMap<AttributeSet, Arc<Series>>>,
     /// Stands for all sets for which there was no room.
     overflow: OnceLock<Arc<Series>>,
 }
 
 impl Instrument {
-    pub(super) fn new(kind: Kind, name: &str) -> Self {
-        Instrument { kind, name: name.into(), series: RwLock::default(), overflow: OnceLock::new() }
+    pub(super) fn new(name: &str, shape: Shape) -> Self {
+        let (series, overflow) = (RwLock::default(), OnceLock::new());
+        let is_observed = AtomicBool::new(false);
+        Instrument { name: name.into(), unit: "", description: "", shape, is_observed, series, overflow }
     }
 
-    /// Upper ends of the buckets of a histogram, without the last, which is open.
-    fn bounds(&self) -> &'static [f64] {
-        if self.name.ends_with(".duration") { DURATION_BOUNDS } else { DEFAULT_BOUNDS }
+    pub(super) fn described(self, unit: &'static str, description: &'static str) -> Self {
+        Instrument { unit, description, ..self }
+    }
+
+    /// Upper ends of the buckets of a histogram that says no more of itself than its name.
+    pub(super) fn default_bounds(name: &str) -> &'static [f64] {
+        if name.ends_with(".duration") { DURATION_BOUNDS } else { DEFAULT_BOUNDS }
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.shape.kind
     }
 
     /// The series of these attributes; the one for the rest, and true, where there is no room for it among `max_series`
@@ -54,7 +89,7 @@ impl Instrument {
         bytes: &AtomicUsize,
         max_bytes: usize,
     ) -> (Arc<Series>, bool) {
-        let size = attributes.size() + Series::size(self.kind, self.bounds());
+        let size = attributes.size() + Series::size(self.shape);
         let known = self.series.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = known.get(&attributes) {
             return (Arc::clone(found), false);
@@ -72,19 +107,19 @@ impl Instrument {
         if series.len() + 1 >= max_series || bytes.fetch_update(Relaxed, Relaxed, fits).is_err() {
             return (self.rest(), true);
         }
-        let made = Arc::new(Series::new(self.kind, self.bounds(), attributes.clone()));
+        let made = Arc::new(Series::new(self.shape, attributes.clone()));
         series.insert(attributes, Arc::clone(&made));
         (made, false)
     }
 
     /// The series for the rest.
     fn rest(&self) -> Arc<Series> {
-        let rest = || Arc::new(Series::new(self.kind, self.bounds(), AttributeSet::overflow()));
+        let rest = || Arc::new(Series::new(self.shape, AttributeSet::overflow()));
         Arc::clone(self.overflow.get_or_init(rest))
     }
 
     /// All series, the one for the rest last.
-    pub(super) fn all_series(&self) -> Vec<Arc<Series>> {
+    pub(crate) fn all_series(&self) -> Vec<Arc<Series>> {
         let series = self.series.read().unwrap_or_else(PoisonError::into_inner);
         series.values().chain(self.overflow.get()).cloned().collect()
     }
@@ -110,8 +145,12 @@ mod tests {
     #[test]
     fn once_full_no_lock_is_taken_that_others_wait_for() {
         for (max_series, max_bytes) in [(3, usize::MAX), (100, 1500)] {
-            let (instrument, bytes) =
-                (Arc::new(Instrument::new(Kind::Counter, "c")), Arc::<AtomicUsize>::default());
+            let shape = Shape {
+                kind: Kind::Counter,
+                buckets: Buckets::Upto(&[]),
+                exemplars: ExemplarFilter::TraceBased,
+            };
+            let (instrument, bytes) = (Arc::new(Instrument::new("c", shape)), Arc::<AtomicUsize>::default());
             let count = |n| instrument.series(set(n), max_series, &bytes, max_bytes).1;
             let overflowed = (0..20).filter(|n| count(*n)).count();
             assert!((1..20).contains(&overflowed), "{overflowed}");

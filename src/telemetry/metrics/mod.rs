@@ -7,9 +7,12 @@
 
 mod attributes;
 mod collect;
+mod exemplars;
+mod exponential;
 mod exposition;
 mod fold;
 mod handed_over;
+pub(crate) mod host;
 mod instrument;
 mod prometheus;
 mod prometheus_names;
@@ -26,12 +29,14 @@ use super::clock::unix_nanos;
 use super::context::SpanContext;
 use super::counters::Counters;
 use super::value::Value;
-use instrument::Instrument;
+use crate::config;
+use host::Definition;
+use instrument::{Buckets, Instrument, Shape};
 use series::{Measurement, Series};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// Instruments of one component.
 const MAX_INSTRUMENTS: usize = 500;
@@ -40,9 +45,13 @@ const MAX_SERIES: usize = 2000;
 /// Bytes of all series of one component, roughly.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 
-/// The instruments of one component.
+/// The instruments of one component's guests, or those of the host.
 pub(crate) struct Metrics {
     instruments: RwLock<HashMap<Box<str>, Arc<Instrument>>>,
+    /// What others count, to be asked before each collection.
+    observed: Mutex<Vec<Observed>>,
+    exemplars: config::ExemplarFilter,
+    histograms: config::HistogramAggregation,
     bytes: AtomicUsize,
     /// What SDKs in guests have collected since the last look.
     handed_over: handed_over::HandedOver,
@@ -50,12 +59,45 @@ pub(crate) struct Metrics {
     collected: AtomicU64,
     /// The last collection is made.
     is_finished: AtomicBool,
+    /// Somebody takes what SDKs in guests hand over.
+    is_exported: bool,
     /// Since when it counts, in nanoseconds of Unix time.
     started: u64,
     pub(super) counters: Arc<Counters>,
     pub(super) ignored: Ignored,
     /// What pages for Prometheus could not show.
     left_out: exposition::LeftOut,
+}
+
+/// The host's own instruments, and those of guests.
+#[derive(Clone)]
+pub(crate) struct Registries {
+    pub(crate) host: Arc<host::Host>,
+    pub(crate) guests: Arc<Metrics>,
+}
+
+impl Registries {
+    /// For an export as it is set; where nothing exports them, they are only read.
+    pub(super) fn new(export: &config::MetricsExport, is_exported: bool) -> Self {
+        let counters: Arc<Counters> = Arc::default();
+        let metrics = || Arc::new(Metrics { is_exported, ..Metrics::new(export, Arc::clone(&counters)) });
+        Registries { host: Arc::new(host::Host::new(metrics())), guests: metrics() }
+    }
+
+    pub(super) fn counters(&self) -> &Arc<Counters> {
+        &self.guests.counters
+    }
+
+    /// Counts every point that has not arrived as failed.
+    pub(super) fn settle(&self) {
+        Metrics::settle(&[self.host.metrics(), &self.guests]);
+    }
+}
+
+/// A sum that somebody else counts.
+struct Observed {
+    series: Arc<Series>,
+    read: Box<dyn Fn() -> Option<u64> + Send + Sync>,
 }
 
 /// Measurements that were not recorded or lost something, by reason.
@@ -75,18 +117,29 @@ pub(super) struct Ignored {
 }
 
 impl Metrics {
-    pub(super) fn new() -> Self {
+    /// What becomes of points is counted in `counters`, which several may share.
+    pub(super) fn new(export: &config::MetricsExport, counters: Arc<Counters>) -> Self {
         Metrics {
             instruments: RwLock::default(),
+            observed: Mutex::default(),
+            exemplars: export.exemplars,
+            histograms: export.histograms,
             bytes: AtomicUsize::new(0),
             handed_over: handed_over::HandedOver::default(),
             collected: AtomicU64::new(0),
             is_finished: AtomicBool::new(false),
+            is_exported: true,
             started: unix_nanos(),
-            counters: Arc::default(),
+            counters,
             ignored: Ignored::default(),
             left_out: exposition::LeftOut::default(),
         }
+    }
+
+    /// As nobody has set it.
+    #[cfg(test)]
+    fn plain() -> Self {
+        Self::new(&config::MetricsExport::default(), Arc::default())
     }
 
     /// Adds to a sum that only grows.
@@ -166,10 +219,67 @@ impl Metrics {
     ///
     /// Whoever records often does this once and keeps the series.
     pub(crate) fn series(&self, kind: Kind, name: &str, attributes: AttributeSet) -> Option<Arc<Series>> {
-        let instrument = self.instrument(kind, name)?;
+        self.series_of(&*self.instrument(kind, name)?, attributes).into()
+    }
+
+    fn series_of(&self, instrument: &Instrument, attributes: AttributeSet) -> Arc<Series> {
         let (series, overflowed) = instrument.series(attributes, MAX_SERIES, &self.bytes, MAX_BYTES);
         self.ignored.overflowed.fetch_add(overflowed.into(), Relaxed);
-        Some(series)
+        series
+    }
+
+    /// The series of an instrument of the host's own.
+    pub(super) fn series_as(&self, definition: &Definition, attributes: AttributeSet) -> Arc<Series> {
+        self.series_of(&self.instrument_as(definition), attributes)
+    }
+
+    fn instrument_as(&self, definition: &Definition) -> Arc<Instrument> {
+        let known = {
+            let instruments = self.instruments.read().unwrap_or_else(PoisonError::into_inner);
+            instruments.get(definition.name).cloned()
+        };
+        known.unwrap_or_else(|| {
+            let mut instruments = self.instruments.write().unwrap_or_else(PoisonError::into_inner);
+            let made = || Arc::new(self.made(definition));
+            Arc::clone(instruments.entry(definition.name.into()).or_insert_with(made))
+        })
+    }
+
+    fn made(&self, definition: &Definition) -> Instrument {
+        let Definition { name, unit, description, kind, bounds } = *definition;
+        Instrument::new(name, self.shape(kind, bounds)).described(unit, description)
+    }
+
+    fn shape(&self, kind: Kind, bounds: &'static [f64]) -> Shape {
+        let buckets = match self.histograms {
+            config::HistogramAggregation::Explicit => Buckets::Upto(bounds),
+            config::HistogramAggregation::Exponential => Buckets::Exponential,
+        };
+        Shape { kind, buckets, exemplars: self.exemplars }
+    }
+
+    /// Asks `read` before each collection what a sum has come to, which somebody else counts; while it says nothing,
+    /// the sum stays.
+    pub(super) fn observe(
+        &self,
+        definition: &Definition,
+        attributes: AttributeSet,
+        read: impl Fn() -> Option<u64> + Send + Sync + 'static,
+    ) {
+        let instrument = self.instrument_as(definition);
+        instrument.is_observed.store(true, Relaxed);
+        let series = self.series_of(&instrument, attributes);
+        let mut observed = self.observed.lock().unwrap_or_else(PoisonError::into_inner);
+        observed.push(Observed { series, read: Box::new(read) });
+    }
+
+    /// Brings all sums up to date that others count.
+    pub(crate) fn look(&self) {
+        for Observed { series, read } in &*self.observed.lock().unwrap_or_else(PoisonError::into_inner) {
+            if let Some(sum) = read() {
+                series.observe(i64::try_from(sum).unwrap_or(i64::MAX));
+            }
+        }
     }
 
     fn instrument(&self, kind: Kind, name: &str) -> Option<Arc<Instrument>> {
@@ -179,7 +289,7 @@ impl Metrics {
             false => Cow::Borrowed(name),
         };
         let of_kind = |instrument: &Arc<Instrument>| {
-            if instrument.kind == kind {
+            if instrument.kind() == kind {
                 return Some(Arc::clone(instrument));
             }
             self.ignored.kind.fetch_add(1, Relaxed);
@@ -201,30 +311,35 @@ impl Metrics {
             self.ignored.instruments.fetch_add(1, Relaxed);
             return None;
         }
-        let instrument = Arc::new(Instrument::new(kind, name));
+        let instrument = Arc::new(Instrument::new(name, self.shape(kind, Instrument::default_bounds(name))));
         instruments.insert(key.into(), Arc::clone(&instrument));
         Some(instrument)
     }
 
-    /// Counts every point that has not arrived as failed: those under way, those that wait, and where no last collection
-    /// was made, those that it would have had.
-    pub(super) fn settle(&self) {
-        let counters = &self.counters;
-        let settled = [&counters.exported, &counters.rejected, &counters.export_failed];
-        let settled = settled.map(|counter| counter.load(Relaxed)).iter().sum();
-        let mut lost = self.collected.load(Relaxed).saturating_sub(settled);
-        lost += u64::from(self.handed_over.close());
+    /// Points that were taken for an export and not sent, and those that never will be: those that wait, and where no
+    /// last collection was made, those that it would have had.
+    fn unsent(&self) -> u64 {
+        let mut unsent = self.collected.load(Relaxed) + u64::from(self.handed_over.close());
         if !self.is_finished.swap(true, Relaxed) {
             let said = |instrument: &Arc<Instrument>| {
                 instrument.all_series().iter().filter(|series| series.read().is_some()).count() as u64
             };
-            lost += self.instruments().iter().map(said).sum::<u64>();
+            unsent += self.instruments().iter().map(said).sum::<u64>();
         }
-        Counters::add(&counters.export_failed, lost);
+        unsent
+    }
+
+    /// Counts every point that has not arrived as failed, of all these, who share their counters.
+    pub(super) fn settle(all: &[&Metrics]) {
+        let Some(counters) = all.first().map(|first| &first.counters) else { return };
+        let settled = [&counters.exported, &counters.rejected, &counters.export_failed];
+        let settled: u64 = settled.map(|counter| counter.load(Relaxed)).iter().sum();
+        let taken: u64 = all.iter().map(|metrics| metrics.unsent()).sum();
+        Counters::add(&counters.export_failed, taken.saturating_sub(settled));
     }
 
     /// All instruments, in the order of their names.
-    fn instruments(&self) -> Vec<Arc<Instrument>> {
+    pub(crate) fn instruments(&self) -> Vec<Arc<Instrument>> {
         let instruments = self.instruments.read().unwrap_or_else(PoisonError::into_inner);
         let mut all: Vec<_> = instruments.values().cloned().collect();
         all.sort_unstable_by(|one, other| one.name.cmp(&other.name));

@@ -404,3 +404,6 @@ fn double(out: &mut String, value: f64) {
 fn put(out: &mut String, text: std::fmt::Arguments<'_>) {
     _ = out.write_fmt(text);
 }
+
+#[cfg(test)]
+mod tests;

@@ -140,6 +140,9 @@ impl Metrics {
         folds: &mut Folds,
         may_take: impl Fn() -> bool,
     ) {
+        if !self.is_exported {
+            return;
+        }
         let given = metric.points.len() as u64;
         if !is_name(&metric.name) {
             self.ignored.name.fetch_add(given, Relaxed);

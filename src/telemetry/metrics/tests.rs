@@ -1,4 +1,4 @@
-//! Aggregation against a naive model, the limits, and what the messages say once decoded.
+//! The limits of aggregation, and what its messages say once decoded.
 
 use super::series::Reading;
 use super::*;
@@ -8,7 +8,6 @@ use crate::telemetry::id::{SpanId, TraceId};
 use opentelemetry_proto::tonic::common::v1::any_value;
 use opentelemetry_proto::tonic::metrics::v1 as otlp;
 use otlp::{AggregationTemporality, exemplar, metric::Data, number_data_point};
-use proptest::prelude::*;
 use prost::Message;
 use std::collections::BTreeMap;
 
@@ -26,7 +25,7 @@ fn reader(metrics: &Arc<Metrics>, temporality: Temporality) -> Reader {
 }
 
 /// What a collection says, by name.
-fn collect(reader: &mut Reader) -> BTreeMap<String, Data> {
+pub(super) fn collect(reader: &mut Reader) -> BTreeMap<String, Data> {
     let mut found = BTreeMap::new();
     for collected in reader.collect() {
         let of_scope = otlp::ScopeMetrics::decode(&*collected.bytes).unwrap();
@@ -43,25 +42,26 @@ fn points(data: &Data) -> usize {
         Data::Sum(sum) => sum.data_points.len(),
         Data::Gauge(gauge) => gauge.data_points.len(),
         Data::Histogram(histogram) => histogram.data_points.len(),
+        Data::ExponentialHistogram(histogram) => histogram.data_points.len(),
         other => panic!("{other:?}"),
     }
 }
 
-fn sum(data: &Data) -> &otlp::Sum {
+pub(super) fn sum(data: &Data) -> &otlp::Sum {
     match data {
         Data::Sum(sum) => sum,
         other => panic!("no sum: {other:?}"),
     }
 }
 
-fn histogram(data: &Data) -> &otlp::HistogramDataPoint {
+pub(super) fn histogram(data: &Data) -> &otlp::HistogramDataPoint {
     match data {
         Data::Histogram(histogram) => &histogram.data_points[0],
         other => panic!("no histogram: {other:?}"),
     }
 }
 
-fn int(point: &otlp::NumberDataPoint) -> i64 {
+pub(super) fn int(point: &otlp::NumberDataPoint) -> i64 {
     match point.value {
         Some(number_data_point::Value::AsInt(value)) => value,
         ref other => panic!("no integer: {other:?}"),
@@ -70,7 +70,7 @@ fn int(point: &otlp::NumberDataPoint) -> i64 {
 
 #[test]
 fn each_kind_says_what_it_should() {
-    let metrics = Arc::new(Metrics::new());
+    let metrics = Arc::new(Metrics::plain());
     let mut reader = reader(&metrics, Temporality::Cumulative);
     let sampled = span(7, SAMPLED | RANDOM);
     metrics.add_counter("orders", 2, set(&[("shop", 1)]), Some(&sampled));
@@ -123,7 +123,7 @@ fn each_kind_says_what_it_should() {
 
 #[test]
 fn deltas_say_what_came_since() {
-    let metrics = Arc::new(Metrics::new());
+    let metrics = Arc::new(Metrics::plain());
     let mut reader = reader(&metrics, Temporality::Delta);
     metrics.add_counter("c", 2, vec![], None);
     metrics.add_up_down("u", 2, vec![], None);
@@ -145,9 +145,79 @@ fn deltas_say_what_came_since() {
     assert_eq!((point.count, point.min, point.sum), (1, Some(9.0), Some(9.0)));
 }
 
+/// `/metrics` reads totals while deltas are sent.
+#[test]
+fn deltas_take_nothing_from_who_else_reads() {
+    let metrics = Arc::new(Metrics::plain());
+    let mut deltas = reader(&metrics, Temporality::Delta);
+    for n in 1..=3 {
+        metrics.add_counter("c", 2, vec![], Some(&span(1, SAMPLED)));
+        metrics.record_histogram("h", 2.0, vec![], None);
+        let found = collect(&mut deltas);
+        assert_eq!((int(&sum(&found["c"]).data_points[0]), histogram(&found["h"]).sum), (2, Some(2.0)));
+        let counter = metrics.series(Kind::Counter, "c", AttributeSet::default()).unwrap();
+        assert_eq!(counter.read(), Some(Reading::Sum(2 * n)));
+        assert_eq!(counter.exemplars(false).len(), 1);
+        let values = metrics.series(Kind::Histogram, "h", AttributeSet::default()).unwrap();
+        let Some(Reading::Distribution { buckets, sum, .. }) = values.read() else { panic!() };
+        assert_eq!((buckets.iter().sum::<u64>(), sum), (n as u64, 2.0 * n as f64));
+    }
+}
+
+#[test]
+fn the_filter_says_what_may_be_an_exemplar() {
+    use config::ExemplarFilter::{AlwaysOff, AlwaysOn, TraceBased};
+    for (filter, expected) in [(TraceBased, [1, 0, 0]), (AlwaysOn, [1, 1, 1]), (AlwaysOff, [0, 0, 0])] {
+        let export = config::MetricsExport { exemplars: filter, ..config::MetricsExport::default() };
+        let metrics = Arc::new(Metrics::new(&export, Arc::default()));
+        for (name, context) in [("a", Some(span(1, SAMPLED))), ("b", Some(span(1, RANDOM))), ("c", None)] {
+            metrics.add_counter(name, 1, vec![], context.as_ref());
+        }
+        let found = collect(&mut reader(&metrics, Temporality::Cumulative));
+        let counts = ["a", "b", "c"].map(|name| sum(&found[name]).data_points[0].exemplars.len());
+        assert_eq!(counts, expected, "{filter}");
+    }
+}
+
+#[test]
+fn each_bucket_has_an_exemplar() {
+    let metrics = Arc::new(Metrics::plain());
+    for (id, value) in [(1, 3.0), (2, 4.0), (3, 30.0), (4, 1e9)] {
+        metrics.record_histogram("h", value, vec![], Some(&span(id, SAMPLED)));
+    }
+    let found = collect(&mut reader(&metrics, Temporality::Cumulative));
+    let ids: Vec<_> = histogram(&found["h"]).exemplars.iter().map(|one| one.span_id[0]).collect();
+    assert_eq!(ids, [2, 3, 4], "the last of each");
+}
+
+#[test]
+fn exponential_histograms_where_they_are_asked_for() {
+    let histograms = config::HistogramAggregation::Exponential;
+    let export = config::MetricsExport { histograms, ..config::MetricsExport::default() };
+    for temporality in [Temporality::Cumulative, Temporality::Delta] {
+        let metrics = Arc::new(Metrics::new(&export, Arc::default()));
+        let mut reader = reader(&metrics, temporality);
+        for round in 1..=2 {
+            for value in [0.0, 1.0, 1.5, 4000.0] {
+                metrics.record_histogram("h", value, vec![], Some(&span(1, SAMPLED)));
+            }
+            let found = collect(&mut reader);
+            let Data::ExponentialHistogram(histogram) = &found["h"] else { panic!("{found:?}") };
+            let [point] = histogram.data_points.as_slice() else { panic!("{histogram:?}") };
+            let times = if temporality == Temporality::Delta { 1 } else { round };
+            assert_eq!((point.count, point.zero_count), (4 * times, times));
+            assert_eq!((point.sum, point.max), (Some(4002.5 * times as f64), Some(4000.0)));
+            let buckets = &point.positive.as_ref().unwrap().bucket_counts;
+            assert_eq!((buckets.iter().sum::<u64>(), point.exemplars.len()), (3 * times, 1));
+            assert!(buckets.len() <= 160 && point.scale == 3, "{point:?}");
+        }
+        assert_eq!(reader.collect().len(), usize::from(temporality == Temporality::Cumulative));
+    }
+}
+
 #[test]
 fn nothing_recorded_is_nothing_said() {
-    let metrics = Arc::new(Metrics::new());
+    let metrics = Arc::new(Metrics::plain());
     for temporality in [Temporality::Cumulative, Temporality::Delta] {
         assert!(reader(&metrics, temporality).collect().is_empty());
     }
@@ -162,7 +232,7 @@ fn nothing_recorded_is_nothing_said() {
 
 #[test]
 fn what_cannot_be_recorded_is_counted() {
-    let metrics = Metrics::new();
+    let metrics = Metrics::plain();
     let long = format!("a{}", "b".repeat(255));
     for name in ["", "1a", "_a", "a b", "ä", "a\0", "a=b", &long] {
         metrics.add_counter(name, 1, vec![], None);
@@ -188,7 +258,7 @@ fn what_cannot_be_recorded_is_counted() {
 
 #[test]
 fn beyond_the_limit_of_series_there_is_one_for_the_rest() {
-    let metrics = Arc::new(Metrics::new());
+    let metrics = Arc::new(Metrics::plain());
     for n in 0..5000 {
         metrics.add_counter("c", 1, set(&[("n", n)]), None);
     }
@@ -209,7 +279,7 @@ fn beyond_the_limit_of_series_there_is_one_for_the_rest() {
 
 #[test]
 fn series_are_bounded_in_bytes_and_large_ones_travel_apart() {
-    let metrics = Arc::new(Metrics::new());
+    let metrics = Arc::new(Metrics::plain());
     let text = "x".repeat(100_000);
     let attributes = |n: i64| {
         let mut attributes = set(&[("n", n)]);
@@ -261,7 +331,7 @@ fn attributes_are_bounded_in_all_whatever_a_list_holds() {
 #[test]
 fn what_has_not_arrived_at_the_end_is_counted_as_failed() {
     let failed = |metrics: &Metrics| metrics.counters.export_failed.load(Relaxed);
-    let metrics = Arc::new(Metrics::new());
+    let metrics = Arc::new(Metrics::plain());
     let mut reader = reader(&metrics, Temporality::Cumulative);
     metrics.add_counter("c", 1, set(&[("n", 1)]), None);
     metrics.add_counter("c", 1, set(&[("n", 2)]), None);
@@ -269,21 +339,21 @@ fn what_has_not_arrived_at_the_end_is_counted_as_failed() {
     // Three points under way in an exporter that is stuck, and the same three that it would have sent at the end.
     assert_eq!(reader.collect().iter().map(|part| part.points).sum::<u32>(), 3);
     metrics.counters.exported.fetch_add(1, Relaxed);
-    metrics.settle();
+    Metrics::settle(&[&metrics]);
     assert_eq!(failed(&metrics), 2 + 3);
-    metrics.settle();
+    Metrics::settle(&[&metrics]);
     assert_eq!(failed(&metrics), 5, "once");
-    let metrics = Arc::new(Metrics::new());
+    let metrics = Arc::new(Metrics::plain());
     metrics.add_counter("c", 1, vec![], None);
     let collected = Reader::new(Arc::clone(&metrics), Temporality::Cumulative).finish();
     metrics.counters.exported.fetch_add(collected.len() as u64, Relaxed);
-    metrics.settle();
+    Metrics::settle(&[&metrics]);
     assert_eq!(failed(&metrics), 0, "all arrived");
 }
 
 #[test]
 fn sums_stop_at_their_ends() {
-    let metrics = Arc::new(Metrics::new());
+    let metrics = Arc::new(Metrics::plain());
     metrics.add_counter("c", u64::MAX, vec![], None);
     metrics.add_counter("c", 1, vec![], None);
     metrics.add_up_down("u", i64::MIN, vec![], None);
@@ -300,7 +370,7 @@ fn sums_stop_at_their_ends() {
 
 #[test]
 fn threads_and_a_reader_of_deltas_lose_nothing() {
-    let metrics = Arc::new(Metrics::new());
+    let metrics = Arc::new(Metrics::plain());
     let mut reader = reader(&metrics, Temporality::Delta);
     let (mut counted, mut recorded) = (0, 0);
     let mut add = |found: BTreeMap<String, Data>| {
@@ -332,112 +402,4 @@ fn threads_and_a_reader_of_deltas_lose_nothing() {
     assert_eq!((counted, recorded), (20_000, 20_000));
 }
 
-#[derive(Clone, Debug)]
-enum Step {
-    Counter(u8, u32, u8),
-    Histogram(f64),
-    Collect,
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        4 => (0..3u8, any::<u32>(), 0..4u8).prop_map(|(name, value, set)| Step::Counter(name, value, set)),
-        4 => (0.0..20_000.0f64).prop_map(Step::Histogram),
-        1 => Just(Step::Collect),
-    ]
-}
-
-proptest! {
-    /// Cumulative points are what a map of all measurements says; deltas add up to the same.
-    #[test]
-    fn aggregation_is_that_of_a_naive_model(steps in proptest::collection::vec(step(), 0..200)) {
-        let both = [Temporality::Cumulative, Temporality::Delta].map(|temporality| {
-            let metrics = Arc::new(Metrics::new());
-            let reader = reader(&metrics, temporality);
-            (metrics, reader)
-        });
-        let [(cumulative, mut all), (delta, mut since)] = both;
-        let mut sums = BTreeMap::<(String, i64), i64>::new();
-        let mut values = Vec::new();
-        let (mut delta_sums, mut delta_buckets) = (BTreeMap::<(String, i64), i64>::new(), vec![0; 16]);
-        for step in steps.into_iter().chain([Step::Collect]) {
-            match step {
-                Step::Counter(name, value, set) => {
-                    let name = format!("c{name}");
-                    *sums.entry((name.clone(), set.into())).or_default() += i64::from(value);
-                    for metrics in [&cumulative, &delta] {
-                        metrics.add_counter(&name, value.into(), self::set(&[("set", set.into())]), None);
-                    }
-                }
-                Step::Histogram(value) => {
-                    values.push(value);
-                    for metrics in [&cumulative, &delta] {
-                        metrics.record_histogram("h", value, vec![], None);
-                    }
-                }
-                Step::Collect => {
-                    let found = collect(&mut all);
-                    prop_assert_eq!(&by_set(&found), &sums);
-                    if let Some(data) = found.get("h") {
-                        let point = histogram(data);
-                        let within = |low: f64, high: f64| {
-                            values.iter().filter(|value| low < **value && **value <= high).count() as u64
-                        };
-                        let ends = point.explicit_bounds.iter().copied().chain([f64::INFINITY]);
-                        let starts = [f64::NEG_INFINITY].into_iter().chain(point.explicit_bounds.iter().copied());
-                        let expected: Vec<_> = starts.zip(ends).map(|(low, high)| within(low, high)).collect();
-                        prop_assert_eq!(&point.bucket_counts, &expected);
-                        let total: f64 = values.iter().sum();
-                        prop_assert!((point.sum.unwrap() - total).abs() <= 1e-9 * total);
-                        prop_assert_eq!(point.min, values.iter().copied().reduce(f64::min));
-                        prop_assert_eq!(point.max, values.iter().copied().reduce(f64::max));
-                    }
-                    let found = collect(&mut since);
-                    for (key, value) in by_set(&found) {
-                        *delta_sums.entry(key).or_default() += value;
-                    }
-                    if let Some(data) = found.get("h") {
-                        for (sum, count) in delta_buckets.iter_mut().zip(&histogram(data).bucket_counts) {
-                            *sum += count;
-                        }
-                    }
-                }
-            }
-        }
-        prop_assert_eq!(&delta_sums, &sums);
-        prop_assert_eq!(delta_buckets.iter().sum::<u64>(), values.len() as u64);
-    }
-
-    /// Whatever a guest gives, equal sets are one series, and every point decodes.
-    #[test]
-    fn any_attributes_make_a_point(
-        pairs in proptest::collection::vec((".{0,20}", any::<f64>()), 0..40),
-        name in "\\PC{0,20}",
-    ) {
-        let metrics = Arc::new(Metrics::new());
-        let given = || pairs.iter().map(|(key, value)| (key.clone(), Value::Double(*value))).collect::<Vec<_>>();
-        metrics.add_counter(&name, 1, given(), None);
-        metrics.add_counter("valid", 1, given(), None);
-        metrics.add_counter("valid", 1, given().into_iter().collect(), None);
-        let found = collect(&mut reader(&metrics, Temporality::Cumulative));
-        prop_assert_eq!(int(&sum(&found["valid"]).data_points[0]), 2 + i64::from(name == "valid"));
-        let series = metrics.series(Kind::Counter, "valid", AttributeSet::of_guest(given()).0).unwrap();
-        prop_assert_eq!(series.read(), Some(Reading::Sum(2 + i64::from(name == "valid"))));
-    }
-}
-
-/// The sums of `c…` by name and the value of their one attribute.
-fn by_set(found: &BTreeMap<String, Data>) -> BTreeMap<(String, i64), i64> {
-    let mut sums = BTreeMap::new();
-    for (name, data) in found.iter().filter(|(name, _)| name.starts_with('c')) {
-        for point in &sum(data).data_points {
-            let set = match point.attributes[0].value.clone().unwrap().value {
-                Some(any_value::Value::IntValue(set)) => set,
-                other => panic!("{other:?}"),
-            };
-            let twice = sums.insert((name.clone(), set), int(point));
-            assert_eq!(twice, None, "a set is one point");
-        }
-    }
-    sums
-}
+mod model;

@@ -192,6 +192,7 @@ impl Printed {
                 "Metric" => printed.metrics.push(Metric {
                     name: block.field("Name"),
                     kind: kind(&block),
+                    unit: block.field("Unit"),
                     points: Vec::new(),
                     origin: origin(),
                 }),

@@ -39,12 +39,13 @@ async fn measurements_of_all_requests_are_added_up(abi: Abi) {
     // Nothing waits for the interval of a minute when the server stops.
     assert!(collector.others().is_empty());
     let exit = server.stop().await;
-    exit.expect(0, &["7 points of metrics exported"]);
+    exit.expect(0, &[&format!("{} points of metrics exported", collector.points())]);
     let [export] = collector.others().try_into().unwrap_or_else(|others| panic!("one export: {others:#?}"));
     assert_eq!(export.target, "/v1/metrics");
     let metrics = export.received.metrics();
     let shown = |name| (named(&metrics, name).kind.clone(), named(&metrics, name).lines());
     assert_eq!(metrics.len(), 5);
+    assert_eq!(metrics.iter().map(|metric| metric.points.len()).sum::<usize>(), 7);
     let orders = [r#"shop="berlin" → 6"#, r#"shop="rome" → 40"#].map(str::to_owned).to_vec();
     assert_eq!(shown("orders"), ("counter".into(), orders));
     assert_eq!(shown("queue"), ("updown".into(), vec!["→ -2".to_owned()]));

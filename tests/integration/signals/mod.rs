@@ -1,5 +1,7 @@
 //! Metrics and log records of guests: what arrives, what our own log says, what is lost and told.
 
+/// What the server tells of itself.
+mod host;
 /// From `logs.emit` to our log and the endpoint.
 mod logs;
 /// From `metrics.*` to the endpoint.

@@ -30,7 +30,12 @@ async fn a_backend_that_takes_only_traces_is_told_of_once() {
         }
         eventually("several refusals", async || collector.others().len() > 6).await;
         let exit = server.stop().await;
-        exit.expect(0, &["6 log records emitted, 0 exported, 6 dropped because the export failed"]);
+        let records = exit.log_totals();
+        assert_eq!(
+            (records.ended, records.exported, records.dropped),
+            (6 + exit.own_lines(), 0, records.ended)
+        );
+        exit.expect(0, &["dropped because the export failed"]);
         exit.expect(0, &["0 points of metrics exported", "not exported because the export failed"]);
         assert_eq!(exit.stderr.matches(&status.to_string()).count(), 2, "once for each signal\n{exit}");
         assert_eq!(exit.totals().exported, 6, "traces are not concerned: {exit}");
@@ -76,7 +81,7 @@ async fn each_signal_can_be_turned_off_and_have_a_place_and_key_of_its_own() {
     assert!(collector.others().is_empty() && !exit.stderr.contains("log records"), "{exit}");
 }
 
-/// Guests that record nothing cost no request for export.
+/// Guests that record nothing cost no request for export; what the server tells of itself is another matter.
 #[tokio::test]
 async fn nothing_is_sent_where_nothing_is_recorded() {
     let collector = Collector::start().await;
@@ -92,7 +97,8 @@ async fn nothing_is_sent_where_nothing_is_recorded() {
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     let exit = server.stop().await;
     exit.expect(0, &["1 spans ended, 1 exported"]);
-    assert!(collector.others().is_empty() && !exit.stderr.contains("metrics"), "{exit}");
+    assert!(collector.others().is_empty() && !exit.stderr.contains("log records"), "{exit}");
+    assert!(!collector.hosts().is_empty());
 }
 
 #[tokio::test]
@@ -115,23 +121,29 @@ async fn a_silent_endpoint_does_not_hold_up_the_shutdown() {
     exit.expect(
         0,
         &[
-            "1 dropped at shutdown", // Those on their way, and those of the end.
-            "2 not exported because the export failed",
+            "dropped at shutdown", // Those on their way, and those of the end.
+            "0 points of metrics exported",
+            "not exported because the export failed",
             "1 spans ended, 1 exported",
         ],
     );
+    let records = exit.log_totals();
+    assert_eq!((records.ended, records.exported, records.dropped), (1 + exit.own_lines(), 0, records.ended));
 }
 
 #[tokio::test]
 async fn what_the_endpoint_refuses_of_a_batch_is_counted() {
     let collector = Collector::start().await;
     collector.always_to_others(Reply::Partial(1, "too old"));
-    let server = pounce().guest(Abi::P2, "attributes").traced(&collector).start().await;
+    let builder = pounce().guest(Abi::P2, "attributes").traced(&collector);
+    let server = builder.env("OTEL_BLRP_SCHEDULE_DELAY", 3_600_000).start().await;
     deeds(&server, "counter.a=1&counter.b=1&log.info=x&log.info=y&log.info=z").await;
     let exit = server.stop().await;
-    exit.expect(
-        0,
-        &["3 log records emitted, 2 exported, 1 rejected", "1 points of metrics exported, 1 rejected"],
-    );
+    // Of guests' metrics one, and of the host's own.
+    let points = format!("{} points of metrics exported, 2 rejected", collector.points() - 2);
+    exit.expect(0, &["log records emitted", &points]);
+    let records = exit.log_totals();
+    let emitted = 3 + exit.own_lines();
+    assert_eq!((records.ended, records.exported, records.rejected), (emitted, emitted - 1, 1), "{exit}");
     exit.expect(0, &["too old", "a batch of log records", "a batch of metrics"]);
 }

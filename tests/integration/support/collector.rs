@@ -164,18 +164,59 @@ impl Collector {
         self.script.lock().expect("not poisoned").to_others = reply;
     }
 
-    /// All exports of metrics and log records so far.
+    /// All exports of guests' metrics and log records so far.
     pub(crate) fn others(&self) -> Vec<Other> {
-        self.others.borrow().clone()
+        let mut others: Vec<_> = self.others.borrow().clone();
+        others.retain(|other| {
+            let records = other.received.clone().logs();
+            let is_of_guests = |record: &LogRecord| record.origin.scope != "pounce";
+            !other.received.is_hosts() && (records.is_empty() || records.iter().any(is_of_guests))
+        });
+        others
     }
 
-    /// The accepted log records so far.
+    /// All exports of the host's own metrics so far.
+    pub(crate) fn hosts(&self) -> Vec<Other> {
+        self.others.borrow().iter().filter(|other| other.received.is_hosts()).cloned().collect()
+    }
+
+    /// The host's own metrics of the last accepted export that has any.
+    pub(crate) fn host_metrics(&self) -> Vec<Metric> {
+        let last = self.hosts().into_iter().rfind(|other| other.accepted);
+        last.map(|other| other.received.metrics()).unwrap_or_default()
+    }
+
+    /// Points of metrics that were accepted so far, guests' and the host's.
+    pub(crate) fn points(&self) -> usize {
+        let accepted =
+            self.others.borrow().iter().filter(|other| other.accepted).cloned().collect::<Vec<_>>();
+        let metrics = accepted.into_iter().flat_map(|other| other.received.metrics());
+        metrics.map(|metric| metric.points.len()).sum()
+    }
+
+    /// Requests for export of log records so far, refused ones too.
+    pub(crate) fn log_exports(&self) -> usize {
+        let others = self.others.borrow();
+        others.iter().filter(|other| matches!(other.received, Received::Logs(_))).count()
+    }
+
+    /// The accepted log records of guests so far.
     pub(crate) fn log_records(&self) -> Vec<LogRecord> {
-        self.others()
-            .into_iter()
-            .filter(|other| other.accepted)
-            .flat_map(|other| other.received.logs())
-            .collect()
+        let mut records = self.all_log_records();
+        records.retain(|record| record.origin.scope != "pounce");
+        records
+    }
+
+    /// The accepted log records of the server's own so far.
+    pub(crate) fn own_log_records(&self) -> Vec<LogRecord> {
+        let mut records = self.all_log_records();
+        records.retain(|record| record.origin.scope == "pounce");
+        records
+    }
+
+    fn all_log_records(&self) -> Vec<LogRecord> {
+        let others = self.others.borrow().clone();
+        others.into_iter().filter(|other| other.accepted).flat_map(|other| other.received.logs()).collect()
     }
 
     /// Waits until so many log records have been accepted, and fails on more.

@@ -28,10 +28,10 @@ impl Exit {
     }
 }
 
-/// What became of the spans, as the last words of the log tell it.
+/// What became of the spans, or of the log records, as the last words of the log tell it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Totals {
-    /// Spans that ended.
+    /// Spans that ended, or records that were emitted.
     pub(crate) ended: usize,
     /// Taken by the endpoint.
     pub(crate) exported: usize,
@@ -44,26 +44,52 @@ pub(crate) struct Totals {
 impl Exit {
     /// Reads `10 spans ended, 7 exported, 1 rejected …, 2 dropped …` from stderr.
     pub(crate) fn totals(&self) -> Totals {
-        let line = self.stderr.lines().rfind(|line| line.contains("spans ended"));
-        let line = line.unwrap_or_else(|| panic!("no totals of spans at exit\n{self}"));
-        // Log records and metrics follow, each after a semicolon.
-        let line = line.split(';').next().unwrap_or(line);
+        self.totals_of("spans ended")
+    }
+
+    /// The same of log records.
+    pub(crate) fn log_totals(&self) -> Totals {
+        self.totals_of("log records emitted")
+    }
+
+    fn totals_of(&self, first: &str) -> Totals {
+        let line = self.stderr.lines().rfind(|line| line.contains(first));
+        let line = line.unwrap_or_else(|| panic!("no totals of {first} at exit\n{self}"));
+        // Each signal after a semicolon.
+        let line = line.split(';').find(|part| part.contains(first)).unwrap_or(line);
         let sum = |word: &str| {
-            let counts = line.match_indices(word).map(|(at, _)| {
-                let digits = line[..at].trim_end();
-                let from = digits.rfind(|c: char| !c.is_ascii_digit()).map_or(0, |at| at + 1);
-                digits[from..]
-                    .parse::<usize>()
-                    .unwrap_or_else(|_| panic!("a count before {word:?} in {line}"))
+            let counts = line.match_indices(word).filter_map(|(at, _)| {
+                let before = &line[..at];
+                let digits = before.trim_end().rsplit(|c: char| !c.is_ascii_digit()).next()?;
+                // Of `2000 more dropped beyond what a request may emit` nothing was emitted.
+                digits.parse::<usize>().ok()
             });
             counts.sum()
         };
         Totals {
-            ended: sum("spans ended"),
+            ended: sum(first),
             exported: sum("exported"),
             rejected: sum("rejected"),
             dropped: sum("dropped"),
         }
+    }
+}
+
+impl Exit {
+    /// So many lines of the log, which is JSON, are the server's own and said while it could still export them.
+    pub(crate) fn own_lines(&self) -> usize {
+        let lines = self.stderr.lines().map(|line| serde_json::from_str(line).expect("JSON"));
+        let lines: Vec<serde_json::Value> = lines.collect();
+        let is_last = |line: &serde_json::Value| {
+            line["message"].as_str().is_some_and(|text| text.starts_with("draining for"))
+        };
+        let last = lines.iter().position(is_last).expect("it was told to stop");
+        let is_own = |line: &&serde_json::Value| {
+            let target = line["target"].as_str().unwrap_or_default();
+            // What the exporter says stays here.
+            target.starts_with("pounce") && !target.starts_with("pounce::telemetry::export")
+        };
+        lines[..=last].iter().filter(is_own).count()
     }
 }
 

@@ -120,6 +120,11 @@ impl Builder {
         Process { child, stdout, stderr, exited: false }
     }
 
+    /// Starts it and does not wait.
+    pub(crate) fn begin(self) -> Pounce {
+        Pounce { process: self.spawn(), addr: SocketAddr::from(([0, 0, 0, 0], 0)) }
+    }
+
     /// Starts it and waits until it listens.
     pub(crate) async fn start(self) -> Pounce {
         let patience = self.patience;
@@ -154,6 +159,16 @@ impl Pounce {
         self.addr
     }
 
+    /// Where its admin listener is.
+    pub(crate) async fn admin(&mut self) -> SocketAddr {
+        let find = |text: &Text| {
+            text.whole.lines().find_map(|line| line.strip_prefix("admin on http://")?.parse().ok())
+        };
+        let wait = self.process.stdout.wait_for(|text| text.closed || find(text).is_some());
+        let text = super::within("the line of the admin listener", wait).await.expect("reader thread");
+        find(&text).unwrap_or_else(|| panic!("no admin listener in {:?}", text.whole))
+    }
+
     /// Asks it to drain, as a supervisor would.
     pub(crate) fn term(&self) {
         self.process.signal(rustix::process::Signal::TERM);
@@ -173,6 +188,18 @@ impl Pounce {
     pub(crate) async fn stop(self) -> Exit {
         self.term();
         self.wait().await
+    }
+
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.child.id()
+    }
+
+    /// Waits until its stdout contains `part`.
+    pub(crate) async fn said(&mut self, part: &str) {
+        let wait = self.process.stdout.wait_for(|text| text.closed || text.whole.contains(part));
+        let text = super::within("a line on stdout", wait).await.expect("reader thread");
+        assert!(text.whole.contains(part), "{part:?} is not in {:?}", text.whole);
     }
 
     /// What it has written to stdout so far.

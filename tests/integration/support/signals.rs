@@ -60,6 +60,8 @@ pub(crate) struct LogRecord {
 pub(crate) struct Metric {
     /// Name.
     pub(crate) name: String,
+    /// Unit; guests' have none.
+    pub(crate) unit: String,
     /// `counter`, `updown`, `gauge`, `histogram` or `exponential`, with ` delta` where it is no total.
     pub(crate) kind: String,
     /// Its points, in the order of their attributes.
@@ -93,6 +95,15 @@ impl Received {
         } else {
             None
         }
+    }
+
+    /// Whether it is of the host's own metrics.
+    pub(crate) fn is_hosts(&self) -> bool {
+        let Self::Metrics(request) = self else {
+            return false;
+        };
+        let scopes = request.resource_metrics.iter().flat_map(|of_resource| &of_resource.scope_metrics);
+        scopes.filter_map(|of_scope| of_scope.scope.as_ref()).any(|scope| scope.name == "pounce")
     }
 
     /// Its log records.
@@ -186,7 +197,7 @@ impl Metric {
         points.sort_by_key(|point| format!("{:?}", point.attributes));
         let twice = points.windows(2).any(|pair| pair[0].attributes == pair[1].attributes);
         assert!(!twice, "{} has two points of the same attributes: {points:?}", metric.name);
-        Metric { name: metric.name, kind, points, origin: origin.clone() }
+        Metric { name: metric.name, unit: metric.unit, kind, points, origin: origin.clone() }
     }
 
     /// The points as lines `key=value … → value`.

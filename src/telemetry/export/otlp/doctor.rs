@@ -86,7 +86,7 @@ pub(crate) async fn examine(otel: &config::Otel, component: &str) -> Findings {
     let pools = Pools { proxies, made: Mutex::default() };
     let sample = Sample::new();
     let routes =
-        [traces.map(|(route, _)| route), metrics.map(|(route, _)| route), logs.map(|(route, _)| route)];
+        [traces.map(|(route, _)| route), metrics.map(|(route, ..)| route), logs.map(|(route, _)| route)];
     let mut probes: Vec<(&'static str, Way, Probe)> = Vec::new();
     let mut found = Vec::new();
     let mut sending = JoinSet::new();
@@ -193,14 +193,14 @@ fn plain(error: &str) -> String {
     // Advice is a sentence; `(SendRequest)`, `(16)` and `(os error 111)` are no advice.
     let is_advice =
         |rest: &str| rest.starts_with(|c: char| c.is_ascii_lowercase()) && !rest.starts_with("os error");
-    let mut parentheses = error.match_indices(" (").map(|(at, _)| (&error[..at], &error[at + 2..]));
-    let Some((before, rest)) = parentheses.find(|(_, rest)| is_advice(rest)) else {
-        return error.to_owned();
-    };
-    // What comes behind it is what the endpoint says.
-    let behind = rest.find("; it says: ").map(|at| &rest[at..]).unwrap_or_default();
-    format!("{before}{behind}")
+    let (ours, theirs) = error.split_at(error.find(SAYS).unwrap_or(error.len()));
+    let mut parentheses = ours.match_indices(" (").map(|(at, _)| ours.split_at(at));
+    let advice = parentheses.find(|(_, rest)| is_advice(&rest[2..]));
+    format!("{}{theirs}", advice.map_or(ours, |(before, _)| before))
 }
+
+/// What stands before the endpoint's own words.
+const SAYS: &str = "; it says: ";
 
 fn name(signal: Signal) -> &'static str {
     match signal {

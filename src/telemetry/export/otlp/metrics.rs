@@ -5,7 +5,7 @@ use crate::config;
 use crate::telemetry::counters::Counters;
 use crate::telemetry::export::Stop;
 use crate::telemetry::export::batch::{Batch, Envelope};
-use crate::telemetry::metrics::{Metrics, Reader};
+use crate::telemetry::metrics::{Reader, Registries};
 use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,16 +15,17 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 /// Runs until the shutdown.
 pub(super) async fn run(
     sender: Arc<Sender>,
-    envelope: Envelope,
+    [of_host, of_guests]: [Envelope; 2],
     export: &config::MetricsExport,
-    metrics: &Arc<Metrics>,
+    metrics: &Registries,
     mut stop: Stop,
 ) {
     // An interval of zero would be a busy loop.
     let period = export.interval.max(Duration::from_millis(10));
     let mut ticks = interval_at(Instant::now() + period, period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut reader = Reader::new(Arc::clone(metrics), export.temporality);
+    let mut host = Reader::new(Arc::clone(metrics.host.metrics()), export.temporality);
+    let mut guests = Reader::new(Arc::clone(&metrics.guests), export.temporality);
     let mut is_last = false;
     while !is_last {
         tokio::select! {
@@ -32,14 +33,16 @@ pub(super) async fn run(
             _deadline = stop.stopped() => is_last = true,
             _now = ticks.tick() => {}
         }
-        let collected = if is_last { reader.finish() } else { reader.collect() };
-        send(&sender, envelope.batches_of_metrics(&collected).into(), metrics, &stop).await;
+        let collect = |reader: &mut Reader| if is_last { reader.finish() } else { reader.collect() };
+        let mut batches: VecDeque<_> = of_guests.batches_of_metrics(&collect(&mut guests)).into();
+        batches.extend(of_host.batches_of_metrics(&collect(&mut host)));
+        send(&sender, batches, metrics, &stop).await;
     }
 }
 
 /// Sends one collection, until the deadline of the shutdown at the latest. In turn, and before the next collection: a
 /// later one of the same numbers must not arrive first.
-async fn send(sender: &Sender, mut batches: VecDeque<Batch>, metrics: &Metrics, stop: &Stop) {
+async fn send(sender: &Sender, mut batches: VecDeque<Batch>, metrics: &Registries, stop: &Stop) {
     let mut over = stop.clone();
     let mut over = pin!(over.over());
     while let Some(batch) = batches.pop_front() {
@@ -48,7 +51,7 @@ async fn send(sender: &Sender, mut batches: VecDeque<Batch>, metrics: &Metrics, 
             outcome = sender.send(batch, stop.clone()) => sender.count(Some(outcome)),
             () = over.as_mut() => {
                 let left = points + batches.iter().map(|batch| batch.items).sum::<u32>();
-                return Counters::add(&metrics.counters.export_failed, left);
+                return Counters::add(&metrics.counters().export_failed, left);
             }
         }
     }

@@ -36,7 +36,7 @@ fn taken(metrics: &Metrics) -> Vec<otlp::Metric> {
 
 #[test]
 fn points_keep_what_they_say_and_get_what_all_have() {
-    let metrics = Metrics::new();
+    let metrics = Metrics::plain();
     let before = unix_nanos();
     let scope = Scope { name: "scope".into(), ..Scope::default() };
     let common = metrics.common(scope, Some(Value::Text("service".into())), 0);
@@ -63,7 +63,7 @@ fn points_keep_what_they_say_and_get_what_all_have() {
 
 #[test]
 fn what_is_not_valid_is_counted() {
-    let metrics = Metrics::new();
+    let metrics = Metrics::plain();
     let kind = Kind::Histogram { is_delta: false };
     let gauges = [f64::NAN, f64::INFINITY, 0.5].map(|value| number(Number::Double(value)));
     hand_over(&metrics, metric("gauge", Kind::Gauge, gauges.into()), true);
@@ -100,7 +100,7 @@ fn what_is_not_valid_is_counted() {
 
 #[test]
 fn what_waits_is_bounded() {
-    let metrics = Metrics::new();
+    let metrics = Metrics::plain();
     for _ in 0..30 {
         let points = (0..1000).map(|_| number(Number::Int(1))).collect();
         hand_over(&metrics, metric("gauge", Kind::Gauge, points), true);
@@ -122,7 +122,7 @@ fn large(n: i64) -> Point {
 
 #[test]
 fn points_are_bounded_in_bytes_and_those_without_room_are_never_made() {
-    let metrics = Metrics::new();
+    let metrics = Metrics::plain();
     let scope = Scope {
         name: "s".into(),
         attributes: (0..100).map(|n| (format!("a{n}"), Value::Text("y".repeat(9000)))).collect(),
@@ -171,7 +171,7 @@ fn total(found: &[otlp::Metric]) -> i64 {
 
 #[test]
 fn cumulative_sums_of_many_stores_add_up() {
-    let metrics = Metrics::new();
+    let metrics = Metrics::plain();
     let kind = Kind::Sum { is_delta: false, is_monotonic: true };
     let export = |folds: &mut Folds, value| {
         let metric = metric("orders", kind, vec![number(Number::Int(value))]);
@@ -198,10 +198,10 @@ fn cumulative_sums_of_many_stores_add_up() {
 
 #[test]
 fn nothing_waits_after_the_last_export() {
-    let metrics = Metrics::new();
+    let metrics = Metrics::plain();
     let one = || metric("gauge", Kind::Gauge, vec![number(Number::Int(1))]);
     hand_over(&metrics, one(), true);
-    metrics.settle();
+    Metrics::settle(&[&metrics]);
     hand_over(&metrics, one(), true);
     assert_eq!(metrics.counters.export_failed.load(Relaxed), 2, "neither will be sent");
     assert!(taken(&metrics).is_empty());

@@ -1,0 +1,77 @@
+//! Examples of the measurements of a series that lead to traces: the last of each bucket.
+
+use super::series::Measurement;
+use crate::config::ExemplarFilter;
+use crate::telemetry::clock::unix_nanos;
+use crate::telemetry::context::SpanContext;
+use crate::telemetry::id::{SpanId, TraceId};
+use std::sync::{Mutex, PoisonError};
+
+/// When and in which span something was measured, where that is worth an exemplar.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Witness {
+    pub(crate) span: Option<(TraceId, SpanId)>,
+    /// Unix time in nanoseconds.
+    pub(crate) time: u64,
+}
+
+/// A measurement and the span in which it was made.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Exemplar {
+    pub(crate) witness: Witness,
+    pub(crate) value: Measurement,
+}
+
+/// The exemplars of one series. Nobody waits for their locks but who reads them.
+pub(super) struct Exemplars {
+    filter: ExemplarFilter,
+    slots: Box<[Mutex<Slot>]>,
+}
+
+#[derive(Default)]
+struct Slot {
+    last: Option<Exemplar>,
+    /// It was read as new.
+    is_told: bool,
+}
+
+impl Exemplars {
+    pub(super) fn new(filter: ExemplarFilter, slots: usize) -> Self {
+        let slots = if filter == ExemplarFilter::AlwaysOff { 0 } else { slots };
+        Exemplars { filter, slots: (0..slots).map(|_| Mutex::default()).collect() }
+    }
+
+    /// Memory of so many.
+    pub(super) fn size(slots: usize) -> usize {
+        slots * size_of::<Mutex<Slot>>()
+    }
+
+    /// What a measurement in the span of `context` is worth, if anything.
+    pub(super) fn witness(&self, context: Option<&SpanContext>) -> Option<Witness> {
+        let is_wanted = match self.filter {
+            ExemplarFilter::TraceBased => context.is_some_and(SpanContext::is_sampled),
+            ExemplarFilter::AlwaysOn => true,
+            ExemplarFilter::AlwaysOff => false,
+        };
+        let span = context.map(|context| (context.trace_id, context.span_id));
+        is_wanted.then(|| Witness { span, time: unix_nanos() })
+    }
+
+    /// Keeps a measurement in a slot, unless somebody else has a hand on that.
+    pub(super) fn offer(&self, slot: usize, value: Measurement, witness: Witness) {
+        if let Some(Ok(mut slot)) = self.slots.get(slot).map(Mutex::try_lock) {
+            *slot = Slot { last: Some(Exemplar { witness, value }), is_told: false };
+        }
+    }
+
+    /// Those that there are; with `new` those that were not read so before.
+    pub(super) fn read(&self, new: bool) -> Vec<Exemplar> {
+        let read = |slot: &Mutex<Slot>| {
+            let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+            let was_told = slot.is_told;
+            slot.is_told |= new;
+            slot.last.filter(|_| !(new && was_told))
+        };
+        self.slots.iter().filter_map(read).collect()
+    }
+}

@@ -1,0 +1,171 @@
+//! The series of finished requests, found by what tells them apart without building attributes or taking a lock.
+//!
+//! A table of each thread's own remembers those used last; behind it is a map for all threads.
+
+use super::super::attributes::AttributeSet;
+use super::super::series::Series;
+use super::super::{MAX_SERIES, Metrics};
+use super::definitions as host;
+use crate::telemetry::semconv::{self, KNOWN_METHODS, OTHER_METHOD};
+use crate::telemetry::value::Value;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+
+/// Requests that a thread tells apart without a look at the others' map; a power of two.
+const REMEMBERED: usize = 64;
+
+/// What the series of a request depend on.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Key<'a> {
+    pub(super) start: Start,
+    /// 0 where none was sent.
+    pub(super) status: u16,
+    pub(super) route: Option<&'a str>,
+    /// Where it is not the status.
+    pub(super) error_type: Option<&'a str>,
+}
+
+/// What of it is known at the start.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Start {
+    /// Place among the known methods, or their number.
+    pub(super) method: u8,
+    pub(super) is_tls: bool,
+    pub(super) version: Option<&'static str>,
+}
+
+/// The series of requests of one kind.
+pub(super) struct RequestSeries {
+    pub(super) duration: Arc<Series>,
+    pub(super) request_size: Arc<Series>,
+    pub(super) response_size: Arc<Series>,
+    start: Start,
+    status: u16,
+    route: Option<Box<str>>,
+    error_type: Option<Box<str>>,
+}
+
+/// Finds the series of requests.
+pub(super) struct Bound {
+    /// Tells tables of several of these apart.
+    id: u64,
+    hasher: RandomState,
+    all: RwLock<HashMap<u64, Arc<RequestSeries>>>,
+    /// By method and scheme.
+    active: [[OnceLock<Arc<Series>>; 2]; KNOWN_METHODS.len() + 1],
+    metrics: Arc<Metrics>,
+}
+
+thread_local! {
+    static LAST: RefCell<[Option<(u64, u64, Arc<RequestSeries>)>; REMEMBERED]> =
+        const { RefCell::new([const { None }; REMEMBERED]) };
+}
+
+impl Start {
+    fn method(self) -> &'static str {
+        KNOWN_METHODS.get(usize::from(self.method)).copied().unwrap_or(OTHER_METHOD)
+    }
+
+    fn attributes(self) -> [(&'static str, Value); 2] {
+        let scheme = if self.is_tls { "https" } else { "http" };
+        [
+            (semconv::HTTP_REQUEST_METHOD, Value::Text(self.method().to_owned())),
+            (semconv::URL_SCHEME, Value::Text(scheme.to_owned())),
+        ]
+    }
+}
+
+impl Bound {
+    pub(super) fn new(metrics: &Arc<Metrics>) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Bound {
+            id: NEXT.fetch_add(1, Relaxed),
+            hasher: RandomState::new(),
+            all: RwLock::default(),
+            active: Default::default(),
+            metrics: Arc::clone(metrics),
+        }
+    }
+
+    /// The number of requests of this kind that are under way.
+    pub(super) fn active(&self, start: Start) -> &Arc<Series> {
+        let method = usize::from(start.method).min(KNOWN_METHODS.len());
+        self.active[method][usize::from(start.is_tls)].get_or_init(|| {
+            let attributes = AttributeSet::of_host(start.attributes());
+            self.metrics.series_as(&host::ACTIVE_REQUESTS, attributes)
+        })
+    }
+
+    /// Calls `with` with the series of requests of this kind.
+    pub(super) fn with(&self, key: Key<'_>, with: impl FnOnce(&RequestSeries)) {
+        let hash = self.hasher.hash_one(key);
+        LAST.with_borrow_mut(|last| {
+            let slot = &mut last[hash as usize % REMEMBERED];
+            match slot {
+                Some((id, of, series)) if *id == self.id && *of == hash && series.is(key) => with(series),
+                slot => {
+                    let series = self.find(hash, key);
+                    with(&series);
+                    *slot = Some((self.id, hash, series));
+                }
+            }
+        });
+    }
+
+    fn find(&self, hash: u64, key: Key<'_>) -> Arc<RequestSeries> {
+        let all = self.all.read().unwrap_or_else(PoisonError::into_inner);
+        let is_full = all.len() >= MAX_SERIES;
+        match all.get(&hash) {
+            Some(found) if found.is(key) => return Arc::clone(found),
+            // Two of the same hash: the later one is looked up each time.
+            Some(_) => return Arc::new(self.bind(key)),
+            None => drop(all),
+        }
+        let made = Arc::new(self.bind(key));
+        if !is_full {
+            let mut all = self.all.write().unwrap_or_else(PoisonError::into_inner);
+            all.entry(hash).or_insert_with(|| Arc::clone(&made));
+        }
+        made
+    }
+
+    fn bind(&self, key: Key<'_>) -> RequestSeries {
+        let Key { start, status, route, error_type } = key;
+        let status_text = status.to_string();
+        let error = error_type.or((status >= 500).then_some(status_text.as_str()));
+        let text = |text: &str| Value::Text(text.to_owned());
+        let attributes = start.attributes().into_iter().chain(
+            [
+                (status > 0).then(|| (semconv::HTTP_RESPONSE_STATUS_CODE, Value::Int(status.into()))),
+                route.map(|route| (semconv::HTTP_ROUTE, text(route))),
+                error.map(|error| (semconv::ERROR_TYPE, text(error))),
+                start.version.map(|version| (semconv::NETWORK_PROTOCOL_VERSION, text(version))),
+            ]
+            .into_iter()
+            .flatten(),
+        );
+        let attributes = AttributeSet::of_host(attributes);
+        let series = |definition| self.metrics.series_as(definition, attributes.clone());
+        RequestSeries {
+            duration: series(&host::REQUEST_DURATION),
+            request_size: series(&host::REQUEST_BODY_SIZE),
+            response_size: series(&host::RESPONSE_BODY_SIZE),
+            start,
+            status,
+            route: route.map(Into::into),
+            error_type: error_type.map(Into::into),
+        }
+    }
+}
+
+impl RequestSeries {
+    fn is(&self, key: Key<'_>) -> bool {
+        self.start == key.start
+            && self.status == key.status
+            && self.route.as_deref() == key.route
+            && self.error_type.as_deref() == key.error_type
+    }
+}

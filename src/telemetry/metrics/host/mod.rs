@@ -1,0 +1,140 @@
+//! The host's own metrics, in a scope of their own beside those of guests.
+//!
+//! What happens here is counted here, on series that are bound once ([`Host::request`] for what each request costs);
+//! what is counted elsewhere anyway is asked for before each collection ([`Host::observe`]), so that nothing has two
+//! counts.
+
+mod bound;
+mod definitions;
+mod outgoing;
+mod own;
+mod request;
+
+pub(crate) use definitions::*;
+pub(crate) use outgoing::{OutgoingEnd, OutgoingRequest};
+pub(crate) use request::Measured;
+
+use super::Metrics;
+use super::attributes::AttributeSet;
+use super::exemplars::Witness;
+use super::series::{Measurement, Reading, Series};
+use crate::telemetry::context::SpanContext;
+use crate::telemetry::semconv;
+use crate::telemetry::value::Value;
+use bound::Bound;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The host's own instruments.
+pub(crate) struct Host {
+    metrics: Arc<Metrics>,
+    requests: Bound,
+    live: Arc<Series>,
+    created: Arc<Series>,
+    reused: Arc<Series>,
+    instantiate: Arc<Series>,
+    cpu: Arc<Series>,
+    memory_peak: Arc<Series>,
+}
+
+/// An instance that there is; until it is dropped.
+pub(crate) struct Live(Arc<Series>);
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.0.record(Measurement::Int(-1), None);
+    }
+}
+
+impl Host {
+    pub(in crate::telemetry) fn new(metrics: Arc<Metrics>) -> Self {
+        let series = |definition| metrics.series_as(definition, AttributeSet::default());
+        let counted = |definition| {
+            let series = series(definition);
+            // Told from the start: what begins with its first event has no increase to alert on.
+            series.observe(0);
+            series
+        };
+        Host {
+            requests: Bound::new(&metrics),
+            live: counted(&definitions::INSTANCE_LIVE),
+            created: counted(&definitions::INSTANCE_CREATED),
+            reused: counted(&definitions::INSTANCE_REUSED),
+            instantiate: series(&definitions::INSTANTIATE_DURATION),
+            cpu: counted(&definitions::GUEST_CPU_TIME),
+            memory_peak: series(&definitions::GUEST_MEMORY_PEAK),
+            metrics,
+        }
+    }
+
+    /// Where all instruments are.
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// Asks `read` before each collection what a sum has come to, which somebody else counts; while it says nothing,
+    /// the sum stays.
+    pub(crate) fn observe(
+        &self,
+        definition: &Definition,
+        attributes: &[(&'static str, &str)],
+        read: impl Fn() -> Option<u64> + Send + Sync + 'static,
+    ) {
+        let attributes = attributes.iter().map(|(key, value)| (*key, Value::Text((*value).to_owned())));
+        self.metrics.observe(definition, AttributeSet::of_host(attributes), read);
+    }
+
+    /// An instance was made; it lives as long as what is returned.
+    pub(crate) fn instance(&self) -> Live {
+        self.created.record(Measurement::Int(1), None);
+        self.live.record(Measurement::Int(1), None);
+        Live(Arc::clone(&self.live))
+    }
+
+    /// Instances that there are.
+    pub(crate) fn live(&self) -> u64 {
+        match self.live.read() {
+            Some(Reading::Sum(live)) => u64::try_from(live).unwrap_or(0),
+            _ => 0,
+        }
+    }
+
+    /// How long it took to make an instance.
+    pub(crate) fn instantiated(&self, time: Duration) {
+        self.instantiate.record(Measurement::Double(time.as_secs_f64()), None);
+    }
+
+    /// An instance that had served others has taken a request.
+    pub(crate) fn reused(&self) {
+        self.reused.record(Measurement::Int(1), None);
+    }
+
+    /// What a guest has cost until it was done with a request: its time on a processor, and the most memory in bytes
+    /// that its instance has had.
+    pub(crate) fn spent(&self, cpu: Duration, memory_peak: Option<u64>, context: Option<&SpanContext>) {
+        let nanos = i64::try_from(cpu.as_nanos()).unwrap_or(i64::MAX);
+        self.cpu.record(Measurement::Int(nanos), None);
+        if let Some(bytes) = memory_peak {
+            self.memory_peak.record(Measurement::Double(bytes as f64), context);
+        }
+    }
+
+    /// A guest failed a request, if that is what the error type means.
+    pub(crate) fn failed(&self, error_type: &str, context: Option<&SpanContext>) {
+        const OTHERS: [&str; 4] = ["out_of_memory", "timeout", "worker_failed", "no_response"];
+        if error_type.starts_with("wasm_trap.") || OTHERS.contains(&error_type) {
+            let attributes = [(semconv::ERROR_TYPE, Value::Text(error_type.to_owned()))];
+            let series = self.metrics.series_as(&definitions::GUEST_TRAPS, AttributeSet::of_host(attributes));
+            series.record(Measurement::Int(1), context);
+        }
+    }
+}
+
+impl std::fmt::Debug for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Host")
+    }
+}
+
+#[cfg(test)]
+mod tests;
