@@ -34,6 +34,10 @@ soak: guests ## 60 s at full load with traps, clients that leave and slow reader
 identity: guests ## 10 minutes of interleaved requests with random seeds: nothing on the wrong trace
 	POUNCE_IDENTITY=600 $(CARGO) test --test integration -- identity::soak --nocapture
 
+.PHONY: receivers
+receivers: guests ## Serving beside receivers that fail in each way, 20 s each (POUNCE_RECEIVERS=…): throughput, p99, memory
+	POUNCE_RECEIVERS=$(or $(POUNCE_RECEIVERS),20) $(CARGO) test --test integration -- backend::failing --nocapture
+
 .PHONY: fuzz
 fuzz: ## Fuzz the parsers of headers, settings and variables, 60 s each (FUZZ_SECONDS=…); needs a C++ compiler
 	scripts/fuzz.sh $(or $(FUZZ_SECONDS),60)

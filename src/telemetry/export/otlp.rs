@@ -71,7 +71,7 @@ impl Settings {
             proxies: otel.proxies.clone(),
             traces: traces.map(|route| (route, otel.batch.clone())),
             metrics: route(Signal::Metrics, &metrics.to, metrics.export_timeout)
-                .map(|route| (route, Envelope::of_host(&resource), metrics.clone())),
+                .map(|route| (route, Envelope::of_host(resource), metrics.clone())),
             logs: route(Signal::Logs, &logs.to, logs.batch.export_timeout)
                 .map(|route| (route, logs.batch.clone())),
         }

@@ -1,7 +1,8 @@
 //! One trace through four services: Python, two of ours in a row, Python again. The ends are the stock OpenTelemetry SDK,
 //! and the trace is read back from Jaeger.
 
-use super::{Jaeger, tag, tool};
+use super::jaeger::{Jaeger, tag};
+use super::tool;
 use crate::support::pounce::Pounce;
 use crate::support::{Abi, eventually, pounce};
 use serde_json::{Value, json};

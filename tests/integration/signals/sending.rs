@@ -78,7 +78,7 @@ async fn each_signal_can_be_turned_off_and_have_a_place_and_key_of_its_own() {
     deeds(&server, BOTH).await;
     let exit = server.stop().await;
     exit.expect(0, &["hello", "1 spans ended, 1 exported"]);
-    assert!(collector.others().is_empty() && !exit.stderr.contains("log records"), "{exit}");
+    assert!(collector.others().is_empty(), "{exit}");
 }
 
 /// Guests that record nothing cost no request for export; what the server tells of itself is another matter.
@@ -97,7 +97,7 @@ async fn nothing_is_sent_where_nothing_is_recorded() {
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     let exit = server.stop().await;
     exit.expect(0, &["1 spans ended, 1 exported"]);
-    assert!(collector.others().is_empty() && !exit.stderr.contains("log records"), "{exit}");
+    assert!(collector.others().is_empty(), "{exit}");
     assert!(!collector.hosts().is_empty());
 }
 

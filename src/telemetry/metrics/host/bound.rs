@@ -59,8 +59,11 @@ pub(super) struct Bound {
     metrics: Arc<Metrics>,
 }
 
+/// Whose series it is, the hash of its key, and the series.
+type Remembered = Option<(u64, u64, Arc<RequestSeries>)>;
+
 thread_local! {
-    static LAST: RefCell<[Option<(u64, u64, Arc<RequestSeries>)>; REMEMBERED]> =
+    static LAST: RefCell<[Remembered; REMEMBERED]> =
         const { RefCell::new([const { None }; REMEMBERED]) };
 }
 

@@ -37,6 +37,9 @@ const LOGS: Buffered = Buffered {
     processed: &names::LOG_PROCESSED,
 };
 
+/// Why something was dropped, and where it is counted.
+type Reason = (&'static str, fn(&Pipeline) -> &AtomicU64);
+
 impl Host {
     /// Has the metrics tell what becomes of all that telemetry sends.
     pub(in crate::telemetry) fn observe_telemetry(&self, sources: &Sources, logs: Option<&Arc<LogRecords>>) {
@@ -105,13 +108,8 @@ impl Host {
         self.observe(&names::TELEMETRY_DROPPED, &[("signal", signal), ("reason", reason)], read);
     }
 
-    fn observe_dropped(
-        &self,
-        names: &Buffered,
-        pipeline: &Arc<Pipeline>,
-        reasons: &[(&str, fn(&Pipeline) -> &AtomicU64)],
-    ) {
-        let attributes: (&str, fn(&Pipeline) -> &AtomicU64) = ("attributes", |p| &p.counters.attributes);
+    fn observe_dropped(&self, names: &Buffered, pipeline: &Arc<Pipeline>, reasons: &[Reason]) {
+        let attributes: Reason = ("attributes", |p| &p.counters.attributes);
         for (reason, count) in reasons.iter().chain([&attributes]) {
             let (pipeline, count) = (Arc::clone(pipeline), *count);
             self.observe_loss(names.signal, reason, move || Some(count(&pipeline).load(Relaxed)));

@@ -294,7 +294,7 @@ fn names_are_valid_and_each_is_there_once() {
     assert_eq!(names.len(), ALL.len());
     for definition in ALL {
         assert!(super::super::instrument::is_name(definition.name), "{definition:?}");
-        assert!(!definition.unit.is_empty() && definition.description.ends_with(|c| c == '.' || c == ')'));
+        assert!(!definition.unit.is_empty() && definition.description.ends_with(['.', ')']));
         assert!(definition.bounds.is_sorted());
         assert_eq!(definition.bounds.is_empty(), definition.kind != super::super::Kind::Histogram);
     }
