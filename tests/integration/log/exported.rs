@@ -68,7 +68,8 @@ async fn our_own_lines_are_records(abi: Abi) {
             let lines = lines(&exit);
             for record in &records {
                 let is_it = |line: &&serde_json::Value| {
-                    line["message"].to_string() == record.body && line["level"] == record.severity.1.as_str()
+                    format!("{}", line["message"]) == record.body
+                        && line["level"] == record.severity.1.as_str()
                 };
                 assert_eq!(lines.iter().filter(is_it).count(), 1, "{record:#?}\n{exit}");
             }
