@@ -198,10 +198,11 @@ unpack_prometheus() {
     echo "please install prometheus and promtool, then run this again" >&2
     return 1
   fi
-  if ! apt-cache show prometheus >/dev/null 2>&1; then
+  # Lists that are missing or old name no package, or one that is gone.
+  if ! (cd "$1" && apt-get download -qq prometheus 2>/dev/null); then
     if [ "$(id -u)" = 0 ]; then apt-get update -qq; else sudo apt-get update -qq; fi
+    (cd "$1" && apt-get download -qq prometheus)
   fi
-  (cd "$1" && apt-get download -qq prometheus)
   dpkg-deb --extract "$1"/prometheus_*.deb "$1"
   rm "$1"/prometheus_*.deb
 }
