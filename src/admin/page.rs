@@ -15,7 +15,8 @@ use super::status::Status;
 use super::{format, host};
 use crate::telemetry::{Telemetry, TraceId};
 
-/// Large pages that are in memory at once, those on their way to slow clients included.
+/// Large pages of a kind that are in memory at once, those on their way to slow clients included. Each kind has places
+/// of its own: who is slow to take traces does not keep Prometheus from its metrics.
 const MAX_PAGES: usize = 4;
 
 const PATHS: &str = "There are:
@@ -39,7 +40,8 @@ pub(super) struct Site {
     name: Option<String>,
     url: String,
     started: Instant,
-    pages: Arc<Semaphore>,
+    metrics_pages: Arc<Semaphore>,
+    traces_pages: Arc<Semaphore>,
 }
 
 impl Site {
@@ -50,7 +52,9 @@ impl Site {
         url: String,
         started: Instant,
     ) -> Self {
-        Self { board, telemetry, name, url, started, pages: Arc::new(Semaphore::new(MAX_PAGES)) }
+        let places = || Arc::new(Semaphore::new(MAX_PAGES));
+        let (metrics_pages, traces_pages) = (places(), places());
+        Self { board, telemetry, name, url, started, metrics_pages, traces_pages }
     }
 
     /// Answers one request, which came in on loopback or not.
@@ -83,12 +87,16 @@ impl Site {
             "/metrics" => {
                 let format = format::preferred(&head.headers);
                 let telemetry = self.telemetry.clone();
-                self.large(format::content_type(format), move || telemetry.exposition(format).into()).await
+                self.large(&self.metrics_pages, format::content_type(format), move || {
+                    telemetry.exposition(format).into()
+                })
+                .await
             }
             "/api/traces" => match Asked::read(head.uri.query().unwrap_or_default()) {
                 Ok(Asked { limit, trace_id }) => {
                     let telemetry = self.telemetry.clone();
-                    self.large(JSON, move || telemetry.recent_traces(limit, trace_id)).await
+                    self.large(&self.traces_pages, JSON, move || telemetry.recent_traces(limit, trace_id))
+                        .await
                 }
                 Err(what) => text(StatusCode::BAD_REQUEST, what),
             },
@@ -136,8 +144,13 @@ impl Site {
     }
 
     /// A page that may be large: made on another thread, so that `/livez` does not wait for it.
-    async fn large(&self, kind: &'static str, make: impl FnOnce() -> Vec<u8> + Send + 'static) -> Answer {
-        let Ok(permit) = self.pages.clone().try_acquire_owned() else {
+    async fn large(
+        &self,
+        places: &Arc<Semaphore>,
+        kind: &'static str,
+        make: impl FnOnce() -> Vec<u8> + Send + 'static,
+    ) -> Answer {
+        let Ok(permit) = places.clone().try_acquire_owned() else {
             let mut refusal =
                 text(StatusCode::SERVICE_UNAVAILABLE, "other clients are still taking their pages\n");
             refusal.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));

@@ -100,8 +100,8 @@ options! {
         /// last line end (KEY=@@… for a value that starts with @). Values are never printed.
         env: Vec<EnvVar>, "KEY=VALUE" = (Vec::new, "none", "GREETING=hello");
 
-        /// Argument of the guest.
-        args: Vec<String>, "ARG" = (Vec::new, "none", "--verbose");
+        /// Argument of the guest; never printed.
+        args: Vec<Arg>, "ARG" = (Vec::new, "none", "--verbose");
 
         /// Directory the guest may use: HOST::GUEST or HOST::GUEST:rw.
         ///

@@ -10,7 +10,7 @@ use super::mistake::Mistake;
 use super::otel::{Batch, Otel};
 use super::resolve::{INVALID, InForce, Source};
 use super::signals::Destination;
-use super::value::{Endpoint, Header, Setting as _, Value, show_duration};
+use super::value::{Endpoint, Header, Protocol, Setting as _, Value, show_duration};
 use super::vars::Vars;
 
 /// One setting.
@@ -195,7 +195,12 @@ fn exporter(to: &Destination) -> String {
 }
 
 fn endpoint(otel: &Otel, to: &Destination, path: &str) -> String {
-    otel.endpoint_of(to, path).as_ref().map_or_else(|| "none".to_owned(), Value::show)
+    let shown = otel.endpoint_of(to, path).as_ref().map_or_else(|| "none".to_owned(), Value::show);
+    // A call of gRPC has a path of its own, in place of the one that was appended for traces.
+    match otel.transport_of(to).protocol {
+        Protocol::Grpc => shown.strip_suffix("/v1/traces").unwrap_or(&shown).to_owned(),
+        Protocol::HttpProtobuf | Protocol::HttpJson => shown,
+    }
 }
 
 /// It may have a password.

@@ -215,7 +215,7 @@ fn lists_in_variables_are_split_at_commas() {
     let loaded =
         with_vars(&[("POUNCE_LISTEN", "127.0.0.1:1, 127.0.0.1:2"), ("POUNCE_ARGS", "a\\,b,c\\d")]).unwrap();
     assert_eq!(loaded.config.http.listen.len(), 2);
-    assert_eq!(loaded.config.guest.args, ["a,b", "c\\d"]);
+    assert_eq!(loaded.config.guest.args, ["a,b", "c\\d"].map(|arg| Arg(arg.to_owned())));
 }
 
 #[test]

@@ -117,7 +117,7 @@ impl Capabilities {
         let metrics = signals.host.clone();
         Ok(Self {
             env: guest.env.iter().map(|env| (env.key.clone(), env.value.clone())).collect(),
-            args: guest.args.clone(),
+            args: guest.args.iter().map(|arg| arg.0.clone()).collect(),
             dirs: guest.dir.iter().cloned().map(Dir).collect(),
             client: outbound::Client::new(setup),
             recorder: Arc::new(Recorder::new(signals, log.clone())),

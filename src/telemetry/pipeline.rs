@@ -132,19 +132,29 @@ impl Pipeline {
         self.recent.get()
     }
 
+    /// Whether nothing is exported, and spans are only looked at here.
+    pub(super) fn is_unread(&self) -> bool {
+        self.shards.is_empty()
+    }
+
     /// Takes in one span, which `encode` appends to the buffer; it is called again if it does not fit there.
     pub(super) fn push(&self, encode: impl Fn(&mut Vec<u8>)) {
+        self.takes(encode);
+    }
+
+    /// The same; whether there was room for it.
+    pub(super) fn takes(&self, encode: impl Fn(&mut Vec<u8>)) -> bool {
         if let Some(recent) = self.recent() {
             recent.add(&encode);
         }
-        if self.shards.is_empty() {
-            return;
+        if self.is_unread() {
+            return false;
         }
         let own = thread_slot() % self.shards.len();
         for at in (own..self.shards.len()).chain(0..own) {
             let mut shard = lock(&self.shards[at].0);
             match shard.push(self.step, &encode) {
-                Pushed::Yes(0) => return,
+                Pushed::Yes(0) => return true,
                 Pushed::Yes(more) => {
                     // Before the lock is given back, so that a drain never takes off what was not yet added.
                     let before = self.pending.0.fetch_add(more as usize, Relaxed);
@@ -152,10 +162,16 @@ impl Pipeline {
                     if before < self.batch && before + more as usize >= self.batch {
                         self.batch_ready.notify_one();
                     }
-                    return;
+                    return true;
                 }
-                Pushed::Closed => return Counters::add(&self.counters.shutdown, 1u32),
-                Pushed::TooLarge => return Counters::add(&self.counters.too_large, 1u32),
+                Pushed::Closed => {
+                    Counters::add(&self.counters.shutdown, 1u32);
+                    return false;
+                }
+                Pushed::TooLarge => {
+                    Counters::add(&self.counters.too_large, 1u32);
+                    return false;
+                }
                 Pushed::Full => {}
             }
         }
@@ -164,6 +180,7 @@ impl Pipeline {
             self.batch_ready.notify_one();
         }
         Counters::add(&self.counters.queue_full, 1u32);
+        false
     }
 
     /// So many spans and bytes are held elsewhere, and leave that much less room here.

@@ -52,6 +52,8 @@ pub(super) struct Late {
     pub(super) route: Option<Box<str>>,
     /// Bytes left for attributes and events.
     pub(super) room: usize,
+    /// There was no room for it at its end.
+    pub(super) lost: bool,
 }
 
 impl Recording {
@@ -105,6 +107,11 @@ impl Recording {
         self.outlet.is_exported()
     }
 
+    /// The same once the span has ended; then it may also be lost for want of room.
+    pub(super) fn may_be_found(&self) -> bool {
+        self.is_exported() && !self.late().lost
+    }
+
     /// The spans under this one.
     pub(super) fn children(&self) -> &Arc<Children> {
         self.children.get_or_init(|| {
@@ -141,9 +148,10 @@ impl Recording {
         late.notes.attributes.dropped += left_out;
         Counters::add(&self.counters().attributes, left_out);
         let name = self.name(late);
-        self.shared
-            .pipeline
-            .push(|out| self.encode(out, late, name, end_unix_nanos, body_bytes_sent, reason));
+        let pipeline = &self.shared.pipeline;
+        let has_room =
+            pipeline.takes(|out| self.encode(out, late, name, end_unix_nanos, body_bytes_sent, reason));
+        late.lost = !has_room && !pipeline.is_unread();
     }
 
     /// The span's name in three parts.

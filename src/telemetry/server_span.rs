@@ -116,7 +116,7 @@ impl ServerSpan {
 
     /// The same where the span is exported, for whatever refers others to it: sampled, or kept once it has ended.
     pub(crate) fn exported_context(&self) -> Option<&SpanContext> {
-        self.recording().filter(|span| span.is_exported()).map(Recording::context)
+        self.recording().filter(|span| span.may_be_found()).map(Recording::context)
     }
 
     /// The same, borrowed.
@@ -128,9 +128,10 @@ impl ServerSpan {
         }
     }
 
-    /// The route, as far as it is known and recorded; also after the end.
+    /// The route, as far as it is known and somebody has asked for it; also after the end.
     pub(crate) fn route(&self) -> Option<Box<str>> {
-        self.recording().and_then(|span| span.late().route.clone())
+        let recorded = self.recording().and_then(|span| span.late().route.clone());
+        recorded.or_else(|| self.1.as_ref().and_then(|measured| measured.route()))
     }
 
     /// Whether both are handles on one span, or both are off.

@@ -64,6 +64,33 @@ impl Value for EnvVar {
     }
 }
 
+/// An argument of the guest; never printed.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Arg(pub String);
+
+impl std::fmt::Debug for Arg {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Arg(…)")
+    }
+}
+
+impl Value for Arg {
+    fn read(text: &str, _: &Place<'_>) -> Result<Self, Invalid> {
+        if text.contains('\0') {
+            return Err(Invalid::new("has a zero byte", "take it out: no argument can hold it"));
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    fn quote(_: &str) -> String {
+        "an argument".to_owned()
+    }
+
+    fn show(&self) -> String {
+        "…".to_owned()
+    }
+}
+
 /// The content of a secret's file, without the line end that editors and `echo` add.
 fn secret(path: &Path, value: &str) -> Result<String, Invalid> {
     let content = std::fs::read_to_string(path).map_err(|error| {

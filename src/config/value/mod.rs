@@ -22,7 +22,7 @@ mod words;
 use std::path::{Path, PathBuf};
 
 pub use endpoint::Endpoint;
-pub use guest::{DirMount, EnvVar};
+pub use guest::{Arg, DirMount, EnvVar};
 pub(crate) use header::{Header, HeaderToRecord};
 pub use limit::{ByteLimit, ByteSize};
 pub use listen::ListenAddr;

@@ -10,6 +10,7 @@ use crate::telemetry::metrics::Collected;
 use crate::telemetry::pipeline::Chunk;
 use crate::telemetry::{scope, semconv};
 use bytes::Bytes;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Bytes of entries in one request: well below what collectors accept (20 MiB by default).
@@ -120,6 +121,8 @@ struct Scopes<'a> {
     /// Those of the envelope's scope.
     own: Vec<&'a [u8]>,
     others: Vec<(&'a [u8], Vec<&'a [u8]>)>,
+    /// Where each is: a guest may name as many as it likes.
+    places: HashMap<&'a [u8], usize>,
 }
 
 impl<'a> Scopes<'a> {
@@ -127,10 +130,11 @@ impl<'a> Scopes<'a> {
         if scope.is_empty() {
             return self.own.push(item);
         }
-        match self.others.iter_mut().find(|(known, _)| *known == scope) {
-            Some((_, items)) => items.push(item),
-            None => self.others.push((scope, vec![item])),
-        }
+        let place = *self.places.entry(scope).or_insert_with(|| {
+            self.others.push((scope, Vec::new()));
+            self.others.len() - 1
+        });
+        self.others[place].1.push(item);
     }
 }
 

@@ -74,8 +74,8 @@ impl Health {
         }
     }
 
-    /// A batch arrived at `now`; the endpoint refused `rejected` of its items.
-    pub(super) fn arrived(&self, now: Instant, rejected: u32, message: &str) {
+    /// A batch arrived at `now`; the endpoint refused `rejected` of its items, and `says` something on one line.
+    pub(super) fn arrived(&self, now: Instant, rejected: u32, says: Option<&str>) {
         let mut state = self.state();
         let (endpoint, items) = (&self.endpoint, self.signal.items());
         state.failures = 0;
@@ -85,11 +85,11 @@ impl Health {
         {
             tracing::info!(endpoint, "{items} are exported again, after {} s", (now - since).as_secs());
         }
-        if (rejected > 0 || !message.is_empty()) && is_due(&mut state.last_rejection_line, now) {
+        if (rejected > 0 || says.is_some()) && is_due(&mut state.last_rejection_line, now) {
             tracing::warn!(
                 endpoint,
                 rejected,
-                message,
+                says,
                 "the endpoint has something to say about a batch of {items}"
             );
         }
@@ -139,9 +139,9 @@ mod tests {
         let second = logged(|| health.failed(at(60), "refused", 99));
         assert!(second.contains("for 60 s now") && second.contains("dropped=99"), "{second}");
         assert!(second.contains("failures=61"), "{second}");
-        let recovery = logged(|| health.arrived(at(70), 0, ""));
+        let recovery = logged(|| health.arrived(at(70), 0, None));
         assert!(recovery.contains("INFO") && recovery.contains("after 70 s"), "{recovery}");
-        assert_eq!(logged(|| health.arrived(at(71), 0, "")), "");
+        assert_eq!(logged(|| health.arrived(at(71), 0, None)), "");
     }
 
     #[test]
@@ -179,7 +179,7 @@ mod tests {
             for n in 0..600u64 {
                 let now = start + Duration::from_millis(n * 99);
                 health.failed(now, "refused", 0);
-                health.arrived(now, 1, "too old");
+                health.arrived(now, 1, Some("too old"));
             }
         });
         assert_eq!(lines.lines().count(), 3, "one failure, its end, one rejection: {lines}");

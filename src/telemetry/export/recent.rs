@@ -9,6 +9,7 @@ use super::otlp_json;
 use super::signal::Signal;
 use crate::telemetry::id::TraceId;
 use crate::telemetry::pipeline::Chunk;
+use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,6 +17,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 /// Bytes of one trace: many requests may share one, and it should not push out all others.
 const MAX_TRACE: usize = 4 * 1024 * 1024;
+
+/// Bytes of a span that a thread keeps room for.
+const MAX_SCRATCH: usize = 64 * 1024;
+
+thread_local! {
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// The ring.
 pub(in crate::telemetry) struct Recent {
@@ -32,8 +40,8 @@ struct Held {
     /// By the moment of their first span here, the oldest first.
     order: VecDeque<TraceId>,
     bytes: usize,
+    spans: u64,
     left_out: u64,
-    scratch: Vec<u8>,
 }
 
 struct Trace {
@@ -69,29 +77,38 @@ impl Recent {
 
     /// Adds a span, which `encode` appends.
     pub(in crate::telemetry) fn add(&self, encode: impl FnOnce(&mut Vec<u8>)) {
+        // Before the lock, for which requests of all threads would wait meanwhile.
+        let mut span = SCRATCH.take();
+        span.clear();
+        encode(&mut span);
+        self.keep(&span);
+        span.shrink_to(MAX_SCRATCH);
+        SCRATCH.set(span);
+    }
+
+    fn keep(&self, span: &[u8]) {
+        let size = span.len();
+        let Some(trace_id) = Entries(span).next().and_then(|span| span.trace_id()) else { return };
         let mut held = self.lock();
         let held = &mut *held;
-        held.scratch.clear();
-        encode(&mut held.scratch);
-        let size = held.scratch.len();
-        let Some(trace_id) = Entries(&held.scratch).next().and_then(|span| span.trace_id()) else { return };
         let known = held.traces.get(&trace_id).map_or(0, |trace| trace.spans.len());
         if known + size > self.max_trace.min(self.max_bytes) {
             held.left_out += 1;
-            held.scratch.shrink_to(self.max_trace);
             return;
         }
         let trace = held.traces.entry(trace_id).or_insert_with(|| {
             held.order.push_back(trace_id);
             Trace { spans: Arc::default(), count: 0 }
         });
-        Arc::make_mut(&mut trace.spans).extend_from_slice(&held.scratch);
+        Arc::make_mut(&mut trace.spans).extend_from_slice(span);
         trace.count += 1;
+        held.spans += 1;
         held.bytes += size;
         while held.order.len() > self.max_traces || held.bytes > self.max_bytes {
             let Some(oldest) = held.order.pop_front() else { break };
             if let Some(gone) = held.traces.remove(&oldest) {
                 held.bytes -= gone.spans.len();
+                held.spans -= u64::from(gone.count);
             }
         }
     }
@@ -126,13 +143,12 @@ impl Recent {
         Totals {
             traces: held.traces.len(),
             limit: self.max_traces,
-            spans: held.traces.values().map(|trace| u64::from(trace.count)).sum(),
+            spans: held.spans,
             bytes: held.bytes,
             spans_left_out: held.left_out,
         }
     }
 
-    /// Who panicked while encoding has left nothing but the scratch.
     fn lock(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }

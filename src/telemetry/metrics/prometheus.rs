@@ -95,7 +95,11 @@ pub(in crate::telemetry) fn page(format: Format, resource: &[KeyValue], scopes: 
                 page.collided.insert((scope.name.to_owned(), metric.name.clone()));
                 continue;
             }
-            page.duplicates += family.add(metric);
+            let duplicates = family.add(metric);
+            if duplicates > 0 {
+                page.collided.insert((scope.name.to_owned(), metric.name.clone()));
+            }
+            page.duplicates += duplicates;
         }
         for (name, family) in families {
             let names = family.kind.names(&name);
@@ -161,6 +165,15 @@ fn kind_of(metric: &otlp::Metric) -> Option<Kind> {
     })
 }
 
+/// Points in the order of their keys.
+fn in_order<T>(points: &[T], attributes: impl Fn(&T) -> &Vec<KeyValue>) -> impl Iterator<Item = &T> {
+    let keys =
+        |point: &T| attributes(point).iter().map(|attribute| attribute.key.clone()).collect::<Vec<_>>();
+    let mut points: Vec<_> = points.iter().collect();
+    points.sort_by_cached_key(|point| keys(point));
+    points.into_iter()
+}
+
 impl<'a> Family<'a> {
     /// Adds the points of a metric; how many of them are the same as others.
     fn add(&mut self, metric: &'a otlp::Metric) -> u64 {
@@ -173,18 +186,20 @@ impl<'a> Family<'a> {
                 std::collections::btree_map::Entry::Occupied(_) => duplicates += 1,
             }
         };
+        // In an order of their own, so that of points that are the same here it is always the same one that stays.
         match &metric.data {
             Some(metric::Data::Sum(otlp::Sum { data_points, .. }))
             | Some(metric::Data::Gauge(otlp::Gauge { data_points })) => {
-                data_points.iter().for_each(|point| add(&point.attributes, Series::Number(point)));
+                in_order(data_points, |point| &point.attributes)
+                    .for_each(|point| add(&point.attributes, Series::Number(point)));
             }
             Some(metric::Data::Histogram(histogram)) => {
-                let points = histogram.data_points.iter();
-                points.for_each(|point| add(&point.attributes, Series::Histogram(point)));
+                in_order(&histogram.data_points, |point| &point.attributes)
+                    .for_each(|point| add(&point.attributes, Series::Histogram(point)));
             }
             Some(metric::Data::ExponentialHistogram(histogram)) => {
-                let points = histogram.data_points.iter();
-                points.for_each(|point| add(&point.attributes, Series::Exponential(point)));
+                in_order(&histogram.data_points, |point| &point.attributes)
+                    .for_each(|point| add(&point.attributes, Series::Exponential(point)));
             }
             Some(metric::Data::Summary(_)) | None => {}
         }

@@ -17,12 +17,12 @@ async fn neighbours_are_not_charged_for_each_other() {
     // The instance that the others share.
     client::fetch_path(server.addr(), "/?ms=0").await;
     let mut connection = Connection::open(server.addr(), Protocol::H2).await;
-    let started: Vec<_> = (0..8)
-        .map(|n| {
-            let path = if n % 2 == 0 { "/busy?ms=150&busy=100" } else { "/waits?ms=500" };
-            tokio::spawn(connection.start(client::get(path)))
-        })
-        .collect();
+    let mut started = Vec::new();
+    for path in ["/waits?ms=500", "/busy?ms=50&busy=100"] {
+        started.extend((0..4).map(|_| tokio::spawn(connection.start(client::get(path)))));
+        // Those that wait are all in before one computes, for while it does its instance takes nobody in.
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
     for response in started {
         let answer = client::Answer::read(response.await.unwrap().expect("a response")).await;
         assert_eq!(answer.status, 200);

@@ -46,6 +46,13 @@ pub(super) struct Failed {
 }
 
 impl Failed {
+    /// Something else than an OTLP endpoint answered.
+    pub(super) fn page() -> Self {
+        let error = "the endpoint answered with a page of HTML, as a login or a web site does: is this where OTLP is \
+                     taken?";
+        Failed { error: error.to_owned(), answered: true, ..Failed::default() }
+    }
+
     /// The endpoint was silent for this long.
     pub(super) fn no_answer(limit: Duration) -> Self {
         Failed { error: format!("no answer within {limit:?}"), retry: true, ..Failed::default() }
@@ -92,15 +99,20 @@ pub(super) fn not_this_protocol(protocol: Protocol) -> &'static str {
     }
 }
 
-/// Reads an answer over HTTP, to protobuf or JSON.
+/// Reads an answer over HTTP, to protobuf or JSON, for no longer than `limit`.
 pub(super) async fn judge(
     answer: Response<Incoming>,
     signal: Signal,
     protocol: Protocol,
+    limit: Option<Duration>,
 ) -> Result<Accepted, Failed> {
     let (head, body) = answer.into_parts();
-    let body = Limited::new(body, MAX_ANSWER).collect().await;
-    // The batch has arrived even if the rest of the answer has not.
+    let body = Limited::new(body, MAX_ANSWER).collect();
+    let body = match limit {
+        None => body.await.ok(),
+        Some(limit) => tokio::time::timeout(limit, body).await.ok().and_then(Result::ok),
+    };
+    // The head has said what became of the batch, even if the rest of the answer does not come.
     let body = body.map(|body| body.to_bytes()).unwrap_or_default();
     if head.status.is_success() {
         let page = is(&head.headers, "text/html");

@@ -93,14 +93,9 @@ impl Client {
         Ok(if self.to.protocol == Protocol::Grpc { grpc::frame(&message, compressed) } else { message })
     }
 
-    /// Sends a payload once, and reads the answer whole, within the timeout.
+    /// Sends a payload once, and reads the answer: its head within the timeout, and what follows within another.
     pub(super) async fn post(&self, payload: Bytes) -> Result<Accepted, Failed> {
-        let result = match self.to.timeout {
-            None => self.attempt(payload).await,
-            Some(limit) => tokio::time::timeout(limit, self.attempt(payload))
-                .await
-                .unwrap_or_else(|_elapsed| Err(Failed::no_answer(limit))),
-        };
+        let result = self.attempt(payload).await;
         match &result {
             Err(failed) if !failed.answered => self.connections.renew(),
             _ => self.known.store(true, Relaxed),
@@ -109,7 +104,7 @@ impl Client {
     }
 
     async fn attempt(&self, payload: Bytes) -> Result<Accepted, Failed> {
-        let Target { signal, protocol, .. } = self.to;
+        let Target { signal, protocol, timeout, .. } = self.to;
         let mut request = Request::new(Full::new(payload));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.to.url.clone();
@@ -118,11 +113,25 @@ impl Client {
             *request.version_mut() = Version::HTTP_2;
         }
         let never = !self.known.load(Relaxed);
-        let answer = self.connections.request(request).await;
-        let answer = answer.map_err(|error| Failed::transport(&error, protocol, never))?;
+        let answer = async {
+            let answer = self.connections.request(request).await;
+            answer.map_err(|error| Failed::transport(&error, protocol, never))
+        };
         match protocol {
-            Protocol::Grpc => grpc::judge(answer, signal).await,
-            Protocol::HttpProtobuf | Protocol::HttpJson => answer::judge(answer, signal, protocol).await,
+            // What became of the batch stands at the end of the answer.
+            Protocol::Grpc => self.in_time(async { grpc::judge(answer.await?, signal).await }).await,
+            Protocol::HttpProtobuf | Protocol::HttpJson => {
+                answer::judge(self.in_time(answer).await?, signal, protocol, timeout).await
+            }
+        }
+    }
+
+    async fn in_time<T>(&self, work: impl Future<Output = Result<T, Failed>>) -> Result<T, Failed> {
+        match self.to.timeout {
+            None => work.await,
+            Some(limit) => tokio::time::timeout(limit, work)
+                .await
+                .unwrap_or_else(|_elapsed| Err(Failed::no_answer(limit))),
         }
     }
 

@@ -1,6 +1,6 @@
 //! One batch to its end: how long to try, how often, and what became of it.
 
-use super::answer::Failed;
+use super::answer::{Failed, on_one_line};
 use super::client::Client;
 use super::trouble::{Load, Trouble};
 use crate::telemetry::counters::Counters;
@@ -13,6 +13,8 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 /// The longest time that sending one batch may take, whatever the settings say.
 const MAX_ELAPSED: Duration = Duration::from_secs(300);
+/// The longest quiet that an endpoint may ask for; then it is asked again, by one that is held.
+const MAX_QUIET: Duration = Duration::from_secs(1800);
 /// The longest time for which a batch is held because the endpoint asks for it.
 const MAX_HELD: Duration = Duration::from_secs(3600);
 /// Waits between attempts double from the first to the longest.
@@ -79,11 +81,13 @@ impl Sender {
         let mut held = None;
         loop {
             give_up = self.keep_quiet(give_up, started + MAX_HELD, &mut stop).await;
-            let failed = match timeout_at(give_up, self.client.post(payload.clone())).await {
+            let mut failed = match timeout_at(give_up, self.client.post(payload.clone())).await {
+                // Whatever sends a page for people has not taken the batch.
+                Ok(Ok(accepted)) if accepted.page => Failed::page(),
                 Ok(Ok(accepted)) => {
                     let rejected = accepted.rejected.clamp(0, batch.items.into()) as u32;
                     let now = Instant::now().into_std();
-                    self.health.arrived(now, rejected, &accepted.message);
+                    self.health.arrived(now, rejected, on_one_line(&accepted.message).as_deref());
                     self.counters.condition.arrived();
                     return Outcome { items: batch.items, rejected: Some(rejected) };
                 }
@@ -99,7 +103,10 @@ impl Sender {
             let mut again = now + wait.mul_f64(0.5 + fastrand::f64());
             wait = (wait * 2).min(LONGEST_WAIT);
             if let Some(asked) = failed.retry_after {
-                let asked = asked.min(MAX_HELD);
+                let asked = asked.min(MAX_QUIET);
+                failed
+                    .error
+                    .push_str(&format!("; it asks to be left alone, for {} s at least", asked.as_secs()));
                 // For all batches: others have no better chance.
                 self.trouble.leave_alone(now + asked);
                 again = again.max(now + asked);

@@ -115,7 +115,7 @@ impl Host {
         let nanos = i64::try_from(cpu.as_nanos()).unwrap_or(i64::MAX);
         self.cpu.record(Measurement::Int(nanos), None);
         if let Some(bytes) = memory_peak {
-            self.memory_peak.record(Measurement::Double(bytes as f64), context);
+            self.memory_peak.record_by(Measurement::Double(bytes as f64), self.witness(context));
         }
     }
 
@@ -125,7 +125,7 @@ impl Host {
         if error_type.starts_with("wasm_trap.") || OTHERS.contains(&error_type) {
             let attributes = [(semconv::ERROR_TYPE, Value::Text(error_type.to_owned()))];
             let series = self.metrics.series_as(&definitions::GUEST_TRAPS, AttributeSet::of_host(attributes));
-            series.record(Measurement::Int(1), context);
+            series.record_by(Measurement::Int(1), self.witness(context));
         }
     }
 }

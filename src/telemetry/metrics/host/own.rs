@@ -134,6 +134,10 @@ impl Host {
         observe(names.processed, Some("queue_full"), |p| p.counters.queue_full.load(Relaxed));
         observe(names.processed, Some("too_large"), |p| p.counters.too_large.load(Relaxed));
         observe(names.processed, Some("shutdown"), |p| p.counters.shutdown.load(Relaxed));
+        // Log records are never held back.
+        if names.signal == "traces" {
+            observe(names.processed, Some("held_full"), |p| p.counters.held_full.load(Relaxed));
+        }
     }
 }
 

@@ -83,6 +83,10 @@ impl Measured {
         _ = self.body_size.compare_exchange(UNKNOWN, bytes, Relaxed, Relaxed);
     }
 
+    pub(in crate::telemetry) fn route(&self) -> Option<Box<str>> {
+        self.texts().route.clone()
+    }
+
     pub(in crate::telemetry) fn set_route(&self, route: &str) {
         if !route.is_empty() {
             self.texts().route = Some(shortened(route, MAX_NAME).into());
