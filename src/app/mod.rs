@@ -9,7 +9,7 @@ use anyhow::Context as _;
 
 use crate::admin::{self, Admin};
 use crate::config::{Config, ListenAddr};
-use crate::guest::Guests;
+use crate::guest::{Guests, OwnListeners};
 use crate::server::{Admission, Drain, Handler, Inherited, Listener, Server, SocketFile};
 use crate::telemetry::logs::OtlpLog;
 use crate::telemetry::{AccessLog, Kept, Telemetry, host_metrics};
@@ -75,8 +75,10 @@ impl App {
             }
             None => None,
         };
-        // Neither is for guests to call.
-        let own = listeners.iter().chain(&admin).filter_map(Listener::tcp_addr).collect();
+        let own = OwnListeners {
+            clients: listeners.iter().filter_map(Listener::tcp_addr).collect(),
+            admin: admin.as_ref().and_then(Listener::tcp_addr),
+        };
         let kept = Kept { metrics: admin.is_some(), recent_traces: config.recent_traces() };
         let telemetry = Telemetry::start(&config.otel, &name, kept).map_err(StartError::Unavailable)?;
         otlp_log.open(telemetry.signals().logs);

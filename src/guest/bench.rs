@@ -9,7 +9,7 @@ use http_body_util::{BodyExt as _, Empty};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 
-use super::{Guests, RequestBodyError};
+use super::{Guests, OwnListeners, RequestBodyError};
 use crate::config::Config;
 use crate::telemetry::Baggage;
 use crate::telemetry::bench::Spans;
@@ -39,7 +39,7 @@ impl Served {
             path,
             "bench",
             &config,
-            Vec::new(),
+            OwnListeners::default(),
             spans.telemetry().signals(),
         ))?;
         Ok(Served { runtime, guests, spans, places: Arc::new(Semaphore::new(1)) })

@@ -11,7 +11,6 @@ mod instance;
 mod v02;
 mod v03;
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
@@ -22,7 +21,7 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
-pub(crate) use crate::host::{Blame, Failure, RequestScope};
+pub(crate) use crate::host::{Blame, Failure, OwnListeners, RequestScope};
 pub(crate) use body::{Body, RequestBodyError};
 pub(crate) use examine::{Examined, Import, examine};
 
@@ -92,7 +91,7 @@ impl Guests {
         path: &Path,
         name: &str,
         config: &config::Config,
-        own: Vec<SocketAddr>,
+        own: OwnListeners,
         signals: Signals,
     ) -> anyhow::Result<Self> {
         let guest = &config.guest;

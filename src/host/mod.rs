@@ -16,7 +16,6 @@ mod telemetry;
 mod wasi_otel;
 mod writer;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -28,7 +27,7 @@ pub(crate) use failure::{Blame, Failure};
 pub(crate) use guest_log::GuestLog;
 pub(crate) use limits::{Limits, MemoryBudget, Refused};
 pub(crate) use meter::Meter;
-pub(crate) use outbound::error_type;
+pub(crate) use outbound::{OwnListeners, error_type};
 pub(crate) use scope::{IncomingContext, RequestScope, Trace};
 pub(crate) use state::HostState;
 use telemetry::{Ignored, Recorder};
@@ -100,7 +99,7 @@ impl Capabilities {
     pub(crate) fn new(
         component: &str,
         config: &config::Config,
-        own: Vec<SocketAddr>,
+        own: OwnListeners,
         signals: Signals,
     ) -> anyhow::Result<Self> {
         let guest = &config.guest;

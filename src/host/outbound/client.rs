@@ -1,6 +1,5 @@
 //! Sends the requests of one component.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::{HeaderMap, Request, Response, StatusCode, Version, header};
@@ -17,6 +16,7 @@ use super::body::{Download, Progress, Upload};
 use super::connect::{Connector, Shared};
 use super::error;
 use super::limits::{Limits, Timeouts};
+use super::own::OwnListeners;
 use super::policy::Policy;
 use super::propagate::Destinations;
 use super::refusals::RefusalLog;
@@ -33,7 +33,7 @@ pub(crate) struct Setup {
     /// Where trace context goes.
     pub(crate) propagate_to: Destinations,
     /// Where this server listens: wildcards don't lead back here.
-    pub(crate) own: Vec<SocketAddr>,
+    pub(crate) own: OwnListeners,
     /// Shared by all clients.
     pub(crate) roots: Roots,
     pub(crate) limits: Limits,
@@ -47,7 +47,7 @@ impl Setup {
             component: component.into(),
             policy: Policy::new(rules),
             propagate_to: Destinations::default(),
-            own: Vec::new(),
+            own: OwnListeners::default(),
             roots: Roots::system(),
             limits: Limits::default(),
             resolver: Resolver::system(),

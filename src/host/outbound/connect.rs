@@ -5,7 +5,7 @@
 //! (`2130706433`, `0x7f.1`), which the resolver turns into addresses.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -21,6 +21,7 @@ use tower_service::Service;
 
 use super::address;
 use super::dial::dial;
+use super::own::OwnListeners;
 use super::policy::{Allowance, Policy, Reason, Refused};
 use super::refusals::RefusalLog;
 use super::resolve::Resolver;
@@ -62,8 +63,7 @@ pub(super) struct Shared {
     pub(super) policy: Arc<Policy>,
     pub(super) refusals: Arc<RefusalLog>,
     pub(super) resolver: Resolver,
-    /// Where this server listens itself.
-    pub(super) own: Vec<SocketAddr>,
+    pub(super) own: OwnListeners,
     pub(super) roots: Roots,
     pub(super) tls: OnceCell<Arc<ClientConfig>>,
     pub(super) connections: Arc<Semaphore>,
@@ -189,11 +189,8 @@ impl Shared {
         let local = tcp.local_addr().map_err(ConnectError::Tcp)?;
         // To one of its own addresses a machine connects from that same address.
         let to_self = peer.ip().to_canonical() == local.ip().to_canonical();
-        if to_self
-            && !allowance.named
-            && let Some(own) = self.own_listener(peer, true)
-        {
-            return Err(refused(target, Reason::Loop(own)));
+        if to_self && let Some(own) = self.own.closed(peer, true, allowance.named) {
+            return Err(refused(target, self.why_closed(own)));
         }
         Ok(Stream::new(TokioIo::new(tcp), Opened::new(peer, resolve, connect), permit))
     }
@@ -205,16 +202,14 @@ impl Shared {
         allowance: Allowance,
         addresses: Vec<SocketAddr>,
     ) -> Result<Vec<SocketAddr>, ConnectError> {
-        if allowance.named && !addresses.is_empty() {
-            return Ok(addresses);
-        }
         let mut why = None;
         let mut left = Vec::with_capacity(addresses.len());
         for address in addresses {
             let ip = address.ip();
-            if let Some(own) = self.own_listener(address, ip.to_canonical().is_loopback()) {
-                why = Some(Reason::Loop(own));
-            } else if let Some(special) = address::special(ip) {
+            let here = ip.to_canonical().is_loopback();
+            if let Some(own) = self.own.closed(address, here, allowance.named) {
+                why = Some(self.why_closed(own));
+            } else if let Some(special) = address::special(ip).filter(|_| !allowance.named) {
                 why.get_or_insert(Reason::NotPublic(ip, special));
             } else {
                 left.push(address);
@@ -227,12 +222,8 @@ impl Shared {
         }
     }
 
-    /// The listener of ours that `address` leads to. One that is bound to every
-    /// address counts when `here`: the address is one of this machine.
-    fn own_listener(&self, address: SocketAddr, here: bool) -> Option<SocketAddr> {
-        let ip = address.ip().to_canonical();
-        let leads_to = |own: &IpAddr| own.to_canonical() == ip || (here && own.is_unspecified());
-        self.own.iter().find(|own| own.port() == address.port() && leads_to(&own.ip())).copied()
+    fn why_closed(&self, own: SocketAddr) -> Reason {
+        if self.own.is_admin(own) { Reason::Admin(own) } else { Reason::Loop(own) }
     }
 }
 

@@ -16,6 +16,7 @@ mod connect;
 mod dial;
 mod error;
 mod limits;
+mod own;
 mod policy;
 mod propagate;
 mod refusals;
@@ -28,4 +29,5 @@ mod tests;
 
 pub(crate) use client::{Client, Setup};
 pub(crate) use error::error_type;
+pub(crate) use own::OwnListeners;
 pub(crate) use propagate::Destinations;

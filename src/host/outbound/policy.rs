@@ -64,6 +64,8 @@ pub(crate) enum Reason {
     NotPublic(std::net::IpAddr, Special),
     /// It leads back to this server, which only an exact rule allows.
     Loop(std::net::SocketAddr),
+    /// It is the admin listener, which no guest may call.
+    Admin(std::net::SocketAddr),
     /// CONNECT and TRACE have no use for a guest and turn servers against their networks.
     Method(Method),
     /// The URI is not one that can be judged.
@@ -179,7 +181,7 @@ impl Refused {
         match self.reason {
             Reason::NotAllowed => Error::HttpRequestDenied,
             Reason::NotPublic(..) => Error::DestinationIpProhibited,
-            Reason::Loop(_) => Error::LoopDetected,
+            Reason::Loop(_) | Reason::Admin(_) => Error::LoopDetected,
             Reason::Method(_) => Error::HttpRequestMethodInvalid,
             Reason::Uri(_) => Error::HttpRequestUriInvalid,
         }
@@ -204,6 +206,9 @@ impl fmt::Display for Refused {
                 "it leads back to this server at {listener}; \
                  if that is meant, name the host: --allow-outbound {target}"
             ),
+            Reason::Admin(listener) => {
+                write!(f, "it leads to this server's admin listener at {listener}, which no guest may call")
+            }
             Reason::Method(method) => write!(f, "{method} is not for guests; use another method"),
             Reason::Uri(why) => write!(f, "{why}; correct the URI in the guest"),
         }

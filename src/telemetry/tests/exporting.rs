@@ -264,3 +264,40 @@ fn the_console_shows_each_trace_soon_after_its_end() {
     assert_eq!(text().matches("● GET /  server · ").count(), 3);
     assert!(text().contains("│ trace ") || text().contains("  trace "), "{}", text());
 }
+
+#[test]
+fn a_page_for_people_is_no_receipt() {
+    let page = answer("200 OK", "content-type: text/html; charset=utf-8\r\n", b"<html>Log in</html>");
+    let (endpoint, requests) = endpoint(vec![page]);
+    let telemetry = started(endpoint, |_| {});
+    serve(&telemetry, 2);
+    let totals = balanced(telemetry.shutdown(in_seconds(10)));
+    assert_eq!((totals.exported, totals.dropped.export_failed), (0, 2));
+    assert_eq!(requests.try_iter().count(), 1);
+}
+
+#[test]
+fn a_receipt_that_stalls_is_one_all_the_same() {
+    let stalls = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nso far".to_vec();
+    let (endpoint, requests) = endpoint(vec![stalls]);
+    let telemetry =
+        started(endpoint, |otel| otel.timeout = config::Timeout(Some(Duration::from_millis(200))));
+    serve(&telemetry, 2);
+    assert_eq!(balanced(telemetry.shutdown(in_seconds(10))).exported, 2);
+    assert_eq!(requests.try_iter().count(), 1, "not again");
+}
+
+#[test]
+fn a_batch_outlives_the_longest_quiet_that_an_endpoint_may_ask_for() {
+    for seconds in [3600, 99_999_999_999_u64] {
+        let quiet = answer("429 Too Many Requests", &format!("retry-after: {seconds}\r\n"), b"");
+        let (endpoint, requests) = endpoint(vec![quiet, ok()]);
+        let telemetry = started(endpoint, |otel| otel.batch.schedule_delay = Duration::from_millis(10));
+        serve(&telemetry, 2);
+        requests.recv_timeout(Duration::from_secs(10)).unwrap();
+        std::thread::sleep(Duration::from_millis(100));
+        assert_eq!(telemetry.totals().dropped.spans(), 0, "it is held");
+        // The end does not wait that long, and asks once more.
+        assert_eq!(balanced(telemetry.shutdown(in_seconds(10))).exported, 2);
+    }
+}

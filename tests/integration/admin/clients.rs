@@ -93,3 +93,20 @@ async fn a_page_that_nobody_takes_is_given_up() {
     }
     assert!(cut > 0, "none was cut off");
 }
+
+#[tokio::test]
+async fn no_guest_reaches_it_whatever_it_may_call() {
+    for abi in [Abi::P2, Abi::P3] {
+        let mut server =
+            with_admin().guest(abi, "calls").flag("--allow-outbound", "http://127.0.0.1:*").start().await;
+        let admin = server.admin().await;
+        let path = format!("/?url=http://{admin}/status");
+        let answer = client::fetch_path(server.addr(), &path).await.text();
+        assert!(answer.contains("loop_detected"), "{answer}");
+        let exit = server.stop().await;
+        assert!(
+            exit.stderr.contains("admin listener") && exit.stderr.contains("no guest may call"),
+            "{exit}"
+        );
+    }
+}

@@ -7,7 +7,7 @@ fn shared(own: &[&str]) -> Shared {
         policy: Arc::new(Policy::new(&[])),
         refusals: Arc::new(RefusalLog::new("test".into())),
         resolver: Resolver::system(),
-        own: own.iter().map(|own| own.parse().unwrap()).collect(),
+        own: OwnListeners { clients: own.iter().map(|own| own.parse().unwrap()).collect(), admin: None },
         roots: Roots::system(),
         tls: OnceCell::new(),
         connections: Arc::new(Semaphore::new(1)),
@@ -50,8 +50,24 @@ fn our_own_public_address_is_a_loop_at_our_own_port() {
 fn a_listener_on_every_address_is_met_on_each_of_this_machine() {
     let shared = shared(&["0.0.0.0:80"]);
     let public = "8.8.8.8:80".parse().unwrap();
-    assert!(shared.own_listener(public, true).is_some());
-    assert!(shared.own_listener(public, false).is_none());
+    assert!(shared.own.closed(public, true, false).is_some());
+    assert!(shared.own.closed(public, false, false).is_none());
+}
+
+#[test]
+fn the_admin_listener_is_closed_however_it_is_named() {
+    let admin: SocketAddr = "127.0.0.1:81".parse().unwrap();
+    let own = OwnListeners { clients: vec!["127.0.0.1:80".parse().unwrap()], admin: Some(admin) };
+    let shared = Shared { own, ..shared(&[]) };
+    let target: Uri = "http://a.test/".parse().unwrap();
+    let addresses = vec!["127.0.0.1:80".parse().unwrap(), admin, "[::ffff:127.0.0.1]:81".parse().unwrap()];
+    let permitted =
+        |addresses| shared.permitted(&Target::of(&target).unwrap(), Allowance { named: true }, addresses);
+    assert_eq!(permitted(addresses).unwrap(), ["127.0.0.1:80".parse().unwrap()]);
+    match permitted(vec![admin]).unwrap_err() {
+        ConnectError::Refused(refused) => assert_eq!(refused.reason, Reason::Admin(admin)),
+        other => panic!("{other}"),
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Which addresses a request may end up at.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -8,7 +9,7 @@ use tokio::net::TcpListener;
 
 use super::super::error::error_type;
 use super::super::resolve::Resolver;
-use super::super::{Client, Setup};
+use super::super::{Client, OwnListeners, Setup};
 use super::support::*;
 
 async fn error_of(client: &Client, url: &str) -> &'static str {
@@ -115,14 +116,18 @@ async fn a_wildcard_does_not_lead_back_to_us() {
     for own in [wildcard, format!("0.0.0.0:{port}").parse().unwrap(), format!("[::]:{port}").parse().unwrap()]
     {
         let resolver = resolver.clone();
-        let client = Client::new(Setup { own: vec![own], resolver, ..setup(&[anywhere()]) });
+        let client = Client::new(Setup { own: clients(own), resolver, ..setup(&[anywhere()]) });
         let url = format!("http://me.test:{port}/");
         assert_eq!(error_of(&client, &url).await, "loop_detected", "{own}");
     }
     // Who names it means it.
-    let client = Client::new(Setup { own: vec![wildcard], resolver, ..setup(&[exact("me.test")]) });
+    let client = Client::new(Setup { own: clients(wildcard), resolver, ..setup(&[exact("me.test")]) });
     let url = format!("http://me.test:{port}/");
     assert_eq!(text(client.send(get(&url), None).await.unwrap()).await, "hello");
+}
+
+fn clients(listener: SocketAddr) -> OwnListeners {
+    OwnListeners { clients: vec![listener], admin: None }
 }
 
 #[tokio::test]
