@@ -101,7 +101,7 @@ async fn no_guest_reaches_it_whatever_it_may_call() {
             with_admin().guest(abi, "calls").flag("--allow-outbound", "http://127.0.0.1:*").start().await;
         let admin = server.admin().await;
         let path = format!("/?url=http://{admin}/status");
-        let answer = client::fetch_path(server.addr(), &path).await.text();
+        let answer = client::fetch_path(server.addr(), &path).await.text().to_owned();
         assert!(answer.contains("loop_detected"), "{answer}");
         let exit = server.stop().await;
         assert!(
