@@ -15,6 +15,19 @@ pub(crate) struct Witness {
     pub(crate) time: u64,
 }
 
+impl Witness {
+    /// That of a measurement in `span`, if `filter` wants it; `is_exported` is whether the span can be found.
+    pub(super) fn of(filter: ExemplarFilter, span: Option<&SpanContext>, is_exported: bool) -> Option<Self> {
+        let is_wanted = match filter {
+            ExemplarFilter::TraceBased => is_exported,
+            ExemplarFilter::AlwaysOn => true,
+            ExemplarFilter::AlwaysOff => false,
+        };
+        let span = span.map(|span| (span.trace_id, span.span_id));
+        is_wanted.then(|| Witness { span, time: unix_nanos() })
+    }
+}
+
 /// A measurement and the span in which it was made.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Exemplar {
@@ -48,13 +61,7 @@ impl Exemplars {
 
     /// What a measurement in the span of `context` is worth, if anything.
     pub(super) fn witness(&self, context: Option<&SpanContext>) -> Option<Witness> {
-        let is_wanted = match self.filter {
-            ExemplarFilter::TraceBased => context.is_some_and(SpanContext::is_sampled),
-            ExemplarFilter::AlwaysOn => true,
-            ExemplarFilter::AlwaysOff => false,
-        };
-        let span = context.map(|context| (context.trace_id, context.span_id));
-        is_wanted.then(|| Witness { span, time: unix_nanos() })
+        Witness::of(self.filter, context, context.is_some_and(SpanContext::is_sampled))
     }
 
     /// Keeps a measurement in a slot, unless somebody else has a hand on that.

@@ -2,7 +2,6 @@
 
 use super::bound::{Key, Start};
 use super::{Host, Measurement, Witness};
-use crate::telemetry::clock::unix_nanos;
 use crate::telemetry::context::SpanContext;
 use crate::telemetry::limits::MAX_NAME;
 use crate::telemetry::methods;
@@ -140,14 +139,7 @@ impl Measured {
 impl Host {
     /// What a measurement in `span` is worth as an exemplar, if it is exported.
     pub(super) fn witness(&self, span: Option<&SpanContext>) -> Option<Witness> {
-        use crate::config::ExemplarFilter;
-        let is_wanted = match self.metrics.exemplars {
-            ExemplarFilter::TraceBased => span.is_some(),
-            ExemplarFilter::AlwaysOn => true,
-            ExemplarFilter::AlwaysOff => false,
-        };
-        let span = span.map(|span| (span.trace_id, span.span_id));
-        is_wanted.then(|| Witness { span, time: unix_nanos() })
+        Witness::of(self.metrics.exemplars, span, span.is_some())
     }
 }
 
