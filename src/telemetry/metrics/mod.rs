@@ -28,6 +28,7 @@ pub(crate) use prometheus::Format;
 use super::clock::unix_nanos;
 use super::context::SpanContext;
 use super::counters::Counters;
+use super::methods::Methods;
 use super::value::Value;
 use crate::config;
 use host::Definition;
@@ -78,10 +79,12 @@ pub(crate) struct Registries {
 
 impl Registries {
     /// For an export as it is set; where nothing exports them, they are only read.
-    pub(super) fn new(export: &config::MetricsExport, is_exported: bool) -> Self {
+    pub(super) fn new(otel: &config::Otel, is_exported: bool) -> Self {
         let counters: Arc<Counters> = Arc::default();
-        let metrics = || Arc::new(Metrics { is_exported, ..Metrics::new(export, Arc::clone(&counters)) });
-        Registries { host: Arc::new(host::Host::new(metrics())), guests: metrics() }
+        let metrics =
+            || Arc::new(Metrics { is_exported, ..Metrics::new(&otel.metrics, Arc::clone(&counters)) });
+        let methods = Methods::new(otel.known_methods.as_deref());
+        Registries { host: Arc::new(host::Host::new(metrics(), methods)), guests: metrics() }
     }
 
     pub(super) fn counters(&self) -> &Arc<Counters> {
