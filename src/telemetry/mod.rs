@@ -167,6 +167,9 @@ impl Telemetry {
         if kept.metrics && sources.metrics.is_none() {
             sources.metrics = Some(Registries::new(otel, false));
         }
+        if let Some(metrics) = sources.metrics.as_ref().filter(|_| kept.metrics) {
+            metrics.keep_for_pages();
+        }
         let exporter = target.map(|target| export::Exporter::start(target, &sources)).transpose()?;
         let recent = export::Recent::new(kept.recent_traces, Envelope::of_spans(&resource, otel.semconv));
         if exporter.is_none() && sources.metrics.is_none() && recent.is_none() {

@@ -79,7 +79,7 @@ impl Host {
             of(None, |counters| &counters.exported);
             of(Some("rejected"), |counters| &counters.rejected);
             of(Some("export_failed"), |counters| &counters.export_failed);
-            let reasons: [Reason; 10] = [
+            let reasons: [Reason; 11] = [
                 ("invalid_name", |ignored| &ignored.name),
                 ("invalid_number", |ignored| &ignored.number),
                 ("kind_conflict", |ignored| &ignored.kind),
@@ -90,6 +90,7 @@ impl Host {
                 ("overflowed", |ignored| &ignored.overflowed),
                 ("attributes", |ignored| &ignored.attributes),
                 ("name_collision", |ignored| &ignored.collided),
+                ("page_full", |ignored| &ignored.unshown),
             ];
             for (reason, count) in reasons {
                 let guests = Arc::clone(&guests.guests);
