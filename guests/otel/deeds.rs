@@ -5,7 +5,7 @@
 //! | `/` | all of the next three |
 //! | `/traces` | in the host's context: span `work` (internal; scope `guest.scope` 1.2.3 with schema and attribute `scope.kind` = `test`) with attributes `text`, `int` = 42, `double` = 0.5, `boolean`, `ints` = [1, 2], event `step`, a link; its child `call` (client), error `it broke`; `later` from T to T + 1 s |
 //! | `/logs` | in span `logging`: record `hello` (WARN, event name `greeting`, attributes `n` = 1, `bytes` = 00 01 ff, `map` = {`a`: [1, `b`]}); outside of it a record without anything |
-//! | `/metrics` | `counter` +3 and +4 with `kind` = `a`, `kind` = `b` +1; `up.down` −5; `gauge` 0.5; `histogram` 0.1, 7, 9000; `exponential` 1, 2, 1024 |
+//! | `/metrics` | `counter` +3 and +4 with `kind` = `a`, `kind` = `b` +1; `up.down` −5; `gauge` 0.5; `histogram` 0.1, 7, 9000; `exponential` 1, 2, 1024; with `temporality=cumulative` not as deltas |
 //! | `/root` | span `root` without a parent: a trace of the guest's own |
 //! | `/unended` | span `unended`, started and never ended |
 //! | `/call?url=URL` | span `caller`, in which it calls URL; the span ends after the call |
@@ -26,6 +26,7 @@ use opentelemetry::trace::{
     Tracer as _, TracerProvider as _,
 };
 use opentelemetry::{Array, Context, InstrumentationScope, KeyValue, SpanId, TraceId, Value};
+use opentelemetry_sdk::metrics::Temporality;
 use serde_json::{Value as Json, json};
 
 use crate::sdk::Sdk;
@@ -37,7 +38,11 @@ pub(crate) async fn perform(
     host: bindings::tracing::SpanContext,
     mut send: impl AsyncFnMut(Call) -> Json,
 ) -> Option<Vec<u8>> {
-    let sdk = Sdk::start();
+    let temporality = match target.get("temporality").as_deref() {
+        Some("cumulative") => Temporality::Cumulative,
+        _ => Temporality::Delta,
+    };
+    let sdk = Sdk::start(temporality);
     let parent = Context::new().with_remote_span_context(convert::from_host(&host));
     let mut told = Told { spans: json!({}), trace_id: None };
     let (mut exported, mut call) = (Json::Null, Json::Null);

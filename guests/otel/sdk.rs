@@ -28,12 +28,12 @@ pub(crate) struct Sdk {
 
 impl Sdk {
     /// Of the service `guest-service`; the instrument `exponential` gets exponential buckets.
-    pub(crate) fn start() -> Self {
+    pub(crate) fn start(temporality: Temporality) -> Self {
         let resource = Resource::builder_empty()
             .with_service_name("guest-service")
             .with_attribute(KeyValue::new("guest.resource", "of its own"))
             .build();
-        let reader = Reader(Arc::new(ManualReader::builder().with_temporality(Temporality::Delta).build()));
+        let reader = Reader(Arc::new(ManualReader::builder().with_temporality(temporality).build()));
         let exponential = |instrument: &Instrument| {
             let aggregation =
                 Aggregation::Base2ExponentialHistogram { max_size: 20, max_scale: 5, record_min_max: true };

@@ -113,7 +113,7 @@ impl App {
             telemetry: telemetry.clone(),
             admission,
             drain: Drain::new(),
-            access: AccessLog::new(config.log.access, telemetry.signals().logs),
+            access: AccessLog::new(config.log.access, telemetry.signals().logs, &config.otel),
             server_timing: config.http.server_timing,
             max_body: config.http.max_request_body.0,
         });

@@ -60,7 +60,7 @@ pub struct Otel {
     pub random_flag: bool,
     /// Which semantic conventions spans follow.
     pub semconv: Semconv,
-    /// Methods that spans name in place of those of the conventions (`OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS`).
+    /// Methods that spans, metrics and the access log's records name in place of those of the conventions (`OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS`).
     pub known_methods: Option<Vec<String>>,
     /// Request headers that are recorded on spans.
     pub request_headers: Vec<HeaderName>,

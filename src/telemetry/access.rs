@@ -8,9 +8,11 @@ use super::context::SpanContext;
 use super::limits::{MAX_NAME, MAX_VALUE};
 use super::log_records::{LogRecord, LogRecords, Severity};
 use super::logs::{is_for_people, printable};
+use super::methods::Methods;
 use super::request::{AddressText, header_text, protocol_version};
 use super::semconv;
 use super::value::{Value, shortened};
+use crate::config;
 use http::{HeaderValue, Method, StatusCode, Uri, Version, header, request::Parts};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -21,6 +23,8 @@ use std::time::{Duration, Instant};
 pub(crate) struct AccessLog {
     is_on: bool,
     records: Option<Arc<LogRecords>>,
+    /// Those that records name.
+    methods: Methods,
 }
 
 /// Bytes of a request's body that have come so far.
@@ -28,7 +32,7 @@ pub(crate) type Received = Arc<AtomicU64>;
 
 /// What the log will say of a request that is under way. The URI and headers share the memory of the request.
 pub(crate) struct Access {
-    records: Option<Arc<LogRecords>>,
+    records: Option<(Arc<LogRecords>, Methods)>,
     began: Instant,
     peer: Peer,
     method: Method,
@@ -52,19 +56,22 @@ pub(crate) struct End<'a> {
 
 impl AccessLog {
     /// With `is_on` false nothing is kept of any request; `records` is where log records are exported to.
-    pub(crate) fn new(is_on: bool, records: Option<Arc<LogRecords>>) -> Self {
-        Self { is_on, records }
+    pub(crate) fn new(is_on: bool, records: Option<Arc<LogRecords>>, otel: &config::Otel) -> Self {
+        Self { is_on, records, methods: Methods::new(otel.known_methods.as_deref()) }
     }
 
     /// A request came, its head has been read.
     #[inline]
     pub(crate) fn begin(&self, peer: &Peer, head: &Parts) -> Option<Box<Access>> {
-        self.is_on.then(|| Box::new(Access::new(self.records.clone(), peer, head)))
+        self.is_on.then(|| {
+            let records = self.records.as_ref().map(|records| (Arc::clone(records), self.methods.clone()));
+            Box::new(Access::new(records, peer, head))
+        })
     }
 }
 
 impl Access {
-    fn new(records: Option<Arc<LogRecords>>, peer: &Peer, head: &Parts) -> Self {
+    fn new(records: Option<(Arc<LogRecords>, Methods)>, peer: &Peer, head: &Parts) -> Self {
         Access {
             records,
             began: Instant::now(),
@@ -104,8 +111,8 @@ impl Access {
         let agent = self.user_agent.as_ref().map(header_text);
         let agent = agent.as_deref().map(|agent| shortened(agent, MAX_VALUE));
         self.line(end, took, agent);
-        if let Some(records) = &self.records {
-            records.emit_own(&self.record(end, took, agent), end.context);
+        if let Some((records, methods)) = &self.records {
+            records.emit_own(&self.record(end, took, agent, methods), end.context);
         }
     }
 
@@ -144,11 +151,13 @@ impl Access {
         );
     }
 
-    fn record(&self, end: &End<'_>, took: Duration, agent: Option<&str>) -> LogRecord {
+    /// The attributes are as those of spans and metrics, which they are looked for with; the message has the method as
+    /// it was sent.
+    fn record(&self, end: &End<'_>, took: Duration, agent: Option<&str>, methods: &Methods) -> LogRecord {
         let text = |text: &str| Some(Value::Text(text.to_owned()));
         let int = |int: u64| i64::try_from(int).ok().map(Value::Int);
         let method = self.method();
-        let (known, original) = match semconv::KNOWN_METHODS.contains(&method) {
+        let (known, original) = match methods.knows(&self.method) {
             true => (method, None),
             false => (semconv::OTHER_METHOD, text(method)),
         };
@@ -174,7 +183,7 @@ impl Access {
         ];
         let attributes = attributes.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
         let status = self.status.map_or(Cow::Borrowed("-"), |status| status.as_u16().to_string().into());
-        let message = format!("{method} {} {status}", self.path());
+        let message = format!("{} {} {status}", printable(method), printable(self.path()));
         LogRecord::of_host(Severity::Info, &message, Some(semconv::POUNCE_ACCESS), attributes.collect())
     }
 }

@@ -34,7 +34,7 @@ impl Spans {
         let sampler =
             if sampled == Some(true) { config::Sampler::AlwaysOn } else { config::Sampler::AlwaysOff };
         let otel = config::Otel { sampler, semconv: config::Semconv::Http, ..config::Otel::default() };
-        let metrics = Some(Registries::new(&otel.metrics, true));
+        let metrics = Some(Registries::new(&otel, true));
         let spans = sampled.map(|_| Arc::new(Pipeline::new(1 << 20, 512)));
         let sources = export::Sources { spans, metrics, logs: None };
         Self::from(&otel, sources)

@@ -165,7 +165,10 @@ impl Telemetry {
         let target = export::Target::of(otel, component, &resource)?;
         let mut sources = target.as_ref().map(|target| target.sources(otel)).unwrap_or_default();
         if kept.metrics && sources.metrics.is_none() {
-            sources.metrics = Some(Registries::new(&otel.metrics, false));
+            sources.metrics = Some(Registries::new(otel, false));
+        }
+        if let Some(metrics) = sources.metrics.as_ref().filter(|_| kept.metrics) {
+            metrics.keep_for_pages();
         }
         let exporter = target.map(|target| export::Exporter::start(target, &sources)).transpose()?;
         let recent = export::Recent::new(kept.recent_traces, Envelope::of_spans(&resource, otel.semconv));

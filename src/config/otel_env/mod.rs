@@ -191,12 +191,13 @@ pub(crate) fn semconv(vars: &Vars, _: &mut Vec<String>) -> Standard<Semconv> {
         .map(|profile| (profile, VARIABLE)))
 }
 
-/// The methods that spans name, in place of those of the conventions; read with their case, as HTTP does.
+/// The methods that telemetry names, in place of those of the conventions; read with their case, as HTTP does.
 pub(crate) fn known_methods(vars: &Vars, warnings: &mut Vec<String>) -> Option<Vec<String>> {
     const VARIABLE: &str = "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS";
     let mut methods: Vec<String> = Vec::new();
     for word in vars.set(VARIABLE)?.split(',').map(str::trim).filter(|word| !word.is_empty()) {
         match word.parse::<http::Method>() {
+            Ok(_) if methods.iter().any(|known| known == word) => {}
             Ok(_) => methods.push(word.to_owned()),
             Err(_) => {
                 warn(warnings, format!("{VARIABLE}: `{word}` is no method that HTTP allows, and is ignored"));

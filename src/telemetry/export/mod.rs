@@ -118,7 +118,7 @@ impl Target {
         Sources {
             spans: has_spans.then(|| pipeline(otel.batch.max_queue_size, self.batch_size(otel))),
             logs: has(Signal::Logs).then(|| pipeline(logs.max_queue_size, logs.max_export_batch_size)),
-            metrics: has(Signal::Metrics).then(|| Registries::new(&otel.metrics, true)),
+            metrics: has(Signal::Metrics).then(|| Registries::new(otel, true)),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::collect::{Points, Span};
 use super::prometheus::{self, Format, Scope};
+use super::standing::Standing;
 use super::{Metrics, Registries};
 use crate::telemetry::clock::unix_nanos;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
@@ -42,7 +43,8 @@ impl Metrics {
             Points { instrument: &instrument, is_delta: false, is_export: false, span }.write(&mut collected);
         }
         let parts = collected.iter().filter_map(|part| otlp::ScopeMetrics::decode(&*part.bytes).ok());
-        parts.flat_map(|part| part.metrics).collect()
+        let standing = self.standing.get().map(Standing::now).unwrap_or_default();
+        parts.flat_map(|part| part.metrics).chain(standing).collect()
     }
 
     fn tell(&self, collided: BTreeSet<(String, String)>) {

@@ -18,6 +18,7 @@ mod prometheus;
 mod prometheus_names;
 pub(crate) mod sdk;
 mod series;
+mod standing;
 
 pub(super) use attributes::AttributeSet;
 pub(super) use collect::{Collected, Reader};
@@ -28,6 +29,7 @@ pub(crate) use prometheus::Format;
 use super::clock::unix_nanos;
 use super::context::SpanContext;
 use super::counters::Counters;
+use super::methods::Methods;
 use super::value::Value;
 use crate::config;
 use host::Definition;
@@ -36,7 +38,7 @@ use series::{Measurement, Series};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 /// Instruments of one component.
 const MAX_INSTRUMENTS: usize = 500;
@@ -55,11 +57,13 @@ pub(crate) struct Metrics {
     bytes: AtomicUsize,
     /// What SDKs in guests have collected since the last look.
     handed_over: handed_over::HandedOver,
+    /// The same as it stands now, where somebody looks at pages.
+    standing: OnceLock<standing::Standing>,
     /// Points that a reader has taken for an export.
     collected: AtomicU64,
     /// The last collection is made.
     is_finished: AtomicBool,
-    /// Somebody takes what SDKs in guests hand over.
+    /// An export takes what SDKs in guests hand over.
     is_exported: bool,
     /// Since when it counts, in nanoseconds of Unix time.
     started: u64,
@@ -78,10 +82,17 @@ pub(crate) struct Registries {
 
 impl Registries {
     /// For an export as it is set; where nothing exports them, they are only read.
-    pub(super) fn new(export: &config::MetricsExport, is_exported: bool) -> Self {
+    pub(super) fn new(otel: &config::Otel, is_exported: bool) -> Self {
         let counters: Arc<Counters> = Arc::default();
-        let metrics = || Arc::new(Metrics { is_exported, ..Metrics::new(export, Arc::clone(&counters)) });
-        Registries { host: Arc::new(host::Host::new(metrics())), guests: metrics() }
+        let metrics =
+            || Arc::new(Metrics { is_exported, ..Metrics::new(&otel.metrics, Arc::clone(&counters)) });
+        let methods = Methods::new(otel.known_methods.as_deref());
+        Registries { host: Arc::new(host::Host::new(metrics(), methods)), guests: metrics() }
+    }
+
+    /// Has them keep what only pages need, which are asked for here.
+    pub(super) fn keep_for_pages(&self) {
+        self.guests.standing.get_or_init(Default::default);
     }
 
     pub(super) fn counters(&self) -> &Arc<Counters> {
@@ -114,6 +125,8 @@ pub(super) struct Ignored {
     pub(super) attributes: AtomicU64,
     /// Instruments that pages for Prometheus do not show.
     pub(super) collided: AtomicU64,
+    /// Points that SDKs have handed over, which pages show without their attributes or not at all.
+    pub(super) unshown: AtomicU64,
 }
 
 impl Metrics {
@@ -126,6 +139,7 @@ impl Metrics {
             histograms: export.histograms,
             bytes: AtomicUsize::new(0),
             handed_over: handed_over::HandedOver::default(),
+            standing: OnceLock::new(),
             collected: AtomicU64::new(0),
             is_finished: AtomicBool::new(false),
             is_exported: true,

@@ -323,7 +323,7 @@ fn labels(scope: Option<&str>, attributes: &[KeyValue], is_histogram: bool) -> S
     for attribute in sorted {
         let mut name = label_name(&attribute.key);
         // Ours, whatever a guest says.
-        if (is_histogram && name == "le") || (scope.is_some() && name == "otel_scope_name") {
+        if (is_histogram && name == "le") || (scope.is_some() && name.starts_with("otel_scope_")) {
             name.insert_str(0, "key_");
         }
         let value = text_of(attribute.value.as_ref());

@@ -130,7 +130,7 @@ impl Metrics {
         Common(common)
     }
 
-    /// Takes a metric into the next export, with `common` attributes on each of its points. `may_take` says of each
+    /// Takes a metric into the next export, and for pages, with `common` attributes on each of its points. `may_take` says of each
     /// point whether its request may still record it; what the points of earlier exports of the same SDK said is in
     /// `folds`.
     pub(crate) fn hand_over(
@@ -140,7 +140,7 @@ impl Metrics {
         folds: &mut Folds,
         may_take: impl Fn() -> bool,
     ) {
-        if !self.is_exported {
+        if !self.is_exported && self.standing.get().is_none() {
             return;
         }
         let given = metric.points.len() as u64;
@@ -194,13 +194,31 @@ impl Metrics {
             return;
         }
         message.data = Some(data);
+        if self.is_exported {
+            self.export(&message, points);
+        }
+        if let Some(standing) = self.standing.get() {
+            self.tell_unshown(standing.add(message));
+        }
+    }
+
+    fn export(&self, message: &otlp::Metric, points: usize) {
         let mut encoded = Vec::new();
-        prost::encoding::message::encode(2, &message, &mut encoded);
+        prost::encoding::message::encode(2, message, &mut encoded);
         let points = u32::try_from(points).unwrap_or(u32::MAX);
         match self.handed_over.add(Collected { bytes: encoded, points }) {
             Added::Yes => {}
             Added::Full => drop(self.ignored.waiting.fetch_add(points.into(), Relaxed)),
             Added::Closed => Counters::add(&self.counters.export_failed, points),
+        }
+    }
+
+    fn tell_unshown(&self, points: u64) {
+        if points > 0 && self.ignored.unshown.fetch_add(points, Relaxed) == 0 {
+            tracing::warn!(
+                "there are more metrics of guests' SDKs than /metrics shows: further series are in one that says \
+                 `otel_metric_overflow`, further metrics are left out (exports have them all)"
+            );
         }
     }
 }

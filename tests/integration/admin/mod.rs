@@ -9,7 +9,7 @@ mod ops;
 /// Every page, and who may see it.
 mod pages;
 /// A real Prometheus.
-mod prometheus;
+pub(crate) mod prometheus;
 /// `/api/traces`.
 mod traces;
 
@@ -33,14 +33,14 @@ async fn json(admin: SocketAddr, path: &str) -> serde_json::Value {
     serde_json::from_slice(&answer.body).expect("JSON")
 }
 
-async fn metrics(admin: SocketAddr) -> String {
+pub(crate) async fn metrics(admin: SocketAddr) -> String {
     let answer = client::fetch_path(admin, "/metrics").await;
     assert_eq!(answer.status, 200);
     answer.text().to_owned()
 }
 
 /// The value of the one series on `page` that has all of `parts`.
-fn sample(page: &str, parts: &[&str]) -> Option<f64> {
+pub(crate) fn sample(page: &str, parts: &[&str]) -> Option<f64> {
     let mut found =
         page.lines().filter(|line| !line.starts_with('#') && parts.iter().all(|part| line.contains(part)));
     let (one, other) = (found.next(), found.next());

@@ -24,7 +24,7 @@ pub(super) fn program(name: &str) -> PathBuf {
 }
 
 /// Runs `promtool` with this on its stdin.
-pub(super) fn promtool(args: &[&str], stdin: &str) -> Output {
+pub(crate) fn promtool(args: &[&str], stdin: &str) -> Output {
     let mut child = Command::new(program("promtool"))
         .args(args)
         .stdin(Stdio::piped())

@@ -15,7 +15,7 @@ mod timing;
 for_both_abis!(lines_of_a_request_say_whose_they_are,);
 
 /// The lines of the log as JSON, each with what every line has.
-fn lines(exit: &Exit) -> Vec<Value> {
+pub(crate) fn lines(exit: &Exit) -> Vec<Value> {
     let lines = exit.stderr.lines().map(|line| {
         let value: Value =
             serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}\n{exit}"));

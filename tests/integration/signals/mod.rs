@@ -4,6 +4,8 @@
 mod host;
 /// From `logs.emit` to our log and the endpoint.
 mod logs;
+/// Which methods have names.
+mod methods;
 /// From `metrics.*` to the endpoint.
 mod metrics;
 /// Where the two go, and what happens when nobody takes them.

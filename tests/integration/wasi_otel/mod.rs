@@ -8,6 +8,8 @@ use serde_json::Value as Json;
 
 /// What no SDK would hand over.
 mod hostile;
+/// Metrics on `/metrics`.
+mod pages;
 /// Where spans belong, what stands of them, and when.
 mod rules;
 /// A stock SDK.

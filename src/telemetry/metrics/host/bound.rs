@@ -6,7 +6,8 @@ use super::super::attributes::AttributeSet;
 use super::super::series::Series;
 use super::super::{MAX_SERIES, Metrics};
 use super::definitions as host;
-use crate::telemetry::semconv::{self, KNOWN_METHODS, OTHER_METHOD};
+use crate::telemetry::methods::Methods;
+use crate::telemetry::semconv;
 use crate::telemetry::value::Value;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -32,7 +33,7 @@ pub(super) struct Key<'a> {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Start {
     /// Place among the known methods, or their number.
-    pub(super) method: u8,
+    pub(super) method: u16,
     pub(super) is_tls: bool,
     pub(super) version: Option<&'static str>,
 }
@@ -55,7 +56,8 @@ pub(super) struct Bound {
     hasher: RandomState,
     all: RwLock<HashMap<u64, Arc<RequestSeries>>>,
     /// By method and scheme.
-    active: [[OnceLock<Arc<Series>>; 2]; KNOWN_METHODS.len() + 1],
+    active: Box<[[OnceLock<Arc<Series>>; 2]]>,
+    methods: Methods,
     metrics: Arc<Metrics>,
 }
 
@@ -68,36 +70,33 @@ thread_local! {
 }
 
 impl Start {
-    fn method(self) -> &'static str {
-        KNOWN_METHODS.get(usize::from(self.method)).copied().unwrap_or(OTHER_METHOD)
-    }
-
-    fn attributes(self) -> [(&'static str, Value); 2] {
+    fn attributes(self, methods: &Methods) -> [(&'static str, Value); 2] {
         let scheme = if self.is_tls { "https" } else { "http" };
         [
-            (semconv::HTTP_REQUEST_METHOD, Value::Text(self.method().to_owned())),
+            (semconv::HTTP_REQUEST_METHOD, Value::Text(methods.at(self.method).to_owned())),
             (semconv::URL_SCHEME, Value::Text(scheme.to_owned())),
         ]
     }
 }
 
 impl Bound {
-    pub(super) fn new(metrics: &Arc<Metrics>) -> Self {
+    pub(super) fn new(metrics: &Arc<Metrics>, methods: Methods) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Bound {
             id: NEXT.fetch_add(1, Relaxed),
             hasher: RandomState::new(),
             all: RwLock::default(),
-            active: Default::default(),
+            active: (0..=methods.len()).map(|_| Default::default()).collect(),
+            methods,
             metrics: Arc::clone(metrics),
         }
     }
 
     /// The number of requests of this kind that are under way.
     pub(super) fn active(&self, start: Start) -> &Arc<Series> {
-        let method = usize::from(start.method).min(KNOWN_METHODS.len());
+        let method = usize::from(start.method).min(self.methods.len());
         self.active[method][usize::from(start.is_tls)].get_or_init(|| {
-            let attributes = AttributeSet::of_host(start.attributes());
+            let attributes = AttributeSet::of_host(start.attributes(&self.methods));
             self.metrics.series_as(&host::ACTIVE_REQUESTS, attributes)
         })
     }
@@ -140,7 +139,7 @@ impl Bound {
         let status_text = status.to_string();
         let error = error_type.or((status >= 500).then_some(status_text.as_str()));
         let text = |text: &str| Value::Text(text.to_owned());
-        let attributes = start.attributes().into_iter().chain(
+        let attributes = start.attributes(&self.methods).into_iter().chain(
             [
                 (status > 0).then(|| (semconv::HTTP_RESPONSE_STATUS_CODE, Value::Int(status.into()))),
                 route.map(|route| (semconv::HTTP_ROUTE, text(route))),

@@ -19,6 +19,7 @@ use super::attributes::AttributeSet;
 use super::exemplars::Witness;
 use super::series::{Measurement, Reading, Series};
 use crate::telemetry::context::SpanContext;
+use crate::telemetry::methods::Methods;
 use crate::telemetry::semconv;
 use crate::telemetry::value::Value;
 use bound::Bound;
@@ -28,6 +29,8 @@ use std::time::Duration;
 /// The host's own instruments.
 pub(crate) struct Host {
     metrics: Arc<Metrics>,
+    /// Those that metrics name.
+    methods: Methods,
     requests: Bound,
     live: Arc<Series>,
     created: Arc<Series>,
@@ -47,7 +50,7 @@ impl Drop for Live {
 }
 
 impl Host {
-    pub(in crate::telemetry) fn new(metrics: Arc<Metrics>) -> Self {
+    pub(in crate::telemetry) fn new(metrics: Arc<Metrics>, methods: Methods) -> Self {
         let series = |definition| metrics.series_as(definition, AttributeSet::default());
         let counted = |definition| {
             let series = series(definition);
@@ -56,7 +59,7 @@ impl Host {
             series
         };
         Host {
-            requests: Bound::new(&metrics),
+            requests: Bound::new(&metrics, methods.clone()),
             live: counted(&definitions::INSTANCE_LIVE),
             created: counted(&definitions::INSTANCE_CREATED),
             reused: counted(&definitions::INSTANCE_REUSED),
@@ -64,6 +67,7 @@ impl Host {
             cpu: counted(&definitions::GUEST_CPU_TIME),
             memory_peak: series(&definitions::GUEST_MEMORY_PEAK),
             metrics,
+            methods,
         }
     }
 

@@ -3,10 +3,9 @@
 use super::{CLIENT_DURATION, Host, Measurement};
 use crate::telemetry::context::SpanContext;
 use crate::telemetry::limits::{MAX_NAME, MAX_VALUE};
-use crate::telemetry::methods;
 use crate::telemetry::metrics::AttributeSet;
 use crate::telemetry::request::{protocol_version, split_authority};
-use crate::telemetry::semconv::{self, KNOWN_METHODS, OTHER_METHOD};
+use crate::telemetry::semconv;
 use crate::telemetry::value::{Value, shortened};
 use http::{Method, StatusCode, Uri, Version};
 use std::sync::Arc;
@@ -15,7 +14,8 @@ use std::time::Instant;
 /// An outgoing request under way; one that is dropped before its end was cancelled.
 pub(crate) struct OutgoingRequest {
     host: Arc<Host>,
-    method: &'static str,
+    /// Place among the known methods.
+    method: u16,
     address: Box<str>,
     port: u16,
     started: Instant,
@@ -46,7 +46,7 @@ impl Host {
         let (address, port) = split_authority(authority).unwrap_or_default();
         OutgoingRequest {
             host: Arc::clone(self),
-            method: KNOWN_METHODS.get(methods::place(method)).copied().unwrap_or(OTHER_METHOD),
+            method: self.methods.place(method),
             address: shortened(address, MAX_VALUE).into(),
             port: port.unwrap_or(default_port),
             started: Instant::now(),
@@ -74,7 +74,7 @@ impl OutgoingRequest {
         };
         let text = |text: &str| Value::Text(text.to_owned());
         let known = [
-            (semconv::HTTP_REQUEST_METHOD, text(self.method)),
+            (semconv::HTTP_REQUEST_METHOD, text(self.host.methods.at(self.method))),
             (semconv::SERVER_ADDRESS, text(&self.address)),
             (semconv::SERVER_PORT, Value::Int(self.port.into())),
         ];

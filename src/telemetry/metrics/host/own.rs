@@ -85,7 +85,7 @@ impl Host {
             self.observe(&names::TELEMETRY_SPOOLED, &[("signal", "metrics")], move || {
                 Some(counters.spooled.load(Relaxed))
             });
-            let reasons: [Reason; 10] = [
+            let reasons: [Reason; 11] = [
                 ("invalid_name", |ignored| &ignored.name),
                 ("invalid_number", |ignored| &ignored.number),
                 ("kind_conflict", |ignored| &ignored.kind),
@@ -96,6 +96,7 @@ impl Host {
                 ("overflowed", |ignored| &ignored.overflowed),
                 ("attributes", |ignored| &ignored.attributes),
                 ("name_collision", |ignored| &ignored.collided),
+                ("page_full", |ignored| &ignored.unshown),
             ];
             for (reason, count) in reasons {
                 let guests = Arc::clone(&guests.guests);

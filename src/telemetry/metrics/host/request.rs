@@ -4,7 +4,6 @@ use super::bound::{Key, Start};
 use super::{Host, Measurement, Witness};
 use crate::telemetry::context::SpanContext;
 use crate::telemetry::limits::MAX_NAME;
-use crate::telemetry::methods;
 use crate::telemetry::request::{content_length, protocol_version};
 use crate::telemetry::value::shortened;
 use http::StatusCode;
@@ -49,7 +48,7 @@ impl Host {
         route: Option<&str>,
     ) -> Measured {
         let start = Start {
-            method: u8::try_from(methods::place(&head.method)).unwrap_or(u8::MAX),
+            method: self.methods.place(&head.method),
             is_tls,
             version: protocol_version(head.version),
         };

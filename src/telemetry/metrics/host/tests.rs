@@ -20,7 +20,7 @@ fn telemetry(sampler: Option<config::Sampler>) -> Telemetry {
     otel.sampler = sampler.unwrap_or(config::Sampler::AlwaysOff);
     let spans = crate::telemetry::pipeline::Pipeline::new(2048, 512);
     let mut sources = if is_traced { Sources::of_spans(spans) } else { Sources::default() };
-    sources.metrics = Some(Registries::new(&otel.metrics, true));
+    sources.metrics = Some(Registries::new(&otel, true));
     Telemetry::new(&otel, "hello", sources, None)
 }
 
