@@ -1,25 +1,26 @@
 //! Receivers that fail in every way, each beside one that is well: what requests cost is the same, memory is bounded, and
-//! every span is exported or counted.
+//! every span, log record and point of a metric is exported or counted.
 //!
-//! Two servers are asked in turns, a slice of requests each, so that both meet the same weather. By default a second or
-//! so for each failure; `make receivers` has the long form, which prints what it measured.
+//! Servers are asked in turns, a slice of requests each, so that all meet the same weather. By default a second or so for
+//! each failure; `make receivers` has the long form, which prints what it measured. Over `http/protobuf` each failure has
+//! a test of its own; over the other protocols those that look different there stand side by side in one.
 
-use super::traffic::exported;
-use crate::support::broken::{Broken, Trouble};
+/// What can be wrong with a receiver.
+mod receiver;
+/// What can be wrong with HTTP/2 alone.
+mod streams;
+
+use crate::support::broken::Trouble;
 use crate::support::client::{self, Connection, WithHeader};
 use crate::support::exit::Exit;
 use crate::support::pounce::Pounce;
-use crate::support::server::{Arrived, Serving, serve_on};
-use crate::support::{Protocol, pounce};
-use bytes::Bytes;
-use http::{Response, StatusCode, header};
-use http_body_util::Full;
-use prost::Message;
+use crate::support::{Protocol, eventually, pounce};
+use receiver::{Receiver, later, saying, typed, yes};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
-use tokio::net::TcpListener;
+use streams::Ends;
 use tokio::sync::Mutex;
 
 /// Spans that may wait, and 20 times as many are made.
@@ -28,7 +29,7 @@ const QUEUE: usize = 64;
 const CLIENTS: usize = 4;
 /// Requests of one connection in a slice.
 const SLICE: usize = 20;
-/// Slices for each of the two servers; the first is not measured.
+/// Slices for each of the servers; the first is not measured.
 const SLICES: usize = 1 + 20 * QUEUE / (CLIENTS * SLICE);
 /// Text that each span carries several times.
 const PAD: usize = 4000;
@@ -36,136 +37,24 @@ const PAD: usize = 4000;
 /// They would only measure each other.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
-/// What came in the requests that a receiver answered with 200.
-#[derive(Default)]
-struct Took {
-    spans: AtomicUsize,
-    records: AtomicUsize,
+/// What must become of the telemetry in the end.
+#[derive(Clone, Copy, PartialEq)]
+enum Fate {
+    /// Nothing arrives.
+    Lost,
+    /// Some of it does.
+    Partly,
+    /// All does that the queue had room for.
+    Sent,
 }
-
-/// A receiver under test.
-struct Receiver {
-    endpoint: String,
-    took: Arc<Took>,
-    /// What keeps it up.
-    _up: Up,
-}
-
-enum Up {
-    Nothing,
-    Broken { _broken: Broken },
-    Serving { _serving: Serving },
-    ComingAndGoing { _task: tokio::task::JoinHandle<()> },
-}
-
-/// As much of a request for export of spans or log records as counting takes. A receiver that is well must not slow down the server beside it by
-/// reading them in this process.
-#[derive(Message)]
-struct Request {
-    #[prost(message, repeated, tag = "1")]
-    resources: Vec<OfResource>,
-}
-
-#[derive(Message)]
-struct OfResource {
-    #[prost(message, repeated, tag = "2")]
-    scopes: Vec<OfScope>,
-}
-
-#[derive(Message)]
-struct OfScope {
-    #[prost(bytes = "bytes", repeated, tag = "2")]
-    items: Vec<Bytes>,
-}
-
-fn items_in(arrived: &Arrived) -> usize {
-    let request = Request::decode(arrived.body.clone()).expect("OTLP");
-    request.resources.iter().flat_map(|of| &of.scopes).map(|of| of.items.len()).sum()
-}
-
-/// An answer of this status and body.
-fn saying(status: u16, body: &'static str) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(body));
-    *response.status_mut() = StatusCode::from_u16(status).expect("a status");
-    response
-}
-
-/// Serves on `listener`, counting what it takes; the answer to a request may depend on its number.
-fn answering(
-    listener: TcpListener,
-    took: &Arc<Took>,
-    answer: impl Fn(usize) -> Response<Full<Bytes>> + Clone + Send + Sync + 'static,
-) -> (SocketAddr, Serving) {
-    let (took, number) = (took.clone(), Arc::new(AtomicUsize::new(0)));
-    serve_on(listener, None, move |arrived| {
-        let response = answer(number.fetch_add(1, Relaxed));
-        if response.status() == StatusCode::OK {
-            match arrived.target.as_str() {
-                "/v1/traces" => took.spans.fetch_add(items_in(&arrived), Relaxed),
-                "/v1/logs" => took.records.fetch_add(items_in(&arrived), Relaxed),
-                _ => 0,
-            };
-        }
-        std::future::ready(Some(response))
-    })
-}
-
-async fn listener() -> TcpListener {
-    TcpListener::bind("127.0.0.1:0").await.expect("a free port")
-}
-
-impl Receiver {
-    async fn that_answers(
-        answer: impl Fn(usize) -> Response<Full<Bytes>> + Clone + Send + Sync + 'static,
-    ) -> Self {
-        let took = Arc::<Took>::default();
-        let (addr, serving) = answering(listener().await, &took, answer);
-        Receiver { endpoint: format!("http://{addr}"), took, _up: Up::Serving { _serving: serving } }
-    }
-
-    async fn that_is_well() -> Self {
-        Self::that_answers(|_| saying(200, "")).await
-    }
-
-    async fn in_trouble(trouble: Trouble) -> Self {
-        let broken = Broken::start(trouble).await;
-        let scheme = if matches!(trouble, Trouble::HalfHandshake) { "https" } else { "http" };
-        let endpoint = format!("{scheme}://{}", broken.addr());
-        Receiver { endpoint, took: Arc::default(), _up: Up::Broken { _broken: broken } }
-    }
-
-    async fn that_refuses() -> Self {
-        let addr = listener().await.local_addr().expect("bound");
-        Receiver { endpoint: format!("http://{addr}"), took: Arc::default(), _up: Up::Nothing }
-    }
-
-    /// There for a while, gone for a while.
-    async fn that_comes_and_goes() -> Self {
-        let took = Arc::<Took>::default();
-        let mut listener = listener().await;
-        let addr = listener.local_addr().expect("bound");
-        let count = took.clone();
-        let task = tokio::spawn(async move {
-            loop {
-                let (_, serving) = answering(listener, &count, |_| saying(200, ""));
-                tokio::time::sleep(Duration::from_millis(150)).await;
-                drop(serving);
-                tokio::time::sleep(Duration::from_millis(150)).await;
-                listener = loop {
-                    match TcpListener::bind(addr).await {
-                        Ok(listener) => break listener,
-                        Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
-                    }
-                };
-            }
-        });
-        Receiver { endpoint: format!("http://{addr}"), took, _up: Up::ComingAndGoing { _task: task } }
-    }
-}
+use Fate::{Lost, Partly, Sent};
 
 /// A server that sends to a receiver, and the connections that ask it.
 struct Side {
+    what: &'static str,
+    receiver: Receiver,
     server: Pounce,
+    admin: SocketAddr,
     connections: Vec<Connection>,
     asked: usize,
     /// How long each slice took, and each request.
@@ -176,23 +65,31 @@ struct Side {
 }
 
 impl Side {
-    async fn start(receiver: &Receiver) -> Self {
-        let server = pounce()
+    async fn start(what: &'static str, fate: Fate, receiver: Receiver) -> Self {
+        // What arrives must be told so in time, however busy the machine is: it would be counted as lost, too.
+        let (patience, grace) = if fate == Lost { (500, "2s") } else { (5000, "8s") };
+        let mut server = pounce()
             .fixture("status.wat")
             .flag("--otel-endpoint", &receiver.endpoint)
+            .flag("--otel-protocol", receiver.protocol)
             .flag("--otel-request-headers", "x-pad")
-            .flag("--grace-period", "2s")
+            .flag("--grace-period", grace)
+            .flag("--admin-listen", "127.0.0.1:0")
             .env("OTEL_BSP_MAX_QUEUE_SIZE", QUEUE)
             .env("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", QUEUE / 4)
             .env("OTEL_BSP_SCHEDULE_DELAY", 50)
-            .env("OTEL_EXPORTER_OTLP_TIMEOUT", 500)
+            .env("OTEL_METRIC_EXPORT_INTERVAL", 100)
+            .env("OTEL_METRIC_EXPORT_TIMEOUT", patience)
+            .env("OTEL_EXPORTER_OTLP_TIMEOUT", patience)
             .start()
             .await;
+        let admin = server.admin().await;
         let mut connections = Vec::new();
         for _ in 0..CLIENTS {
             connections.push(Connection::open(server.addr(), Protocol::H1).await);
         }
-        Side { server, connections, asked: 0, slices: vec![], requests: vec![], resident: vec![] }
+        let (slices, requests, resident) = (vec![], vec![], vec![]);
+        Side { what, receiver, server, admin, connections, asked: 0, slices, requests, resident }
     }
 
     /// A slice of requests on each connection.
@@ -228,142 +125,288 @@ impl Side {
         self.resident.drain(..self.resident.len() - 1);
     }
 
-    fn p99(&mut self) -> Duration {
-        self.requests.sort();
-        self.requests[self.requests.len() * 99 / 100]
+    fn p99(&self) -> Duration {
+        let mut requests = self.requests.clone();
+        requests.sort();
+        requests[requests.len() * 99 / 100]
     }
 
-    /// Ends it and fails unless each span is where the numbers say.
-    async fn stop(self, what: &str, receiver: &Receiver) -> Exit {
-        let asked = self.asked;
+    /// By how much memory has grown at most.
+    fn grown(&self) -> u64 {
+        self.resident.iter().max().expect("slices").saturating_sub(self.resident[0])
+    }
+
+    /// The throughput of `other` as a share of this one's.
+    fn share_of(&self, other: &Side) -> f64 {
+        let slices = self.slices.iter().zip(&other.slices);
+        let mut ratios: Vec<f64> = slices.map(|(own, other)| own.div_duration_f64(*other)).collect();
+        ratios.sort_by(f64::total_cmp);
+        ratios[ratios.len() / 2]
+    }
+
+    fn measured(&self, other: &Side) -> String {
+        format!(
+            "throughput {:.3} of a healthy receiver's, p99 {:?} against {:?}, memory +{} KiB while spans of {} KiB were made",
+            self.share_of(other),
+            other.p99(),
+            self.p99(),
+            other.grown() / 1024,
+            other.asked * PAD * 2 / 1024,
+        )
+    }
+
+    /// What requests cost in `other` more than in this one, or the memory that it takes more and more of.
+    fn flaw_of(&self, other: &Side) -> Option<String> {
+        // Of a few milliseconds, the machine's own unrest is the larger part.
+        let is_slow = other.p99() > self.p99() * 3 + Duration::from_millis(10);
+        // Half of what has been made at the least, and no more in an hour.
+        let is_large = other.grown() >= 6 << 20;
+        (self.share_of(other) < 0.7 || is_slow || is_large).then(|| self.measured(other))
+    }
+
+    /// Points of metrics that were exported, and that were not, as `/metrics` tells it.
+    async fn points(&self) -> (usize, usize) {
+        let page = client::fetch_path(self.admin, "/metrics").await;
+        let series = |line: &&str| line.starts_with("otel_sdk_exporter_metric_data_point_exported_total{");
+        let (mut exported, mut failed) = (0, 0);
+        for line in page.text().lines().filter(series) {
+            let (labels, value) = line.rsplit_once("} ").expect("labels and a value");
+            let value: f64 = value.parse().expect("a number");
+            let count = if labels.contains("error_type=") { &mut failed } else { &mut exported };
+            *count += value as usize;
+        }
+        (exported, failed)
+    }
+
+    /// Ends it and fails unless each span, log record and point is where the numbers say.
+    async fn stop(self, fate: Fate) {
+        let (what, took) = (self.what, Arc::clone(&self.receiver.took));
+        let mut told = (0, 0);
+        eventually(&format!("{what}: /metrics to tell of each point"), async || {
+            let before = took.points.load(Relaxed);
+            told = self.points().await;
+            let shows_loss = fate != Lost || self.receiver.asks_to_wait || told.1 > 0;
+            shows_loss && (told.0, before) == (before, took.points.load(Relaxed))
+        })
+        .await;
         drop(self.connections);
         let begin = Instant::now();
         let exit = self.server.stop().await;
         assert!(begin.elapsed() < Duration::from_secs(10), "{what}: {:?} to stop", begin.elapsed());
         exit.expect(0, &[]);
         assert!(!exit.stderr.contains("panicked"), "{what}: {exit}");
-        let totals = exit.totals();
-        assert_eq!(totals.ended, asked, "{what}: {exit}");
-        assert_eq!(totals.exported + totals.rejected + totals.dropped, asked, "{what}: {exit}");
-        assert_eq!(totals.exported, receiver.took.spans.load(Relaxed), "{what}: {exit}");
+
+        let spans = exit.totals();
+        assert_eq!(spans.ended, self.asked, "{what}: {exit}");
+        assert_eq!(spans.exported + spans.rejected + spans.dropped, self.asked, "{what}: {exit}");
+        assert_eq!(spans.exported, took.spans.load(Relaxed), "{what}: {exit}");
         // Of our own log, which fails as the rest does.
-        let records = exported(&exit, "log records emitted");
-        assert_eq!(records, receiver.took.records.load(Relaxed), "{what}: {exit}");
-        exit
+        let records = exit.log_totals();
+        let accounted = records.exported + records.rejected + records.dropped;
+        assert_eq!(
+            (accounted, records.exported),
+            (records.ended, took.records.load(Relaxed)),
+            "{what}: {exit}"
+        );
+        let (exported, failed) = points_of(&exit);
+        if std::env::var_os("POUNCE_RECEIVERS").is_some() {
+            println!("{what} ({}): {spans:?}; {exported} points, {failed} not", self.receiver.protocol);
+        }
+        assert_eq!(exported, took.points.load(Relaxed), "{what}: {exit}");
+        assert!(told.0 <= exported && told.1 <= failed, "{what}: /metrics said {told:?}: {exit}");
+        let offered = took.offered();
+        assert!(exported + failed >= offered, "{what}: {offered} points were offered: {exit}");
+        if self.receiver.sees_all {
+            assert_eq!(exported + failed, offered, "{what}: points were offered: {exit}");
+        }
+        match fate {
+            Lost => {
+                assert_eq!((spans.exported, exported), (0, 0), "{what}: {exit}");
+                assert!(failed > 0, "{what}: {exit}");
+                exit.expect(0, &["cannot export spans"]);
+            }
+            Partly => assert!(spans.exported > 0, "{what}: {exit}"),
+            Sent => {
+                assert!(spans.exported > 0 && exported > 0 && failed == 0, "{what}: {exit}");
+                assert!(!exit.stderr.contains("because the export failed"), "{what}: {exit}");
+            }
+        }
     }
 }
 
-/// Asks both servers in turns and compares.
-async fn compare(what: &str, failing: Receiver) -> Exit {
+/// Points of metrics that were exported, and that were not, by the last words.
+fn points_of(exit: &Exit) -> (usize, usize) {
+    let line = exit.stderr.lines().rfind(|line| line.contains("spans ended")).expect("totals");
+    let part = line.split(';').find(|part| part.contains("points of metrics exported"));
+    let part = part.unwrap_or_else(|| panic!("nothing of points: {exit}"));
+    let count = |words: &str| {
+        let before = part.split(words).next().filter(|before| before.len() < part.len());
+        let digits = before.and_then(|before| before.rsplit(|c: char| !c.is_ascii_digit()).next());
+        digits.map_or(0, |digits| digits.parse().expect("a number"))
+    };
+    let failed = count(" rejected by the endpoint") + count(" not exported because the export failed");
+    (count(" points of metrics exported"), failed)
+}
+
+/// Asks a server whose receiver is well and those whose receivers fail in turns, and compares.
+async fn compare(failing: Vec<(&'static str, Fate, Receiver)>) {
     let _alone = ONE_AT_A_TIME.lock().await;
     let seconds = std::env::var("POUNCE_RECEIVERS").ok().and_then(|seconds| seconds.parse().ok());
-    let at_least = Duration::from_secs(seconds.unwrap_or(0));
-    let well = Receiver::that_is_well().await;
-    let mut sides = [Side::start(&well).await, Side::start(&failing).await];
+    let at_least = Duration::from_secs(seconds.unwrap_or(0)) * failing.len() as u32;
+    let well = Receiver::that_is_well(failing[0].2.protocol).await;
+    let (mut sides, mut fates) = (vec![Side::start("healthy", Sent, well).await], vec![Sent]);
+    for (what, fate, receiver) in failing {
+        sides.push(Side::start(what, fate, receiver).await);
+        fates.push(fate);
+    }
     let pad: Arc<str> = "x".repeat(PAD).into();
     let begin = Instant::now();
     let mut done = 0;
-    while done < SLICES || begin.elapsed() < at_least {
-        // Each is the first as often as the other.
-        for n in [done % 2, 1 - done % 2] {
-            sides[n].slice(&pad).await;
+    // On a machine that does other things as well, what looks slow is looked at for longer.
+    while done < SLICES
+        || begin.elapsed() < at_least
+        || (done < 4 * SLICES && sides[1..].iter().any(|other| sides[0].flaw_of(other).is_some()))
+    {
+        // Each has each place among the others, and either neighbour before it.
+        for n in 0..sides.len() {
+            let n = if done % 2 == 0 { n } else { sides.len() - 1 - n };
+            let at = (done / 2 + n) % sides.len();
+            sides[at].slice(&pad).await;
             if done == 0 {
-                sides[n].warm();
+                sides[at].warm();
             }
         }
         done += 1;
     }
-    let [mut healthy, mut other] = sides;
-    let mut ratios: Vec<f64> =
-        healthy.slices.iter().zip(&other.slices).map(|(h, o)| h.div_duration_f64(*o)).collect();
-    ratios.sort_by(f64::total_cmp);
-    let throughput = ratios[ratios.len() / 2];
-    let p99 = (healthy.p99(), other.p99());
-    let grown = other.resident.iter().max().expect("slices").saturating_sub(other.resident[0]);
-    let made = other.asked * PAD * 2;
-    if seconds.is_some() {
-        println!(
-            "{what}: throughput {throughput:.3} of a healthy receiver's, p99 {:?} against {:?}, memory +{} KiB while spans of {} KiB were made",
-            p99.1,
-            p99.0,
-            grown / 1024,
-            made / 1024
-        );
+    for other in &sides[1..] {
+        if seconds.is_some() {
+            println!("{} ({}): {}", other.what, other.receiver.protocol, sides[0].measured(other));
+        }
+        assert_eq!(sides[0].flaw_of(other), None, "{}", other.what);
     }
-    assert!(throughput >= 0.7, "{what}: throughput is {throughput:.2} of that with a healthy receiver");
-    // Of a few milliseconds, the machine's own unrest is the larger part.
-    let bound = p99.0 * 3 + Duration::from_millis(10);
-    assert!(p99.1 <= bound, "{what}: p99 {:?} against {:?} with a healthy receiver", p99.1, p99.0);
-    // Half of what has been made at the least, and no more in an hour.
-    assert!(grown < 6 << 20, "{what}: memory grew by {} KiB", grown / 1024);
-    healthy.stop("healthy", &well).await;
-    other.stop(what, &failing).await
+    let ends = sides.into_iter().zip(fates).map(|(side, fate)| side.stop(fate));
+    futures_util::future::join_all(ends).await;
 }
 
-/// Nothing of it arrives.
-async fn all_is_lost(what: &str, failing: Receiver) {
-    let exit = compare(what, failing).await;
-    assert_eq!(exit.totals().exported, 0, "{what}: {exit}");
-    exit.expect(0, &["cannot export spans"]);
+const PROTOBUF: &str = "http/protobuf";
+const JSON: &str = "http/json";
+const GRPC: &str = "grpc";
+
+async fn in_trouble(what: &'static str, trouble: Trouble) {
+    compare(vec![(what, Lost, Receiver::in_trouble(PROTOBUF, trouble).await)]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn refusing_connections() {
-    all_is_lost("refuses", Receiver::that_refuses().await).await;
+    compare(vec![("refuses", Lost, Receiver::that_refuses(PROTOBUF).await)]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hanging() {
-    all_is_lost("hangs", Receiver::in_trouble(Trouble::Hang).await).await;
+    in_trouble("hangs", Trouble::Hang).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn resetting_connections() {
-    all_is_lost("resets", Receiver::in_trouble(Trouble::Reset).await).await;
+    in_trouble("resets", Trouble::Reset).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn reading_slowly() {
-    all_is_lost("reads slowly", Receiver::in_trouble(Trouble::SlowRead).await).await;
+    in_trouble("reads slowly", Trouble::SlowRead).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answering_garbage() {
-    all_is_lost("garbage", Receiver::in_trouble(Trouble::Garbage).await).await;
+    in_trouble("garbage", Trouble::Garbage).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stopping_in_the_tls_handshake() {
-    all_is_lost("half a handshake", Receiver::in_trouble(Trouble::HalfHandshake).await).await;
+    in_trouble("half a handshake", Trouble::HalfHandshake).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn asking_for_a_wait() {
-    let wait = |_| {
-        let mut response = saying(429, "");
-        response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from(1));
-        response
-    };
-    all_is_lost("429 with Retry-After", Receiver::that_answers(wait).await).await;
+    let receiver = Receiver::that_answers(PROTOBUF, |_| later(429)).await;
+    compare(vec![("429 with Retry-After", Lost, receiver)]).await;
+}
+
+/// Three of six are told to come again: less often than a batch is tried before the server ends.
+fn bursts(number: usize) -> http::Response<http_body_util::Full<bytes::Bytes>> {
+    if number % 6 < 3 { saying(503, "") } else { yes() }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unavailable_in_bursts() {
-    let bursts = |number| if number % 8 < 5 { saying(503, "") } else { saying(200, "") };
-    let exit = compare("503 in bursts", Receiver::that_answers(bursts).await).await;
-    assert!(exit.totals().exported > 0, "{exit}");
+    compare(vec![("503 in bursts", Partly, Receiver::that_answers(PROTOBUF, bursts).await)]).await;
 }
 
 /// That it came is all that counts.
 #[tokio::test(flavor = "multi_thread")]
 async fn answering_success_with_garbage() {
-    let html = |_| saying(200, "<html>It works!</html>");
-    let exit = compare("200 with a page", Receiver::that_answers(html).await).await;
-    assert!(exit.totals().exported > 0, "{exit}");
+    let page = Receiver::that_babbles(PROTOBUF, |_| saying(200, "<html>It works!</html>")).await;
+    compare(vec![("200 with a page", Sent, page)]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn coming_and_going() {
-    let exit = compare("comes and goes", Receiver::that_comes_and_goes().await).await;
-    assert!(exit.totals().exported > 0, "{exit}");
+    compare(vec![("comes and goes", Partly, Receiver::that_comes_and_goes(PROTOBUF).await)]).await;
+}
+
+/// Connections fail as over HTTP/1.1; what is said over them is another matter.
+#[tokio::test(flavor = "multi_thread")]
+async fn json_that_is_answered_otherwise() {
+    let nonsense = |number| match number % 3 {
+        0 => typed(200, "application/json", "[1"),
+        1 => typed(200, "application/json", r#"{"partialSuccess":{"rejectedSpans":"many"}}"#),
+        _ => typed(200, "application/json", "\u{feff}null"),
+    };
+    compare(vec![
+        ("429 with Retry-After", Lost, Receiver::that_answers(JSON, |_| later(429)).await),
+        ("503 in bursts", Partly, Receiver::that_answers(JSON, bursts).await),
+        ("200 with nonsense", Sent, Receiver::that_babbles(JSON, nonsense).await),
+        ("comes and goes", Partly, Receiver::that_comes_and_goes(JSON).await),
+    ])
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn grpc_whose_connections_fail() {
+    compare(vec![
+        ("refuses", Lost, Receiver::that_refuses(GRPC).await),
+        ("hangs", Lost, Receiver::in_trouble(GRPC, Trouble::Hang).await),
+        ("resets", Lost, Receiver::in_trouble(GRPC, Trouble::Reset).await),
+        ("speaks no HTTP", Lost, Receiver::in_trouble(GRPC, Trouble::Garbage).await),
+        ("GOAWAY with an error", Lost, Receiver::that_ends(Ends::Connections).await),
+        ("GOAWAY when old", Sent, Receiver::that_ends(Ends::OldConnections).await),
+        ("comes and goes", Partly, Receiver::that_comes_and_goes(GRPC).await),
+    ])
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn grpc_whose_calls_fail() {
+    // INTERNAL, UNAVAILABLE, RESOURCE_EXHAUSTED without a time, UNAUTHENTICATED: in the headers, with nothing behind.
+    let statuses = |number| saying([500, 503, 429, 401][number % 4], "");
+    let nonsense = |number| match number % 4 {
+        0 => typed(200, "application/grpc", "\u{1}\u{ff}no frame"),
+        1 => typed(200, "text/html", "<html>It works!</html>"),
+        2 => {
+            let mut answer = typed(200, "application/grpc", "");
+            answer.headers_mut().insert("grpc-status", http::HeaderValue::from_static("fine"));
+            answer
+        }
+        _ => saying(502, "Bad Gateway"),
+    };
+    compare(vec![
+        ("UNAVAILABLE with RetryInfo", Lost, Receiver::that_answers(GRPC, |_| later(503)).await),
+        ("UNAVAILABLE in bursts", Partly, Receiver::that_answers(GRPC, bursts).await),
+        ("a status in headers only", Lost, Receiver::that_answers(GRPC, statuses).await),
+        ("a status in trailers", Lost, Receiver::that_ends(Ends::CallsInTrailers).await),
+        ("half a message", Lost, Receiver::that_ends(Ends::Messages).await),
+        ("nonsense", Lost, Receiver::that_babbles(GRPC, nonsense).await),
+        ("RST_STREAM", Partly, Receiver::that_ends(Ends::Streams).await),
+    ])
+    .await;
 }
