@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{ArgMatches, Command};
 
 use super::{MISTAKE, flags, output};
-use crate::app::{App, Outcome, StartError};
+use crate::app::{App, Outcome, StartError, Stops};
 use crate::config::{self, Config, Loaded, Mistake};
 use crate::server::Inherited;
 use crate::telemetry::logs::{Log, OtlpLog};
@@ -30,7 +30,8 @@ Where a value comes from:
 Output:
   One line on standard output when a listener is ready (listening on http://127.0.0.1:8080, and
   admin on http://127.0.0.1:8081 with --admin-listen);
-  everything else goes to standard error. SIGTERM or Ctrl-C drains and stops.
+  everything else goes to standard error. SIGTERM or Ctrl-C drains and stops; before a listener is
+  ready, it stops at once.
 
 Exit status:
   0  stopped, and every request was finished
@@ -122,8 +123,17 @@ fn serve(Loaded { config, in_force }: Loaded) -> ExitCode {
 }
 
 async fn build_and_run(config: Config, inherited: Vec<Inherited>, otlp_log: OtlpLog) -> ExitCode {
-    let app = match App::build_on(config, inherited, otlp_log).await {
-        Ok(app) => app,
+    // Before anything that takes time: who starts a server may want it to stop at any moment.
+    let mut stops = match Stops::install() {
+        Ok(stops) => stops,
+        Err(error) => {
+            output::error(format_args!("cannot wait for signals: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let app = match App::build_on(config, inherited, otlp_log, stops.next()).await {
+        Ok(Some(app)) => app,
+        Ok(None) => return ExitCode::SUCCESS,
         Err(error) => {
             output::error(&error);
             return match error {
@@ -132,23 +142,15 @@ async fn build_and_run(config: Config, inherited: Vec<Inherited>, otlp_log: Otlp
             };
         }
     };
-    let urls = app.urls();
-    let admin = app.admin_url().map(str::to_owned);
-    // Before anyone is told that it is ready: who waits for that may send a signal at once.
-    let run = app.run();
-    for url in urls {
+    for url in app.urls() {
         output::ready(format_args!("listening on {url}"));
     }
-    if let Some(url) = admin {
+    if let Some(url) = app.admin_url() {
         output::ready(format_args!("admin on {url}"));
     }
-    match run.await {
-        Ok(Outcome::Drained) => ExitCode::SUCCESS,
-        Ok(Outcome::Cut(_)) => ExitCode::FAILURE,
-        Err(error) => {
-            output::error(format_args!("cannot wait for signals: {error}"));
-            ExitCode::FAILURE
-        }
+    match app.run_on(stops).await {
+        Outcome::Drained => ExitCode::SUCCESS,
+        Outcome::Cut(_) => ExitCode::FAILURE,
     }
 }
 
