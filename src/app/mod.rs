@@ -159,11 +159,16 @@ async fn bind(
     inherited: Vec<Inherited>,
 ) -> anyhow::Result<(Vec<Listener>, Option<Listener>)> {
     let mut listeners = inherited.into_iter().map(Listener::inherit).collect::<Result<Vec<_>, _>>()?;
+    let taken_by =
+        |setting: &'static str| move |listener: &Listener| listener.tcp_addr().map(|addr| (setting, addr));
+    let mut taken: Vec<_> = listeners.iter().filter_map(taken_by("LISTEN_FDS")).collect();
     for addr in &config.http.listen {
-        listeners.push(Listener::bind(addr, "--listen").await?);
+        let listener = Listener::bind(addr, "--listen", &taken).await?;
+        taken.extend(taken_by("--listen")(&listener));
+        listeners.push(listener);
     }
     let admin = match &config.admin.listen {
-        Some(addr) => Some(Listener::bind(addr, "--admin-listen").await?),
+        Some(addr) => Some(Listener::bind(addr, "--admin-listen", &taken).await?),
         None => None,
     };
     Ok((listeners, admin))
