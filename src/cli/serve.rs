@@ -19,13 +19,12 @@ Values:
 
 Where a value comes from:
   A flag beats a POUNCE_* variable, that beats a standard OTEL_* variable, that beats the file,
-  that beats the default. An empty variable counts as unset. Of the standard variables,
-  OTEL_RESOURCE_ATTRIBUTES, OTEL_EXPORTER_OTLP_TIMEOUT and OTEL_BSP_* are read, too; of metrics and
-  logs, OTEL_METRICS_EXPORTER, OTEL_LOGS_EXPORTER, OTEL_METRIC_EXPORT_INTERVAL and _TIMEOUT,
-  OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE, OTEL_BLRP_*, and ENDPOINT, HEADERS, TIMEOUT,
-  PROTOCOL, COMPRESSION, CERTIFICATE, CLIENT_CERTIFICATE, CLIENT_KEY and INSECURE of each signal
-  (OTEL_EXPORTER_OTLP_LOGS_ENDPOINT). HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY are heeded on
-  the way to endpoints, never for what guests call.
+  that beats the default. An empty variable counts as unset.
+
+Standard variables without an option:
+VARIABLES
+  pounce check shows what each of them sets. Proxies are heeded on the way to endpoints, never for
+  what guests call.
 
 Output:
   One line on standard output when a listener is ready (listening on http://127.0.0.1:8080, and
@@ -51,6 +50,9 @@ Examples:
   Take everything from a file, but another address:
     pounce serve --config pounce.toml --listen 0.0.0.0:80";
 
+/// Columns of the text below the options.
+const WIDTH: usize = 100;
+
 pub(super) fn command() -> Command {
     let command = Command::new("serve")
         .about("Serves a component over HTTP")
@@ -60,8 +62,23 @@ pub(super) fn command() -> Command {
         .max_term_width(100)
         .args_override_self(true)
         .after_help("Each option can also be set by a variable or in a file: see --help.")
-        .after_long_help(AFTER_HELP);
+        .after_long_help(AFTER_HELP.replace("VARIABLES", &standing_variables()));
     flags::add(command, "serve")
+}
+
+/// What only standard variables set, as lines of the help.
+fn standing_variables() -> String {
+    let mut lines = vec![String::from(" ")];
+    for name in config::standing_variables() {
+        if lines.last().is_some_and(|line| line.len() + 1 + name.len() > WIDTH) {
+            lines.push(String::from(" "));
+        }
+        if let Some(line) = lines.last_mut() {
+            line.push(' ');
+            line.push_str(name);
+        }
+    }
+    lines.join("\n")
 }
 
 /// Serves what was typed; `unknown` is what of the command line was not understood.
