@@ -26,6 +26,8 @@ pub(crate) struct Export {
     pub(crate) failing_for_seconds: Option<f64>,
     /// What was wrong last, also when it is over.
     pub(crate) last_error: Option<String>,
+    /// How long ago that was.
+    pub(crate) last_error_seconds_ago: Option<f64>,
 }
 
 /// What never arrived, by reason.
@@ -56,14 +58,16 @@ pub(crate) struct Exports {
 impl Export {
     fn of(counters: &Counters) -> Self {
         let Dropped { queue_full, too_large, held_full, export_failed, shutdown } = counters.dropped();
-        let (failing_for_seconds, last_error) = counters.condition.trouble();
+        let trouble = counters.condition.trouble();
+        let (last_error, last_error_seconds_ago) = trouble.last_error.unzip();
         Export {
             endpoint: counters.condition.endpoint(),
             exported: counters.exported.load(Relaxed),
             rejected: counters.rejected.load(Relaxed),
             dropped: DroppedBy { queue_full, too_large, held_full, export_failed, shutdown },
-            failing_for_seconds,
+            failing_for_seconds: trouble.failing_for,
             last_error,
+            last_error_seconds_ago,
         }
     }
 }
