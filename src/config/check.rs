@@ -23,6 +23,9 @@ const LARGEST_HEADER: ByteSize = ByteSize(16 << 20);
 /// One page of linear memory.
 const PAGE: ByteSize = ByteSize(64 << 10);
 
+/// A batch or two.
+const SMALLEST_SPOOL: ByteSize = ByteSize(1 << 20);
+
 /// Everything in `config` that can't work.
 pub(crate) fn check(config: &Config) -> Vec<Wrong> {
     let mut wrong = Vec::new();
@@ -75,6 +78,7 @@ pub(crate) fn check(config: &Config) -> Vec<Wrong> {
         ("http.max-header-size", http.max_header_size, SMALLEST_HEADER, LARGEST_HEADER),
         ("guest.max-memory", guest.max_memory, PAGE, ByteSize(u64::MAX)),
         ("guest.max-total-memory", guest.max_total_memory, PAGE, ByteSize(u64::MAX)),
+        ("otel.spool-max", config.otel.spool_max, SMALLEST_SPOOL, ByteSize(u64::MAX)),
     ];
     for (key, size, least, most) in sizes {
         must(size >= least, key, format!("{size} is too small"), format!("set it to {least} or more"));

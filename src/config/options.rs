@@ -3,6 +3,7 @@
 //! The first paragraph of an entry is its short help. Adding an option is adding an entry here and
 //! using the field: flag, variable, key, help, example file and `pounce check` follow.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::declared::Declared;
@@ -172,6 +173,18 @@ options! {
             or otel_env::client_key[
                 "OTEL_EXPORTER_OTLP_CLIENT_KEY", "OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY"
             ];
+
+        /// Directory where telemetry waits while the endpoint does not take it.
+        ///
+        /// Without it, what does not fit into memory meanwhile is dropped. Made if it is not there. What it
+        /// holds is sent, the oldest first, when the endpoint is back, also after a restart. Each process
+        /// needs its own.
+        spool: Option<PathBuf>, "DIR" = (no_value, "none", "./spool");
+
+        /// Most that the spool may take on the disk.
+        ///
+        /// Beyond it, the oldest is dropped and counted.
+        spool_max: ByteSize, "SIZE" = "256MiB";
 
         /// Share of traces that is kept, from 0 to 1.
         ///

@@ -1,5 +1,6 @@
 //! The settings of telemetry: its options, and what only standard variables set.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use http::uri::Scheme;
@@ -14,8 +15,8 @@ use super::resolve::{Resolver, Source};
 use super::signals::{Destination, LogsExport, MetricsExport};
 use super::transport::{Proxies, Transport};
 use super::value::{
-    Endpoint, Exporter, GuestParents, PropagateTo, Propagators, Protocol, SampleRoute, Sampler, Semconv,
-    Timeout, TrustParent,
+    ByteSize, Endpoint, Exporter, GuestParents, PropagateTo, Propagators, Protocol, SampleRoute, Sampler,
+    Semconv, Timeout, TrustParent,
 };
 use super::vars::Vars;
 
@@ -37,6 +38,10 @@ pub struct Otel {
     pub transport: Transport,
     /// Proxies on the way to endpoints.
     pub proxies: Proxies,
+    /// Where telemetry waits that an endpoint does not take now (`otel.spool`).
+    pub spool: Option<PathBuf>,
+    /// Bytes that the spool may take on the disk (`otel.spool-max`).
+    pub spool_max: ByteSize,
     /// Which traces are kept (`otel.sample`).
     pub sampler: Sampler,
     /// Shares by route, which stand above that of `sampler` (`otel.sample-route`).
@@ -197,6 +202,8 @@ impl Otel {
                 insecure: otel_env::insecure(vars, warnings),
             },
             proxies: Proxies::default(),
+            spool: options.spool,
+            spool_max: options.spool_max,
             sampler: options.sample,
             sample_routes: options.sample_route,
             keep_errors: options.keep_errors,

@@ -16,6 +16,12 @@ pub(super) struct Counters {
     pub(super) held_full: AtomicU64,
     pub(super) export_failed: AtomicU64,
     pub(super) shutdown: AtomicU64,
+    pub(super) spool_full: AtomicU64,
+    pub(super) spool_unreadable: AtomicU64,
+    /// In the spool now; the one number here that falls.
+    pub(super) spooled: AtomicU64,
+    /// In the spool at the start.
+    pub(super) found: AtomicU64,
     pub(super) attributes: AtomicU64,
     pub(super) events: AtomicU64,
     pub(super) links: AtomicU64,
@@ -57,7 +63,14 @@ impl Counters {
             held_full: self.held_full.load(Relaxed),
             export_failed: self.export_failed.load(Relaxed),
             shutdown: self.shutdown.load(Relaxed),
+            spool_full: self.spool_full.load(Relaxed),
+            spool_unreadable: self.spool_unreadable.load(Relaxed),
         }
+    }
+
+    /// What the spool had and has.
+    pub(super) fn spool(&self) -> SpoolTotals {
+        SpoolTotals { found: self.found.load(Relaxed), left: self.spooled.load(Relaxed) }
     }
 
     /// Adds up; `buffered` spans were taken into a buffer.
@@ -68,6 +81,7 @@ impl Counters {
             exported: self.exported.load(Relaxed),
             rejected: self.rejected.load(Relaxed),
             dropped,
+            spool: self.spool(),
             attributes_dropped: self.attributes.load(Relaxed),
             events_dropped: self.events.load(Relaxed),
             links_dropped: self.links.load(Relaxed),
@@ -81,7 +95,8 @@ impl Counters {
     }
 }
 
-/// What became of the recorded spans. After a shutdown, `ended = exported + rejected + dropped.spans()`.
+/// What became of the recorded spans. After a shutdown,
+/// `ended + spool.found = exported + rejected + dropped.spans() + spool.left`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Totals {
     /// Spans that ended.
@@ -92,6 +107,8 @@ pub(crate) struct Totals {
     pub(crate) rejected: u64,
     /// Spans that never arrived.
     pub(crate) dropped: Dropped,
+    /// Spans that waited, and wait, on the disk.
+    pub(crate) spool: SpoolTotals,
     /// Attributes over a limit, on spans and events.
     pub(crate) attributes_dropped: u64,
     /// Events over a limit.
@@ -123,6 +140,8 @@ pub(crate) struct LogTotals {
     pub(crate) rejected: u64,
     /// Never arrived.
     pub(crate) dropped: Dropped,
+    /// Waited, and wait, on the disk.
+    pub(crate) spool: SpoolTotals,
     /// Not looked at: their request had emitted as many as it may, or their instance within a minute, for no request.
     pub(crate) over_limit: u64,
     /// Attributes over a limit.
@@ -138,6 +157,10 @@ pub(crate) struct MetricTotals {
     pub(crate) rejected: u64,
     /// Points that did not arrive.
     pub(crate) failed: u64,
+    /// Points that were lost in the spool.
+    pub(crate) spool_dropped: u64,
+    /// Points that waited, and wait, on the disk.
+    pub(crate) spool: SpoolTotals,
     /// Measurements of an instrument without a valid name.
     pub(crate) invalid_name: u64,
     /// Measurements that are infinite or not a number.
@@ -171,12 +194,31 @@ pub(crate) struct Dropped {
     pub(crate) export_failed: u64,
     /// Not sent before the deadline of the shutdown, or ended after it.
     pub(crate) shutdown: u64,
+    /// The oldest in the spool when it was full.
+    pub(crate) spool_full: u64,
+    /// In files of the spool that could not be read.
+    pub(crate) spool_unreadable: u64,
+}
+
+/// What a spool had and has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SpoolTotals {
+    /// Left there by an earlier process.
+    pub(crate) found: u64,
+    /// There now.
+    pub(crate) left: u64,
 }
 
 impl Dropped {
     /// All of them.
     pub(crate) fn spans(&self) -> u64 {
-        self.queue_full + self.too_large + self.held_full + self.export_failed + self.shutdown
+        self.queue_full
+            + self.too_large
+            + self.held_full
+            + self.export_failed
+            + self.shutdown
+            + self.spool_full
+            + self.spool_unreadable
     }
 }
 
@@ -191,6 +233,7 @@ impl Totals {
             + logs.over_limit
             + metrics.rejected
             + metrics.failed
+            + metrics.spool_dropped
             + metrics.measurements_dropped()
     }
 }
@@ -219,6 +262,7 @@ impl fmt::Display for Totals {
         write!(f, "{} spans ended, {} exported", self.ended, self.exported)?;
         write_counts(f, &[(self.rejected, "rejected by the endpoint")])?;
         self.dropped.fmt(f)?;
+        self.spool.fmt(f)?;
         write_counts(f, &[(self.baggage_dropped, "members of baggage dropped, malformed or over a limit")])?;
         if self.logs != LogTotals::default() {
             write!(f, "; {}", self.logs)?;
@@ -239,6 +283,19 @@ impl fmt::Display for Dropped {
             (self.held_full, "dropped as too many were held back until their request's end"),
             (self.export_failed, "dropped because the export failed"),
             (self.shutdown, "dropped at shutdown"),
+            (self.spool_full, "dropped from the spool because it was full"),
+            (self.spool_unreadable, "dropped from the spool as unreadable"),
+        ];
+        write_counts(f, &counts)
+    }
+}
+
+/// Each after a comma.
+impl fmt::Display for SpoolTotals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts = [
+            (self.found, "found in the spool at the start"),
+            (self.left, "left in the spool for the next start"),
         ];
         write_counts(f, &counts)
     }
@@ -249,6 +306,7 @@ impl fmt::Display for LogTotals {
         write!(f, "{} log records emitted, {} exported", self.emitted, self.exported)?;
         write_counts(f, &[(self.rejected, "rejected by the endpoint")])?;
         self.dropped.fmt(f)?;
+        self.spool.fmt(f)?;
         let counts = [
             (
                 self.over_limit,
@@ -266,6 +324,9 @@ impl fmt::Display for MetricTotals {
         let counts = [
             (self.rejected, "rejected by the endpoint"),
             (self.failed, "not exported because the export failed"),
+            (self.spool_dropped, "dropped from the spool as it was full, or unreadable"),
+            (self.spool.found, "found in the spool at the start"),
+            (self.spool.left, "left in the spool for the next start"),
             (self.invalid_name, "measurements dropped for an invalid name"),
             (self.invalid_number, "measurements dropped as infinite or not a number"),
             (self.kind_conflict, "measurements dropped as their name is of another kind of instrument"),

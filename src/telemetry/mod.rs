@@ -162,7 +162,7 @@ impl Telemetry {
     pub(crate) fn start(otel: &config::Otel, component: &str, kept: Kept) -> anyhow::Result<Telemetry> {
         // Made once: all signals are of the same instance of the service.
         let resource: Arc<[u8]> = resource::encode(otel, component).into();
-        let target = export::Target::of(otel, component, &resource);
+        let target = export::Target::of(otel, component, &resource)?;
         let mut sources = target.as_ref().map(|target| target.sources(otel)).unwrap_or_default();
         if kept.metrics && sources.metrics.is_none() {
             sources.metrics = Some(Registries::new(&otel.metrics, false));

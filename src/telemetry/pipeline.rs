@@ -206,8 +206,9 @@ impl Pipeline {
     /// Closes the buffers and counts every span that has not arrived as dropped at shutdown.
     pub(super) fn settle(&self) {
         drop(self.drain(true));
-        let Totals { ended, exported, rejected, dropped, .. } = self.totals();
-        Counters::add(&self.counters.shutdown, ended.saturating_sub(exported + rejected + dropped.spans()));
+        let Totals { ended, exported, rejected, dropped, spool, .. } = self.totals();
+        let accounted = exported + rejected + dropped.spans() + spool.left;
+        Counters::add(&self.counters.shutdown, (ended + spool.found).saturating_sub(accounted));
     }
 
     /// Takes all that waits. With `close`, spans that come later are dropped and counted.
@@ -242,9 +243,18 @@ impl Pipeline {
     /// Where the spans are now.
     pub(super) fn flow(&self) -> Flow {
         let counters = &self.counters;
-        let over = [&counters.exported, &counters.rejected, &counters.export_failed, &counters.shutdown];
+        let over = [
+            &counters.exported,
+            &counters.rejected,
+            &counters.export_failed,
+            &counters.shutdown,
+            &counters.spool_full,
+            &counters.spool_unreadable,
+            &counters.spooled,
+        ];
         // Before the buffers are looked at, so that nothing is over that was not taken.
         let over: u64 = over.map(|counter| counter.load(Relaxed)).iter().sum();
+        let over = over.saturating_sub(counters.found.load(Relaxed));
         let (mut taken, mut waiting) = (0, 0);
         for shard in &self.shards {
             let shard = lock(&shard.0);

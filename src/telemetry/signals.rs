@@ -28,6 +28,7 @@ impl Signals {
             exported: totals.exported,
             rejected: totals.rejected,
             dropped: totals.dropped,
+            spool: totals.spool,
             over_limit: logs.refused.load(Relaxed),
             attributes_dropped: totals.attributes_dropped,
         }
@@ -43,6 +44,8 @@ impl Signals {
             exported: sent.exported.load(Relaxed),
             rejected: sent.rejected.load(Relaxed),
             failed: sent.export_failed.load(Relaxed),
+            spool_dropped: sent.spool_full.load(Relaxed) + sent.spool_unreadable.load(Relaxed),
+            spool: sent.spool(),
             invalid_name: ignored.name.load(Relaxed),
             invalid_number: ignored.number.load(Relaxed),
             kind_conflict: ignored.kind.load(Relaxed),

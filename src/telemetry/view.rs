@@ -22,6 +22,8 @@ pub(crate) struct Export {
     pub(crate) rejected: u64,
     /// Not received, by reason.
     pub(crate) dropped: DroppedBy,
+    /// On the disk now, until the endpoint takes it (`otel.spool`).
+    pub(crate) spooled: u64,
     /// For how long nothing has arrived that was tried; none while all is well.
     pub(crate) failing_for_seconds: Option<f64>,
     /// What was wrong last, also when it is over.
@@ -43,6 +45,10 @@ pub(crate) struct DroppedBy {
     pub(crate) export_failed: u64,
     /// Not sent before the shutdown was over.
     pub(crate) shutdown: u64,
+    /// The oldest in the spool when it was full.
+    pub(crate) spool_full: u64,
+    /// In files of the spool that could not be read.
+    pub(crate) spool_unreadable: u64,
 }
 
 /// How each signal goes; none where it is not exported.
@@ -57,14 +63,31 @@ pub(crate) struct Exports {
 
 impl Export {
     fn of(counters: &Counters) -> Self {
-        let Dropped { queue_full, too_large, held_full, export_failed, shutdown } = counters.dropped();
+        let Dropped {
+            queue_full,
+            too_large,
+            held_full,
+            export_failed,
+            shutdown,
+            spool_full,
+            spool_unreadable,
+        } = counters.dropped();
         let trouble = counters.condition.trouble();
         let (last_error, last_error_seconds_ago) = trouble.last_error.unzip();
         Export {
             endpoint: counters.condition.endpoint(),
             exported: counters.exported.load(Relaxed),
             rejected: counters.rejected.load(Relaxed),
-            dropped: DroppedBy { queue_full, too_large, held_full, export_failed, shutdown },
+            dropped: DroppedBy {
+                queue_full,
+                too_large,
+                held_full,
+                export_failed,
+                shutdown,
+                spool_full,
+                spool_unreadable,
+            },
+            spooled: counters.spool().left,
             failing_for_seconds: trouble.failing_for,
             last_error,
             last_error_seconds_ago,

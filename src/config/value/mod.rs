@@ -121,6 +121,24 @@ plain_values!(
     Timeout
 );
 
+/// A directory, which need not be there yet.
+impl Value for PathBuf {
+    fn read(text: &str, place: &Place<'_>) -> Result<Self, Invalid> {
+        if text.is_empty() || text.contains('\0') {
+            return Err(Invalid::new("is not a path", "write the path of a directory"));
+        }
+        let path = place.path(Path::new(text));
+        if path.exists() && !path.is_dir() {
+            let what = format!("is not a directory: `{}`", path.display());
+            return Err(Invalid::new(what, "name a directory, or one that can be made"));
+        }
+        Ok(path)
+    }
+    fn show(&self) -> String {
+        self.display().to_string()
+    }
+}
+
 impl Value for usize {
     fn read(text: &str, _: &Place<'_>) -> Result<Self, Invalid> {
         text.trim()

@@ -1,6 +1,7 @@
 //! Tells the operator about the endpoint without filling the log: the first failure, one line a minute, the recovery.
 
 use super::signal::Signal;
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,8 @@ pub(super) struct Health {
     signal: Signal,
     /// For people: no credentials, no query.
     endpoint: String,
+    /// Where what cannot be sent waits meanwhile.
+    spool: Option<String>,
     state: Mutex<State>,
 }
 
@@ -31,8 +34,9 @@ struct State {
 }
 
 impl Health {
-    pub(super) fn new(signal: Signal, endpoint: String) -> Self {
-        Health { signal, endpoint, state: Mutex::default() }
+    pub(super) fn new(signal: Signal, endpoint: String, spool: Option<&Path>) -> Self {
+        let spool = spool.map(|path| path.display().to_string());
+        Health { signal, endpoint, spool, state: Mutex::default() }
     }
 
     /// The endpoint answered that it does not know the signal. Told once with what to do, then no more: many backends
@@ -60,15 +64,23 @@ impl Health {
         if !is_due(&mut state.last_failure_line, now) {
             return;
         }
-        let (endpoint, items) = (&self.endpoint, self.signal.items());
+        let (endpoint, items, spool) = (&self.endpoint, self.signal.items(), self.spool.as_deref());
         if std::mem::replace(&mut state.told, true) {
             let (failures, seconds) = (state.failures, (now - since).as_secs());
-            tracing::warn!(endpoint, error, failures, dropped, "cannot export {items} for {seconds} s now");
+            tracing::warn!(
+                endpoint,
+                error,
+                failures,
+                dropped,
+                spool,
+                "cannot export {items} for {seconds} s now"
+            );
         } else {
             tracing::warn!(
                 endpoint,
                 error,
                 dropped,
+                spool,
                 "cannot export {items}; requests are not affected, and what follows is told once a minute"
             );
         }
@@ -129,7 +141,7 @@ mod tests {
 
     #[test]
     fn the_first_failure_is_told_then_one_a_minute_then_the_recovery() {
-        let health = Health::new(Signal::Traces, "http://c:4318/v1/traces".into());
+        let health = Health::new(Signal::Traces, "http://c:4318/v1/traces".into(), None);
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let first = logged(|| health.failed(at(0), "connection refused", 0));
@@ -146,7 +158,7 @@ mod tests {
 
     #[test]
     fn full_buffers_are_told_once_a_minute_unless_the_endpoint_fails() {
-        let health = Health::new(Signal::Traces, "http://c/".into());
+        let health = Health::new(Signal::Traces, "http://c/".into(), None);
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         assert_eq!(logged(|| health.overflowed(at(0), 0)), "");
@@ -161,19 +173,19 @@ mod tests {
 
     #[test]
     fn a_signal_that_is_not_taken_is_told_once_and_how_to_stop_it() {
-        let health = Health::new(Signal::Logs, "http://c/v1/logs".into());
+        let health = Health::new(Signal::Logs, "http://c/v1/logs".into(), None);
         let lines = logged(|| (0..100).for_each(|_| assert!(health.not_taken("404 Not Found"))));
         assert_eq!(lines.lines().count(), 1, "{lines}");
         for part in ["WARN", "http://c/v1/logs", "404", "log records", "OTEL_LOGS_EXPORTER=none"] {
             assert!(lines.contains(part), "{part}: {lines}");
         }
-        let traces = Health::new(Signal::Traces, "http://c/".into());
+        let traces = Health::new(Signal::Traces, "http://c/".into(), None);
         assert!(!traces.not_taken("404 Not Found"), "that is a failure as any other");
     }
 
     #[test]
     fn an_endpoint_that_comes_and_goes_does_not_fill_the_log() {
-        let health = Health::new(Signal::Traces, "http://c/".into());
+        let health = Health::new(Signal::Traces, "http://c/".into(), None);
         let start = Instant::now();
         let lines = logged(|| {
             for n in 0..600u64 {

@@ -8,6 +8,7 @@ mod otlp;
 mod otlp_json;
 mod recent;
 mod signal;
+mod spool;
 
 #[cfg(test)]
 pub(super) use batch::read;
@@ -19,6 +20,7 @@ use crate::config;
 use anyhow::Context;
 pub(crate) use otlp::doctor;
 use signal::Signal;
+use spool::Spool;
 use std::io::{self, IsTerminal};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -50,20 +52,29 @@ pub(super) struct Sources {
 /// Where each signal goes.
 pub(super) struct Target {
     otlp: Option<Box<otlp::Settings>>,
+    /// Where what cannot be sent there waits.
+    spool: Option<Arc<Spool>>,
     /// Spans for people, in place of an endpoint.
     console: Option<console::Printer>,
 }
 
 /// Handle on the exporter's thread.
 pub(super) struct Exporter {
-    stop: watch::Sender<Option<Instant>>,
+    stop: watch::Sender<Option<Shutdown>>,
     /// Answers when the thread is done; taken by the first shutdown.
     done: Mutex<Option<Receiver<()>>>,
 }
 
 /// The exporter's view of the shutdown.
 #[derive(Clone)]
-struct Stop(watch::Receiver<Option<Instant>>);
+struct Stop(watch::Receiver<Option<Shutdown>>);
+
+/// When the shutdown began, and when it ends.
+#[derive(Clone, Copy, Debug)]
+struct Shutdown {
+    began: Instant,
+    deadline: Instant,
+}
 
 impl Sources {
     /// Spans alone, for tests and benchmarks.
@@ -74,20 +85,28 @@ impl Sources {
 
 impl Target {
     /// What the settings ask for; `None` where nothing is exported.
-    pub(super) fn of(otel: &config::Otel, component: &str, resource: &Arc<[u8]>) -> Option<Self> {
+    ///
+    /// # Errors
+    /// The spool can't be used.
+    pub(super) fn of(
+        otel: &config::Otel,
+        component: &str,
+        resource: &Arc<[u8]>,
+    ) -> anyhow::Result<Option<Self>> {
         let console = (otel.is_on() && otel.exporter == config::Exporter::Console).then(|| {
             let colour =
                 io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
             console::Printer::new(io::stderr(), colour)
         });
         let otlp = Some(otlp::Settings::new(otel, component, resource)).filter(otlp::Settings::has_any);
-        (otlp.is_some() || console.is_some()).then(|| Target { otlp: otlp.map(Box::new), console })
+        let spool = if otlp.is_some() { Spool::open(otel)? } else { None };
+        Ok((otlp.is_some() || console.is_some()).then(|| Target { otlp: otlp.map(Box::new), spool, console }))
     }
 
     /// Prints to `out`, without colour.
     #[cfg(test)]
     pub(super) fn console(out: impl io::Write + Send + 'static) -> Self {
-        Target { otlp: None, console: Some(console::Printer::new(out, false)) }
+        Target { otlp: None, spool: None, console: Some(console::Printer::new(out, false)) }
     }
 
     /// The buffers of what is sent there.
@@ -132,7 +151,7 @@ impl Exporter {
                 let _gone = started.send(Ok(()));
                 let stop = Stop(stopped);
                 runtime.block_on(async {
-                    let Target { otlp, console } = target;
+                    let Target { otlp, spool, console } = target;
                     let printed = async {
                         if let (Some(printer), Some(spans)) = (console, &sources.spans) {
                             console::run(printer, spans, stop.clone()).await;
@@ -140,7 +159,7 @@ impl Exporter {
                     };
                     let sent = async {
                         if let Some(settings) = otlp {
-                            otlp::run(*settings, &sources, stop.clone()).await;
+                            otlp::run(*settings, &sources, spool.as_ref(), stop.clone()).await;
                         }
                     };
                     tokio::join!(printed, sent);
@@ -163,7 +182,8 @@ impl Exporter {
         if let Some(done) = done.take() {
             self.hurry(deadline);
             loop {
-                let end = (*self.stop.borrow()).unwrap_or(deadline) + ANSWER_GRACE;
+                let moved = self.stop.borrow().map(|stop| stop.deadline);
+                let end = moved.unwrap_or(deadline) + ANSWER_GRACE;
                 let left = end.saturating_duration_since(Instant::now());
                 // When it does not answer the thread is stuck or gone: what it holds is then lost, and counted below.
                 match done.recv_timeout(left.min(LOOK)) {
@@ -184,7 +204,10 @@ impl Exporter {
 
     /// Has the shutdown end by `deadline`, if that is sooner than it would.
     pub(super) fn hurry(&self, deadline: Instant) {
-        self.stop.send_modify(|stop| *stop = Some(stop.map_or(deadline, |earlier| earlier.min(deadline))));
+        self.stop.send_modify(|stop| {
+            let sooner = stop.get_or_insert(Shutdown { began: Instant::now(), deadline });
+            sooner.deadline = sooner.deadline.min(deadline);
+        });
     }
 }
 
@@ -192,7 +215,7 @@ impl Stop {
     /// Waits for the shutdown; gives its deadline.
     async fn stopped(&mut self) -> Instant {
         match self.0.wait_for(Option::is_some).await {
-            Ok(deadline) => (*deadline).unwrap_or_else(Instant::now),
+            Ok(stop) => stop.map_or_else(Instant::now, |stop| stop.deadline),
             Err(_handle_dropped) => Instant::now() + DROP_GRACE,
         }
     }
@@ -208,6 +231,12 @@ impl Stop {
                 Err(_elapsed) => return,
             }
         }
+    }
+
+    /// The shutdown, once it has begun.
+    fn shutdown(&self) -> Option<Shutdown> {
+        let gone = || Shutdown { began: Instant::now(), deadline: Instant::now() + DROP_GRACE };
+        (*self.0.borrow()).or_else(|| self.0.has_changed().is_err().then(gone))
     }
 
     /// Whether the shutdown has begun.

@@ -13,6 +13,7 @@ mod trouble;
 use super::batch::Envelope;
 use super::health::Health;
 use super::signal::Signal;
+use super::spool::Spool;
 use super::{Sources, Stop};
 use crate::config::{self, Endpoint, Protocol, Proxies, Transport};
 use crate::telemetry::counters::Counters;
@@ -96,24 +97,24 @@ impl Settings {
 }
 
 /// Runs until the shutdown, all signals side by side.
-pub(super) async fn run(settings: Settings, sources: &Sources, stop: Stop) {
+pub(super) async fn run(settings: Settings, sources: &Sources, spool: Option<&Arc<Spool>>, stop: Stop) {
     let Settings { proxies, traces, metrics, logs } = settings;
     let pools = Pools { proxies, made: Mutex::default() };
     let spans = async {
         if let (Some((route, batch)), Some(pipeline)) = (traces, &sources.spans) {
-            let sender = route.sender(&pools, &pipeline.counters, Some(pipeline));
+            let sender = route.sender(&pools, spool, &pipeline.counters, Some(pipeline));
             batches::run(sender, route.envelope, &batch, pipeline, stop.clone()).await;
         }
     };
     let records = async {
         if let (Some((route, batch)), Some(pipeline)) = (logs, &sources.logs) {
-            let sender = route.sender(&pools, &pipeline.counters, Some(pipeline));
+            let sender = route.sender(&pools, spool, &pipeline.counters, Some(pipeline));
             batches::run(sender, route.envelope, &batch, pipeline, stop.clone()).await;
         }
     };
     let points = async {
         if let (Some((route, of_host, export)), Some(metrics)) = (metrics, &sources.metrics) {
-            let sender = route.sender(&pools, metrics.counters(), None);
+            let sender = route.sender(&pools, spool, metrics.counters(), None);
             metrics::run(sender, [of_host, route.envelope], &export, metrics, stop.clone()).await;
         }
     };
@@ -158,6 +159,7 @@ impl Route {
     fn sender(
         &self,
         pools: &Pools,
+        spool: Option<&Arc<Spool>>,
         counters: &Arc<Counters>,
         pipeline: Option<&Arc<Pipeline>>,
     ) -> Arc<Sender> {
@@ -165,8 +167,9 @@ impl Route {
         let name = client::for_people(&self.url);
         let trouble = Trouble::new(pipeline.cloned());
         counters.condition.goes_to(&name);
-        let health = Health::new(self.signal, name);
-        Arc::new(Sender::new(client, health, Arc::clone(counters), trouble, self.export_timeout.0))
+        let health = Health::new(self.signal, name, spool.map(|spool| spool.path()));
+        let lane = spool.map(|spool| spool.lane(self.signal, counters));
+        Arc::new(Sender::new(client, health, Arc::clone(counters), trouble, lane, self.export_timeout.0))
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::config::Endpoint;
 
 /// A kind of telemetry, exported by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Signal {
     Traces,
     Metrics,
@@ -11,6 +11,15 @@ pub(super) enum Signal {
 }
 
 impl Signal {
+    /// Its name in one word.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Signal::Traces => "traces",
+            Signal::Metrics => "metrics",
+            Signal::Logs => "logs",
+        }
+    }
+
     /// What is sent, as people call it.
     pub(super) fn items(self) -> &'static str {
         match self {

@@ -74,17 +74,26 @@ async fn the_status_has_the_documented_shape_and_no_secrets() {
     .map(str::to_owned)
     .into();
     for signal in ["traces", "metrics", "logs"] {
-        let counts = ["queue_full", "too_large", "held_full", "export_failed", "shutdown"]
-            .map(|reason| format!("dropped.{reason}"));
+        let counts = [
+            "queue_full",
+            "too_large",
+            "held_full",
+            "export_failed",
+            "shutdown",
+            "spool_full",
+            "spool_unreadable",
+        ];
+        let counts = counts.map(|reason| format!("dropped.{reason}"));
         let others = [
             "endpoint",
             "exported",
             "rejected",
+            "spooled",
             "failing_for_seconds",
             "last_error",
             "last_error_seconds_ago",
-        ]
-        .map(str::to_owned);
+        ];
+        let others = others.map(str::to_owned);
         expected.extend(counts.iter().chain(&others).map(|field| format!("telemetry.{signal}.{field}")));
     }
     expected.sort();

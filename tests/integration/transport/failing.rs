@@ -98,6 +98,22 @@ async fn an_endpoint_that_disappears_and_returns_gets_what_waited() {
     assert_eq!((exit.totals().exported, exit.totals().dropped), (11, 0), "{exit}");
 }
 
+/// Whoever stops a server does not wait for what will not come.
+#[tokio::test]
+async fn an_endpoint_that_always_asks_to_try_again_does_not_hold_up_the_end() {
+    for reply in [Reply::Refuse(503), Reply::RetryAfter(429, 15)] {
+        let collector = Collector::start().await;
+        collector.always(reply.clone());
+        let server = to(collector.endpoint()).flag("--grace-period", "30s").start().await;
+        request(&server, 1).await;
+        collector.exports_of(1).await;
+        let begin = Instant::now();
+        let exit = server.stop().await;
+        assert!(begin.elapsed() < Duration::from_secs(10), "{reply:?} {:?}", begin.elapsed());
+        assert_eq!(exit.totals().dropped, 1, "{exit}");
+    }
+}
+
 /// 0 is no limit: such an attempt is not cut, as long as the batch has time.
 #[tokio::test]
 async fn a_timeout_of_zero_is_none() {

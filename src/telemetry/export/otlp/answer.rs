@@ -46,11 +46,17 @@ pub(super) struct Failed {
 }
 
 impl Failed {
+    /// The batch may be taken later: by another attempt, once the operator has put right who we are, or once a network
+    /// has no longer a page of its own in the way.
+    pub(super) fn may_pass(&self) -> bool {
+        self.retry || matches!(self.code, Some(200 | 401 | 403 | 407 | 7 | 16))
+    }
+
     /// Something else than an OTLP endpoint answered.
     pub(super) fn page() -> Self {
         let error = "the endpoint answered with a page of HTML, as a login or a web site does: is this where OTLP is \
                      taken?";
-        Failed { error: error.to_owned(), answered: true, ..Failed::default() }
+        Failed { error: error.to_owned(), answered: true, code: Some(200), ..Failed::default() }
     }
 
     /// The endpoint was silent for this long.

@@ -27,65 +27,140 @@ pub(super) async fn run(
     // A delay of zero would be a busy loop.
     let delay = batch.schedule_delay.max(Duration::from_millis(10));
     let max_items = batch.max_export_batch_size.max(1);
-    let mut backlog: VecDeque<Batch> = VecDeque::new();
-    let mut sending: JoinSet<Outcome> = JoinSet::new();
+    let mut work =
+        Work { sender, backlog: VecDeque::new(), sending: JoinSet::new(), spooling: JoinSet::new() };
     let mut flush_at = Instant::now() + delay;
 
     loop {
-        let quiet = sender.trouble.quiet_until();
+        let trouble = &work.sender.trouble;
+        let quiet = trouble.quiet_until();
         // While older batches wait, or one more could only be held, the pipeline holds what comes, within its bounds.
-        let held_up = sender.trouble.holds() && (sending.len() >= MAX_IN_FLIGHT || sender.trouble.is_full());
-        let takes = backlog.is_empty() && quiet.is_none() && !held_up;
+        let held_up = trouble.holds() && (work.is_busy() || trouble.is_full());
+        let spools = work.sender.spool().is_some();
+        let takes = work.backlog.is_empty() && (spools || (quiet.is_none() && !held_up));
         if takes && (pipeline.is_due() || Instant::now() >= flush_at) {
-            backlog.extend(envelope.batches_of(&pipeline.drain(false), max_items));
+            work.backlog.extend(envelope.batches_of(&pipeline.drain(false), max_items));
             flush_at = Instant::now() + delay;
             let dropped = pipeline.totals().dropped.queue_full;
-            sender.health.overflowed(Instant::now().into_std(), dropped);
+            work.sender.health.overflowed(Instant::now().into_std(), dropped);
+        }
+        // More waits than can be on its way: the disk has room for it, the pipeline soon has not.
+        let overflows = work.is_busy() && !work.backlog.is_empty() && pipeline.is_due();
+        if spools && (overflows || quiet.is_some() || work.waits_for_probe()) {
+            work.spool();
         }
         if quiet.is_none() {
-            fill(&mut sending, &mut backlog, &sender, &stop);
+            work.fill(&stop);
         }
-        sender.trouble.behind(load(&backlog));
+        work.sender.trouble.behind(load(&work.backlog));
         // What was just taken may be on its way already.
-        let takes = takes && backlog.is_empty();
+        let takes = takes && work.backlog.is_empty();
         tokio::select! {
-            () = pipeline.batch_ready.notified(), if takes => {}
+            () = pipeline.batch_ready.notified(), if takes || spools => {}
             () = sleep_until(flush_at), if takes => {}
             () = sleep_until(quiet.unwrap_or(flush_at)), if quiet.is_some() => {}
-            Some(outcome) = sending.join_next() => sender.count(outcome.ok()),
+            () = work.step() => {}
             _deadline = stop.stopped() => break,
         }
     }
 
-    backlog.extend(envelope.batches_of(&pipeline.drain(true), max_items));
+    work.backlog.extend(envelope.batches_of(&pipeline.drain(true), max_items));
     let mut over = stop.clone();
     let mut over = pin!(over.over());
-    loop {
-        fill(&mut sending, &mut backlog, &sender, &stop);
+    while !work.is_done() {
+        // An endpoint that was away a moment ago is not waited for, where the disk takes it all.
+        if work.sender.spool().is_some() && work.sender.trouble.is_down() {
+            work.spool();
+        } else {
+            work.fill(&stop);
+        }
         tokio::select! {
-            outcome = sending.join_next() => match outcome {
-                Some(outcome) => sender.count(outcome.ok()),
-                None => break,
-            },
+            () = work.step() => {}
             // Out of time: what has not arrived is counted by the caller.
             () = over.as_mut() => break,
         }
     }
-    while let Some(outcome) = sending.try_join_next() {
-        sender.count(outcome.ok());
+    while let Some(outcome) = work.sending.try_join_next() {
+        work.sender.count(outcome.ok().flatten());
+    }
+}
+
+/// What was taken out of the pipeline and is not done.
+struct Work {
+    sender: Arc<Sender>,
+    backlog: VecDeque<Batch>,
+    sending: JoinSet<Option<Outcome>>,
+    /// At most one, which comes back if the disk does not take it.
+    spooling: JoinSet<Option<Batch>>,
+}
+
+impl Work {
+    /// Whether no more can be on its way.
+    fn is_busy(&self) -> bool {
+        self.sending.len() >= MAX_IN_FLIGHT
+    }
+
+    fn is_done(&self) -> bool {
+        self.backlog.is_empty() && self.sending.is_empty() && self.spooling.is_empty()
+    }
+
+    /// Whether one batch, on its way or in the spool, is to show first that the endpoint is back.
+    fn waits_for_probe(&self) -> bool {
+        let Sender { trouble, spool, .. } = &*self.sender;
+        trouble.is_down() && (!self.sending.is_empty() || spool.as_ref().is_some_and(|spool| spool.waits()))
+    }
+
+    /// Gives the disk what waits, one batch after another.
+    fn spool(&mut self) {
+        if self.spooling.is_empty()
+            && let Some(batch) = self.backlog.pop_front()
+        {
+            let sender = Arc::clone(&self.sender);
+            self.spooling.spawn(async move {
+                let taken = match &sender.spool {
+                    Some(spool) => spool.put(&batch).await,
+                    None => false,
+                };
+                (!taken).then_some(batch)
+            });
+        }
+    }
+
+    /// Sends what waits: what is new first, then what is in the spool.
+    fn fill(&mut self, stop: &Stop) {
+        let probes = self.waits_for_probe();
+        while !self.is_busy()
+            && !probes
+            && let Some(batch) = self.backlog.pop_front()
+        {
+            let (sender, stop) = (Arc::clone(&self.sender), stop.clone());
+            self.sending.spawn(async move { Some(sender.send(batch, stop).await) });
+        }
+        // What is on the disk is safe there at the end.
+        let most = if self.sender.trouble.is_down() { 1 } else { MAX_IN_FLIGHT };
+        while self.sending.len() < most
+            && !stop.is_stopping()
+            && self.sender.spool.as_ref().is_some_and(|spool| spool.waits())
+        {
+            let (sender, stop) = (Arc::clone(&self.sender), stop.clone());
+            self.sending.spawn(async move { sender.send_stored(stop).await });
+        }
+    }
+
+    /// Waits until something is done; for ever if nothing is under way.
+    async fn step(&mut self) {
+        tokio::select! {
+            Some(outcome) = self.sending.join_next() => self.sender.count(outcome.ok().flatten()),
+            Some(spooled) = self.spooling.join_next() => {
+                // A task that died took its batch along, which the shutdown sees.
+                self.backlog.extend(spooled.ok().flatten());
+            }
+            else => std::future::pending().await,
+        }
     }
 }
 
 fn load(backlog: &VecDeque<Batch>) -> Load {
     let items = backlog.iter().map(|batch| batch.items as usize).sum();
     Load { items, bytes: backlog.iter().map(|batch| batch.body.len()).sum() }
-}
-
-fn fill(sending: &mut JoinSet<Outcome>, backlog: &mut VecDeque<Batch>, sender: &Arc<Sender>, stop: &Stop) {
-    while sending.len() < MAX_IN_FLIGHT
-        && let Some(batch) = backlog.pop_front()
-    {
-        let (sender, stop) = (Arc::clone(sender), stop.clone());
-        sending.spawn(async move { sender.send(batch, stop).await });
-    }
 }

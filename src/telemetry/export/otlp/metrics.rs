@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 
 /// Runs until the shutdown.
 pub(super) async fn run(
@@ -32,6 +32,12 @@ pub(super) async fn run(
             biased;
             _deadline = stop.stopped() => is_last = true,
             _now = ticks.tick() => {}
+            () = stored_is_due(&sender) => {
+                // One at a time and the oldest first, as below.
+                let outcome = sender.send_stored(stop.clone()).await;
+                sender.count(outcome);
+                continue;
+            }
         }
         let collect = |reader: &mut Reader| if is_last { reader.finish() } else { reader.collect() };
         let mut batches: VecDeque<_> = of_guests.batches_of_metrics(&collect(&mut guests)).into();
@@ -40,15 +46,31 @@ pub(super) async fn run(
     }
 }
 
+/// Waits until the oldest collection in the spool should be sent; for ever if there is none.
+async fn stored_is_due(sender: &Sender) {
+    if !sender.spool.as_ref().is_some_and(|spool| spool.waits()) {
+        return std::future::pending().await;
+    }
+    if let Some(until) = sender.trouble.quiet_until() {
+        sleep_until(until).await;
+    }
+}
+
 /// Sends one collection, until the deadline of the shutdown at the latest. In turn, and before the next collection: a
-/// later one of the same numbers must not arrive first.
+/// later one of the same numbers must not arrive first. Behind those that wait in the spool, for the same reason.
 async fn send(sender: &Sender, mut batches: VecDeque<Batch>, metrics: &Registries, stop: &Stop) {
     let mut over = stop.clone();
     let mut over = pin!(over.over());
     while let Some(batch) = batches.pop_front() {
         let points = batch.items;
+        let sent = async {
+            match &sender.spool {
+                Some(spool) if (spool.waits() || sender.trouble.is_down()) && spool.put(&batch).await => None,
+                _ => Some(sender.send(batch, stop.clone()).await),
+            }
+        };
         tokio::select! {
-            outcome = sender.send(batch, stop.clone()) => sender.count(Some(outcome)),
+            outcome = sent => sender.count(outcome),
             () = over.as_mut() => {
                 let left = points + batches.iter().map(|batch| batch.items).sum::<u32>();
                 return Counters::add(&metrics.counters().export_failed, left);

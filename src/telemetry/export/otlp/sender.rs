@@ -1,15 +1,17 @@
 //! One batch to its end: how long to try, how often, and what became of it.
 
-use super::answer::{Failed, on_one_line};
+use super::answer::{Accepted, Failed, on_one_line};
 use super::client::Client;
 use super::trouble::{Load, Trouble};
 use crate::telemetry::counters::Counters;
 use crate::telemetry::export::Stop;
 use crate::telemetry::export::batch::Batch;
 use crate::telemetry::export::health::Health;
+use crate::telemetry::export::spool::{Lane, Stored};
+use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 /// The longest time that sending one batch may take, whatever the settings say.
 const MAX_ELAPSED: Duration = Duration::from_secs(300);
@@ -17,15 +19,19 @@ const MAX_ELAPSED: Duration = Duration::from_secs(300);
 const MAX_QUIET: Duration = Duration::from_secs(1800);
 /// The longest time for which a batch is held because the endpoint asks for it.
 const MAX_HELD: Duration = Duration::from_secs(3600);
-/// Waits between attempts double from the first to the longest.
-const FIRST_WAIT: Duration = Duration::from_millis(250);
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// After the shutdown has begun, no batch is tried again later than this: an operator waits.
+const LAST_TRIES: Duration = Duration::from_secs(5);
+/// How long an attempt may take once the shutdown has begun, where the disk takes the batch instead.
+const LAST_ATTEMPT: Duration = Duration::from_secs(2);
 
 /// What became of a batch.
-pub(super) struct Outcome {
-    items: u32,
-    /// Items refused by the endpoint; `None` when the batch did not arrive.
-    rejected: Option<u32>,
+pub(super) enum Outcome {
+    /// The endpoint has it, but for the items that it refused.
+    Arrived { items: u32, rejected: u32 },
+    /// Nobody has it.
+    Lost { items: u32 },
+    /// It waits in the spool, which counts what is there.
+    Spooled,
 }
 
 /// Sends the batches of one signal.
@@ -33,8 +39,16 @@ pub(super) struct Sender {
     client: Client,
     pub(super) health: Health,
     pub(super) trouble: Trouble,
+    /// Takes what the endpoint does not, if there is one.
+    pub(super) spool: Option<Lane>,
     counters: Arc<Counters>,
     limit: Duration,
+}
+
+/// What is left to do with a batch after an attempt in vain.
+enum Next {
+    TryAgain(Instant),
+    GiveUp,
 }
 
 impl Sender {
@@ -44,80 +58,64 @@ impl Sender {
         health: Health,
         counters: Arc<Counters>,
         trouble: Trouble,
+        spool: Option<Lane>,
         limit: Option<Duration>,
     ) -> Self {
         let limit = limit.map_or(MAX_ELAPSED, |limit| limit.min(MAX_ELAPSED));
-        Sender { client, health, trouble, counters, limit }
+        Sender { client, health, trouble, spool, counters, limit }
+    }
+
+    /// The spool, while its disk works.
+    pub(super) fn spool(&self) -> Option<&Lane> {
+        self.spool.as_ref().filter(|spool| spool.works())
     }
 
     /// Counts what became of a batch; nothing if its task died, which the shutdown sees.
     pub(super) fn count(&self, outcome: Option<Outcome>) {
-        let Some(Outcome { items, rejected }) = outcome else {
-            return;
-        };
-        match rejected {
-            Some(rejected) => {
+        match outcome {
+            Some(Outcome::Arrived { items, rejected }) => {
                 Counters::add(&self.counters.exported, items - rejected);
                 Counters::add(&self.counters.rejected, rejected);
             }
-            None => Counters::add(&self.counters.export_failed, items),
+            Some(Outcome::Lost { items }) => Counters::add(&self.counters.export_failed, items),
+            Some(Outcome::Spooled) | None => {}
         }
     }
 
-    /// Sends one batch, again and again while that may help.
+    /// Sends one batch, again and again while that may help; with a spool once, and then the disk has it.
     pub(super) async fn send(&self, batch: Batch, mut stop: Stop) -> Outcome {
+        let items = batch.items;
         let started = Instant::now();
         // Time that the endpoint asks us to wait is not held against the limit.
         let mut give_up = started + self.limit;
-        let mut wait = FIRST_WAIT;
-        let payload = match self.client.payload(batch.body) {
+        let payload = match self.client.payload(batch.body.clone()) {
             Ok(payload) => payload,
-            Err(failed) => {
-                self.failed(&failed, batch.items);
-                return Outcome { items: batch.items, rejected: None };
-            }
+            Err(failed) => return self.lost(&failed, items),
         };
-        let load = Load { items: batch.items as usize, bytes: payload.len() };
+        let load = Load { items: items as usize, bytes: payload.len() };
         let mut held = None;
+        let mut attempts = 0;
         loop {
-            give_up = self.keep_quiet(give_up, started + MAX_HELD, &mut stop).await;
-            let mut failed = match timeout_at(give_up, self.client.post(payload.clone())).await {
-                // Whatever sends a page for people has not taken the batch.
-                Ok(Ok(accepted)) if accepted.page => Failed::page(),
-                Ok(Ok(accepted)) => {
-                    let rejected = accepted.rejected.clamp(0, batch.items.into()) as u32;
-                    let now = Instant::now().into_std();
-                    self.health.arrived(now, rejected, on_one_line(&accepted.message).as_deref());
-                    self.counters.condition.arrived();
-                    return Outcome { items: batch.items, rejected: Some(rejected) };
-                }
-                Ok(Err(failed)) => failed,
-                Err(_elapsed) => {
-                    self.client.given_up();
-                    Failed::no_answer(self.limit)
-                }
+            if self.spool.is_none() {
+                give_up = self.keep_quiet(give_up, started + MAX_HELD, &mut stop).await;
+            }
+            let mut failed = match self.attempt(&payload, give_up, &stop).await {
+                Ok(accepted) => return self.arrived(&accepted, items),
+                Err(failed) => failed,
             };
             held.get_or_insert_with(|| self.trouble.hold(load));
-            let now = Instant::now();
-            // Half to one and a half, so that a fleet does not come back at the same moment.
-            let mut again = now + wait.mul_f64(0.5 + fastrand::f64());
-            wait = (wait * 2).min(LONGEST_WAIT);
-            if let Some(asked) = failed.retry_after {
-                let asked = asked.min(MAX_QUIET);
-                failed
-                    .error
-                    .push_str(&format!("; it asks to be left alone, for {} s at least", asked.as_secs()));
-                // For all batches: others have no better chance.
-                self.trouble.leave_alone(now + asked);
-                again = again.max(now + asked);
-                give_up = (give_up + asked).min(started + MAX_HELD);
+            let next = self.after(&mut failed, attempts, &mut give_up, started + MAX_HELD, &stop);
+            attempts += 1;
+            if failed.may_pass()
+                && let Some(spool) = &self.spool
+                && spool.put(&batch).await
+            {
+                self.failed(&failed, 0);
+                return Outcome::Spooled;
             }
-            // At the end only an endpoint that answers is worth another try.
-            let hopeless = !failed.retry || (stop.is_stopping() && !failed.answered);
-            if hopeless || again >= give_up {
-                self.failed(&failed, batch.items);
-                return Outcome { items: batch.items, rejected: None };
-            }
+            let Next::TryAgain(again) = next else {
+                return self.lost(&failed, items);
+            };
             self.failed(&failed, 0);
             if stop.is_stopping() {
                 sleep_until(again).await;
@@ -128,6 +126,91 @@ impl Sender {
                 }
             }
         }
+    }
+
+    /// Sends the oldest batch of the spool, once. None where there is none.
+    pub(super) async fn send_stored(&self, stop: Stop) -> Option<Outcome> {
+        let spool = self.spool.as_ref()?;
+        let stored = spool.take().await?;
+        let items = stored.batch.items;
+        let outcome = match self.try_stored(&stored, &stop).await {
+            Ok(accepted) => self.arrived(&accepted, items),
+            Err(failed) if failed.may_pass() => {
+                self.failed(&failed, 0);
+                spool.put_back(&stored);
+                return Some(Outcome::Spooled);
+            }
+            Err(failed) => self.lost(&failed, items),
+        };
+        spool.done(stored).await;
+        Some(outcome)
+    }
+
+    async fn try_stored(&self, stored: &Stored, stop: &Stop) -> Result<Accepted, Failed> {
+        let payload = self.client.payload(stored.batch.body.clone())?;
+        let mut give_up = Instant::now() + self.limit;
+        let result = self.attempt(&payload, give_up, stop).await;
+        result.map_err(|mut failed| {
+            let last = give_up;
+            self.after(&mut failed, 0, &mut give_up, last, stop);
+            failed
+        })
+    }
+
+    /// One attempt, which is over at `give_up` at the latest.
+    async fn attempt(&self, payload: &Bytes, give_up: Instant, stop: &Stop) -> Result<Accepted, Failed> {
+        let out_of_time = async {
+            let mut stop = stop.clone();
+            let deadline = Instant::from(stop.stopped().await);
+            // The disk needs time, too.
+            let half = deadline.duration_since(Instant::now()) / 2;
+            sleep(half.min(LAST_ATTEMPT)).await;
+        };
+        let attempt = timeout_at(give_up, self.client.post(payload.clone()));
+        let result = tokio::select! {
+            result = attempt => result.ok(),
+            () = out_of_time, if self.spool().is_some() => None,
+        };
+        match result {
+            // Whatever sends a page for people has not taken the batch.
+            Some(Ok(accepted)) if accepted.page => Err(Failed::page()),
+            Some(result) => result,
+            None => {
+                self.client.given_up();
+                Err(Failed::no_answer(self.limit))
+            }
+        }
+    }
+
+    /// Waits as the endpoint asks, or longer from failure to failure; whether another attempt may help.
+    fn after(
+        &self,
+        failed: &mut Failed,
+        attempts: u32,
+        give_up: &mut Instant,
+        last: Instant,
+        stop: &Stop,
+    ) -> Next {
+        let now = Instant::now();
+        let mut again = match &self.spool {
+            // All batches together, since each is tried once.
+            Some(_) if failed.may_pass() => self.trouble.postpone(now),
+            _ => now + Trouble::wait(attempts),
+        };
+        if let Some(asked) = failed.retry_after {
+            let asked = asked.min(MAX_QUIET);
+            failed.error.push_str(&format!("; it asks to be left alone, for {} s at least", asked.as_secs()));
+            // For all batches: others have no better chance.
+            self.trouble.leave_alone(now + asked);
+            again = again.max(now + asked);
+            *give_up = (*give_up + asked).min(last);
+        }
+        // At the end only an endpoint that answers is worth another try, and not for long.
+        let is_last = stop.shutdown().is_some_and(|stop| {
+            let last = stop.deadline.min(stop.began + LAST_TRIES);
+            !failed.answered || again >= Instant::from(last)
+        });
+        if failed.retry && !is_last && again < *give_up { Next::TryAgain(again) } else { Next::GiveUp }
     }
 
     /// Waits while the endpoint has asked for it, on behalf of another batch. Moves `give_up`, but not beyond `last`.
@@ -142,6 +225,20 @@ impl Sender {
             }
         }
         give_up
+    }
+
+    fn arrived(&self, accepted: &Accepted, items: u32) -> Outcome {
+        let rejected = accepted.rejected.clamp(0, items.into()) as u32;
+        let now = Instant::now().into_std();
+        self.trouble.is_over();
+        self.health.arrived(now, rejected, on_one_line(&accepted.message).as_deref());
+        self.counters.condition.arrived();
+        Outcome::Arrived { items, rejected }
+    }
+
+    fn lost(&self, failed: &Failed, items: u32) -> Outcome {
+        self.failed(failed, items);
+        Outcome::Lost { items }
     }
 
     /// Tells of a failure, with which so many `items` more are lost.

@@ -4,7 +4,12 @@
 
 use crate::telemetry::pipeline::Pipeline;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::time::Instant;
+
+/// Waits between attempts double from the first to the longest.
+const FIRST_WAIT: Duration = Duration::from_millis(250);
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// The trouble of one signal's endpoint.
 pub(super) struct Trouble {
@@ -16,6 +21,8 @@ pub(super) struct Trouble {
 #[derive(Default)]
 struct State {
     quiet_until: Option<Instant>,
+    /// Times that all batches were put off, since one arrived.
+    postponed: u32,
     /// Of batches that were tried in vain and will be again.
     held: Load,
     /// Of batches that were not tried yet.
@@ -43,6 +50,38 @@ impl Trouble {
     pub(super) fn leave_alone(&self, until: Instant) {
         let mut state = self.state();
         state.quiet_until = state.quiet_until.max(Some(until));
+    }
+
+    /// How long to wait after so many `attempts` more than one.
+    pub(super) fn wait(attempts: u32) -> Duration {
+        let wait = FIRST_WAIT.saturating_mul(1 << attempts.min(16)).min(LONGEST_WAIT);
+        // Half to one and a half, so that a fleet does not come back at the same moment.
+        wait.mul_f64(0.5 + fastrand::f64())
+    }
+
+    /// An attempt has failed: none should follow before the time that is given, of any batch. Waits are longer from
+    /// time to time.
+    pub(super) fn postpone(&self, now: Instant) -> Instant {
+        let mut state = self.state();
+        match state.quiet_until {
+            // Others that failed with it.
+            Some(until) if until > now => until,
+            _ => {
+                let until = now + Self::wait(state.postponed);
+                state.postponed = state.postponed.saturating_add(1);
+                *state.quiet_until.insert(until)
+            }
+        }
+    }
+
+    /// A batch arrived.
+    pub(super) fn is_over(&self) {
+        self.state().postponed = 0;
+    }
+
+    /// Whether what was put off last has not arrived.
+    pub(super) fn is_down(&self) -> bool {
+        self.state().postponed > 0
     }
 
     /// When something may be sent again; none for now.

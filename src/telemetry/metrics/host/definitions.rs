@@ -124,4 +124,6 @@ definitions! {
         "Points of metrics whose export is over; with error.type where it failed.";
     TELEMETRY_DROPPED = Counter("pounce.telemetry.dropped", "{item}"):
         "What limits of telemetry left out, by signal and reason.";
+    TELEMETRY_SPOOLED = UpDownCounter("pounce.telemetry.spooled", "{item}"):
+        "What waits on the disk for the endpoint, by signal.";
 }

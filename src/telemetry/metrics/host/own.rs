@@ -79,6 +79,12 @@ impl Host {
             of(None, |counters| &counters.exported);
             of(Some("rejected"), |counters| &counters.rejected);
             of(Some("export_failed"), |counters| &counters.export_failed);
+            of(Some("spool_full"), |counters| &counters.spool_full);
+            of(Some("spool_unreadable"), |counters| &counters.spool_unreadable);
+            let counters = Arc::clone(counters);
+            self.observe(&names::TELEMETRY_SPOOLED, &[("signal", "metrics")], move || {
+                Some(counters.spooled.load(Relaxed))
+            });
             let reasons: [Reason; 10] = [
                 ("invalid_name", |ignored| &ignored.name),
                 ("invalid_number", |ignored| &ignored.number),
@@ -127,6 +133,8 @@ impl Host {
         observe(names.exported, None, |pipeline| pipeline.counters.exported.load(Relaxed));
         observe(names.exported, Some("rejected"), |pipeline| pipeline.counters.rejected.load(Relaxed));
         observe(names.exported, Some("export_failed"), |p| p.counters.export_failed.load(Relaxed));
+        observe(names.exported, Some("spool_full"), |p| p.counters.spool_full.load(Relaxed));
+        observe(names.exported, Some("spool_unreadable"), |p| p.counters.spool_unreadable.load(Relaxed));
         observe(names.inflight, None, |pipeline| pipeline.flow().under_way);
         observe(names.size, None, |pipeline| pipeline.flow().waiting);
         observe(names.capacity, None, Pipeline::capacity);
@@ -134,6 +142,10 @@ impl Host {
         observe(names.processed, Some("queue_full"), |p| p.counters.queue_full.load(Relaxed));
         observe(names.processed, Some("too_large"), |p| p.counters.too_large.load(Relaxed));
         observe(names.processed, Some("shutdown"), |p| p.counters.shutdown.load(Relaxed));
+        let spooled = Arc::clone(pipeline);
+        self.observe(&names::TELEMETRY_SPOOLED, &[("signal", names.signal)], move || {
+            Some(spooled.counters.spooled.load(Relaxed))
+        });
         // Log records are never held back.
         if names.signal == "traces" {
             observe(names.processed, Some("held_full"), |p| p.counters.held_full.load(Relaxed));

@@ -1,0 +1,191 @@
+//! The spool against a real disk, which fails and hangs, too.
+
+use super::*;
+use crate::config::ByteSize;
+use bytes::Bytes;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use tempfile::TempDir;
+
+/// A place for a spool, and a spool there of `kib`.
+fn spool(kib: u64) -> (TempDir, Arc<Spool>) {
+    let place = TempDir::new().unwrap();
+    let opened = open(&place, kib).unwrap();
+    (place, opened)
+}
+
+fn open(place: &TempDir, kib: u64) -> anyhow::Result<Arc<Spool>> {
+    let mut otel = config::Otel::default();
+    otel.spool = Some(place.path().join("spool"));
+    otel.spool_max = ByteSize(kib << 10);
+    Ok(Spool::open(&otel)?.expect("one is set"))
+}
+
+fn lane(spool: &Arc<Spool>, signal: Signal) -> (Lane, Arc<Counters>) {
+    let counters = Arc::<Counters>::default();
+    (spool.lane(signal, &counters), counters)
+}
+
+fn batch(text: &'static [u8], items: u32) -> Batch {
+    Batch { body: Bytes::from_static(text), items }
+}
+
+async fn taken(lane: &Lane) -> Option<Bytes> {
+    let stored = lane.take().await?;
+    let body = stored.batch.body.clone();
+    lane.done(stored).await;
+    Some(body)
+}
+
+fn files(place: &TempDir) -> Vec<String> {
+    let entries = fs::read_dir(place.path().join("spool")).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort_unstable();
+    names
+}
+
+#[tokio::test]
+async fn batches_come_back_oldest_first_by_signal_and_after_a_restart() {
+    let (place, first) = spool(1024);
+    let (traces, counters) = lane(&first, Signal::Traces);
+    let (logs, _) = lane(&first, Signal::Logs);
+    assert!(!traces.waits() && taken(&traces).await.is_none());
+    assert!(traces.put(&batch(b"one", 3)).await && logs.put(&batch(b"log", 1)).await);
+    assert!(traces.put(&batch(b"two", 4)).await);
+    assert_eq!(counters.spool().left, 7);
+    assert_eq!(taken(&traces).await.as_deref(), Some(&b"one"[..]));
+    assert_eq!((counters.spool().left, files(&place).len()), (4, 3), "two batches and the lock");
+
+    // One that is under way stays where it is.
+    let stored = traces.take().await.unwrap();
+    assert!(!traces.waits());
+    drop((stored, traces, logs, first));
+    fs::write(place.path().join("spool/00000000000000000001-logs-1.otlp.new"), "half").unwrap();
+    fs::write(place.path().join("spool/notes.txt"), "of somebody else").unwrap();
+    let second = open(&place, 1024).unwrap();
+    let (traces, counters) = lane(&second, Signal::Traces);
+    assert_eq!((counters.spool().found, counters.spool().left), (4, 4));
+    assert_eq!(taken(&traces).await.as_deref(), Some(&b"two"[..]));
+    assert_eq!((counters.spool().found, counters.spool().left), (4, 0));
+    let (logs, _) = lane(&second, Signal::Logs);
+    assert_eq!(taken(&logs).await.as_deref(), Some(&b"log"[..]));
+    assert_eq!(files(&place), ["lock", "notes.txt"]);
+}
+
+#[tokio::test]
+async fn what_does_not_arrive_is_put_back_in_its_place() {
+    let (_place, spool) = spool(1024);
+    let (traces, counters) = lane(&spool, Signal::Traces);
+    assert!(traces.put(&batch(b"one", 1)).await && traces.put(&batch(b"two", 1)).await);
+    let stored = traces.take().await.unwrap();
+    traces.put_back(&stored);
+    assert_eq!(counters.spool().left, 2);
+    assert_eq!(taken(&traces).await.as_deref(), Some(&b"one"[..]));
+}
+
+#[tokio::test]
+async fn the_oldest_goes_when_it_is_full_whatever_its_signal() {
+    let (place, spool) = spool(12);
+    let (traces, of_traces) = lane(&spool, Signal::Traces);
+    let (logs, of_logs) = lane(&spool, Signal::Logs);
+    assert!(logs.put(&batch(b"old", 5)).await);
+    assert!(traces.put(&batch(b"one", 1)).await && traces.put(&batch(b"two", 1)).await);
+    assert_eq!(of_logs.dropped().spool_full, 0);
+    assert!(traces.put(&batch(b"three", 1)).await);
+    assert_eq!((of_logs.dropped().spool_full, of_logs.spool().left), (5, 0));
+    assert_eq!((of_traces.dropped().spool_full, of_traces.spool().left), (0, 3));
+    assert_eq!(files(&place).len(), 4);
+
+    // What is being sent does not go.
+    let sent = traces.take().await.unwrap();
+    assert_eq!(&*sent.batch.body, b"one");
+    assert!(traces.put(&batch(b"four", 1)).await);
+    assert_eq!(of_traces.dropped().spool_full, 1);
+    traces.done(sent).await;
+    assert_eq!(taken(&traces).await.as_deref(), Some(&b"three"[..]));
+    assert_eq!(taken(&traces).await.as_deref(), Some(&b"four"[..]));
+    assert_eq!((taken(&traces).await, files(&place)), (None, vec!["lock".to_owned()]));
+}
+
+#[tokio::test]
+async fn a_batch_without_room_is_still_the_callers() {
+    let (_place, spool) = spool(8);
+    let (traces, counters) = lane(&spool, Signal::Traces);
+    assert!(!traces.put(&batch(&[7; 9000], 2)).await);
+    assert!(!traces.works(), "it is left alone for a while");
+    assert_eq!((counters.spool().left, counters.dropped().spans()), (0, 0));
+}
+
+#[tokio::test]
+async fn damaged_files_are_counted_and_removed() {
+    let (place, spool) = spool(1024);
+    let (traces, counters) = lane(&spool, Signal::Traces);
+    for text in [&b"one"[..], b"two", b"three", b"four"] {
+        assert!(traces.put(&batch(text, 2)).await);
+    }
+    let path = |name: &String| place.path().join("spool").join(name);
+    let names = files(&place);
+    let content = fs::read(path(&names[0])).unwrap();
+    fs::write(path(&names[0]), &content[..content.len() - 1]).unwrap();
+    fs::write(path(&names[1]), "something else altogether").unwrap();
+    fs::remove_file(path(&names[2])).unwrap();
+    assert_eq!(taken(&traces).await.as_deref(), Some(&b"four"[..]));
+    assert_eq!((counters.dropped().spool_unreadable, counters.spool().left), (6, 0));
+    assert_eq!(files(&place), ["lock"]);
+}
+
+#[tokio::test]
+async fn a_disk_that_fails_is_left_alone_and_loses_nothing() {
+    let (place, spool) = spool(1024);
+    let (traces, counters) = lane(&spool, Signal::Traces);
+    assert!(traces.put(&batch(b"one", 2)).await);
+    let path = place.path().join("spool");
+    fs::rename(&path, place.path().join("away")).unwrap();
+    fs::write(&path, "in its place").unwrap();
+    assert!(!traces.put(&batch(b"two", 3)).await);
+    fs::remove_file(&path).unwrap();
+    fs::rename(place.path().join("away"), &path).unwrap();
+    assert!(!traces.works() && !traces.waits(), "for a while");
+    spool.state().broken_until = None;
+    assert!(traces.works() && traces.put(&batch(b"two", 3)).await);
+    assert_eq!((counters.spool().left, counters.dropped().spans()), (5, 0));
+    assert_eq!(taken(&traces).await.as_deref(), Some(&b"one"[..]));
+}
+
+#[tokio::test]
+async fn a_disk_that_hangs_is_not_waited_for() {
+    let (_place, mut spool) = spool(1024);
+    Arc::get_mut(&mut spool).unwrap().patience = Duration::from_millis(50);
+    let (traces, counters) = lane(&spool, Signal::Traces);
+    let (go_on, hangs) = std::sync::mpsc::channel::<()>();
+    let (undone, is_undone) = oneshot::channel();
+    let touched = spool.touch(move |_| hangs.recv().is_err(), |_, result| drop(undone.send(result)));
+    assert_eq!(touched.await, None);
+    spool.failed(&"the disk does not answer");
+    assert!(!traces.put(&batch(b"one", 1)).await);
+    drop(go_on);
+    assert_eq!(is_undone.await, Ok(true));
+    assert_eq!(counters.spool().left, 0);
+}
+
+#[test]
+fn only_its_owner_may_look_and_one_process_at_a_time() {
+    let (place, first) = spool(1024);
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(first.path()), 0o700);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (traces, _) = lane(&first, Signal::Traces);
+    assert!(runtime.block_on(traces.put(&batch(b"one", 1))));
+    for name in files(&place) {
+        assert_eq!(mode(&first.path().join(name)), 0o600);
+    }
+    let error = format!("{:#}", open(&place, 1024).err().expect("it is in use"));
+    assert!(error.contains("another process uses the directory") && error.contains("otel.spool"), "{error}");
+    drop((runtime, traces, first));
+    open(&place, 1024).unwrap();
+
+    let mut otel = config::Otel::default();
+    otel.spool = Some("/proc/nowhere/spool".into());
+    let error = format!("{:#}", Spool::open(&otel).err().expect("it cannot be made"));
+    assert!(error.contains("cannot make the directory `/proc/nowhere/spool` of otel.spool"), "{error}");
+}
