@@ -49,7 +49,7 @@
 //! | an instance | `guest/v02` or `guest/v03`, `guest/instance` |
 //! | the guest, which calls back | `host/*` |
 //! | the answer, or what went wrong | `guest/error`, `server/response` |
-//! | the true end: span and place | `server/response`, the body |
+//! | the true end: span and place | `server/response/body` |
 //! | out | `telemetry/pipeline`, `telemetry/export` |
 //!
 //! Folders are layers; imports point down only: `cli → app → server → guest → host`, beside `server` the `admin`

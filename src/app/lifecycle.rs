@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt as _;
 use futures_util::future::{Fuse, FusedFuture as _};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use super::App;
-use crate::server::{Drain, Phase};
-use crate::telemetry::Totals;
+use crate::admin::Admin;
+use crate::server::{Drain, Phase, SocketFile};
+use crate::telemetry::{Telemetry, Totals};
 
 /// Time that connections get to close once nothing is in flight, and telemetry to flush when the grace period is over.
 const LAST_MOMENT: Duration = Duration::from_secs(2);
@@ -25,17 +26,23 @@ pub enum Outcome {
     Cut(usize),
 }
 
-struct Signals {
+/// The signals that tell a server to stop.
+pub(crate) struct Stops {
     term: Signal,
     int: Signal,
 }
 
-impl Signals {
-    fn install() -> std::io::Result<Self> {
+impl Stops {
+    /// Takes them over, so that none ends the process any more and none is lost: what comes waits to be asked for.
+    ///
+    /// # Errors
+    /// The handlers cannot be installed.
+    pub(crate) fn install() -> std::io::Result<Self> {
         Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
     }
 
-    async fn next(&mut self) -> &'static str {
+    /// Waits for one of them; may be dropped and called again without losing any.
+    pub(crate) async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.term.recv() => "SIGTERM",
             _ = self.int.recv() => "SIGINT",
@@ -51,19 +58,21 @@ impl App {
     /// # Errors
     /// The signal handlers cannot be installed.
     pub fn run(self) -> impl Future<Output = std::io::Result<Outcome>> {
-        let signals = Signals::install();
-        async move {
-            let mut signals = signals?;
-            let serving = self.start();
-            let name = signals.next().await;
-            tracing::info!(
-                signal = name,
-                in_flight = serving.app.handler.drain.in_flight(),
-                "draining for up to {:?}; another signal ends it",
-                serving.app.grace_period
-            );
-            Ok(serving.stop(async { _ = signals.next().await }).await)
-        }
+        let stops = Stops::install();
+        async move { Ok(self.run_on(stops?).await) }
+    }
+
+    /// The same with signals that were taken over earlier.
+    pub(crate) async fn run_on(self, mut stops: Stops) -> Outcome {
+        let serving = self.start();
+        let name = stops.next().await;
+        tracing::info!(
+            signal = name,
+            in_flight = serving.app.handler.drain.in_flight(),
+            "draining for up to {:?}; another signal ends it",
+            serving.app.grace_period
+        );
+        serving.stop(async { _ = stops.next().await }).await
     }
 
     /// Serves until `shutdown` resolves, then drains. For programs that have signals, or their own end, in hand.
@@ -80,6 +89,35 @@ impl App {
             listeners.spawn(async move { server.run(listener).await });
         }
         Serving { app: self, listeners }
+    }
+}
+
+/// Stops what was started before there was a component to serve.
+pub(super) async fn abandon(
+    signal: &'static str,
+    telemetry: &Telemetry,
+    admin: Option<(Admin, Option<SocketFile>)>,
+) {
+    tracing::info!(signal, "told to stop before the component was loaded");
+    if let Some((admin, _)) = &admin {
+        admin.draining();
+    }
+    let (flushed, deadline) = (telemetry.clone(), Instant::now() + LAST_MOMENT);
+    let totals = tokio::task::spawn_blocking(move || flushed.shutdown(deadline)).await;
+    say_flushed(telemetry, totals);
+    if let Some((admin, _file)) = admin {
+        admin.stop().await;
+    }
+    tracing::info!("stopped");
+}
+
+/// What became of telemetry.
+fn say_flushed(telemetry: &Telemetry, totals: Result<Totals, JoinError>) {
+    match totals {
+        Ok(totals) if totals.lost() > 0 => tracing::warn!("telemetry: {totals}"),
+        Ok(totals) if telemetry.is_on() => tracing::info!("telemetry: {totals}"),
+        Ok(_) => {}
+        Err(error) => tracing::error!("telemetry did not shut down: {error}"),
     }
 }
 
@@ -171,12 +209,7 @@ impl Serving {
             );
         }
         self.say_losses(&self.app.telemetry.totals());
-        match totals {
-            Ok(totals) if totals.lost() > 0 => tracing::warn!("telemetry: {totals}"),
-            Ok(totals) if self.app.telemetry.is_on() => tracing::info!("telemetry: {totals}"),
-            Ok(_) => {}
-            Err(error) => tracing::error!("telemetry did not shut down: {error}"),
-        }
+        say_flushed(&self.app.telemetry, totals);
     }
 
     /// Nothing is lost in silence: a line for each kind of loss that there was.

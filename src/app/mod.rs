@@ -3,6 +3,8 @@
 mod facts;
 mod lifecycle;
 
+use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -15,6 +17,7 @@ use crate::telemetry::logs::OtlpLog;
 use crate::telemetry::{AccessLog, Kept, Telemetry, host_metrics};
 
 pub use lifecycle::Outcome;
+pub(crate) use lifecycle::Stops;
 
 /// A server that is bound, loaded and ready to serve.
 pub struct App {
@@ -46,15 +49,21 @@ impl App {
     /// # Errors
     /// [`StartError`], which says what is wrong and what to do about it.
     pub async fn build(config: Config) -> Result<Self, StartError> {
-        Self::build_on(config, Vec::new(), OtlpLog::default()).await
+        let built = Self::build_on(config, Vec::new(), OtlpLog::default(), std::future::pending()).await?;
+        Ok(built.unwrap_or_else(|| unreachable!("nobody tells it to stop")))
     }
 
     /// The same, listening on sockets that are bound already, too; the log whose `otlp_log` it is becomes log records.
+    ///
+    /// None if `stop` resolves first, with the name of the signal: then what was started has been stopped again, but
+    /// for the thread that compiles, which nothing can stop.
     pub(crate) async fn build_on(
         config: Config,
         inherited: Vec<Inherited>,
         otlp_log: OtlpLog,
-    ) -> Result<Self, StartError> {
+        stop: impl Future<Output = &'static str>,
+    ) -> Result<Option<Self>, StartError> {
+        let mut stop = pin!(stop);
         config.check().map_err(|mistakes| StartError::Mistake(mistakes.into()))?;
         let path = config
             .component
@@ -64,16 +73,14 @@ impl App {
         let name = config.component_name().unwrap_or_default();
 
         // Bound first: a busy port is found before a minute of compiling, and early clients wait instead of failing.
-        let inherited = inherited.into_iter().map(Listener::inherit);
-        let mut listeners = inherited.collect::<Result<Vec<_>, _>>().map_err(StartError::Unavailable)?;
-        for addr in &config.http.listen {
-            listeners.push(Listener::bind(addr, "--listen").await.map_err(StartError::Unavailable)?);
-        }
-        let admin = match &config.admin.listen {
-            Some(addr) => {
-                Some(Listener::bind(addr, "--admin-listen").await.map_err(StartError::Unavailable)?)
+        let (listeners, admin) = tokio::select! {
+            // First: a signal that comes with the last address is still there for the next who asks.
+            biased;
+            bound = bind(&config, inherited) => bound.map_err(StartError::Unavailable)?,
+            signal = &mut stop => {
+                lifecycle::abandon(signal, &Telemetry::off(), None).await;
+                return Ok(None);
             }
-            None => None,
         };
         let own = OwnListeners {
             clients: listeners.iter().filter_map(Listener::tcp_addr).collect(),
@@ -89,8 +96,14 @@ impl App {
             let is_ready = admin.readiness();
             metrics.host.observe(&host_metrics::READY, &[], move || Some(is_ready().into()));
         }
-        let guests = Guests::load(&path, &name, &config, own, telemetry.signals());
-        let guests = guests.await.map_err(StartError::Mistake)?;
+        let guests = tokio::select! {
+            biased;
+            guests = load(&path, &name, &config, own, &telemetry) => guests.map_err(StartError::Mistake)?,
+            signal = &mut stop => {
+                lifecycle::abandon(signal, &telemetry, admin).await;
+                return Ok(None);
+            }
+        };
 
         let in_flight = config.http.max_in_flight.min(guests.room());
         if in_flight < config.http.max_in_flight {
@@ -123,7 +136,7 @@ impl App {
         if let Some((admin, _)) = &app.admin {
             admin.ready(facts::of(app.handler.clone(), name, path.display().to_string(), app.urls()));
         }
-        Ok(app)
+        Ok(Some(app))
     }
 
     /// Where clients connect to, one per listener, inherited ones first, then in the order of `http.listen`: `http://127.0.0.1:8080` or
@@ -138,6 +151,42 @@ impl App {
     pub fn admin_url(&self) -> Option<&str> {
         self.admin.as_ref().map(|(admin, _)| admin.url())
     }
+}
+
+/// Binds the addresses of clients and that of operators.
+async fn bind(
+    config: &Config,
+    inherited: Vec<Inherited>,
+) -> anyhow::Result<(Vec<Listener>, Option<Listener>)> {
+    let mut listeners = inherited.into_iter().map(Listener::inherit).collect::<Result<Vec<_>, _>>()?;
+    let taken_by =
+        |setting: &'static str| move |listener: &Listener| listener.tcp_addr().map(|addr| (setting, addr));
+    let mut taken: Vec<_> = listeners.iter().filter_map(taken_by("LISTEN_FDS")).collect();
+    for addr in &config.http.listen {
+        let listener = Listener::bind(addr, "--listen", &taken).await?;
+        taken.extend(taken_by("--listen")(&listener));
+        listeners.push(listener);
+    }
+    let admin = match &config.admin.listen {
+        Some(addr) => Some(Listener::bind(addr, "--admin-listen", &taken).await?),
+        None => None,
+    };
+    Ok((listeners, admin))
+}
+
+/// Loads the component on a thread of its own: compiling takes up to minutes and cannot be stopped, and who waits here
+/// has to hear a signal meanwhile.
+async fn load(
+    path: &Path,
+    name: &str,
+    config: &Config,
+    own: OwnListeners,
+    telemetry: &Telemetry,
+) -> anyhow::Result<Guests> {
+    let (path, name, config) = (path.to_owned(), name.to_owned(), config.clone());
+    let (signals, runtime) = (telemetry.signals(), tokio::runtime::Handle::current());
+    let loading = move || runtime.block_on(Guests::load(&path, &name, &config, own, signals));
+    tokio::task::spawn_blocking(loading).await.context("the thread that loads the component died")?
 }
 
 /// Has the admin listener serve a socket that is bound; with the file that has to go when it stops.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{ArgMatches, Command};
 
 use super::{MISTAKE, flags, output};
-use crate::app::{App, Outcome, StartError};
+use crate::app::{App, Outcome, StartError, Stops};
 use crate::config::{self, Config, Loaded, Mistake};
 use crate::server::Inherited;
 use crate::telemetry::logs::{Log, OtlpLog};
@@ -19,18 +19,18 @@ Values:
 
 Where a value comes from:
   A flag beats a POUNCE_* variable, that beats a standard OTEL_* variable, that beats the file,
-  that beats the default. An empty variable counts as unset. Of the standard variables,
-  OTEL_RESOURCE_ATTRIBUTES, OTEL_EXPORTER_OTLP_TIMEOUT and OTEL_BSP_* are read, too; of metrics and
-  logs, OTEL_METRICS_EXPORTER, OTEL_LOGS_EXPORTER, OTEL_METRIC_EXPORT_INTERVAL and _TIMEOUT,
-  OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE, OTEL_BLRP_*, and ENDPOINT, HEADERS, TIMEOUT,
-  PROTOCOL, COMPRESSION, CERTIFICATE, CLIENT_CERTIFICATE, CLIENT_KEY and INSECURE of each signal
-  (OTEL_EXPORTER_OTLP_LOGS_ENDPOINT). HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY are heeded on
-  the way to endpoints, never for what guests call.
+  that beats the default. An empty variable counts as unset.
+
+Standard variables without an option:
+VARIABLES
+  pounce check shows what each of them sets. Proxies are heeded on the way to endpoints, never for
+  what guests call.
 
 Output:
   One line on standard output when a listener is ready (listening on http://127.0.0.1:8080, and
   admin on http://127.0.0.1:8081 with --admin-listen);
-  everything else goes to standard error. SIGTERM or Ctrl-C drains and stops.
+  everything else goes to standard error. SIGTERM or Ctrl-C drains and stops; before a listener is
+  ready, it stops at once.
 
 Exit status:
   0  stopped, and every request was finished
@@ -50,6 +50,9 @@ Examples:
   Take everything from a file, but another address:
     pounce serve --config pounce.toml --listen 0.0.0.0:80";
 
+/// Columns of the text below the options.
+const WIDTH: usize = 100;
+
 pub(super) fn command() -> Command {
     let command = Command::new("serve")
         .about("Serves a component over HTTP")
@@ -59,8 +62,23 @@ pub(super) fn command() -> Command {
         .max_term_width(100)
         .args_override_self(true)
         .after_help("Each option can also be set by a variable or in a file: see --help.")
-        .after_long_help(AFTER_HELP);
+        .after_long_help(AFTER_HELP.replace("VARIABLES", &standing_variables()));
     flags::add(command, "serve")
+}
+
+/// What only standard variables set, as lines of the help.
+fn standing_variables() -> String {
+    let mut lines = vec![String::from(" ")];
+    for name in config::standing_variables() {
+        if lines.last().is_some_and(|line| line.len() + 1 + name.len() > WIDTH) {
+            lines.push(String::from(" "));
+        }
+        if let Some(line) = lines.last_mut() {
+            line.push(' ');
+            line.push_str(name);
+        }
+    }
+    lines.join("\n")
 }
 
 /// Serves what was typed; `unknown` is what of the command line was not understood.
@@ -122,8 +140,17 @@ fn serve(Loaded { config, in_force }: Loaded) -> ExitCode {
 }
 
 async fn build_and_run(config: Config, inherited: Vec<Inherited>, otlp_log: OtlpLog) -> ExitCode {
-    let app = match App::build_on(config, inherited, otlp_log).await {
-        Ok(app) => app,
+    // Before anything that takes time: who starts a server may want it to stop at any moment.
+    let mut stops = match Stops::install() {
+        Ok(stops) => stops,
+        Err(error) => {
+            output::error(format_args!("cannot wait for signals: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let app = match App::build_on(config, inherited, otlp_log, stops.next()).await {
+        Ok(Some(app)) => app,
+        Ok(None) => return ExitCode::SUCCESS,
         Err(error) => {
             output::error(&error);
             return match error {
@@ -132,23 +159,15 @@ async fn build_and_run(config: Config, inherited: Vec<Inherited>, otlp_log: Otlp
             };
         }
     };
-    let urls = app.urls();
-    let admin = app.admin_url().map(str::to_owned);
-    // Before anyone is told that it is ready: who waits for that may send a signal at once.
-    let run = app.run();
-    for url in urls {
+    for url in app.urls() {
         output::ready(format_args!("listening on {url}"));
     }
-    if let Some(url) = admin {
+    if let Some(url) = app.admin_url() {
         output::ready(format_args!("admin on {url}"));
     }
-    match run.await {
-        Ok(Outcome::Drained) => ExitCode::SUCCESS,
-        Ok(Outcome::Cut(_)) => ExitCode::FAILURE,
-        Err(error) => {
-            output::error(format_args!("cannot wait for signals: {error}"));
-            ExitCode::FAILURE
-        }
+    match app.run_on(stops).await {
+        Outcome::Drained => ExitCode::SUCCESS,
+        Outcome::Cut(_) => ExitCode::FAILURE,
     }
 }
 

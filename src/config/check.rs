@@ -40,6 +40,20 @@ pub(crate) fn check(config: &Config) -> Vec<Wrong> {
     let listens = !http.listen.is_empty() || config.inherited > 0;
     must(listens, "http.listen", no_address, "name one, such as 127.0.0.1:8080".to_owned());
 
+    for (index, addr) in http.listen.iter().enumerate() {
+        let earlier = http.listen[..index].iter().find(|earlier| earlier.collides(addr));
+        let told = earlier.map(|earlier| format!("`{addr}` takes what `{earlier}` has taken already"));
+        must(told.is_none(), "http.listen", told.unwrap_or_default(), "name each address once".to_owned());
+    }
+    if let Some(admin) = &config.admin.listen {
+        let taken = http.listen.iter().find(|addr| addr.collides(admin));
+        let told = taken.map(|addr| {
+            format!("`{admin}` is where clients are served: --listen (http.listen) has `{addr}`")
+        });
+        let hint = "give --admin-listen (admin.listen) an address of its own, such as 127.0.0.1:8081";
+        must(told.is_none(), "admin.listen", told.unwrap_or_default(), hint.to_owned());
+    }
+
     if let Some(endpoint) = &config.otel.endpoint {
         let holds = !endpoint.is_bare() || config.otel.transport.protocol == Protocol::Grpc;
         let flaw = Endpoint::no_scheme();

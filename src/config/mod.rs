@@ -41,7 +41,9 @@ pub use options::{Admin, Guest, Http, Log};
 pub use otel::{Batch, Otel};
 pub(crate) use resolve::{Given, InForce, Layer, Source};
 pub use signals::{Destination, LogsExport, MetricsExport};
+pub(crate) use standing::variables as standing_variables;
 pub use transport::{Proxies, Transport};
+pub(crate) use value::overlap;
 pub use value::{
     Arg, ByteLimit, ByteSize, Certificates, Cidr, Compression, DirMount, Endpoint, EnvVar, ExemplarFilter,
     Exporter, GuestParents, HeaderFormat, HistogramAggregation, HostPattern, Invalid, Isolation, ListenAddr,

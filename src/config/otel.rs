@@ -143,7 +143,7 @@ impl Otel {
     pub(crate) fn resolve(resolver: &mut Resolver<'_>, vars: &Vars) -> Self {
         let options = OtelOptions::resolve(resolver);
         let mut otel = Self::with_standard(options, vars, &mut resolver.warnings);
-        otel.settle_endpoint(resolver, vars);
+        otel.settle_endpoint(resolver);
         let set_by = |key: &str, variable: &str| {
             let mut in_force = resolver.in_force.iter();
             in_force.any(|one| one.key == key && one.source == Source::Variable(variable.to_owned()))
@@ -169,7 +169,7 @@ impl Otel {
     }
 
     /// With gRPC, an endpoint needs neither a scheme nor a path.
-    fn settle_endpoint(&mut self, resolver: &mut Resolver<'_>, vars: &Vars) {
+    fn settle_endpoint(&mut self, resolver: &mut Resolver<'_>) {
         if self.transport.protocol != Protocol::Grpc {
             return;
         }
@@ -177,8 +177,8 @@ impl Otel {
             return;
         };
         if endpoint.is_bare() {
-            let insecure = otel_env::insecure(vars, &mut resolver.warnings);
-            endpoint = endpoint.with_scheme(if insecure { Scheme::HTTP } else { Scheme::HTTPS });
+            endpoint =
+                endpoint.with_scheme(if self.transport.insecure { Scheme::HTTP } else { Scheme::HTTPS });
         }
         if let Some(shown) = resolver.in_force.iter_mut().find(|one| one.key == "otel.endpoint") {
             shown.value = endpoint.show_for_grpc();
@@ -199,6 +199,7 @@ impl Otel {
                 certificate: options.certificate,
                 client_certificate: options.client_certificate,
                 client_key: options.client_key,
+                insecure: otel_env::insecure(vars, warnings),
             },
             proxies: Proxies::default(),
             spool: options.spool,

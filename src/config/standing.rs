@@ -7,7 +7,9 @@ use http::{HeaderName, HeaderValue};
 
 use super::limits::Limits;
 use super::mistake::Mistake;
+use super::options::all;
 use super::otel::{Batch, Otel};
+use super::otel_env;
 use super::resolve::{INVALID, InForce, Source};
 use super::signals::Destination;
 use super::value::{Endpoint, Header, Protocol, Setting as _, Value, show_duration};
@@ -20,17 +22,28 @@ struct Row {
     /// The option that says it where none of them does.
     or: Option<&'static str>,
     value: fn(&Otel) -> String,
+    /// The variable that turns the whole signal off, if it does.
+    off: fn(&Vars) -> Option<&'static str>,
 }
 
 const fn row(variables: &'static [&'static str], value: fn(&Otel) -> String) -> Row {
-    Row { variables, or: None, value }
+    Row { variables, or: None, value, off: |_| None }
 }
 
 const fn row_or(variables: &'static [&'static str], or: &'static str, value: fn(&Otel) -> String) -> Row {
-    Row { variables, or: Some(or), value }
+    Row { or: Some(or), ..row(variables, value) }
+}
+
+const fn endpoint_or(
+    variables: &'static [&'static str],
+    off: fn(&Vars) -> Option<&'static str>,
+    value: fn(&Otel) -> String,
+) -> Row {
+    Row { off, ..row_or(variables, "otel.endpoint", value) }
 }
 
 const TIMEOUT: &str = "OTEL_EXPORTER_OTLP_TIMEOUT";
+const INSECURE: &str = "OTEL_EXPORTER_OTLP_INSECURE";
 
 const ROWS: &[Row] = &[
     row(&["OTEL_RESOURCE_ATTRIBUTES"], |otel| {
@@ -42,6 +55,7 @@ const ROWS: &[Row] = &[
         None => "those of the conventions".to_owned(),
     }),
     row(&["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", TIMEOUT], |otel| otel.timeout.to_string()),
+    row(&["OTEL_EXPORTER_OTLP_TRACES_INSECURE", INSECURE], |otel| otel.transport.insecure.to_string()),
     row(&["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"], |otel| proxy(&otel.proxies.http)),
     row(&["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"], |otel| proxy(&otel.proxies.https)),
     row(&["NO_PROXY", "no_proxy"], |otel| {
@@ -72,7 +86,7 @@ const ROWS: &[Row] = &[
         length(otel.limits.log_value_length)
     }),
     row(&["OTEL_METRICS_EXPORTER"], |otel| exporter(&otel.metrics.to)),
-    row_or(&["OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"], "otel.endpoint", |otel| {
+    endpoint_or(&["OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"], otel_env::metrics_off, |otel| {
         endpoint(otel, &otel.metrics.to, Endpoint::METRICS)
     }),
     row_or(&["OTEL_EXPORTER_OTLP_METRICS_HEADERS"], "otel.headers", |otel| headers(otel, &otel.metrics.to)),
@@ -91,6 +105,9 @@ const ROWS: &[Row] = &[
     row_or(&["OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY"], "otel.client-key", |otel| {
         otel.transport_of(&otel.metrics.to).client_key.show_all()
     }),
+    row(&["OTEL_EXPORTER_OTLP_METRICS_INSECURE", INSECURE], |otel| {
+        otel.transport_of(&otel.metrics.to).insecure.to_string()
+    }),
     row(&["OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", TIMEOUT], |otel| otel.metrics.to.timeout.to_string()),
     row(&["OTEL_METRIC_EXPORT_INTERVAL"], |otel| show_duration(otel.metrics.interval)),
     row(&["OTEL_METRIC_EXPORT_TIMEOUT"], |otel| otel.metrics.export_timeout.to_string()),
@@ -100,7 +117,7 @@ const ROWS: &[Row] = &[
         otel.metrics.histograms.to_string()
     }),
     row(&["OTEL_LOGS_EXPORTER"], |otel| exporter(&otel.logs.to)),
-    row_or(&["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"], "otel.endpoint", |otel| {
+    endpoint_or(&["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"], otel_env::logs_off, |otel| {
         endpoint(otel, &otel.logs.to, Endpoint::LOGS)
     }),
     row_or(&["OTEL_EXPORTER_OTLP_LOGS_HEADERS"], "otel.headers", |otel| headers(otel, &otel.logs.to)),
@@ -119,6 +136,9 @@ const ROWS: &[Row] = &[
     row_or(&["OTEL_EXPORTER_OTLP_LOGS_CLIENT_KEY"], "otel.client-key", |otel| {
         otel.transport_of(&otel.logs.to).client_key.show_all()
     }),
+    row(&["OTEL_EXPORTER_OTLP_LOGS_INSECURE", INSECURE], |otel| {
+        otel.transport_of(&otel.logs.to).insecure.to_string()
+    }),
     row(&["OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", TIMEOUT], |otel| otel.logs.to.timeout.to_string()),
     row(&["OTEL_BLRP_SCHEDULE_DELAY"], |otel| delay(&otel.logs.batch)),
     row(&["OTEL_BLRP_MAX_QUEUE_SIZE"], |otel| otel.logs.batch.max_queue_size.to_string()),
@@ -134,30 +154,62 @@ pub(super) fn add(
     warnings: &[String],
     mistakes: &[Mistake],
 ) {
-    let unset = Otel::default();
     let shown = |row: &Row| {
         let mut value = (row.value)(otel);
-        let set = || row.variables.iter().filter(|variable| vars.set(variable).is_some());
-        let is_sound = |variable: &&&str| !warnings.iter().any(|warning| is_about(warning, variable));
-        // One that is warned about was not ignored where it made a difference: of a list, only an entry was wrong.
-        let made_a_difference = || set().next().filter(|_| value != (row.value)(&unset));
-        let variable = set().find(is_sound).or_else(made_a_difference);
-        // Switched off as a whole, wherever they would go.
-        let disabled = (otel.disabled && value == "none").then_some(&"OTEL_SDK_DISABLED");
-        let source = match disabled.filter(|_| row.or == Some("otel.endpoint")).or(variable) {
-            Some(variable) => Source::Variable((*variable).to_owned()),
+        let off = || if otel.disabled { Some(otel_env::DISABLED) } else { (row.off)(vars) };
+        // Switched off as a whole, wherever it would go.
+        let off = (row.or == Some("otel.endpoint") && value == "none").then(off).flatten();
+        let source = match off.or_else(|| row.set_by(&value, vars, warnings)) {
+            Some(variable) => Source::Variable(variable.to_owned()),
             None => row.or.map_or(Source::Default, |key| source_of(in_force, key, vars)),
         };
-        if let Source::Variable(name) = &source
-            && mistakes.iter().any(|mistake| mistake.place == *name)
-        {
-            value = INVALID.to_owned();
+        match &source {
+            Source::Variable(name) if mistakes.iter().any(|mistake| mistake.place == *name) => {
+                value = INVALID.to_owned();
+            }
+            // The option's own words for what nobody set.
+            Source::Default if value == "none" => {
+                let option = all().find(|option| Some(option.key().as_str()) == row.or);
+                value = option.map_or(value, |option| option.default.to_owned());
+            }
+            _ => {}
         }
         InForce { section: "otel", key: row.variables[0].to_owned(), value, source }
     };
     let rows: Vec<InForce> = ROWS.iter().map(shown).collect();
     let at = in_force.iter().rposition(|one| one.section == "otel").map_or(in_force.len(), |at| at + 1);
     in_force.splice(at..at, rows);
+}
+
+/// The variables that set what has no option, each once, for the help.
+pub(crate) fn variables() -> Vec<&'static str> {
+    let mut names: Vec<&str> = Vec::new();
+    for name in ROWS.iter().flat_map(|row| row.variables) {
+        if !names.contains(name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+impl Row {
+    /// The variable from which `value` is.
+    fn set_by(&self, value: &str, vars: &Vars, warnings: &[String]) -> Option<&'static str> {
+        let mut set = self.variables.iter().copied().filter(|variable| vars.set(variable).is_some());
+        let is_sound = |variable: &&str| !warnings.iter().any(|warning| is_about(warning, variable));
+        let key = self.variables[0];
+        if key.ends_with("_HEADERS") {
+            // Of a list entries are ignored, but never the variable: it stands in place of others even without any.
+            return set.next();
+        }
+        if key.ends_with("_INSECURE") {
+            return set.next().filter(is_sound);
+        }
+        // One that is warned about was not ignored where it made a difference: of a list, only an entry was wrong.
+        let first = set.clone().next();
+        let made_a_difference = || first.filter(|_| value != (self.value)(&Otel::default()));
+        set.find(is_sound).or_else(made_a_difference)
+    }
 }
 
 /// Warnings begin with the variable that they are about.
@@ -195,7 +247,12 @@ fn exporter(to: &Destination) -> String {
 }
 
 fn endpoint(otel: &Otel, to: &Destination, path: &str) -> String {
-    let shown = otel.endpoint_of(to, path).as_ref().map_or_else(|| "none".to_owned(), Value::show);
+    let found = otel.endpoint_of(to, path);
+    // Of all signals, and a mistake.
+    if found.as_ref().is_some_and(Endpoint::is_bare) {
+        return INVALID.to_owned();
+    }
+    let shown = found.as_ref().map_or_else(|| "none".to_owned(), Value::show);
     // A call of gRPC has a path of its own, in place of the one that was appended for traces.
     match otel.transport_of(to).protocol {
         Protocol::Grpc => shown.strip_suffix("/v1/traces").unwrap_or(&shown).to_owned(),
@@ -237,7 +294,8 @@ mod tests {
     fn nonsense_is_never_the_source_of_a_value() {
         // Any text is a list of hosts, and any word a method.
         const ANYTHING: [&str; 2] = ["NO_PROXY", "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS"];
-        for row in ROWS.iter().filter(|row| !ANYTHING.contains(&row.variables[0])) {
+        let is_judged = |key: &str| !ANYTHING.contains(&key) && !key.ends_with("_HEADERS");
+        for row in ROWS.iter().filter(|row| is_judged(row.variables[0])) {
             let key = row.variables[0];
             let default = shown(&[ON], key);
             for nonsense in ["%zz", "-1 of them"] {
@@ -262,6 +320,7 @@ mod tests {
         let key = "OTEL_EXPORTER_OTLP_LOGS_TIMEOUT";
         says(&[(TIMEOUT, "1000")], key, "1s", TIMEOUT);
         says(&[(TIMEOUT, "1000"), (key, "0")], key, "none", key);
+        says(&[(TIMEOUT, "1000"), (key, "soon")], key, "1s", TIMEOUT);
         let (key, general) = ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT");
         says(&[(key, "many"), (general, "7")], key, "7", general);
         says(&[(key, "8"), (general, "7")], key, "8", key);
@@ -280,6 +339,51 @@ mod tests {
         says(&[traces, ON], key, "http://x:4318/v1/metrics", "OTEL_EXPORTER_OTLP_ENDPOINT");
         says(&[(key, "http://m/p")], key, "http://m/p", key);
         says(&[(key, "http://m/p"), ("OTEL_SDK_DISABLED", "true")], key, "none", "OTEL_SDK_DISABLED");
+    }
+
+    #[test]
+    fn a_signal_that_is_off_says_who_turned_it_off() {
+        let (key, exporter) = ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_METRICS_EXPORTER");
+        says(&[ON, (exporter, "none")], key, "none", exporter);
+        says(&[ON, (exporter, "none"), (key, "http://m/p")], key, "none", exporter);
+        says(&[ON, (exporter, "otlp")], key, "http://x:4318/v1/metrics", ON.0);
+        says(&[(exporter, "otlp")], key, "none", "default");
+        let key = "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT";
+        says(&[ON, (exporter, "none")], key, "http://x:4318/v1/logs", ON.0);
+        says(&[ON, ("OTEL_LOGS_EXPORTER", "none")], key, "none", "OTEL_LOGS_EXPORTER");
+    }
+
+    #[test]
+    fn an_endpoint_that_is_a_mistake_is_one_for_every_signal() {
+        for key in ["METRICS", "LOGS"].map(|signal| format!("OTEL_EXPORTER_OTLP_{signal}_ENDPOINT")) {
+            let bare = ("POUNCE_OTEL_ENDPOINT", "collector:4318");
+            says(&[bare], &key, INVALID, bare.0);
+            let grpc = ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
+            says(&[bare, grpc], &key, "https://collector:4318", bare.0);
+            says(&[bare, grpc, (INSECURE, "true")], &key, "http://collector:4318", bare.0);
+        }
+    }
+
+    #[test]
+    fn whether_a_bare_endpoint_has_tls_is_shown_for_each_signal() {
+        for signal in ["TRACES", "METRICS", "LOGS"] {
+            let key = format!("OTEL_EXPORTER_OTLP_{signal}_INSECURE");
+            says(&[ON], &key, "false", "default");
+            says(&[ON, (INSECURE, "true")], &key, "true", INSECURE);
+            says(&[ON, (INSECURE, "true"), (key.as_str(), "false")], &key, "false", &key);
+            // What is no word for true must not let another one turn TLS off.
+            says(&[ON, (INSECURE, "true"), (key.as_str(), "ja")], &key, "false", "default");
+        }
+    }
+
+    #[test]
+    fn what_nobody_set_is_said_in_the_words_of_the_option() {
+        for signal in ["METRICS", "LOGS"] {
+            let key = |rest: &str| format!("OTEL_EXPORTER_OTLP_{signal}_{rest}");
+            says(&[ON], &key("CERTIFICATE"), "those of the system", "default");
+            says(&[ON], &key("CLIENT_CERTIFICATE"), "none", "default");
+        }
+        says(&[ON], "otel.certificate", "those of the system", "default");
     }
 
     #[test]
@@ -303,7 +407,13 @@ mod tests {
     fn of_headers_names_are_shown_and_one_bad_entry_spoils_nothing() {
         let key = "OTEL_EXPORTER_OTLP_METRICS_HEADERS";
         says(&[ON, (key, "s3cret,a=hunter2")], key, "a=…", key);
-        says(&[ON, ("OTEL_EXPORTER_OTLP_HEADERS", "k=hunter2")], key, "k=…", "OTEL_EXPORTER_OTLP_HEADERS");
+        let of_all = ("OTEL_EXPORTER_OTLP_HEADERS", "k=hunter2");
+        says(&[ON, of_all], key, "k=…", of_all.0);
+        // Nothing of it is a header, but those of all signals are not sent either.
+        says(&[ON, of_all, (key, "hunter2")], key, "none", key);
+        for variable in ["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"] {
+            says(&[ON, (variable, "hunter2")], "otel.headers", "none", variable);
+        }
     }
 
     /// A variable that is read but shown nowhere would be in force in silence.
@@ -321,6 +431,13 @@ mod tests {
             let is_name = |text: &&str| {
                 text.starts_with("OTEL_") && text.chars().all(|c| c.is_ascii_uppercase() || c == '_')
             };
+            // One of the names that each signal has.
+            for rest in text.split("$signal, \"").skip(1).filter_map(|rest| rest.split('"').next()) {
+                for signal in ["", "TRACES_", "METRICS_", "LOGS_"] {
+                    let name = format!("OTEL_EXPORTER_OTLP_{signal}{rest}");
+                    assert!(known.contains(name.as_str()), "{name} has no option and no row in standing.rs");
+                }
+            }
             for name in text.split('"').filter(is_name) {
                 let names = known.iter().any(|known| {
                     *known == name || known.starts_with(&format!("{}_", name.trim_end_matches('_')))

@@ -16,6 +16,8 @@ pub struct Transport {
     pub client_certificate: Option<Certificates>,
     /// The key of that certificate (`otel.client-key`).
     pub client_key: Option<PrivateKey>,
+    /// Whether an endpoint without a scheme, which only gRPC has, is one without TLS (`OTEL_EXPORTER_OTLP_INSECURE`).
+    pub(crate) insecure: bool,
 }
 
 impl Default for Transport {
@@ -26,6 +28,7 @@ impl Default for Transport {
             certificate: None,
             client_certificate: None,
             client_key: None,
+            insecure: false,
         }
     }
 }

@@ -48,13 +48,17 @@ impl Drop for SocketFile {
 pub(crate) struct Listener(Bound);
 
 impl Listener {
-    /// Binds an address, which `flag` sets.
+    /// Binds an address, which `flag` sets; `taken` is where this server listens already, and by which setting.
     ///
     /// # Errors
     /// Which address, why not, and what to do about it.
-    pub(crate) async fn bind(addr: &ListenAddr, flag: &str) -> anyhow::Result<Self> {
+    pub(crate) async fn bind(
+        addr: &ListenAddr,
+        flag: &str,
+        taken: &[(&str, SocketAddr)],
+    ) -> anyhow::Result<Self> {
         match addr {
-            ListenAddr::Tcp(addr) => bind_tcp(addr, flag).await,
+            ListenAddr::Tcp(addr) => bind_tcp(addr, flag, taken).await,
             ListenAddr::Unix(path) => bind_unix(path.clone()),
         }
     }
@@ -119,7 +123,7 @@ fn unix_url(socket: &UnixListener) -> String {
     }
 }
 
-async fn bind_tcp(addr: &str, flag: &str) -> anyhow::Result<Listener> {
+async fn bind_tcp(addr: &str, flag: &str, taken: &[(&str, SocketAddr)]) -> anyhow::Result<Listener> {
     let addrs: Vec<SocketAddr> = tokio::net::lookup_host(addr)
         .await
         .with_context(|| format!("cannot listen on `{addr}`: the host is not known"))?
@@ -131,7 +135,11 @@ async fn bind_tcp(addr: &str, flag: &str) -> anyhow::Result<Listener> {
                 let local = listener.local_addr().context("a bound socket has an address")?;
                 return Ok(Listener(Bound::Tcp(listener, local)));
             }
-            Err(error) => last = anyhow!("cannot listen on `{addr}`: {error}{}", advice(&error, flag)),
+            Err(error) => {
+                let ours = taken.iter().find(|(_, taken)| config::overlap(*taken, local));
+                let advice = advice(&error, flag, ours.copied());
+                last = anyhow!("cannot listen on `{addr}`: {error}{advice}");
+            }
         }
     }
     Err(last)
@@ -153,15 +161,19 @@ fn keepalive() -> TcpKeepalive {
     TcpKeepalive::new().with_time(KEEPALIVE_AFTER)
 }
 
-fn advice(error: &std::io::Error, flag: &str) -> String {
-    match error.kind() {
-        std::io::ErrorKind::AddrInUse => format!(
+fn advice(error: &std::io::Error, flag: &str, ours: Option<(&str, SocketAddr)>) -> String {
+    match (error.kind(), ours) {
+        (std::io::ErrorKind::AddrInUse, Some((setting, addr))) => format!(
+            "; this server listens there itself, on `{addr}` by `{setting}`: choose another with `{flag}` (`:0` picks \
+             a free port)"
+        ),
+        (std::io::ErrorKind::AddrInUse, None) => format!(
             "; another process listens there: stop it, or choose another with `{flag}` (`:0` picks a free port)"
         ),
-        std::io::ErrorKind::PermissionDenied => {
+        (std::io::ErrorKind::PermissionDenied, _) => {
             format!("; ports below 1024 need a privilege: choose another with `{flag}`")
         }
-        std::io::ErrorKind::AddrNotAvailable => "; this machine does not have that address".to_owned(),
+        (std::io::ErrorKind::AddrNotAvailable, _) => "; this machine does not have that address".to_owned(),
         _ => String::new(),
     }
 }

@@ -14,7 +14,15 @@ pub(super) struct Condition {
 #[derive(Debug, Default)]
 struct State {
     failing_since: Option<Instant>,
-    last_error: Option<Box<str>>,
+    last_error: Option<(Box<str>, Instant)>,
+}
+
+/// What was wrong, and what still is.
+pub(super) struct Trouble {
+    /// For how many seconds nothing has arrived that was tried.
+    pub(super) failing_for: Option<f64>,
+    /// What was last wrong, and how many seconds ago.
+    pub(super) last_error: Option<(String, f64)>,
 }
 
 impl Condition {
@@ -26,8 +34,9 @@ impl Condition {
     /// An attempt failed.
     pub(super) fn failed(&self, error: &str) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.failing_since.get_or_insert_with(Instant::now);
-        state.last_error = Some(error.into());
+        let now = Instant::now();
+        state.failing_since.get_or_insert(now);
+        state.last_error = Some((error.into(), now));
     }
 
     /// A batch arrived.
@@ -39,10 +48,13 @@ impl Condition {
         self.endpoint.get().map(|endpoint| endpoint.to_string())
     }
 
-    /// For how many seconds nothing has arrived that was tried, and what was last wrong.
-    pub(super) fn trouble(&self) -> (Option<f64>, Option<String>) {
+    /// How it stands.
+    pub(super) fn trouble(&self) -> Trouble {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let seconds = state.failing_since.map(|since| since.elapsed().as_secs_f64());
-        (seconds, state.last_error.as_deref().map(str::to_owned))
+        let ago = |moment: Instant| moment.elapsed().as_secs_f64();
+        Trouble {
+            failing_for: state.failing_since.map(ago),
+            last_error: state.last_error.as_ref().map(|(error, at)| (error.to_string(), ago(*at))),
+        }
     }
 }

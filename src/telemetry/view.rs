@@ -28,6 +28,8 @@ pub(crate) struct Export {
     pub(crate) failing_for_seconds: Option<f64>,
     /// What was wrong last, also when it is over.
     pub(crate) last_error: Option<String>,
+    /// How long ago that was.
+    pub(crate) last_error_seconds_ago: Option<f64>,
 }
 
 /// What never arrived, by reason.
@@ -70,7 +72,8 @@ impl Export {
             spool_full,
             spool_unreadable,
         } = counters.dropped();
-        let (failing_for_seconds, last_error) = counters.condition.trouble();
+        let trouble = counters.condition.trouble();
+        let (last_error, last_error_seconds_ago) = trouble.last_error.unzip();
         Export {
             endpoint: counters.condition.endpoint(),
             exported: counters.exported.load(Relaxed),
@@ -85,8 +88,9 @@ impl Export {
                 spool_unreadable,
             },
             spooled: counters.spool().left,
-            failing_for_seconds,
+            failing_for_seconds: trouble.failing_for,
             last_error,
+            last_error_seconds_ago,
         }
     }
 }

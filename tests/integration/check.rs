@@ -193,3 +193,43 @@ async fn the_report_for_machines_has_every_setting() {
     assert_eq!(of("guest.reuse")["source"], "default");
     assert_eq!(of("OTEL_METRIC_EXPORT_INTERVAL")["value"], "1m");
 }
+
+/// Before anything is bound, and with both settings named; serving says the same.
+#[tokio::test]
+async fn one_address_for_clients_and_operators_is_a_mistake() {
+    for (listen, admin) in [
+        ("127.0.0.1:18080", "127.0.0.1:18080"),
+        ("0.0.0.0:18080", "127.0.0.1:18080"),
+        ("127.0.0.1:18080", "[::]:18080"),
+        ("unix:/nowhere/a.sock", "unix:/nowhere/a.sock"),
+    ] {
+        for command in ["check", "serve"] {
+            let exit = pounce()
+                .command(command)
+                .guest(Abi::P2, "hello")
+                .flag("--listen", listen)
+                .flag("--admin-listen", admin)
+                .run()
+                .await;
+            exit.expect(2, &["--admin-listen: ", "--listen (http.listen)", listen, admin]);
+            assert!(!exit.stderr.contains("another process"), "{exit}");
+        }
+    }
+    let twice =
+        pounce().command("check").flag("--listen", "0.0.0.0:18080").flag("--listen", "127.0.0.1:18080");
+    twice.run().await.expect(2, &["--listen: ", "`127.0.0.1:18080` takes what `0.0.0.0:18080` has taken"]);
+}
+
+/// A name may have several addresses: whether they are the same is known when they are bound.
+#[tokio::test]
+async fn an_address_that_the_server_itself_has_taken_is_told_as_such() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let exit = pounce()
+        .without_listen()
+        .guest(Abi::P2, "hello")
+        .flag("--listen", format!("[::]:{}", free.port()))
+        .flag("--admin-listen", format!("localhost:{}", free.port()))
+        .run()
+        .await;
+    exit.expect(1, &["this server listens there itself", "`--listen`", "`--admin-listen`"]);
+}

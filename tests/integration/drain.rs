@@ -1,12 +1,14 @@
 //! Stopping: what is in flight finishes, what is over time is cut, and no span is lost on the way out.
 
 use crate::support::client::{self, Answer, Connection, Raw};
+use crate::support::guest::fixture;
 use crate::support::pounce::Pounce;
 use crate::support::{Abi, Collector, PATIENCE, Protocol, eventually, for_both_abis, pounce, within};
 use hyper::Response;
 use hyper::body::Incoming;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 
 for_both_abis!(what_is_in_flight_finishes, beyond_the_grace_period_requests_are_cut);
 
@@ -118,6 +120,49 @@ async fn a_request_that_was_coming_in_is_served() {
     assert!(heard.starts_with("HTTP/1.1 200") && heard.contains("connection: close"), "{heard:?}");
     assert!(heard.ends_with("chunk 1\n\r\n0\r\n\r\n"), "{heard:?}");
     server.wait().await.expect(0, &[]);
+}
+
+/// A component whose `slow` goes on for minutes before it can be served: it is compiled, or an instance of it is made.
+fn never_ready(dir: &Path, slow: &str) -> PathBuf {
+    let whole = std::fs::read_to_string(fixture("status.wat")).unwrap();
+    let text = whole.replacen("(global $free", &format!("{slow} (global $free"), 1);
+    assert_ne!(text, whole);
+    let path = dir.join("slow.wat");
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+/// Who stops a server that is not ready yet, such as a supervisor that rolls a release back, gets an orderly end at once.
+#[tokio::test]
+async fn a_signal_while_the_component_is_loaded_is_heeded_at_once() {
+    let step = "(local.set 0 (i64.xor (i64.rotl (local.get 1) (local.get 0)) (i64.mul (local.get 2) (i64.const 7))))";
+    let work = format!("(func (param i64 i64 i64) {})", step.repeat(20_000)).repeat(12);
+    let spin = "(func $spin (loop $again (br $again))) (start $spin)";
+    for (slow, signal) in [(work.as_str(), Pounce::term as fn(&Pounce)), (spin, Pounce::int)] {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("admin.sock");
+        let collector = Collector::start().await;
+        let mut server = pounce()
+            .component(never_ready(dir.path(), slow))
+            .flag("--admin-listen", format!("unix:{}", socket.display()))
+            // Slower than the test: what arrives was flushed at the end.
+            .env("OTEL_BLRP_SCHEDULE_DELAY", 600_000)
+            .traced(&collector)
+            .begin();
+        eventually("the admin listener", async || UnixStream::connect(&socket).await.is_ok()).await;
+        // Reading the file and its text is over, or nearly so.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(server.is_alive(), "nothing to end");
+        let begun = std::time::Instant::now();
+        signal(&server);
+        let exit = server.wait().await;
+        exit.expect(0, &["told to stop before the component was loaded", "telemetry: ", "stopped"]);
+        assert!(begun.elapsed() < PATIENCE / 2, "{:?}", begun.elapsed());
+        assert_eq!(exit.stdout, "", "it was never ready");
+        assert!(!socket.exists(), "the file goes with its listener");
+        let records = collector.own_log_records();
+        assert!(records.iter().any(|record| record.body.contains("told to stop")), "{records:?}");
+    }
 }
 
 /// A supervisor may send one as soon as it reads the ready line.

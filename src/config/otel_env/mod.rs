@@ -16,7 +16,7 @@ pub(crate) use limits::limits;
 pub(crate) use numbers::{batch, export_timeout};
 pub(crate) use proxies::proxies;
 pub(crate) use resource::{SERVICE_NAME, resource_attributes, service_name};
-pub(crate) use signals::{OfTracesOnly, signals};
+pub(crate) use signals::{OfTracesOnly, logs_off, metrics_off, signals};
 pub(crate) use transport::{
     TransportOfTraces, certificate, client_certificate, client_key, compression, insecure, protocol,
 };
@@ -89,7 +89,8 @@ pub(crate) fn headers(vars: &Vars, warnings: &mut Vec<String>) -> Standard<Vec<H
     let Some((variable, text)) = first_set(vars, variables) else {
         return Ok(None);
     };
-    Ok(Some((vec![Header(header_list(variable, text, warnings))], variable)))
+    let pairs = header_list(variable, text, warnings);
+    Ok(Some((Some(Header(pairs)).filter(|header| !header.0.is_empty()).into_iter().collect(), variable)))
 }
 
 /// The headers of a list; a malformed one is left out.

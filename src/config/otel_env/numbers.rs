@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{first_set, warn};
+use super::warn;
 use crate::config::otel::Batch;
 use crate::config::value::Timeout;
 use crate::config::vars::Vars;
@@ -52,7 +52,7 @@ pub(super) fn batch_of(prefix: &str, default: Batch, vars: &Vars, warnings: &mut
     }
 }
 
-/// The first variable of these that is set; a malformed one is warned about and ignored.
+/// The first variable of these that is a number; a malformed one is warned about, and counts as unset.
 pub(super) fn number<'n, const N: usize>(
     vars: &Vars,
     warnings: &mut Vec<String>,
@@ -60,14 +60,19 @@ pub(super) fn number<'n, const N: usize>(
 ) -> Option<(&'n str, u64)> {
     // A year in milliseconds: more can't be meant, and must not overflow a clock.
     const LARGEST: u64 = 365 * 24 * 3_600_000;
-    let (variable, text) = first_set(vars, variables)?;
-    match text.trim().parse::<u64>() {
-        Ok(number) if number <= LARGEST => Some((variable, number)),
-        _ => {
-            warn(warnings, format!("{variable}: `{text}` is not a whole number in range, and is ignored"));
-            None
+    variables.into_iter().find_map(|variable| {
+        let text = vars.set(variable)?;
+        match text.trim().parse::<u64>() {
+            Ok(number) if number <= LARGEST => Some((variable, number)),
+            _ => {
+                warn(
+                    warnings,
+                    format!("{variable}: `{text}` is not a whole number in range, and is ignored"),
+                );
+                None
+            }
         }
-    }
+    })
 }
 
 pub(super) fn timeout<const N: usize>(

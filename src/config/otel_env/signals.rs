@@ -115,17 +115,15 @@ fn destination(
         let of_traces = traces_only.transport;
         to.transport =
             transport::of_signal(&names.transport, &otel.transport, of_traces, vars, warnings, flawed);
-        let is_grpc = otel.transport_of(&to).protocol == Protocol::Grpc;
-        let settled = |endpoint: Endpoint, warnings: &mut Vec<String>| match endpoint.is_bare() {
+        let transport = otel.transport_of(&to);
+        let (is_grpc, insecure) = (transport.protocol == Protocol::Grpc, transport.insecure);
+        let settled = |endpoint: Endpoint| match endpoint.is_bare() {
             false => Ok(endpoint),
             true if !is_grpc => Err(Endpoint::no_scheme()),
-            true => {
-                let insecure = transport::is_insecure(&names.transport, vars, warnings);
-                Ok(endpoint.with_scheme(if insecure { Scheme::HTTP } else { Scheme::HTTPS }))
-            }
+            true => Ok(endpoint.with_scheme(if insecure { Scheme::HTTP } else { Scheme::HTTPS })),
         };
         if let Some(text) = vars.set(names.endpoint) {
-            match Endpoint::of_one_signal(text).and_then(|endpoint| settled(endpoint, warnings)) {
+            match Endpoint::of_one_signal(text).and_then(settled) {
                 Ok(endpoint) => to.endpoint = Some(endpoint),
                 Err(flaw) => {
                     flawed.push(Flawed { variable: names.endpoint, quoted: Endpoint::quote(text), flaw });
@@ -134,7 +132,7 @@ fn destination(
         } else if traces_only.endpoint {
             // One that does not read was not judged, as it does not count for traces.
             let all = vars.set(ENDPOINT).and_then(|text| text.parse::<Endpoint>().ok());
-            let all = all.and_then(|endpoint| settled(endpoint, warnings).ok());
+            let all = all.and_then(|endpoint| settled(endpoint).ok());
             to.endpoint = all.and_then(|endpoint| endpoint.of_signal(names.path));
             to.enabled = to.endpoint.is_some();
         }
@@ -160,6 +158,16 @@ fn enabled(names: &Names, vars: &Vars, warnings: &mut Vec<String>) -> bool {
         }
     }
     words.is_empty() || words.contains(&true)
+}
+
+/// The variable that turns metrics off, if it does.
+pub(crate) fn metrics_off(vars: &Vars) -> Option<&'static str> {
+    (!enabled(&METRICS, vars, &mut Vec::new())).then_some(METRICS.exporter)
+}
+
+/// The same of log records.
+pub(crate) fn logs_off(vars: &Vars) -> Option<&'static str> {
+    (!enabled(&LOGS, vars, &mut Vec::new())).then_some(LOGS.exporter)
 }
 
 /// The signal's own headers, or those of all signals where those in force are of traces alone.

@@ -92,8 +92,9 @@ pub(crate) fn insecure(vars: &Vars, warnings: &mut Vec<String>) -> bool {
     is_insecure(&TRACES, vars, warnings)
 }
 
-/// The same of the signal whose variables these are.
-pub(super) fn is_insecure(names: &Names, vars: &Vars, warnings: &mut Vec<String>) -> bool {
+/// The same of the signal whose variables these are. The first that is set counts, whatever it says: a word that is not
+/// known must not let another variable turn TLS off.
+fn is_insecure(names: &Names, vars: &Vars, warnings: &mut Vec<String>) -> bool {
     let Some((variable, text)) = first_set(vars, [names.insecure, ALL.insecure]) else {
         return false;
     };
@@ -116,7 +117,7 @@ pub(super) fn of_signal(
     warnings: &mut Vec<String>,
     flawed: &mut Vec<Flawed>,
 ) -> Option<Transport> {
-    let mut own = traces.clone();
+    let mut own = Transport { insecure: is_insecure(names, vars, warnings), ..traces.clone() };
     if let Some(variables) = read_from(vars, names.protocol, ALL.protocol, traces_only.protocol) {
         let found = word(vars, warnings, variables);
         own.protocol = found.map_or(Transport::default().protocol, |(protocol, _)| protocol);

@@ -1,7 +1,7 @@
 //! Addresses to listen on.
 
 use std::fmt;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -14,6 +14,28 @@ pub enum ListenAddr {
     Tcp(String),
     /// The path of a unix socket.
     Unix(PathBuf),
+}
+
+impl ListenAddr {
+    /// Whether only one socket can be at both, as far as it can be told without asking for names.
+    pub(crate) fn collides(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Unix(one), Self::Unix(other)) => one == other,
+            (Self::Tcp(one), Self::Tcp(other)) => match (one.parse(), other.parse()) {
+                (Ok(one), Ok(other)) => overlap(one, other),
+                _ => one.eq_ignore_ascii_case(other) && !one.ends_with(":0"),
+            },
+            _ => false,
+        }
+    }
+}
+
+/// Whether only one socket can listen at both addresses. All of IPv6 is all of IPv4, too, unless the machine is set up
+/// otherwise.
+pub(crate) fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let covers = |all: IpAddr, ip: IpAddr| all.is_unspecified() && (all.is_ipv6() || ip.is_ipv4());
+    let (a, b) = (one.ip().to_canonical(), other.ip().to_canonical());
+    one.port() == other.port() && one.port() != 0 && (a == b || covers(a, b) || covers(b, a))
 }
 
 const HINT: &str = "write HOST:PORT, such as 127.0.0.1:8080 or [::]:8080, or unix:PATH";
@@ -98,6 +120,37 @@ mod tests {
             assert_eq!(text.parse(), Ok(ListenAddr::Tcp(text.to_owned())));
         }
         assert_eq!("unix:/run/x.sock".parse(), Ok(ListenAddr::Unix("/run/x.sock".into())));
+    }
+
+    #[test]
+    fn one_socket_for_two_addresses_is_found() {
+        let collide = |one: &str, other: &str| {
+            let (one, other): (ListenAddr, ListenAddr) = (one.parse().unwrap(), other.parse().unwrap());
+            assert_eq!(one.collides(&other), other.collides(&one));
+            one.collides(&other)
+        };
+        for (one, other) in [
+            ("127.0.0.1:80", "127.0.0.1:80"),
+            ("0.0.0.0:80", "127.0.0.1:80"),
+            ("[::]:80", "[::1]:80"),
+            ("[::]:80", "10.0.0.1:80"),
+            ("[::]:80", "0.0.0.0:80"),
+            ("localhost:80", "LOCALHOST:80"),
+            ("unix:/a", "unix:/a"),
+        ] {
+            assert!(collide(one, other), "{one} {other}");
+        }
+        for (one, other) in [
+            ("127.0.0.1:80", "127.0.0.1:81"),
+            ("127.0.0.1:0", "127.0.0.1:0"),
+            ("localhost:0", "localhost:0"),
+            ("127.0.0.1:80", "127.0.0.2:80"),
+            ("0.0.0.0:80", "[::1]:80"),
+            ("unix:/a", "unix:/b"),
+            ("unix:/a", "127.0.0.1:80"),
+        ] {
+            assert!(!collide(one, other), "{one} {other}");
+        }
     }
 
     #[test]

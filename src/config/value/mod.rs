@@ -26,6 +26,7 @@ pub use guest::{Arg, DirMount, EnvVar};
 pub(crate) use header::{Header, HeaderToRecord};
 pub use limit::{ByteLimit, ByteSize};
 pub use listen::ListenAddr;
+pub(crate) use listen::overlap;
 pub use outbound::{HostPattern, OutboundRule, PortPattern};
 pub use peers::{Cidr, TrustParent};
 pub use pem::{Certificates, PrivateKey};

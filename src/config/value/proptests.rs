@@ -100,3 +100,10 @@ proptest! {
         let _shown = (EnvVar::quote(&text), Header::quote(&text), Endpoint::quote(&text), format!("{read:?}"));
     }
 }
+
+/// Found by fuzzing, which writes the words of warnings into lists.
+#[test]
+fn a_value_that_repeats_our_own_words_is_not_told() {
+    fuzz::headers(b"\x9fx-scope=\tOTEL_EXPORTER_OTLP_HEADERS\t,iscope=a");
+    fuzz::headers(b"c/c=OTEL_EXPORTER_OTLP_HEADERS: entry 2 has a header without `=`, anhco");
+}

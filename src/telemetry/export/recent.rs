@@ -30,12 +30,12 @@ pub(in crate::telemetry) struct Recent {
     max_traces: usize,
     max_bytes: usize,
     max_trace: usize,
-    held: Mutex<Held>,
+    held: Mutex<Ring>,
     envelope: Envelope,
 }
 
 #[derive(Default)]
-struct Held {
+struct Ring {
     traces: HashMap<TraceId, Trace>,
     /// By the moment of their first span here, the oldest first.
     order: VecDeque<TraceId>,
@@ -149,7 +149,7 @@ impl Recent {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Held> {
+    fn lock(&self) -> MutexGuard<'_, Ring> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -36,10 +36,9 @@ pub(in crate::telemetry) struct Scope<'a> {
 /// A page, and what could not be on it.
 pub(in crate::telemetry) struct Page {
     pub(in crate::telemetry) text: String,
-    /// Metrics, by scope and name, whose names are those of others once they are rewritten.
+    /// Metrics, by scope and name, that are left out in whole or in part: their names, or the labels of some of their
+    /// points, are those of others once they are rewritten.
     pub(in crate::telemetry) collided: BTreeSet<(String, String)>,
-    /// Points left out because another has the same labels once they are rewritten.
-    pub(in crate::telemetry) duplicates: u64,
 }
 
 /// What Prometheus calls the kind of a family.
@@ -71,7 +70,7 @@ enum Series<'a> {
 
 /// Writes the page of `scopes`, of which those that come first have the right of way.
 pub(in crate::telemetry) fn page(format: Format, resource: &[KeyValue], scopes: &[Scope<'_>]) -> Page {
-    let mut page = Page { text: String::new(), collided: BTreeSet::new(), duplicates: 0 };
+    let mut page = Page { text: String::new(), collided: BTreeSet::new() };
     let mut taken = HashSet::new();
     page.info(format, resource, &mut taken);
     for scope in scopes {
@@ -95,11 +94,9 @@ pub(in crate::telemetry) fn page(format: Format, resource: &[KeyValue], scopes: 
                 page.collided.insert((scope.name.to_owned(), metric.name.clone()));
                 continue;
             }
-            let duplicates = family.add(metric);
-            if duplicates > 0 {
+            if !family.add(metric) {
                 page.collided.insert((scope.name.to_owned(), metric.name.clone()));
             }
-            page.duplicates += duplicates;
         }
         for (name, family) in families {
             let names = family.kind.names(&name);
@@ -175,15 +172,15 @@ fn in_order<T>(points: &[T], attributes: impl Fn(&T) -> &Vec<KeyValue>) -> impl 
 }
 
 impl<'a> Family<'a> {
-    /// Adds the points of a metric; how many of them are the same as others.
-    fn add(&mut self, metric: &'a otlp::Metric) -> u64 {
+    /// Adds the points of a metric; false if some have the labels of others, and are left out.
+    fn add(&mut self, metric: &'a otlp::Metric) -> bool {
         let is_histogram = self.kind == Kind::Histogram;
-        let mut duplicates = 0;
+        let mut is_whole = true;
         let mut add = |attributes: &'a [KeyValue], series: Series<'a>| {
             let labels = labels(Some(self.scope), attributes, is_histogram);
             match self.series.entry(labels) {
                 std::collections::btree_map::Entry::Vacant(free) => drop(free.insert(series)),
-                std::collections::btree_map::Entry::Occupied(_) => duplicates += 1,
+                std::collections::btree_map::Entry::Occupied(_) => is_whole = false,
             }
         };
         // In an order of their own, so that of points that are the same here it is always the same one that stays.
@@ -203,7 +200,7 @@ impl<'a> Family<'a> {
             }
             Some(metric::Data::Summary(_)) | None => {}
         }
-        duplicates
+        is_whole
     }
 
     fn write(&self, name: &str, format: Format, out: &mut String) {

@@ -84,7 +84,15 @@ async fn the_status_has_the_documented_shape_and_no_secrets() {
             "spool_unreadable",
         ];
         let counts = counts.map(|reason| format!("dropped.{reason}"));
-        let others = ["endpoint", "exported", "rejected", "spooled", "failing_for_seconds", "last_error"];
+        let others = [
+            "endpoint",
+            "exported",
+            "rejected",
+            "spooled",
+            "failing_for_seconds",
+            "last_error",
+            "last_error_seconds_ago",
+        ];
         let others = others.map(str::to_owned);
         expected.extend(counts.iter().chain(&others).map(|field| format!("telemetry.{signal}.{field}")));
     }
@@ -120,10 +128,21 @@ async fn an_endpoint_that_fails_is_told_with_its_error() {
         let traces = json(admin, "/status").await["telemetry"]["traces"].clone();
         traces["failing_for_seconds"].is_f64()
             && traces["last_error"].as_str().is_some_and(|error| error.contains("refused"))
+            && traces["last_error_seconds_ago"].is_f64()
     })
     .await;
-    server.term();
-    server.wait().await;
+    // When it is over, the error is still told, and that it is over and for how long.
+    let collector = Collector::back_at(gone).await;
+    collector.spans(1).await;
+    eventually("the end of the failure to be told", async || {
+        let traces = json(admin, "/status").await["telemetry"]["traces"].clone();
+        traces["failing_for_seconds"].is_null() && traces["exported"] == 1
+    })
+    .await;
+    let ago = async || json(admin, "/status").await["telemetry"]["traces"]["last_error_seconds_ago"].as_f64();
+    let first = ago().await.expect("the error is not forgotten");
+    eventually("time to pass", async || ago().await.is_some_and(|later| later > first)).await;
+    server.stop().await.expect(0, &[]);
 }
 
 #[tokio::test]

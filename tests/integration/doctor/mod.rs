@@ -41,9 +41,10 @@ async fn what_arrives_can_be_looked_up() {
     assert_eq!(span.name, "pounce doctor");
     assert!(exit.stdout.contains(&format!("trace {}", span.trace_id)), "{exit}");
     assert!(exit.stdout.contains("service `shop`"), "{exit}");
-    let records = collector.log_records_of(1).await;
-    assert_eq!(records[0].trace_id, span.trace_id);
-    assert_eq!(collector.metrics()[0].name, "pounce.doctor");
+    // In the host's own scope, as all that it says itself.
+    let records = collector.own_log_records();
+    assert_eq!((records.len(), &records[0].trace_id), (1, &span.trace_id));
+    assert_eq!(collector.host_metrics()[0].name, "pounce.doctor");
     for part in
         ["(--otel-endpoint)", "http/protobuf (default)", "a span was taken", "a gauge point was taken"]
     {
@@ -95,7 +96,7 @@ async fn nothing_listens() {
 async fn a_firewall_swallows_packets() {
     let firewall = Swallowing::start();
     let exit = doctor(format_args!("http://{}", firewall.addr)).run().await;
-    failed(&exit, &["FAIL  connect", "no answer within", "a firewall swallows"]);
+    failed(&exit, &["FAIL  connect", "no answer within 400ms", "a firewall swallows"]);
 }
 
 #[tokio::test]
@@ -304,16 +305,41 @@ async fn proxies_that_stand_in_the_way() {
     .await;
     for scheme in ["http", "https"] {
         let exit = run(scheme, format!("http://{}", wants.addr)).await;
-        failed(&exit, &["407", "the proxy wants a user name and a password"]);
+        let variable = format!("{}_PROXY=http://NAME", scheme.to_uppercase());
+        failed(&exit, &["the proxy answered 407", "wants a user name and a password", &variable]);
+        let exit = run(scheme, format!("http://user:hunter2@{}", wants.addr)).await;
+        failed(&exit, &["the proxy answered 407", "does not accept the user name and the password"]);
+        assert!(!exit.stdout.contains("hunter2"), "{exit}");
     }
     let forbids =
         Port::saying(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
     let exit = run("https", format!("http://{}", forbids.addr)).await;
     failed(&exit, &["FAIL  tunnel", "forbids collector.example:4318"]);
+    let exit = run("http", format!("http://{}", forbids.addr)).await;
+    failed(
+        &exit,
+        &["FAIL  send", "or the endpoint forbids this: have the proxy allow collector.example:4318"],
+    );
     let gateway =
         Port::saying(b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
     for scheme in ["http", "https"] {
         let exit = run(scheme, format!("http://{}", gateway.addr)).await;
         failed(&exit, &["does not get through to collector.example:4318"]);
     }
+}
+
+#[tokio::test]
+async fn a_machine_without_authorities_is_told_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let none = dir.path().join("none.pem");
+    std::fs::write(&none, "").unwrap();
+    let port = Port::of_tls(&Identity::new("localhost", 2099, false)).await;
+    let exit = doctor(format_args!("https://localhost:{}", port.addr.port()))
+        .env("SSL_CERT_FILE", none.display())
+        // Another way, so that there are two clients.
+        .env("OTEL_EXPORTER_OTLP_LOGS_COMPRESSION", "gzip")
+        .run()
+        .await;
+    failed(&exit, &["FAIL  TLS", "no certificate authority is known here", "install ca-certificates"]);
+    assert_eq!(exit.stderr.matches("found no certificate authorities").count(), 1, "{exit}");
 }

@@ -27,14 +27,19 @@ pub(crate) enum Form {
 }
 
 impl Form {
+    /// The form of a request by what it says of itself; none for what no receiver takes.
+    pub(crate) fn of(arrived: &Arrived) -> Option<Self> {
+        match arrived.values("content-type")[..] {
+            ["application/x-protobuf"] => Some(Form::Protobuf),
+            ["application/json"] => Some(Form::Json),
+            ["application/grpc"] => Some(Form::Grpc),
+            _ => None,
+        }
+    }
+
     /// The form of a request, and the request as `http/protobuf` has it; none for what no receiver takes.
     pub(crate) fn read(mut arrived: Arrived) -> Option<(Self, Arrived)> {
-        let form = match arrived.values("content-type")[..] {
-            ["application/x-protobuf"] => Form::Protobuf,
-            ["application/json"] => Form::Json,
-            ["application/grpc"] => Form::Grpc,
-            _ => return None,
-        };
+        let form = Form::of(&arrived)?;
         if form == Form::Grpc {
             let (head, message) = arrived.body.split_first_chunk::<5>()?;
             let compressed = head[0] == 1;

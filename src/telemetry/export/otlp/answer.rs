@@ -126,7 +126,9 @@ pub(super) async fn judge(
         return Ok(Accepted { page, ..said });
     }
     let status = head.status;
-    let mut error = format!("the endpoint answered {status}{}", advice(status, signal, protocol));
+    // That status is a proxy's, which reads requests and sends them on.
+    let who = if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED { "the proxy" } else { "the endpoint" };
+    let mut error = format!("{who} answered {status}{}", advice(status, signal, protocol));
     if let Some(said) = shown(&head.headers, &body) {
         error.push_str(&format!("; it says: {said}"));
     }

@@ -16,8 +16,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-const AGENT: &str =
-    concat!("Pounce/", env!("CARGO_PKG_VERSION"), " OTel-OTLP-Exporter-Rust/", env!("CARGO_PKG_VERSION"));
+/// Which exporter, of which version, in which language, as OpenTelemetry wants to be told. The exporter is ours: the name
+/// that OpenTelemetry gives its own would claim a version which that never had.
+const AGENT: &str = concat!("Pounce/", env!("CARGO_PKG_VERSION"), " (OTLP exporter; Rust)");
 
 /// A client of one endpoint.
 pub(super) struct Client {

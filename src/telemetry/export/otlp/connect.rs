@@ -18,7 +18,7 @@ use rustls::{ClientConfig, RootCertStore};
 use std::io::{self, IoSlice};
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -271,12 +271,16 @@ fn system_roots() -> RootCertStore {
     let found = rustls_native_certs::load_native_certs();
     roots.add_parsable_certificates(found.certs);
     if roots.is_empty() {
-        let errors = found.errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-        tracing::warn!(
-            errors,
-            "found no certificate authorities, so no https endpoint can be trusted: install \
-             `ca-certificates`, or name a bundle in otel.certificate or SSL_CERT_FILE"
-        );
+        // Of the machine, not of an endpoint.
+        static TOLD: Once = Once::new();
+        TOLD.call_once(|| {
+            let errors = found.errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            tracing::warn!(
+                errors,
+                "found no certificate authorities, so no https endpoint can be trusted: install \
+                 `ca-certificates`, or name a bundle in otel.certificate or SSL_CERT_FILE"
+            );
+        });
     }
     roots
 }

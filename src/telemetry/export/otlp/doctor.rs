@@ -3,10 +3,12 @@
 
 mod advice;
 mod certificate;
+mod port;
 mod probe;
 mod sample;
+mod tls;
 
-use super::super::batch::Batch;
+use super::super::batch::{Batch, Envelope};
 use super::answer::{Accepted, Failed};
 use super::{Pools, Route, Settings, client};
 use crate::config::{self, Protocol};
@@ -18,7 +20,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-pub(crate) use probe::{Speaks, speaks_here};
+pub(crate) use port::{Speaks, speaks_here};
 
 /// Longest time for one step, where the settings allow more or set none.
 const LONGEST_STEP: Duration = Duration::from_secs(10);
@@ -81,8 +83,9 @@ enum Trouble {
 ///
 /// `component` names the service where nothing else does.
 pub(crate) async fn examine(otel: &config::Otel, component: &str) -> Findings {
-    let Settings { proxies, traces, metrics, logs } =
-        Settings::new(otel, component, &resource::encode(otel, component).into());
+    let resource = resource::encode(otel, component).into();
+    let Settings { proxies, traces, metrics, logs } = Settings::new(otel, component, &resource);
+    let of_host = Envelope::of_host(&resource);
     let pools = Pools { proxies, made: Mutex::default() };
     let sample = Sample::new();
     let routes =
@@ -106,7 +109,7 @@ pub(crate) async fn examine(otel: &config::Otel, component: &str) -> Findings {
         match &trouble {
             Some(_) => steps.push(Step::new("send", Outcome::Skipped, "not tried", None)),
             None => {
-                let (client, batch) = (route.client(&pools), batch(route, &sample));
+                let (client, batch) = (route.client(&pools), batch(route, &of_host, &sample));
                 sending.spawn(async move {
                     let since = Instant::now();
                     let result = send(&client, batch).await;
@@ -130,7 +133,7 @@ pub(crate) async fn examine(otel: &config::Otel, component: &str) -> Findings {
                     _ if failed.answered => None,
                     Some(speaks) => Some(speaks),
                     None => {
-                        let speaks = probe::speaks(way).await;
+                        let speaks = port::speaks(way).await;
                         asked.push((way.clone(), speaks));
                         Some(speaks)
                     }
@@ -156,8 +159,10 @@ fn limit(route: &Route) -> Duration {
     route.timeout.0.map_or(LONGEST_STEP, |limit| limit.min(LONGEST_STEP))
 }
 
-fn batch(route: &Route, sample: &Sample) -> Option<Batch> {
-    route.envelope.batches_of(&[sample.chunk(route.signal)], 1).pop()
+fn batch(route: &Route, of_host: &Envelope, sample: &Sample) -> Option<Batch> {
+    // What is sent of the other signals is mostly guests'.
+    let envelope = if route.signal == Signal::Traces { &route.envelope } else { of_host };
+    envelope.batches_of(&[sample.chunk(route.signal)], 1).pop()
 }
 
 async fn send(client: &client::Client, batch: Option<Batch>) -> Result<Accepted, Failed> {

@@ -173,7 +173,8 @@ fn labels_that_become_the_same_keep_all_values() {
     let (_, page) = show(Format::Text, &[guests(vec![metric("h", "", of)])]);
     let expected = r#"h_count{a_b="1;2",key_7="y",key_le="x",key_otel_scope_name="pounce",otel_scope_name="pounce.guest"} 6"#;
     assert!(page.text.contains(expected), "{}", page.text);
-    assert_eq!(page.duplicates, 1, "the same series once");
+    assert_eq!(page.text.matches(expected).count(), 1, "the same series once");
+    assert_eq!(page.collided.len(), 1, "and what is left out is told");
 }
 
 #[test]

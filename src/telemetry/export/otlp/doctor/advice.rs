@@ -3,7 +3,8 @@
 use super::super::Route;
 use super::Trouble;
 use super::name;
-use super::probe::{self, Speaks, Way};
+use super::port::Speaks;
+use super::probe::{self, Way};
 use crate::config::Protocol;
 use crate::telemetry::export::signal::Signal;
 
@@ -35,11 +36,7 @@ fn on_the_way(trouble: &probe::Trouble, route: &Route, way: &Way) -> String {
         let proxy = proxy.for_people();
         let not_it = format!("or add {host} to NO_PROXY if no proxy is needed");
         match trouble {
-            On::Tunnel(Some(407)) => {
-                return "the proxy wants a user name and a password: HTTPS_PROXY=http://NAME:PASSWORD@HOST:PORT \
-                        (HTTP_PROXY for http://)"
-                    .to_owned();
-            }
+            On::Tunnel(Some(407)) => return wants_password(way),
             On::Tunnel(Some(403)) => {
                 return format!("the proxy {proxy} forbids {host}:{port}: have it allowed, {not_it}");
             }
@@ -106,12 +103,24 @@ fn said(code: u16, route: &Route, way: &Way, takes_some: bool) -> String {
     let grpc = route.transport.protocol == Protocol::Grpc;
     let url = super::client::for_people(&route.url);
     match code {
-        407 => "the proxy wants a user name and a password: HTTP_PROXY=http://NAME:PASSWORD@HOST:PORT".to_owned(),
+        407 => wants_password(way),
+        403 if let Some(proxy) = &way.proxy => format!(
+            "the proxy {} or the endpoint forbids this: have the proxy allow {}:{}, or add the host to NO_PROXY if no \
+             proxy is needed; if it is the endpoint, check otel.headers",
+            proxy.for_people(),
+            way.host,
+            way.port
+        ),
         502..=504 if way.proxy.is_some() => format!(
             "the proxy does not get through to {}:{}: see its log, or add the host to NO_PROXY",
             way.host, way.port
         ),
-        401 | 403 | 7 | 16 if route.headers.is_empty() => {
+        403 | 7 if route.headers.is_empty() => {
+            "the endpoint forbids this. If it wants credentials, set otel.headers (OTEL_EXPORTER_OTLP_HEADERS), such as \
+             api-key=…, as its vendor says; else whoever runs it has to allow this machine"
+                .to_owned()
+        }
+        401 | 16 if route.headers.is_empty() => {
             "the endpoint wants credentials: set otel.headers (OTEL_EXPORTER_OTLP_HEADERS), such as \
              api-key=…, as its vendor says"
                 .to_owned()
@@ -152,6 +161,26 @@ fn said(code: u16, route: &Route, way: &Way, takes_some: bool) -> String {
                            again"
             .to_owned(),
         _ => "the endpoint failed: see its own log".to_owned(),
+    }
+}
+
+/// The proxy does not let through whoever it does not know.
+fn wants_password(way: &Way) -> String {
+    // Which of both counts is the endpoint's scheme.
+    let variable = if way.encrypted { "HTTPS_PROXY" } else { "HTTP_PROXY" };
+    match &way.proxy {
+        Some(proxy) if proxy.has_password() => format!(
+            "the proxy {} does not accept the user name and the password that {variable} or ALL_PROXY gives",
+            proxy.for_people()
+        ),
+        Some(proxy) => format!(
+            "the proxy {} wants a user name and a password: {variable}=http://NAME:PASSWORD@HOST:PORT",
+            proxy.for_people()
+        ),
+        None => format!(
+            "what answers is a proxy, and wants a user name and a password: it was taken for the endpoint. If it is the \
+             way to the endpoint, name it in {variable}"
+        ),
     }
 }
 

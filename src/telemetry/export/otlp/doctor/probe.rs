@@ -1,26 +1,17 @@
 //! The way to an endpoint, step by step: its name, TCP, a proxy, TLS. Nothing is sent here but what opens a connection.
 
 use super::super::Route;
-use super::super::connect::{self, Connections};
-use super::certificate::Certificate;
-use super::{Outcome, Step};
-use crate::config::{Protocol, Transport};
+use super::super::connect::Connections;
+use super::{Outcome, Step, tls};
+use crate::config::Transport;
 use http::{HeaderValue, Uri};
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 
-/// Time that a port has to show what it speaks: it is asked only when something failed.
-const LISTEN: Duration = Duration::from_secs(1);
 /// More than this of an answer to CONNECT is not read.
 const MAX_HEAD: usize = 8 * 1024;
 
@@ -32,7 +23,8 @@ pub(super) struct Way {
     pub(super) encrypted: bool,
     pub(super) transport: Transport,
     pub(super) proxy: Option<Proxy>,
-    limit: Duration,
+    /// Longest time for one step.
+    pub(super) limit: Duration,
 }
 
 /// A proxy in front of the endpoint.
@@ -76,20 +68,6 @@ pub(super) enum Trouble {
     OtherTls,
 }
 
-/// What answers at a port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Speaks {
-    /// TLS, with anything inside.
-    Tls,
-    Http1,
-    /// HTTP/2 from the first byte, as gRPC does.
-    Http2,
-    /// It accepts connections, and says nothing that is known.
-    Nothing,
-    /// Nobody is there, or not to be asked.
-    Nobody,
-}
-
 impl Way {
     pub(super) fn new(route: &Route, connections: &Connections, limit: Duration) -> Self {
         let encrypted = route.url.scheme_str() == Some("https");
@@ -131,6 +109,11 @@ impl Way {
 }
 
 impl Proxy {
+    /// Whether it is told who we are.
+    pub(super) fn has_password(&self) -> bool {
+        self.auth.is_some()
+    }
+
     /// Without a password.
     pub(super) fn for_people(&self) -> String {
         super::super::client::for_people(&self.uri).trim_end_matches('/').to_owned()
@@ -178,7 +161,7 @@ async fn go(way: &Way, steps: &mut Vec<Step>) -> Result<(), Trouble> {
             return Err(trouble);
         }
     }
-    if way.encrypted { tls(way, stream, steps).await } else { Ok(()) }
+    if way.encrypted { tls::shake_hands(way, stream, steps).await } else { Ok(()) }
 }
 
 async fn resolve(way: &Way, steps: &mut Vec<Step>) -> Result<Vec<SocketAddr>, Trouble> {
@@ -231,13 +214,18 @@ async fn open(way: &Way, addresses: &[SocketAddr], steps: &mut Vec<Step>) -> Res
             }
             Err(_) => {
                 trouble = Trouble::ConnectTooLong;
-                failed.push(format!("{address}: no answer within {share:?}"));
+                failed.push(format!("{address}: no answer within {:?}", rounded(share)));
             }
         }
     }
     failed.truncate(3);
     steps.push(Step::new("connect", Outcome::Failed, failed.join("; "), Some(since)));
     Err(trouble)
+}
+
+/// In whole milliseconds: a share of a time has digits that nobody wants to read.
+fn rounded(time: Duration) -> Duration {
+    Duration::from_millis(u64::try_from((time + Duration::from_micros(500)).as_millis()).unwrap_or(u64::MAX))
 }
 
 /// The status with which a proxy answers.
@@ -266,179 +254,14 @@ async fn connect_through(stream: &mut TcpStream, way: &Way, proxy: &Proxy) -> io
     Ok(status)
 }
 
-async fn tls(way: &Way, stream: TcpStream, steps: &mut Vec<Step>) -> Result<(), Trouble> {
-    let since = Instant::now();
-    let mut fail = |text: String, trouble| {
-        steps.push(Step::new("TLS", Outcome::Failed, text, Some(since)));
-        Err(trouble)
-    };
-    let roots = connect::roots(&way.transport, true);
-    if roots.is_empty() {
-        return fail("no certificate authority is known here".to_owned(), Trouble::NoAuthorities);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_of_a_time_is_told_in_whole_milliseconds() {
+        let told = |nanos| format!("{:?}", rounded(Duration::from_nanos(nanos)));
+        assert_eq!(told(1_999_997_707), "2s");
+        assert_eq!(told(133_333_333), "133ms");
     }
-    let Ok(name) = ServerName::try_from(way.host.clone()) else {
-        return fail(format!("{} is no name for a certificate", way.host), Trouble::OtherTls);
-    };
-    let mut config = connect::tls(roots.clone(), Some(&way.transport));
-    config.alpn_protocols = vec![match way.transport.protocol {
-        Protocol::Grpc => b"h2".to_vec(),
-        Protocol::HttpProtobuf | Protocol::HttpJson => b"http/1.1".to_vec(),
-    }];
-    let witness = match witness(&mut config, roots) {
-        Ok(witness) => witness,
-        Err(error) => return fail(error.to_string(), Trouble::OtherTls),
-    };
-    let handshake = timeout(way.limit, TlsConnector::from(Arc::new(config)).connect(name, stream)).await;
-    let certificate = witness.seen();
-    match handshake {
-        Ok(Ok(stream)) => {
-            let (_, session) = stream.get_ref();
-            let version = match session.protocol_version() {
-                Some(rustls::ProtocolVersion::TLSv1_3) => "1.3",
-                _ => "1.2",
-            };
-            let text = format!("{version}, {}", certificate.unwrap_or_default());
-            steps.push(Step::new("TLS", Outcome::Worked, text, Some(since)));
-            Ok(())
-        }
-        Ok(Err(error)) => {
-            let trouble = judge(&error);
-            let seen = certificate.map(|certificate| format!(" ({certificate})")).unwrap_or_default();
-            fail(format!("{error}{seen}"), trouble)
-        }
-        Err(_) => fail(format!("the handshake did not end within {:?}", way.limit), Trouble::TlsTooLong),
-    }
-}
-
-fn judge(error: &io::Error) -> Trouble {
-    use rustls::{AlertDescription, CertificateError, Error};
-    match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
-        Some(Error::InvalidMessage(_)) => Trouble::NoTls,
-        Some(Error::InvalidCertificate(wrong)) => match wrong {
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                Trouble::Name
-            }
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => Trouble::Expired,
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                Trouble::NotYetValid
-            }
-            _ => Trouble::UnknownAuthority,
-        },
-        Some(Error::AlertReceived(AlertDescription::NoApplicationProtocol)) => Trouble::NoCommonHttp,
-        _ => Trouble::OtherTls,
-    }
-}
-
-/// Lets rustls judge, and remembers what it was shown.
-#[derive(Debug)]
-struct Witness {
-    judge: Arc<WebPkiServerVerifier>,
-    shown: Mutex<Option<Vec<u8>>>,
-}
-
-fn witness(config: &mut ClientConfig, roots: rustls::RootCertStore) -> anyhow::Result<Arc<Witness>> {
-    let judge =
-        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), config.crypto_provider().clone());
-    let witness = Arc::new(Witness { judge: judge.build()?, shown: Mutex::default() });
-    config.dangerous().set_certificate_verifier(witness.clone());
-    Ok(witness)
-}
-
-impl Witness {
-    fn seen(&self) -> Option<Certificate> {
-        let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        shown.as_ref().map(|der| Certificate::read(der))
-    }
-}
-
-impl ServerCertVerifier for Witness {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = Some(end_entity.to_vec());
-        self.judge.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.judge.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.judge.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.judge.supported_verify_schemes()
-    }
-}
-
-/// What the endpoint of a way speaks; not asked through a proxy.
-pub(super) async fn speaks(way: &Way) -> Speaks {
-    if way.proxy.is_some() || way.encrypted {
-        return Speaks::Nobody;
-    }
-    speaks_at(&way.host, way.port).await
-}
-
-/// What listens at a port of this machine.
-pub(crate) async fn speaks_here(port: u16) -> Speaks {
-    speaks_at("localhost", port).await
-}
-
-async fn speaks_at(host: &str, port: u16) -> Speaks {
-    /// Begins HTTP/2, with settings that change nothing.
-    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
-    /// Asks for TLS 1.2, which every server of TLS answers, if only with an alert.
-    const HELLO: &[u8] = &[
-        22, 3, 1, 0, 47, 1, 0, 0, 43, 3, 3, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7,
-        7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 0, 0, 4, 0xc0, 0x2f, 0xc0, 0x2b, 1, 0,
-    ];
-    let request = format!("OPTIONS / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-    let mut found = Speaks::Nobody;
-    for opening in [PREFACE, HELLO, request.as_bytes()] {
-        let Ok(answer) = timeout(LISTEN, ask(host, port, opening)).await.unwrap_or(Ok(Vec::new())) else {
-            return found;
-        };
-        found = Speaks::Nothing;
-        let text = String::from_utf8_lossy(&answer);
-        match answer.as_slice() {
-            // Frames of settings.
-            [_, _, _, 4, ..] => return Speaks::Http2,
-            // Alerts and handshakes.
-            [21 | 22, 3, ..] => return Speaks::Tls,
-            _ if text.starts_with("HTTP/1.") => {
-                return if text.contains("HTTPS server") { Speaks::Tls } else { Speaks::Http1 };
-            }
-            _ => {}
-        }
-    }
-    found
-}
-
-/// The first bytes that come for `opening`; the error is that nobody is there.
-async fn ask(host: &str, port: u16, opening: &[u8]) -> io::Result<Vec<u8>> {
-    let mut stream = TcpStream::connect((host, port)).await?;
-    let mut answer = vec![0; 512];
-    let read = async {
-        stream.write_all(opening).await?;
-        stream.read(&mut answer).await
-    };
-    let count = read.await.unwrap_or(0);
-    answer.truncate(count);
-    Ok(answer)
 }

@@ -1,0 +1,200 @@
+//! The body of every response, which knows how the request ended.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+use http_body::{Body as _, Frame, SizeHint};
+use tokio::time::Sleep;
+
+use super::Exchange;
+use crate::guest::{self, Failure};
+use crate::server::stall;
+
+/// Between the last bytes of a response that breaks off and its end.
+const FLUSH_PAUSE: Duration = Duration::from_millis(20);
+
+/// What hyper is told when a body breaks off: it resets the stream or closes the connection.
+#[derive(Debug, thiserror::Error)]
+#[error("the response broke off: {0}")]
+pub(crate) struct BrokenOff(String);
+
+/// Who wrote it.
+pub(super) enum Content {
+    Guest(guest::Body),
+    Ours(Option<Bytes>),
+}
+
+/// The body of every response.
+pub(crate) struct Body {
+    pub(super) content: Content,
+    /// What is left of a frame of the guest's that is sent in pieces.
+    rest: Option<Bytes>,
+    /// Everything has been handed over.
+    handed_over: bool,
+    /// Bytes that the head promises.
+    promised: Option<u64>,
+    /// The response has no body, whatever the guest writes (HEAD, 204, 304); over HTTP/2 hyper would send it.
+    bodiless: bool,
+    /// The guest failed, and hyper is told after a pause.
+    broken: Option<(BrokenOff, Pin<Box<Sleep>>)>,
+    pub(super) exchange: Exchange,
+}
+
+impl Body {
+    pub(super) fn new(content: Content, promised: Option<u64>, bodiless: bool, exchange: Exchange) -> Self {
+        Self { content, rest: None, handed_over: false, promised, bodiless, broken: None, exchange }
+    }
+
+    /// The response is complete: the guest may work on, but not on this.
+    fn complete(&mut self) {
+        if let Content::Guest(body) = &self.content {
+            body.complete();
+        }
+        self.exchange.end();
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = BrokenOff;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        let this = &mut *self;
+        if let Some(flow) = &this.exchange.flow {
+            flow.asked();
+        }
+        if this.handed_over {
+            this.complete();
+        }
+        if let Some((_, pause)) = &mut this.broken {
+            ready!(pause.as_mut().poll(cx));
+            return Poll::Ready(this.broken.take().map(|(error, _)| Err(error)));
+        }
+        if this.bodiless {
+            return Poll::Ready(None);
+        }
+        let frame = ready!(this.poll_piece(cx));
+        match this.checked(frame) {
+            None => {
+                this.complete();
+                Poll::Ready(None)
+            }
+            Some(Ok(frame)) => {
+                // hyper may not ask again after any of these: then the body is complete when hyper lets go of it, which
+                // over HTTP/2 is when the peer has made room for it.
+                this.handed_over = frame.is_trailers() || this.is_whole();
+                if let Some(flow) = &this.exchange.flow {
+                    flow.gave();
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Some(Err(failure)) => {
+                this.exchange.break_off(&failure);
+                // hyper drops what it has not sent yet when a body fails: a pause lets the client have the head
+                // and all that the guest did write.
+                let mut pause = Box::pin(tokio::time::sleep(FLUSH_PAUSE));
+                let poll = pause.as_mut().poll(cx);
+                let error = BrokenOff(failure.message.clone());
+                if poll.is_ready() {
+                    return Poll::Ready(Some(Err(error)));
+                }
+                this.broken = Some((error, pause));
+                Poll::Pending
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        // One that ends before its promise is asked once more, and says so then.
+        self.broken.is_none() && (self.bodiless || self.content_is_over() && self.is_whole())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            _ if self.bodiless => SizeHint::with_exact(0),
+            Content::Ours(text) => SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64)),
+            // What the head says, whatever the guest makes of it: hyper compares the two.
+            Content::Guest(_) if self.promised.is_some() => {
+                SizeHint::with_exact(self.promised.unwrap_or(0).saturating_sub(self.exchange.sent))
+            }
+            Content::Guest(body) => body.size_hint(),
+        }
+    }
+}
+
+impl Body {
+    /// The next frame, or a piece of it where a slow peer must not take too long for one.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        let frame = match (self.rest.take(), &mut self.content) {
+            (Some(rest), _) => Some(Ok(Frame::data(rest))),
+            (None, Content::Ours(text)) => text.take().map(|text| Ok(Frame::data(text))),
+            (None, Content::Guest(body)) => ready!(Pin::new(body).poll_frame(cx)),
+        };
+        let is_long = |frame: &Frame<Bytes>| frame.data_ref().is_some_and(|data| data.len() > stall::PIECE);
+        Poll::Ready(match frame {
+            Some(Ok(frame)) if self.exchange.flow.is_some() && is_long(&frame) => {
+                let mut data = frame.into_data().unwrap_or_default();
+                self.rest = Some(data.split_off(stall::PIECE));
+                Some(Ok(Frame::data(data)))
+            }
+            frame => frame,
+        })
+    }
+
+    /// Counts a frame. A body that ends before the length that its head promises has failed.
+    fn checked(
+        &mut self,
+        frame: Option<Result<Frame<Bytes>, Failure>>,
+    ) -> Option<Result<Frame<Bytes>, Failure>> {
+        let data = match &frame {
+            Some(Ok(frame)) => frame.data_ref(),
+            Some(Err(_)) => return frame,
+            None => None,
+        };
+        self.exchange.sent += data.map_or(0, |data| data.len() as u64);
+        let sent = self.exchange.sent;
+        match self.promised.filter(|promised| data.is_none() && sent < *promised) {
+            Some(promised) => Some(Err(Failure::error_code(
+                StatusCode::BAD_GATEWAY,
+                "http_response_incomplete",
+                format!(
+                    "the body ended after {sent} of the {promised} bytes that its Content-Length promises"
+                ),
+            ))),
+            None => frame,
+        }
+    }
+
+    /// All that belongs to the response has been handed over.
+    fn is_whole(&self) -> bool {
+        self.bodiless
+            || match self.promised {
+                Some(promised) => self.exchange.sent >= promised,
+                None => self.content_is_over(),
+            }
+    }
+
+    fn content_is_over(&self) -> bool {
+        match &self.content {
+            _ if self.rest.is_some() => false,
+            Content::Ours(text) => text.is_none(),
+            Content::Guest(body) => body.is_end_stream(),
+        }
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        // hyper does not ask for what follows the last byte that the head promises: of none, not even once.
+        let is_cut = self.exchange.flow.as_ref().is_some_and(|flow| flow.is_cut());
+        if !self.exchange.ended && !is_cut && (self.handed_over || self.is_whole()) {
+            self.complete();
+        }
+    }
+}
