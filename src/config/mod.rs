@@ -43,10 +43,10 @@ pub(crate) use resolve::{Given, InForce, Layer, Source};
 pub use signals::{Destination, LogsExport, MetricsExport};
 pub use transport::{Proxies, Transport};
 pub use value::{
-    Arg, ByteLimit, ByteSize, Certificates, Cidr, Compression, DirMount, Endpoint, EnvVar, ExemplarFilter,
-    Exporter, GuestParents, HeaderFormat, HistogramAggregation, HostPattern, Invalid, Isolation, ListenAddr,
-    LogFormat, LogLevel, OutboundRule, PortPattern, PrivateKey, PropagateTo, Propagators, Protocol,
-    SampleRoute, Sampler, Semconv, Temporality, Timeout, TrustParent,
+    Arg, ByteLimit, ByteSize, Certificates, Cidr, Compression, DirMount, Endpoint, EnvVar, ExceptionSignal,
+    ExemplarFilter, Exporter, GuestParents, HeaderFormat, HistogramAggregation, HostPattern, Invalid,
+    Isolation, ListenAddr, LogFormat, LogLevel, OutboundRule, PortPattern, PrivateKey, PropagateTo,
+    Propagators, Protocol, SampleRoute, Sampler, Semconv, Temporality, Timeout, TrustParent,
 };
 pub(crate) use vars::Vars;
 
