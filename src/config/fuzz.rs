@@ -119,7 +119,7 @@ pub fn resource_attributes(input: &[u8]) {
 }
 
 /// Variables that are read somewhere, ours and the standard ones.
-const VARIABLES: [&str; 48] = [
+const VARIABLES: [&str; 49] = [
     "OTEL_SDK_DISABLED",
     "OTEL_RESOURCE_ATTRIBUTES",
     "OTEL_SERVICE_NAME",
@@ -130,6 +130,7 @@ const VARIABLES: [&str; 48] = [
     "OTEL_METRICS_EXPORTER",
     "OTEL_LOGS_EXPORTER",
     "OTEL_SEMCONV_STABILITY_OPT_IN",
+    "OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN",
     "OTEL_BSP_SCHEDULE_DELAY",
     "OTEL_BSP_EXPORT_TIMEOUT",
     "OTEL_BSP_MAX_QUEUE_SIZE",

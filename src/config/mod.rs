@@ -45,10 +45,10 @@ pub(crate) use standing::variables as standing_variables;
 pub use transport::{Proxies, Transport};
 pub(crate) use value::overlap;
 pub use value::{
-    Arg, ByteLimit, ByteSize, Certificates, Cidr, Compression, DirMount, Endpoint, EnvVar, ExemplarFilter,
-    Exporter, GuestParents, HeaderFormat, HistogramAggregation, HostPattern, Invalid, Isolation, ListenAddr,
-    LogFormat, LogLevel, OutboundRule, PortPattern, PrivateKey, PropagateTo, Propagators, Protocol,
-    SampleRoute, Sampler, Semconv, Temporality, Timeout, TrustParent,
+    Arg, ByteLimit, ByteSize, Certificates, Cidr, Compression, DirMount, Endpoint, EnvVar, ExceptionSignal,
+    ExemplarFilter, Exporter, GuestParents, HeaderFormat, HistogramAggregation, HostPattern, Invalid,
+    Isolation, ListenAddr, LogFormat, LogLevel, OutboundRule, PortPattern, PrivateKey, PropagateTo,
+    Propagators, Protocol, SampleRoute, Sampler, Semconv, Temporality, Timeout, TrustParent,
 };
 pub(crate) use vars::Vars;
 

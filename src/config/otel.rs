@@ -15,8 +15,8 @@ use super::resolve::{Resolver, Source};
 use super::signals::{Destination, LogsExport, MetricsExport};
 use super::transport::{Proxies, Transport};
 use super::value::{
-    ByteSize, Endpoint, Exporter, GuestParents, PropagateTo, Propagators, Protocol, SampleRoute, Sampler,
-    Semconv, Timeout, TrustParent,
+    ByteSize, Endpoint, ExceptionSignal, Exporter, GuestParents, PropagateTo, Propagators, Protocol,
+    SampleRoute, Sampler, Semconv, Timeout, TrustParent,
 };
 use super::vars::Vars;
 
@@ -62,6 +62,8 @@ pub struct Otel {
     pub semconv: Semconv,
     /// Methods that spans, metrics and the access log's records name in place of those of the conventions (`OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS`).
     pub known_methods: Option<Vec<String>>,
+    /// Which signal carries exceptions; events of spans, where no log records are exported.
+    pub exceptions: ExceptionSignal,
     /// Request headers that are recorded on spans.
     pub request_headers: Vec<HeaderName>,
     /// Response headers that are recorded on spans.
@@ -157,6 +159,7 @@ impl Otel {
         let mut flawed = Vec::new();
         let signals = otel_env::signals(&otel, traces_only, vars, &mut resolver.warnings, &mut flawed);
         (otel.metrics, otel.logs) = signals;
+        otel_env::warn_of_lost_exceptions(&otel, &mut resolver.warnings);
         let destinations = [&otel.metrics.to, &otel.logs.to];
         if otel.endpoint.is_some() || destinations.iter().any(|to| to.endpoint.is_some()) {
             otel.proxies = otel_env::proxies(vars, &mut resolver.warnings);
@@ -214,6 +217,7 @@ impl Otel {
             random_flag: options.random_flag,
             semconv: options.semconv,
             known_methods: otel_env::known_methods(vars, warnings),
+            exceptions: otel_env::exceptions(vars, warnings),
             request_headers: options.request_headers.into_iter().map(|header| header.0).collect(),
             response_headers: options.response_headers.into_iter().map(|header| header.0).collect(),
             guest_parents: options.guest_parents,

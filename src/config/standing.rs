@@ -54,6 +54,7 @@ const ROWS: &[Row] = &[
         Some(methods) => methods.join(", "),
         None => "those of the conventions".to_owned(),
     }),
+    row(&["OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN"], |otel| otel.exceptions.to_string()),
     row(&["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", TIMEOUT], |otel| otel.timeout.to_string()),
     row(&["OTEL_EXPORTER_OTLP_TRACES_INSECURE", INSECURE], |otel| otel.transport.insecure.to_string()),
     row(&["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"], |otel| proxy(&otel.proxies.http)),
@@ -448,6 +449,5 @@ mod tests {
     }
 
     /// Warned about, and nothing else.
-    const NOT_IN_FORCE: [&str; 4] =
-        ["OTEL_CONFIG_FILE", "OTEL_ENTITIES", "OTEL_LOG_LEVEL", "OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN"];
+    const NOT_IN_FORCE: [&str; 3] = ["OTEL_CONFIG_FILE", "OTEL_ENTITIES", "OTEL_LOG_LEVEL"];
 }

@@ -5,6 +5,7 @@ use super::child::{Child, Facts};
 use super::children::Start;
 use super::context::SpanContext;
 use super::encode::{Borrowed, Kind, SpanWriter};
+use super::exceptions::ExceptionLog;
 use super::id::SpanId;
 use super::limits::{MAX_NAME, MAX_VALUE};
 use super::methods::Methods;
@@ -55,13 +56,15 @@ enum Outcome {
 pub(crate) struct ClientSpan {
     context: Option<SpanContext>,
     record: Option<Arc<Child>>,
+    exceptions: Option<Arc<ExceptionLog>>,
 }
 
 impl ServerSpan {
     /// Starts the CLIENT span of an outgoing request under `parent`, the server span when `None`.
     pub(crate) fn client(&self, parent: Option<&SpanContext>, method: &Method, uri: &Uri) -> ClientSpan {
+        let exceptions = self.exceptions().cloned();
         let Some(server) = self.context() else {
-            return ClientSpan { context: None, record: None };
+            return ClientSpan { context: None, record: None, exceptions };
         };
         let parent = parent.unwrap_or(&server);
         let record = self.children().and_then(|children| {
@@ -88,7 +91,7 @@ impl ServerSpan {
             // One too many: the other side belongs under the nearest span that a backend gets to see.
             None => SpanContext { flags: server.flags, ..parent.clone() },
         };
-        ClientSpan { context: Some(context), record }
+        ClientSpan { context: Some(context), record, exceptions }
     }
 }
 
@@ -105,6 +108,9 @@ impl ClientSpan {
 
     /// There is no response; ends the span.
     pub(crate) fn fail(self, error_type: &str, message: &str) {
+        if let Some(log) = &self.exceptions {
+            log.of_client(error_type, message, self.context());
+        }
         if self.record.is_some() {
             let error_type = shortened(error_type, MAX_NAME).into();
             self.end(Outcome::Failed { error_type, message: shortened(message, MAX_VALUE).into() }, None);

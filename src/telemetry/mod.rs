@@ -15,6 +15,7 @@ mod condition;
 mod context;
 mod counters;
 mod encode;
+mod exceptions;
 mod export;
 pub(crate) mod fuzz;
 mod headers;
@@ -71,6 +72,7 @@ pub(crate) use view::Exports;
 use crate::config::{self, Semconv};
 use children::Families;
 use counters::Counters;
+use exceptions::ExceptionLog;
 use export::{Envelope, Sources};
 use headers::Wanted;
 use held::{KeepRules, Outlet};
@@ -106,6 +108,8 @@ struct On {
     traces: Option<Traces>,
     sources: Sources,
     signals: Signals,
+    /// None where exceptions are events of spans only.
+    exceptions: Option<Arc<ExceptionLog>>,
     /// None where nothing is exported.
     exporter: Option<export::Exporter>,
     /// The OTLP message.
@@ -211,8 +215,9 @@ impl Telemetry {
         if let Some(host) = &host {
             host.observe_telemetry(&sources, logs.as_ref());
         }
+        let exceptions = ExceptionLog::new(otel, component, logs.as_ref());
         let signals = Signals { metrics, logs, host };
-        Telemetry(Some(Arc::new(On { traces, sources, signals, exporter, resource })))
+        Telemetry(Some(Arc::new(On { traces, sources, signals, exceptions, exporter, resource })))
     }
 
     fn traces(&self) -> Option<&Traces> {
@@ -268,10 +273,8 @@ impl Telemetry {
         route: Option<&str>,
     ) -> ServerSpan {
         let span = self.traced(peer, head, route);
-        match self.metrics() {
-            Some(metrics) => span.measured(metrics.host.request(peer.tls, head, route)),
-            None => span,
-        }
+        let measured = self.metrics().map(|metrics| metrics.host.request(peer.tls, head, route));
+        span.beside(measured, self.0.as_ref().and_then(|on| on.exceptions.as_ref()))
     }
 
     /// Decides first whether to record it.

@@ -64,6 +64,10 @@ pub(super) const POUNCE_CONNECT_DURATION: &str = "pounce.connect.duration";
 pub(super) const OTEL_SCOPE_SCHEMA_URL: &str = "otel.scope.schema_url";
 pub(super) const OTEL_SCOPE: &str = "otel.scope.";
 
+/// Names of the log records of exceptions, which the crate does not have yet.
+pub(super) const HTTP_SERVER_REQUEST_EXCEPTION: &str = "http.server.request.exception";
+pub(super) const HTTP_CLIENT_REQUEST_EXCEPTION: &str = "http.client.request.exception";
+
 /// Name of the event that carries an exception.
 pub(super) const EXCEPTION_EVENT: &str = "exception";
 

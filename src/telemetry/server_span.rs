@@ -7,6 +7,7 @@
 use super::children::Children;
 use super::context::SpanContext;
 use super::counters::Counters;
+use super::exceptions::ExceptionLog;
 use super::limits::{MAX_NAME, MAX_VALUE};
 use super::metrics::host::{Host, Measured};
 use super::recording::{Late, Recording};
@@ -21,7 +22,17 @@ use std::time::Duration;
 /// Handle on the SERVER span of a request; cheap to clone. Everything is a no-op when nothing is recorded, and a
 /// counted one once the span has ended.
 #[derive(Clone, Default)]
-pub(crate) struct ServerSpan(State, Option<Arc<Measured>>);
+pub(crate) struct ServerSpan(State, Option<Arc<Beside>>);
+
+/// What the request has beside its span, recorded or not.
+struct Beside {
+    measured: Option<Measured>,
+    exceptions: Option<Arc<ExceptionLog>>,
+}
+
+/// Bytes of what a request has beside its span.
+#[cfg(test)]
+pub(super) const BESIDE_SIZE: usize = size_of::<Beside>();
 
 #[derive(Clone, Default)]
 enum State {
@@ -69,19 +80,30 @@ impl ServerSpan {
         ServerSpan(State::Recording(Arc::new(recording)), None)
     }
 
-    /// With what metrics tell of the request.
-    pub(super) fn measured(self, measured: Measured) -> Self {
-        ServerSpan(self.0, Some(Arc::new(measured)))
+    /// With what metrics tell of the request, and where its exceptions go that are log records.
+    pub(super) fn beside(self, measured: Option<Measured>, exceptions: Option<&Arc<ExceptionLog>>) -> Self {
+        if measured.is_none() && exceptions.is_none() {
+            return self;
+        }
+        ServerSpan(self.0, Some(Arc::new(Beside { measured, exceptions: exceptions.cloned() })))
+    }
+
+    fn measured(&self) -> Option<&Measured> {
+        self.1.as_ref()?.measured.as_ref()
+    }
+
+    pub(super) fn exceptions(&self) -> Option<&Arc<ExceptionLog>> {
+        self.1.as_ref()?.exceptions.as_ref()
     }
 
     /// The host's own metrics, where somebody wants them.
     pub(crate) fn metrics(&self) -> Option<&Arc<Host>> {
-        self.1.as_deref().map(Measured::host)
+        self.measured().map(Measured::host)
     }
 
     /// Whether somebody looks at what the guest costs.
     pub(crate) fn wants_costs(&self) -> bool {
-        self.1.is_some() || self.is_recording_children()
+        self.measured().is_some() || self.is_recording_children()
     }
 
     /// Whether telemetry is on: then there are ids, sampled or not.
@@ -131,7 +153,7 @@ impl ServerSpan {
     /// The route, as far as it is known and somebody has asked for it; also after the end.
     pub(crate) fn route(&self) -> Option<Box<str>> {
         let recorded = self.recording().and_then(|span| span.late().route.clone());
-        recorded.or_else(|| self.1.as_ref().and_then(|measured| measured.route()))
+        recorded.or_else(|| self.measured().and_then(Measured::route))
     }
 
     /// Whether both are handles on one span, or both are off.
@@ -161,7 +183,7 @@ impl ServerSpan {
 
     /// What metrics take of an attribute, whether or not the span is recorded.
     pub(crate) fn measure_attribute(&self, key: &str, text: &str) {
-        if let Some(measured) = &self.1 {
+        if let Some(measured) = self.measured() {
             match key {
                 semconv::HTTP_ROUTE => measured.set_route(text),
                 semconv::ERROR_TYPE => measured.set_error_type(text),
@@ -201,7 +223,7 @@ impl ServerSpan {
 
     /// Sets `http.route`, and with it the name `{METHOD} {route}`, in place of one chosen before.
     pub(crate) fn set_route(&self, route: &str) {
-        if let Some(measured) = &self.1 {
+        if let Some(measured) = self.measured() {
             measured.set_route(route);
         }
         self.write(|span, late| {
@@ -220,7 +242,7 @@ impl ServerSpan {
 
     /// The response head was sent.
     pub(crate) fn response_head(&self, status: StatusCode, headers: &HeaderMap) {
-        if let Some(measured) = &self.1 {
+        if let Some(measured) = self.measured() {
             measured.status(status);
         }
         self.write(|span, late| {
@@ -240,23 +262,26 @@ impl ServerSpan {
 
     /// The same for metrics alone.
     pub(crate) fn measured_body_size(&self, bytes: u64) {
-        if let Some(measured) = &self.1 {
+        if let Some(measured) = self.measured() {
             measured.body_size(bytes);
         }
     }
 
     /// The request failed on the host's side: status Error and `error.type`, of which the first stays.
     pub(crate) fn fail(&self, error_type: &str, exception: Option<Exception>) {
-        if let Some(measured) = &self.1 {
+        if let Some(measured) = self.measured() {
             measured.fail(error_type);
         }
+        let message: Box<str> =
+            exception.as_ref().map(|e| shortened(&e.message, MAX_VALUE).into()).unwrap_or_default();
+        let exception = match (self.exceptions(), exception) {
+            (Some(log), Some(exception)) => log.of_server(exception, self.known_context()),
+            (_, exception) => exception,
+        };
         self.write(|span, late| {
             late.response.failure.get_or_insert_with(|| Failure {
                 error_type: shortened(error_type, MAX_NAME).into(),
-                message: exception
-                    .as_ref()
-                    .map(|e| shortened(&e.message, MAX_VALUE).into())
-                    .unwrap_or_default(),
+                message,
             });
             if let Some(exception) = exception {
                 let (notes, account) = late.notes(span);
@@ -281,7 +306,7 @@ impl ServerSpan {
             let mut late = span.late();
             (!late.ended).then(|| span.end(&mut late, body_bytes_sent))
         });
-        if let Some(measured) = &self.1 {
+        if let Some(measured) = self.measured() {
             measured.end(body_bytes_sent, lasted, self.exported_context());
         }
     }

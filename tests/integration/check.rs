@@ -25,6 +25,7 @@ async fn every_setting_says_who_set_it() {
         .env("POUNCE_LOG_LEVEL", "debug")
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318")
         .env("OTEL_BLRP_SCHEDULE_DELAY", "2500")
+        .env("OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN", "logs/dup")
         .run()
         .await;
     exit.expect(0, &[]);
@@ -35,6 +36,8 @@ async fn every_setting_says_who_set_it() {
     assert_eq!(row("endpoint"), "endpoint http://collector:4318/v1/traces OTEL_EXPORTER_OTLP_ENDPOINT");
     assert_eq!(row("header-timeout"), "header-timeout 10s default");
     // What no option says, by the name of its variable.
+    const EXCEPTIONS: &str = "OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN";
+    assert_eq!(row(EXCEPTIONS), format!("{EXCEPTIONS} logs/dup {EXCEPTIONS}"));
     assert_eq!(row("OTEL_BLRP_SCHEDULE_DELAY"), "OTEL_BLRP_SCHEDULE_DELAY 2500ms OTEL_BLRP_SCHEDULE_DELAY");
     assert_eq!(
         row("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"),

@@ -27,7 +27,8 @@ use crate::config::declared::{Flawed, Standard};
 use crate::config::otel::Otel;
 use crate::config::suggest::nearest;
 use crate::config::value::{
-    Endpoint, Exporter, Header, HeaderFormat, Propagators, Protocol, Sampler, Semconv, Value, is_none,
+    Endpoint, ExceptionSignal, Exporter, Header, HeaderFormat, Propagators, Protocol, Sampler, Semconv,
+    Value, is_none,
 };
 use crate::config::vars::Vars;
 
@@ -37,6 +38,9 @@ pub(crate) const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
 pub(crate) const DISABLED: &str = "OTEL_SDK_DISABLED";
 /// What is sent along with traces alone.
 pub(crate) const TRACES_HEADERS: &str = "OTEL_EXPORTER_OTLP_TRACES_HEADERS";
+
+/// Which signal carries exceptions.
+const EXCEPTIONS: &str = "OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN";
 
 /// Adds a warning once: several options may read the same variable.
 fn warn(warnings: &mut Vec<String>, warning: String) {
@@ -209,12 +213,45 @@ pub(crate) fn known_methods(vars: &Vars, warnings: &mut Vec<String>) -> Option<V
     (!methods.is_empty()).then_some(methods)
 }
 
+/// Which signal carries exceptions; `logs/dup` beats `logs`.
+pub(crate) fn exceptions(vars: &Vars, warnings: &mut Vec<String>) -> ExceptionSignal {
+    let mut found = ExceptionSignal::Events;
+    let words = vars.set(EXCEPTIONS).unwrap_or_default().split(',').map(str::trim);
+    for word in words.filter(|word| !word.is_empty()) {
+        match word.parse() {
+            Ok(ExceptionSignal::LogsDup) => found = ExceptionSignal::LogsDup,
+            Ok(ExceptionSignal::Logs) if found == ExceptionSignal::Events => found = ExceptionSignal::Logs,
+            Ok(ExceptionSignal::Logs) => {}
+            // That is what it means not to set it.
+            Ok(ExceptionSignal::Events) | Err(_) => {
+                let hint = "set logs, or logs/dup for both; without it exceptions are events of spans";
+                warn(warnings, format!("{EXCEPTIONS}: `{word}` is not known, and is ignored ({hint})"));
+            }
+        }
+    }
+    found
+}
+
+/// Says that exceptions cannot go where they should.
+pub(crate) fn warn_of_lost_exceptions(otel: &Otel, warnings: &mut Vec<String>) {
+    let is_asked = otel.exceptions != ExceptionSignal::Events && !otel.disabled;
+    if is_asked && otel.endpoint_of(&otel.logs.to, Endpoint::LOGS).is_none() {
+        let hint = "set OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_LOGS_ENDPOINT, and OTEL_LOGS_EXPORTER to otlp";
+        let signals = otel.exceptions;
+        warn(
+            warnings,
+            format!(
+                "{EXCEPTIONS} is {signals}, but no log records are exported: exceptions stay events of spans ({hint})"
+            ),
+        );
+    }
+}
+
 /// Warns of what is set and has no effect here.
 pub(crate) fn warn_of_the_rest(otel: &Otel, vars: &Vars, warnings: &mut Vec<String>) {
     let in_vain = [
         ("OTEL_CONFIG_FILE", "the file is not read, and other variables count", ""),
         ("OTEL_LOG_LEVEL", "telemetry writes to Pounce's own log, whose level is log.level", "info"),
-        ("OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN", "exceptions are events of spans", ""),
         ("OTEL_ENTITIES", "the resource is that of OTEL_RESOURCE_ATTRIBUTES", ""),
     ];
     for (variable, instead, default) in in_vain {

@@ -99,12 +99,39 @@ fn anything_else_malformed_is_warned_about_and_ignored() {
             ignored(&[("OTEL_TRACES_SAMPLER", sampler), ("OTEL_TRACES_SAMPLER_ARG", "endpoint=http://x")]);
         assert!(said.contains("every trace is kept") && said.contains("otel.sample-route"), "{said}");
     }
-    for signals in ["logs", "logs/dup"] {
-        assert!(ignored(&[("OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN", signals)]).contains("events of spans"));
-    }
     for (variable, text) in [("OTEL_ATTRIBUTE_COUNT_LIMIT", "many"), ("OTEL_SPAN_LINK_COUNT_LIMIT", "-1")] {
         assert!(ignored(&[(variable, text)]).contains("not a whole number"));
     }
+}
+
+#[test]
+fn exceptions_go_where_the_list_says() {
+    const VARIABLE: &str = "OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN";
+    let signal =
+        |text| otel(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://x:4318"), (VARIABLE, text)]).exceptions;
+    for (text, expected) in [
+        ("", ExceptionSignal::Events),
+        (" , ", ExceptionSignal::Events),
+        ("Logs", ExceptionSignal::Logs),
+        ("logs/dup", ExceptionSignal::LogsDup),
+        ("logs/dup, logs", ExceptionSignal::LogsDup),
+        ("logs,LOGS/dup", ExceptionSignal::LogsDup),
+    ] {
+        assert_eq!(signal(text), expected, "{text}");
+    }
+    for word in ["log", "events", "true"] {
+        let said = ignored(&[(VARIABLE, word)]);
+        assert!(said.contains(&format!("`{word}`")) && said.contains("logs/dup"), "{said}");
+    }
+    // They stay where they are, and that is said.
+    for without in [("OTEL_TRACES_EXPORTER", "console"), ("OTEL_LOGS_EXPORTER", "none")] {
+        let on = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://x:4318");
+        let config = load(&[on, (VARIABLE, "logs"), without]).unwrap();
+        assert_eq!(config.otel.exceptions, ExceptionSignal::Logs);
+        let said: Vec<_> = config.warnings.iter().filter(|warning| warning.contains(VARIABLE)).collect();
+        assert!(said.len() == 1 && said[0].contains("stay events of spans"), "{said:?}");
+    }
+    assert_eq!(load(&[("OTEL_SDK_DISABLED", "true"), (VARIABLE, "logs")]).unwrap().warnings, [""; 0]);
 }
 
 #[test]

@@ -38,8 +38,8 @@ pub use sampler::Sampler;
 pub use time::Timeout;
 pub(crate) use time::{read_duration, show_duration};
 pub use words::{
-    Compression, ExemplarFilter, Exporter, GuestParents, HistogramAggregation, Isolation, LogFormat,
-    LogLevel, Protocol, Semconv, Temporality,
+    Compression, ExceptionSignal, ExemplarFilter, Exporter, GuestParents, HistogramAggregation, Isolation,
+    LogFormat, LogLevel, Protocol, Semconv, Temporality,
 };
 
 use super::vars::Vars;

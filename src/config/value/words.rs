@@ -145,6 +145,18 @@ words! {
 }
 
 words! {
+    /// Which signal carries exceptions (`OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN`).
+    ExceptionSignal: "a signal of exceptions" {
+        /// Traces: they are events of spans.
+        Events = "events",
+        /// Logs: they are log records.
+        Logs = "logs",
+        /// Both.
+        LogsDup = "logs/dup",
+    }
+}
+
+words! {
     /// What sums and histograms of metrics say (`OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE`).
     Temporality: "a temporality" {
         /// All since the start.

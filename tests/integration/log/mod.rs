@@ -7,6 +7,8 @@ use serde_json::Value;
 
 /// Each request as a line.
 mod access;
+/// Exceptions as log records.
+mod exceptions;
 /// Lines as log records.
 mod exported;
 /// `Server-Timing`.

@@ -15,9 +15,8 @@ fn spool(kib: u64) -> (TempDir, Arc<Spool>) {
 }
 
 fn open(place: &TempDir, kib: u64) -> anyhow::Result<Arc<Spool>> {
-    let mut otel = config::Otel::default();
-    otel.spool = Some(place.path().join("spool"));
-    otel.spool_max = ByteSize(kib << 10);
+    let spool = Some(place.path().join("spool"));
+    let otel = config::Otel { spool, spool_max: ByteSize(kib << 10), ..config::Otel::default() };
     Ok(Spool::open(&otel)?.expect("one is set"))
 }
 
@@ -159,7 +158,7 @@ async fn a_disk_that_hangs_is_not_waited_for() {
     let (traces, counters) = lane(&spool, Signal::Traces);
     let (go_on, hangs) = std::sync::mpsc::channel::<()>();
     let (undone, is_undone) = oneshot::channel();
-    let touched = spool.touch(move |_| hangs.recv().is_err(), |_, result| drop(undone.send(result)));
+    let touched = spool.touch(move |_| hangs.recv().is_err(), |_, result| undone.send(result).unwrap());
     assert_eq!(touched.await, None);
     spool.failed(&"the disk does not answer");
     assert!(!traces.put(&batch(b"one", 1)).await);
@@ -184,8 +183,7 @@ fn only_its_owner_may_look_and_one_process_at_a_time() {
     drop((runtime, traces, first));
     open(&place, 1024).unwrap();
 
-    let mut otel = config::Otel::default();
-    otel.spool = Some("/proc/nowhere/spool".into());
+    let otel = config::Otel { spool: Some("/proc/nowhere/spool".into()), ..config::Otel::default() };
     let error = format!("{:#}", Spool::open(&otel).err().expect("it cannot be made"));
     assert!(error.contains("cannot make the directory `/proc/nowhere/spool` of otel.spool"), "{error}");
 }
