@@ -367,4 +367,4 @@ pub(super) fn with_length(len: usize) -> usize {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -47,7 +47,7 @@ fn key_value((key, value): &(Box<str>, Value)) -> KeyValue {
     KeyValue { key: key.to_string(), value, ..KeyValue::default() }
 }
 
-fn any_attribute() -> impl Strategy<Value = (Box<str>, Value)> {
+pub(in crate::telemetry) fn any_attribute() -> impl Strategy<Value = (Box<str>, Value)> {
     let double = prop::num::f64::ANY.prop_filter("not-a-number is equal to nothing", |d| !d.is_nan());
     let value = prop_oneof![
         ".{0,40}".prop_map(Value::Text),

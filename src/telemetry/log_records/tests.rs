@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::telemetry::context::{RANDOM, SAMPLED, TraceState};
+use crate::telemetry::encode::tests::{any_attribute, wire};
 use crate::telemetry::id::{SpanId, TraceId};
 use opentelemetry_proto::tonic::common::v1::any_value;
 use proptest::prelude::*;
@@ -86,20 +87,49 @@ fn a_full_buffer_drops_and_counts() {
 }
 
 proptest! {
+    /// Behind one another, as they wait for an export.
     #[test]
-    fn any_record_decodes(
-        body in ".{0,200}",
-        event in proptest::option::of(".{0,20}"),
-        pairs in proptest::collection::vec((".{0,20}", any::<f64>()), 0..20),
+    fn any_records_decode_as_what_was_taken(
+        given in proptest::collection::vec(
+            (
+                any_attribute(),
+                proptest::option::of(".{0,20}"),
+                proptest::collection::vec(any_attribute(), 0..20),
+                proptest::option::of((any::<[u8; 16]>(), any::<[u8; 8]>(), 0u8..4)),
+            ),
+            1..4,
+        ),
     ) {
         let records = records();
-        let attributes = pairs.iter().map(|(key, value)| (key.clone(), Value::Double(*value))).collect();
-        records.emit(&LogRecord::new(Severity::Debug, text(&body), event.clone(), attributes), None);
-        let record = decoded(&records).remove(0);
-        prop_assert_eq!(record.body.unwrap().value, Some(any_value::Value::StringValue(body)));
-        prop_assert_eq!(record.event_name, event.unwrap_or_default());
-        let distinct: std::collections::BTreeSet<_> =
-            pairs.iter().map(|(key, _)| key).filter(|key| !key.is_empty()).collect();
-        prop_assert_eq!(record.attributes.len(), distinct.len());
+        let mut expected = Vec::new();
+        for ((_, body), event, attributes, at) in given {
+            let context = at.map(|(trace, span, flags)| SpanContext {
+                trace_id: TraceId(trace),
+                span_id: SpanId(span),
+                flags,
+                trace_state: TraceState::default(),
+            });
+            let attributes = attributes.into_iter().map(|(key, value)| (key.into(), value)).collect();
+            let record = LogRecord::new(Severity::Debug, body, event, attributes);
+            records.emit(&record, context.as_ref());
+            expected.push((record, context));
+        }
+        let found = decoded(&records);
+        prop_assert_eq!(found.len(), expected.len());
+        for (found, (record, context)) in found.into_iter().zip(expected) {
+            prop_assert_eq!(found.body.unwrap().value, wire(&record.body));
+            prop_assert_eq!(found.event_name, record.event_name.clone().unwrap_or_default());
+            prop_assert_eq!(found.dropped_attributes_count, record.attributes.dropped);
+            let of_wire = |(key, value): (&str, &Value)| (key.to_owned(), wire(value));
+            let attributes = found.attributes.into_iter().map(|one| (one.key, one.value.unwrap().value));
+            prop_assert_eq!(
+                attributes.collect::<Vec<_>>(),
+                record.attributes().map(of_wire).collect::<Vec<_>>()
+            );
+            let (trace_id, span_id, flags) = context
+                .map(|context| (context.trace_id.0.to_vec(), context.span_id.0.to_vec(), context.flags.into()))
+                .unwrap_or_default();
+            prop_assert_eq!((found.trace_id, found.span_id, found.flags), (trace_id, span_id, flags));
+        }
     }
 }

@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 /// What came in the requests that a receiver answered with a yes.
 #[derive(Default)]
@@ -214,14 +214,18 @@ impl Receiver {
                 answers.going.store(true, Relaxed);
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 drop(serving);
-                tokio::time::sleep(Duration::from_millis(150)).await;
-                answers.going.store(false, Relaxed);
-                listener = loop {
-                    match TcpListener::bind(addr).await {
-                        Ok(listener) => break listener,
-                        Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+                // Bound and not listening: connections are refused, and no other test gets the port.
+                let away = loop {
+                    let socket = TcpSocket::new_v4().expect("a socket");
+                    socket.set_reuseaddr(true).expect("a socket");
+                    match socket.bind(addr) {
+                        Ok(()) => break socket,
+                        Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
                     }
                 };
+                tokio::time::sleep(Duration::from_millis(150)).await;
+                answers.going.store(false, Relaxed);
+                listener = away.listen(64).expect("its own port");
             }
         });
         Self::at(protocol, addr, took, Up::Task { _task: task })
