@@ -20,6 +20,11 @@ impl Clock {
         self.start_unix_nanos
     }
 
+    /// When it was started.
+    pub(super) fn instant(&self) -> Instant {
+        self.started
+    }
+
     /// Now, in nanoseconds of Unix time.
     pub(super) fn now(&self) -> u64 {
         self.start_unix_nanos.saturating_add(nanos(self.started.elapsed()))

@@ -273,7 +273,11 @@ impl Telemetry {
         route: Option<&str>,
     ) -> ServerSpan {
         let span = self.traced(peer, head, route);
-        let measured = self.metrics().map(|metrics| metrics.host.request(peer.tls, head, route));
+        let measured = self.metrics().map(|metrics| {
+            // The clock is most of what a measurement costs, and a recorded span has read it.
+            let started = span.started().unwrap_or_else(Instant::now);
+            metrics.host.request(peer.tls, head, route, started)
+        });
         span.beside(measured, self.0.as_ref().and_then(|on| on.exceptions.as_ref()))
     }
 

@@ -17,7 +17,7 @@ use super::value::{Exception, Status, Value, shortened};
 use http::{HeaderMap, StatusCode};
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Handle on the SERVER span of a request; cheap to clone. Everything is a no-op when nothing is recorded, and a
 /// counted one once the span has ended.
@@ -319,6 +319,11 @@ impl ServerSpan {
     /// The spans under this one, if there has been any.
     pub(super) fn known_children(&self) -> Option<&Arc<Children>> {
         self.recording().and_then(Recording::known_children)
+    }
+
+    /// When it started, if it is recorded.
+    pub(super) fn started(&self) -> Option<Instant> {
+        self.recording().map(|span| span.clock().instant())
     }
 
     fn recording(&self) -> Option<&Recording> {

@@ -120,7 +120,7 @@ fn a_batch_arrives_with_resource_scope_and_headers() {
     assert_eq!(request.line, "POST /v1/traces HTTP/1.1");
     assert_eq!(request.headers["content-type"], "application/x-protobuf");
     assert_eq!(request.headers["x-key"], "secret");
-    let agent = format!("Pounce/{} (OTLP exporter; Rust)", env!("CARGO_PKG_VERSION"));
+    let agent = format!("Pounce/{} OTel-OTLP-Exporter-Rust/0.33.1", env!("CARGO_PKG_VERSION"));
     assert_eq!(request.headers["user-agent"], agent);
     let resource_spans = &request.message.resource_spans[0];
     let resource = text_attributes(&resource_spans.resource.as_ref().unwrap().attributes);

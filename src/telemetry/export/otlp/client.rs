@@ -16,9 +16,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-/// Which exporter, of which version, in which language, as OpenTelemetry wants to be told. The exporter is ours: the name
-/// that OpenTelemetry gives its own would claim a version which that never had.
-const AGENT: &str = concat!("Pounce/", env!("CARGO_PKG_VERSION"), " (OTLP exporter; Rust)");
+/// Who we are, and the OpenTelemetry crates whose messages these are, in the form by which backends know exporters.
+const AGENT: &str = concat!("Pounce/", env!("CARGO_PKG_VERSION"), " OTel-OTLP-Exporter-Rust/0.33.1");
 
 /// A client of one endpoint.
 pub(super) struct Client {

@@ -9,6 +9,7 @@ use super::definitions as host;
 use crate::telemetry::methods::Methods;
 use crate::telemetry::semconv;
 use crate::telemetry::value::Value;
+use rustc_hash::FxBuildHasher;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
@@ -61,8 +62,8 @@ pub(super) struct Bound {
     metrics: Arc<Metrics>,
 }
 
-/// Whose series it is, the hash of its key, and the series.
-type Remembered = Option<(u64, u64, Arc<RequestSeries>)>;
+/// Whose series it is, and the series.
+type Remembered = Option<(u64, Arc<RequestSeries>)>;
 
 thread_local! {
     static LAST: RefCell<[Remembered; REMEMBERED]> =
@@ -103,21 +104,20 @@ impl Bound {
 
     /// Calls `with` with the series of requests of this kind.
     pub(super) fn with(&self, key: Key<'_>, with: impl FnOnce(&RequestSeries)) {
-        let hash = self.hasher.hash_one(key);
-        LAST.with_borrow_mut(|last| {
-            let slot = &mut last[hash as usize % REMEMBERED];
-            match slot {
-                Some((id, of, series)) if *id == self.id && *of == hash && series.is(key) => with(series),
-                slot => {
-                    let series = self.find(hash, key);
-                    with(&series);
-                    *slot = Some((self.id, hash, series));
-                }
+        // Whoever has routes share a place makes them slower, no more; the map's hash is one that nobody can foresee.
+        let place = FxBuildHasher.hash_one(key) as usize % REMEMBERED;
+        LAST.with_borrow_mut(|last| match &mut last[place] {
+            Some((id, series)) if *id == self.id && series.is(key) => with(series),
+            slot => {
+                let series = self.find(key);
+                with(&series);
+                *slot = Some((self.id, series));
             }
         });
     }
 
-    fn find(&self, hash: u64, key: Key<'_>) -> Arc<RequestSeries> {
+    fn find(&self, key: Key<'_>) -> Arc<RequestSeries> {
+        let hash = self.hasher.hash_one(key);
         let all = self.all.read().unwrap_or_else(PoisonError::into_inner);
         let is_full = all.len() >= MAX_SERIES;
         match all.get(&hash) {

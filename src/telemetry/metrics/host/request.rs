@@ -40,12 +40,13 @@ struct Texts {
 }
 
 impl Host {
-    /// A request has begun, its head is read.
+    /// A request has begun at `started`, its head is read.
     pub(in crate::telemetry) fn request(
         self: &Arc<Self>,
         is_tls: bool,
         head: &Parts,
         route: Option<&str>,
+        started: Instant,
     ) -> Measured {
         let start = Start {
             method: self.methods.place(&head.method),
@@ -57,7 +58,7 @@ impl Host {
         Measured {
             host: Arc::clone(self),
             start,
-            started: Instant::now(),
+            started,
             status: AtomicU16::new(0),
             body_size: AtomicU64::new(content_length(&head.headers).unwrap_or(UNKNOWN)),
             texts: Mutex::new(Texts { route, ..Texts::default() }),
