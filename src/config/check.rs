@@ -24,7 +24,7 @@ const LARGEST_HEADER: ByteSize = ByteSize(16 << 20);
 const PAGE: ByteSize = ByteSize(64 << 10);
 
 /// A batch or two.
-const SMALLEST_SPOOL: ByteSize = ByteSize(1 << 20);
+const SMALLEST_SPOOL: ByteSize = ByteSize(8 << 20);
 
 /// Everything in `config` that can't work.
 pub(crate) fn check(config: &Config) -> Vec<Wrong> {

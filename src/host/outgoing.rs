@@ -51,7 +51,7 @@ impl Call {
             });
         }
         if let Some(span) = self.span.take() {
-            end_span(span, response);
+            end_span(span, response, self.trace.as_ref());
         }
     }
 }
@@ -65,7 +65,7 @@ impl Drop for Call {
                 measured.end(OutgoingEnd::Failed(error_type));
             }
             if let Some(span) = self.span.take() {
-                span.fail(error_type, &failure.message);
+                span.fail(error_type, &failure.message, self.trace.as_ref().map(|trace| &trace.quota));
             }
         }
     }
@@ -148,13 +148,15 @@ fn start_span(caller: &Current, propagator: Propagator, request: &http::Request<
     server.client(parent.as_ref(), request.method(), request.uri())
 }
 
-fn end_span(span: ClientSpan, response: &Result<http::Response<WasiBody>, Error>) {
+fn end_span(span: ClientSpan, response: &Result<http::Response<WasiBody>, Error>, trace: Option<&Trace>) {
     match response {
         Ok(response) => {
             let connected = response.extensions().get::<Connected>().copied();
             span.respond(response.status(), response.version(), connected);
         }
-        Err(error) => span.fail(outbound::error_type(error), &error.to_string()),
+        Err(error) => {
+            span.fail(outbound::error_type(error), &error.to_string(), trace.map(|trace| &trace.quota));
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use super::exceptions::ExceptionLog;
 use super::id::SpanId;
 use super::limits::{MAX_NAME, MAX_VALUE};
 use super::methods::Methods;
+use super::quota::Quota;
 use super::request::{AddressText, protocol_version, split_authority};
 use super::server_span::ServerSpan;
 use super::value::{Length, Status, shortened};
@@ -106,10 +107,11 @@ impl ClientSpan {
         self.end(Outcome::Response(status, version), connected);
     }
 
-    /// There is no response; ends the span.
-    pub(crate) fn fail(self, error_type: &str, message: &str) {
+    /// There is no response; ends the span. Its exception is a log record within `quota`, as are those of the guest,
+    /// who can fail as often as it likes.
+    pub(crate) fn fail(self, error_type: &str, message: &str, quota: Option<&Quota>) {
         if let Some(log) = &self.exceptions {
-            log.of_client(error_type, message, self.context());
+            log.of_client(error_type, message, self.context(), quota);
         }
         if self.record.is_some() {
             let error_type = shortened(error_type, MAX_NAME).into();

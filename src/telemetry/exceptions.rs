@@ -7,6 +7,7 @@
 
 use super::context::SpanContext;
 use super::log_records::{LogRecord, LogRecords, Severity};
+use super::quota::Quota;
 use super::semconv;
 use super::value::{Exception, Value};
 use crate::config::{self, ExceptionSignal};
@@ -44,7 +45,16 @@ impl ExceptionLog {
     }
 
     /// An outgoing request failed. Its span says so by its status; there is no event that this could stand for.
-    pub(super) fn of_client(&self, error_type: &str, message: &str, context: Option<&SpanContext>) {
+    pub(super) fn of_client(
+        &self,
+        error_type: &str,
+        message: &str,
+        context: Option<&SpanContext>,
+        quota: Option<&Quota>,
+    ) {
+        if quota.is_some_and(|quota| !quota.log_record()) {
+            return self.records.refuse();
+        }
         let exception =
             Exception { kind: error_type.to_owned(), message: message.to_owned(), ..Exception::default() };
         self.emit(semconv::HTTP_CLIENT_REQUEST_EXCEPTION, Severity::Warn, exception, context);

@@ -129,8 +129,7 @@ impl Value for PathBuf {
         }
         let path = place.path(Path::new(text));
         if path.exists() && !path.is_dir() {
-            let what = format!("is not a directory: `{}`", path.display());
-            return Err(Invalid::new(what, "name a directory, or one that can be made"));
+            return Err(Invalid::new("is not a directory", "name a directory, or one that can be made"));
         }
         Ok(path)
     }

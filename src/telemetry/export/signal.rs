@@ -29,6 +29,14 @@ impl Signal {
         }
     }
 
+    /// What is counted of it.
+    pub(super) fn counted(self) -> &'static str {
+        match self {
+            Signal::Metrics => "points of metrics",
+            Signal::Traces | Signal::Logs => self.items(),
+        }
+    }
+
     /// The last part of its endpoint's path.
     pub(super) fn path(self) -> &'static str {
         match self {

@@ -15,7 +15,7 @@ use directory::{Directory, Place};
 use file::Name;
 use std::io;
 use std::path::Path;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
@@ -25,6 +25,8 @@ use tokio::task::spawn_blocking;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a disk that fails is left alone.
 const PAUSE: Duration = Duration::from_secs(10);
+/// Failures of a batch, and arrivals of others, after which it is to blame and not the endpoint.
+const ENOUGH: u32 = 3;
 /// Calls to the disk that may hang at once.
 const MAX_HANGING: usize = 8;
 /// Time between two lines of the log about the same.
@@ -35,6 +37,8 @@ pub(super) struct Spool {
     directory: Arc<Directory>,
     /// How long the disk may take.
     patience: Duration,
+    /// Calls that took longer and are not over.
+    hanging: Arc<AtomicUsize>,
     state: Mutex<State>,
 }
 
@@ -43,6 +47,8 @@ struct State {
     /// Of the signals that are exported.
     counters: [Option<Arc<Counters>>; 3],
     broken_until: Option<Instant>,
+    /// No room for a batch of that signal.
+    full_until: [Option<Instant>; 3],
     failure_told: Option<Instant>,
     full_told: Option<Instant>,
     unreadable_told: [Option<Instant>; 3],
@@ -53,6 +59,18 @@ pub(super) struct Lane {
     spool: Arc<Spool>,
     signal: Signal,
     counters: Arc<Counters>,
+    suspect: Mutex<Suspect>,
+}
+
+/// A batch that fails time and again, while others may not: it must not stand in their way for ever.
+#[derive(Default)]
+struct Suspect {
+    name: Option<Name>,
+    failures: u32,
+    /// Others that arrived meanwhile.
+    passed: u32,
+    /// It is its turn, and not that of the one behind it.
+    is_next: bool,
 }
 
 /// A batch out of the spool; its file stays until it is done.
@@ -71,7 +89,12 @@ impl Spool {
             return Ok(None);
         };
         let directory = Arc::new(Directory::open(path, otel.spool_max.0)?);
-        Ok(Some(Arc::new(Spool { directory, patience: PATIENCE, state: Mutex::default() })))
+        Ok(Some(Arc::new(Spool {
+            directory,
+            patience: PATIENCE,
+            hanging: Arc::default(),
+            state: Mutex::default(),
+        })))
     }
 
     /// The part of one signal, whose items are counted in `counters`. Called once for each.
@@ -80,11 +103,11 @@ impl Spool {
         counters.found.store(found, Relaxed);
         counters.spooled.store(found, Relaxed);
         if found > 0 {
-            let (items, spool) = (signal.items(), self.path().display());
+            let (items, spool) = (signal.counted(), self.path().display());
             tracing::info!(%spool, "{found} {items} of an earlier run wait in the spool and are sent now");
         }
         self.state().counters[signal as usize] = Some(Arc::clone(counters));
-        Lane { spool: Arc::clone(self), signal, counters: Arc::clone(counters) }
+        Lane { spool: Arc::clone(self), signal, counters: Arc::clone(counters), suspect: Mutex::default() }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -98,17 +121,24 @@ impl Spool {
         undo: impl FnOnce(&Directory, T) + Send + 'static,
     ) -> Option<T> {
         let (sender, mut receiver) = oneshot::channel();
-        let directory = Arc::clone(&self.directory);
+        let (directory, hanging) = (Arc::clone(&self.directory), Arc::clone(&self.hanging));
         drop(spawn_blocking(move || {
             if let Err(result) = sender.send(touch(&directory)) {
                 undo(&directory, result);
+                // Counted by whoever gave up, or not at all if that was dropped.
+                _ = hanging.try_update(Relaxed, Relaxed, |hanging| hanging.checked_sub(1));
             }
         }));
         match tokio::time::timeout(self.patience, &mut receiver).await {
             Ok(result) => result.ok(),
             Err(_elapsed) => {
+                self.hanging.fetch_add(1, Relaxed);
                 receiver.close();
-                receiver.try_recv().ok()
+                let result = receiver.try_recv().ok();
+                if result.is_some() {
+                    self.hanging.fetch_sub(1, Relaxed);
+                }
+                result
             }
         }
     }
@@ -153,11 +183,17 @@ impl Spool {
 }
 
 impl Lane {
+    /// Whether a batch may be put there: the disk works, and there was room lately.
+    pub(super) fn takes(&self) -> bool {
+        let full = self.spool.state().full_until[self.signal as usize];
+        !full.is_some_and(|until| until > Instant::now()) && self.works()
+    }
+
     /// Whether the disk did its work lately.
-    pub(super) fn works(&self) -> bool {
-        let broken = self.spool.state().broken_until.is_some_and(|until| until > Instant::now());
-        // The closures of calls that hang hold it.
-        !broken && Arc::strong_count(&self.spool.directory) <= MAX_HANGING
+    fn works(&self) -> bool {
+        let broken = self.spool.state().broken_until;
+        let broken = broken.is_some_and(|until| until > Instant::now());
+        !broken && self.spool.hanging.load(Relaxed) < MAX_HANGING
     }
 
     /// Whether a batch waits to be sent.
@@ -168,31 +204,36 @@ impl Lane {
     /// Puts a batch there. If it is not there in the end, false: it is still for the caller to send.
     pub(super) async fn put(&self, batch: &Batch) -> bool {
         let directory = &self.spool.directory;
-        if !self.works() {
+        if !self.takes() {
             return false;
         }
         let Some(place) = directory.place(self.signal, batch.items, &batch.body) else {
-            let size = batch.body.len();
-            self.spool
-                .failed(&format_args!("there is no room for a batch of {size} bytes in otel.spool-max"));
+            self.no_room(batch.body.len());
             return false;
         };
         self.spool.count_evicted(&place);
-        let body = batch.body.clone();
+        let (body, items) = (batch.body.clone(), u64::from(batch.items));
+        let [counted, uncounted] = [&self.counters; 2].map(Arc::clone);
         let written = self.spool.touch(
             move |directory| {
                 let written = directory.write(&place, &body);
+                if written.is_ok() {
+                    // At once: whoever waits for it may be dropped before it looks.
+                    Counters::add(&counted.spooled, items);
+                }
                 (place, written)
             },
             // Nobody waits for it any more, so that it is counted elsewhere.
-            |directory, (place, written)| match written {
-                Ok(()) => directory.remove(place.name),
+            move |directory, (place, written)| match written {
+                Ok(()) => {
+                    uncounted.spooled.fetch_sub(items, Relaxed);
+                    directory.remove(place.name);
+                }
                 Err(_) => directory.pass_over(place.name),
             },
         );
         match written.await {
             Some((place, Ok(()))) => {
-                Counters::add(&self.counters.spooled, batch.items);
                 directory.leave(place.name);
                 true
             }
@@ -208,20 +249,47 @@ impl Lane {
         }
     }
 
-    /// Takes the oldest batch; none if there is none, or the disk fails. What cannot be read is passed over and counted.
+    fn no_room(&self, size: usize) {
+        let mut state = self.spool.state();
+        state.full_until[self.signal as usize] = Some(Instant::now() + PAUSE);
+        if is_due(&mut state.full_told) {
+            let spool = self.spool.path().display();
+            tracing::warn!(
+                %spool,
+                "the spool has no room for a batch of {size} bytes: raise otel.spool-max; this is told once a minute"
+            );
+        }
+    }
+
+    /// Takes the oldest batch, or the one behind it where that fails time and again; none if there is none, or the disk
+    /// fails. A file that cannot be read is passed over and counted.
     pub(super) async fn take(&self) -> Option<Stored> {
         loop {
-            let name = self.waits().then(|| self.spool.directory.take(self.signal)).flatten()?;
-            let read = self.spool.touch(move |directory| directory.read(name), |_, _| ());
-            match read.await {
-                Some(Ok(body)) => return Some(Stored { name, batch: Batch { body, items: name.items } }),
-                Some(Err(error)) => self.unreadable(name, &error).await,
-                None => {
-                    self.spool.directory.leave(name);
-                    self.spool.failed(&"the disk does not answer");
-                    return None;
+            let but = self.suspect().turn();
+            let name = self.waits().then(|| self.spool.directory.take(self.signal, but)).flatten()?;
+            let read = self.spool.touch(
+                move |directory| {
+                    let read = directory.read(name);
+                    // A file that is gone is one thing, a disk that is gone another.
+                    let is_ours = read.as_ref().err().is_some_and(|error| is_of_the_file(error, directory));
+                    (read, is_ours)
+                },
+                |_, _| (),
+            );
+            let failure = match read.await {
+                Some((Ok(body), _)) => {
+                    return Some(Stored { name, batch: Batch { body, items: name.items } });
                 }
-            }
+                Some((Err(error), true)) => {
+                    self.unreadable(name, &error).await;
+                    continue;
+                }
+                Some((Err(error), false)) => error.to_string(),
+                None => "the disk does not answer".to_owned(),
+            };
+            self.spool.directory.leave(name);
+            self.spool.failed(&failure);
+            return None;
         }
     }
 
@@ -229,7 +297,7 @@ impl Lane {
         Counters::add(&self.counters.spool_unreadable, name.items);
         self.counters.spooled.fetch_sub(name.items.into(), Relaxed);
         if is_due(&mut self.spool.state().unreadable_told[self.signal as usize]) {
-            let (items, what) = (name.items, self.signal.items());
+            let (items, what) = (name.items, self.signal.counted());
             let file = self.spool.path().join(name.to_string());
             tracing::warn!(%error, file = %file.display(), "{items} {what} in the spool are lost: their file cannot be read");
         }
@@ -243,13 +311,25 @@ impl Lane {
 
     /// The batch arrived, or nobody will ever take it.
     pub(super) async fn done(&self, stored: Stored) {
+        self.suspect().done(stored.name);
         self.counters.spooled.fetch_sub(stored.name.items.into(), Relaxed);
         self.remove(stored.name).await;
     }
 
     /// The batch did not arrive, and stays.
     pub(super) fn put_back(&self, stored: &Stored) {
+        self.suspect().failed(stored.name);
         self.spool.directory.leave(stored.name);
+    }
+
+    /// Whether the endpoint takes others and not this batch.
+    pub(super) fn is_hopeless(&self, stored: &Stored) -> bool {
+        let suspect = self.suspect();
+        suspect.name == Some(stored.name) && suspect.failures >= ENOUGH && suspect.passed >= ENOUGH
+    }
+
+    fn suspect(&self) -> MutexGuard<'_, Suspect> {
+        self.suspect.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn remove(&self, name: Name) {
@@ -257,6 +337,41 @@ impl Lane {
         if removed.await.is_none() {
             self.spool.failed(&"the disk does not answer");
         }
+    }
+}
+
+impl Suspect {
+    /// Which one not to take now; from its third failure on every other time.
+    fn turn(&mut self) -> Option<Name> {
+        self.is_next = !self.is_next;
+        self.name.filter(|_| self.failures >= ENOUGH && !self.is_next)
+    }
+
+    fn failed(&mut self, name: Name) {
+        if self.name.is_none() {
+            *self = Suspect { name: Some(name), ..Suspect::default() };
+        }
+        if self.name == Some(name) {
+            self.failures = self.failures.saturating_add(1);
+        }
+    }
+
+    fn done(&mut self, name: Name) {
+        if self.name == Some(name) {
+            *self = Suspect::default();
+        } else {
+            self.passed = self.passed.saturating_add(1);
+        }
+    }
+}
+
+/// Whether a file cannot be read because of what it is, and not because of its disk.
+fn is_of_the_file(error: &io::Error, directory: &Directory) -> bool {
+    match error.kind() {
+        io::ErrorKind::InvalidData | io::ErrorKind::PermissionDenied => true,
+        io::ErrorKind::NotFound => directory.exists(),
+        // A link in its place.
+        _ => error.raw_os_error() == Some(libc::ELOOP),
     }
 }
 

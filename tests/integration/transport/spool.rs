@@ -145,13 +145,13 @@ async fn a_full_spool_drops_its_oldest_and_counts() {
     let place = TempDir::new().unwrap();
     let addr = nobody().await;
     let mut server = spooled(format!("http://{addr}"), place.path())
-        .flag("--otel-spool-max", "1MiB")
-        .env("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 2)
+        .flag("--otel-spool-max", "8MiB")
+        .env("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 1)
         .env("OTEL_METRICS_EXPORTER", "none")
         .env("OTEL_LOGS_EXPORTER", "none")
         .start()
         .await;
-    requests(&server, 900).await;
+    requests(&server, 2400).await;
     server.logged(&["the spool is full", "raise otel.spool-max"]).await;
     let back = Collector::back_at(addr).await;
     server.logged(&["spans are exported again"]).await;
@@ -159,9 +159,9 @@ async fn a_full_spool_drops_its_oldest_and_counts() {
     eventually("an empty spool", async || files(place.path()) == 0).await;
     let exit = server.stop().await;
     let totals = exit.totals();
-    assert_eq!((totals.ended, totals.exported), (901, back.received().len()), "{exit}");
-    assert_eq!(totals.exported + totals.dropped, 901, "{exit}");
-    assert!(totals.exported > 400 && totals.dropped > 100, "256 files of 4 KiB: {exit}");
+    assert_eq!((totals.ended, totals.exported), (2401, back.received().len()), "{exit}");
+    assert_eq!(totals.exported + totals.dropped, 2401, "{exit}");
+    assert!(totals.exported > 1500 && totals.dropped > 300, "2048 files of 4 KiB: {exit}");
     exit.expect(0, &["dropped from the spool because it was full"]);
 }
 
@@ -242,5 +242,5 @@ async fn two_processes_cannot_share_one_and_a_file_is_none() {
     let exit = spooled(collector.endpoint(), &file).run().await;
     exit.expect(2, &["--otel-spool", "is not a directory", "a file"]);
     let exit = spooled(collector.endpoint(), place.path()).flag("--otel-spool-max", "100KiB").run().await;
-    exit.expect(2, &["--otel-spool-max: 100KiB is too small", "1MiB"]);
+    exit.expect(2, &["--otel-spool-max: 100KiB is too small", "8MiB"]);
 }

@@ -64,6 +64,15 @@ impl Failed {
         Failed { error: format!("no answer within {limit:?}"), retry: true, ..Failed::default() }
     }
 
+    /// The endpoint was silent when the shutdown began, and for a while after that.
+    pub(super) fn no_answer_in_the_end() -> Self {
+        Failed {
+            error: "no answer so far, and the server stops".to_owned(),
+            retry: true,
+            ..Failed::default()
+        }
+    }
+
     /// Something between here and the endpoint; `never` had an answer from it before.
     pub(super) fn transport(error: &Error, protocol: Protocol, never: bool) -> Self {
         let first: &(dyn std::error::Error + 'static) = error;

@@ -11,10 +11,13 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 /// Requests on their way at once: one alone would be bound by the endpoint's latency.
 const MAX_IN_FLIGHT: usize = 4;
+
+/// How often a disk that failed is looked at.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Runs until the shutdown: drains the pipeline when a batch waits, and at least once per schedule delay.
 pub(super) async fn run(
@@ -45,7 +48,7 @@ pub(super) async fn run(
             work.sender.health.overflowed(Instant::now().into_std(), dropped);
         }
         // More waits than can be on its way: the disk has room for it, the pipeline soon has not.
-        let overflows = work.is_busy() && !work.backlog.is_empty() && pipeline.is_due();
+        let overflows = spools && work.is_busy() && !work.backlog.is_empty() && pipeline.is_due();
         if spools && (overflows || quiet.is_some() || work.waits_for_probe()) {
             work.spool();
         }
@@ -59,6 +62,8 @@ pub(super) async fn run(
             () = pipeline.batch_ready.notified(), if takes || spools => {}
             () = sleep_until(flush_at), if takes => {}
             () = sleep_until(quiet.unwrap_or(flush_at)), if quiet.is_some() => {}
+            // A disk that failed may work again.
+            () = sleep(LOOK_AGAIN), if work.sender.spool.is_some() && !spools => {}
             () = work.step() => {}
             _deadline = stop.stopped() => break,
         }
@@ -143,7 +148,10 @@ impl Work {
             && self.sender.spool.as_ref().is_some_and(|spool| spool.waits())
         {
             let (sender, stop) = (Arc::clone(&self.sender), stop.clone());
-            self.sending.spawn(async move { sender.send_stored(stop).await });
+            self.sending.spawn(async move {
+                sender.send_stored(stop).await;
+                None
+            });
         }
     }
 

@@ -2,7 +2,6 @@
 
 use super::sender::Sender;
 use crate::config;
-use crate::telemetry::counters::Counters;
 use crate::telemetry::export::Stop;
 use crate::telemetry::export::batch::{Batch, Envelope};
 use crate::telemetry::metrics::{Reader, Registries};
@@ -34,15 +33,18 @@ pub(super) async fn run(
             _now = ticks.tick() => {}
             () = stored_is_due(&sender) => {
                 // One at a time and the oldest first, as below.
-                let outcome = sender.send_stored(stop.clone()).await;
-                sender.count(outcome);
+                let mut over = stop.clone();
+                tokio::select! {
+                    () = sender.send_stored(stop.clone()) => {}
+                    () = over.over() => {}
+                }
                 continue;
             }
         }
         let collect = |reader: &mut Reader| if is_last { reader.finish() } else { reader.collect() };
         let mut batches: VecDeque<_> = of_guests.batches_of_metrics(&collect(&mut guests)).into();
         batches.extend(of_host.batches_of_metrics(&collect(&mut host)));
-        send(&sender, batches, metrics, &stop).await;
+        send(&sender, batches, &stop).await;
     }
 }
 
@@ -58,11 +60,12 @@ async fn stored_is_due(sender: &Sender) {
 
 /// Sends one collection, until the deadline of the shutdown at the latest. In turn, and before the next collection: a
 /// later one of the same numbers must not arrive first. Behind those that wait in the spool, for the same reason.
-async fn send(sender: &Sender, mut batches: VecDeque<Batch>, metrics: &Registries, stop: &Stop) {
+///
+/// What is left then is counted by the caller of the shutdown.
+async fn send(sender: &Sender, mut batches: VecDeque<Batch>, stop: &Stop) {
     let mut over = stop.clone();
     let mut over = pin!(over.over());
     while let Some(batch) = batches.pop_front() {
-        let points = batch.items;
         let sent = async {
             match &sender.spool {
                 Some(spool) if (spool.waits() || sender.trouble.is_down()) && spool.put(&batch).await => None,
@@ -71,10 +74,7 @@ async fn send(sender: &Sender, mut batches: VecDeque<Batch>, metrics: &Registrie
         };
         tokio::select! {
             outcome = sent => sender.count(outcome),
-            () = over.as_mut() => {
-                let left = points + batches.iter().map(|batch| batch.items).sum::<u32>();
-                return Counters::add(&metrics.counters().export_failed, left);
-            }
+            () = over.as_mut() => return,
         }
     }
 }

@@ -65,9 +65,9 @@ impl Sender {
         Sender { client, health, trouble, spool, counters, limit }
     }
 
-    /// The spool, while its disk works.
+    /// The spool, while it takes batches.
     pub(super) fn spool(&self) -> Option<&Lane> {
-        self.spool.as_ref().filter(|spool| spool.works())
+        self.spool.as_ref().filter(|spool| spool.takes())
     }
 
     /// Counts what became of a batch; nothing if its task died, which the shutdown sees.
@@ -96,7 +96,7 @@ impl Sender {
         let mut held = None;
         let mut attempts = 0;
         loop {
-            if self.spool.is_none() {
+            if self.spool().is_none() {
                 give_up = self.keep_quiet(give_up, started + MAX_HELD, &mut stop).await;
             }
             let mut failed = match self.attempt(&payload, give_up, &stop).await {
@@ -128,22 +128,22 @@ impl Sender {
         }
     }
 
-    /// Sends the oldest batch of the spool, once. None where there is none.
-    pub(super) async fn send_stored(&self, stop: Stop) -> Option<Outcome> {
-        let spool = self.spool.as_ref()?;
-        let stored = spool.take().await?;
+    /// Sends the oldest batch of the spool, once, if there is one, and counts what became of it.
+    pub(super) async fn send_stored(&self, stop: Stop) {
+        let Some(spool) = &self.spool else { return };
+        let Some(stored) = spool.take().await else { return };
         let items = stored.batch.items;
         let outcome = match self.try_stored(&stored, &stop).await {
             Ok(accepted) => self.arrived(&accepted, items),
-            Err(failed) if failed.may_pass() => {
+            Err(failed) if failed.may_pass() && !spool.is_hopeless(&stored) => {
                 self.failed(&failed, 0);
-                spool.put_back(&stored);
-                return Some(Outcome::Spooled);
+                return spool.put_back(&stored);
             }
             Err(failed) => self.lost(&failed, items),
         };
+        // Before the disk is waited for, which may take until the shutdown is over.
+        self.count(Some(outcome));
         spool.done(stored).await;
-        Some(outcome)
     }
 
     async fn try_stored(&self, stored: &Stored, stop: &Stop) -> Result<Accepted, Failed> {
@@ -167,19 +167,17 @@ impl Sender {
             sleep(half.min(LAST_ATTEMPT)).await;
         };
         let attempt = timeout_at(give_up, self.client.post(payload.clone()));
-        let result = tokio::select! {
-            result = attempt => result.ok(),
-            () = out_of_time, if self.spool().is_some() => None,
+        let in_vain = tokio::select! {
+            result = attempt => match result {
+                // Whatever sends a page for people has not taken the batch.
+                Ok(Ok(accepted)) if accepted.page => return Err(Failed::page()),
+                Ok(result) => return result,
+                Err(_elapsed) => Failed::no_answer(self.limit),
+            },
+            () = out_of_time, if self.spool().is_some() => Failed::no_answer_in_the_end(),
         };
-        match result {
-            // Whatever sends a page for people has not taken the batch.
-            Some(Ok(accepted)) if accepted.page => Err(Failed::page()),
-            Some(result) => result,
-            None => {
-                self.client.given_up();
-                Err(Failed::no_answer(self.limit))
-            }
-        }
+        self.client.given_up();
+        Err(in_vain)
     }
 
     /// Waits as the endpoint asks, or longer from failure to failure; whether another attempt may help.

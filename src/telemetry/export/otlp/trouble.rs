@@ -39,7 +39,7 @@ pub(super) struct Load {
 }
 
 /// Counts a batch as held until it is dropped.
-pub(super) struct Held<'a>(&'a Trouble, Load);
+pub(super) struct HeldBatch<'a>(&'a Trouble, Load);
 
 impl Trouble {
     pub(super) fn new(pipeline: Option<Arc<Pipeline>>) -> Self {
@@ -101,11 +101,11 @@ impl Trouble {
     }
 
     /// A batch was tried in vain, and will be again.
-    pub(super) fn hold(&self, load: Load) -> Held<'_> {
+    pub(super) fn hold(&self, load: Load) -> HeldBatch<'_> {
         let mut state = self.state();
         state.held = state.held + load;
         self.tell(&mut state);
-        Held(self, load)
+        HeldBatch(self, load)
     }
 
     /// So much was taken out of the buffers and not yet tried.
@@ -130,7 +130,7 @@ impl Trouble {
     }
 }
 
-impl Drop for Held<'_> {
+impl Drop for HeldBatch<'_> {
     fn drop(&mut self) {
         let mut state = self.0.state();
         state.held.items -= self.1.items;

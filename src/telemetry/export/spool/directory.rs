@@ -5,12 +5,12 @@
 
 use super::file::{self, Name};
 use crate::telemetry::export::signal::Signal;
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow};
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -19,6 +19,9 @@ use std::time::SystemTime;
 const LOCK: &str = "lock";
 /// The end of the name of a file that is being written.
 const UNFINISHED: &str = ".new";
+/// Neither through a link nor waiting for a pipe, should somebody else have put one there.
+const AS_A_FILE: i32 = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+const WRITABLE_BY_OTHERS: u32 = 0o022;
 
 /// A directory of batches, oldest first. One process uses it at a time.
 pub(super) struct Directory {
@@ -27,7 +30,7 @@ pub(super) struct Directory {
     max: u64,
     files: Mutex<Files>,
     /// Held as long as this is.
-    _lock: File,
+    lock: Mutex<File>,
 }
 
 #[derive(Default)]
@@ -61,20 +64,20 @@ impl Directory {
     pub(super) fn open(path: &Path, max: u64) -> anyhow::Result<Self> {
         let shown = path.display();
         make(path).with_context(|| format!("cannot make the directory `{shown}` of otel.spool"))?;
-        let mut options = OpenOptions::new();
-        let lock = options.create(true).truncate(false).write(true).mode(0o600).open(path.join(LOCK));
-        let lock = lock.with_context(|| format!("cannot write to the directory `{shown}` of otel.spool"))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => bail!(
+        let lock = lock(path).map_err(|error| match error {
+            TryLockError::WouldBlock => anyhow!(
                 "another process uses the directory `{shown}` of otel.spool; give each its own, or stop the other one"
             ),
-            Err(TryLockError::Error(error)) => {
-                return Err(error)
-                    .with_context(|| format!("cannot lock the directory `{shown}` of otel.spool"));
-            }
+            TryLockError::Error(error) => anyhow::Error::new(error)
+                .context(format!("cannot write to the directory `{shown}` of otel.spool")),
+        })?;
+        if fs::metadata(path).is_ok_and(|of| of.mode() & WRITABLE_BY_OTHERS != 0) {
+            tracing::warn!(
+                spool = %shown,
+                "others may write to the spool, and what they put there is sent in this server's name"
+            );
         }
-        let directory = Directory { path: path.into(), max, files: Mutex::default(), _lock: lock };
+        let directory = Directory { path: path.into(), max, files: Mutex::default(), lock: Mutex::new(lock) };
         directory.find().with_context(|| format!("cannot read the directory `{shown}` of otel.spool"))?;
         Ok(directory)
     }
@@ -82,17 +85,22 @@ impl Directory {
     fn find(&self) -> io::Result<()> {
         let mut files = self.files();
         for entry in fs::read_dir(&self.path)? {
-            let entry = entry?;
+            // One that goes away meanwhile is no reason not to start.
+            let Ok(entry) = entry else { continue };
+            let Ok(of) = entry.metadata() else { continue };
             let Ok(text) = entry.file_name().into_string() else { continue };
+            if !of.is_file() {
+                continue;
+            }
             if let Some(name) = Name::read(&text) {
-                let size = file::on_disk(entry.metadata()?.len());
+                let size = file::on_disk(of.len());
                 files.used = files.used.saturating_add(size);
                 files.latest = files.latest.max(name.time);
                 files.found[name.signal as usize] += u64::from(name.items);
                 files.waiting[name.signal as usize].insert(name, size);
             } else if text.strip_suffix(UNFINISHED).is_some_and(|name| Name::read(name).is_some()) {
                 // Its process died while it wrote, and nobody was told that it is here.
-                fs::remove_file(entry.path())?;
+                _ = fs::remove_file(entry.path());
             }
         }
         Ok(())
@@ -147,7 +155,7 @@ impl Directory {
         let written = open()
             .or_else(|error| match error.kind() {
                 // Somebody tidied up.
-                io::ErrorKind::NotFound => make(&self.path).and_then(|()| open()),
+                io::ErrorKind::NotFound => self.make_again().and_then(|()| open()),
                 _ => Err(error),
             })
             .and_then(|to| file::write(to, body))
@@ -159,10 +167,12 @@ impl Directory {
         written
     }
 
-    /// Takes the oldest batch of the signal that waits.
-    pub(super) fn take(&self, signal: Signal) -> Option<Name> {
+    /// Takes the oldest batch of the signal that waits; another one than `but`, if there is another.
+    pub(super) fn take(&self, signal: Signal, but: Option<Name>) -> Option<Name> {
         let mut files = self.files();
-        let name = *files.waiting[signal as usize].keys().next()?;
+        let mut names = files.waiting[signal as usize].keys();
+        let first = *names.next()?;
+        let name = if but == Some(first) { *names.next().unwrap_or(&first) } else { first };
         files.start(name);
         Some(name)
     }
@@ -172,8 +182,13 @@ impl Directory {
     /// # Errors
     /// As [`file::read`].
     pub(super) fn read(&self, name: Name) -> io::Result<Bytes> {
-        let from = File::open(self.file(name))?;
-        let len = from.metadata()?.len();
+        let path = self.file(name);
+        let from = OpenOptions::new().read(true).custom_flags(AS_A_FILE).open(path)?;
+        let of = from.metadata()?;
+        let len = of.len();
+        if !of.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "it is not a file"));
+        }
         if len > self.max {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "it is larger than the spool may be"));
         }
@@ -207,6 +222,18 @@ impl Directory {
         }
     }
 
+    /// Makes the directory again after somebody has removed it, lock and all.
+    fn make_again(&self) -> io::Result<()> {
+        make(&self.path)?;
+        *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = lock(&self.path)?;
+        Ok(())
+    }
+
+    /// Whether the directory is there.
+    pub(super) fn exists(&self) -> bool {
+        self.path.is_dir()
+    }
+
     fn file(&self, name: Name) -> PathBuf {
         self.path.join(name.to_string())
     }
@@ -214,6 +241,15 @@ impl Directory {
     fn files(&self) -> MutexGuard<'_, Files> {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Says who uses a directory.
+fn lock(directory: &Path) -> Result<File, TryLockError> {
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true).mode(0o600).custom_flags(AS_A_FILE);
+    let file = options.open(directory.join(LOCK)).map_err(TryLockError::Error)?;
+    file.try_lock()?;
+    Ok(file)
 }
 
 fn make(directory: &Path) -> io::Result<()> {

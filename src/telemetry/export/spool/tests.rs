@@ -111,7 +111,8 @@ async fn a_batch_without_room_is_still_the_callers() {
     let (_place, spool) = spool(8);
     let (traces, counters) = lane(&spool, Signal::Traces);
     assert!(!traces.put(&batch(&[7; 9000], 2)).await);
-    assert!(!traces.works(), "it is left alone for a while");
+    assert!(!traces.takes(), "it is left alone for a while");
+    assert!(lane(&spool, Signal::Logs).0.takes(), "others may be smaller");
     assert_eq!((counters.spool().left, counters.dropped().spans()), (0, 0));
 }
 
@@ -186,4 +187,46 @@ fn only_its_owner_may_look_and_one_process_at_a_time() {
     let otel = config::Otel { spool: Some("/proc/nowhere/spool".into()), ..config::Otel::default() };
     let error = format!("{:#}", Spool::open(&otel).err().expect("it cannot be made"));
     assert!(error.contains("cannot make the directory `/proc/nowhere/spool` of otel.spool"), "{error}");
+}
+
+/// A batch that never gets through is tried in turns with those behind it, and given up once they have got through.
+#[tokio::test]
+async fn a_batch_that_always_fails_does_not_hold_up_the_others() {
+    let (_place, spool) = spool(1024);
+    let (traces, _) = lane(&spool, Signal::Traces);
+    for text in [&b"bad"[..], b"one", b"two", b"three", b"four", b"five"] {
+        assert!(traces.put(&batch(text, 1)).await);
+    }
+    let mut arrived = Vec::new();
+    for _ in 0..20 {
+        let Some(stored) = traces.take().await else { break };
+        let body = stored.batch.body.clone();
+        if &*body != b"bad" || traces.is_hopeless(&stored) {
+            traces.done(stored).await;
+            arrived.push(body);
+        } else {
+            traces.put_back(&stored);
+        }
+    }
+    assert_eq!(arrived, [&b"one"[..], b"two", b"three", b"bad", b"four", b"five"]);
+}
+
+/// Nothing but the directory being away speaks against the disk, and then nothing is lost.
+#[tokio::test]
+async fn what_cannot_be_read_now_stays_and_what_is_no_file_is_passed_over() {
+    let (place, spool) = spool(1024);
+    let (traces, counters) = lane(&spool, Signal::Traces);
+    assert!(traces.put(&batch(b"one", 1)).await && traces.put(&batch(b"two", 2)).await);
+    let path = place.path().join("spool");
+    fs::rename(&path, place.path().join("away")).unwrap();
+    assert!(traces.take().await.is_none() && !traces.works());
+    assert_eq!((counters.spool().left, counters.dropped().spans()), (3, 0));
+    fs::rename(place.path().join("away"), &path).unwrap();
+    spool.state().broken_until = None;
+    let first = path.join(&files(&place)[0]);
+    fs::remove_file(&first).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", &first).unwrap();
+    assert_eq!(taken(&traces).await.as_deref(), Some(&b"two"[..]));
+    assert_eq!((counters.spool().left, counters.dropped().spool_unreadable), (0, 1));
+    assert!(first.is_symlink(), "that is not ours to remove");
 }
