@@ -186,7 +186,7 @@ impl Lane {
     /// Whether a batch may be put there: the disk works, and there was room lately.
     pub(super) fn takes(&self) -> bool {
         let full = self.spool.state().full_until[self.signal as usize];
-        !full.is_some_and(|until| until > Instant::now()) && self.works()
+        full.is_none_or(|until| until <= Instant::now()) && self.works()
     }
 
     /// Whether the disk did its work lately.
