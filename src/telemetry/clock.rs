@@ -9,6 +9,14 @@ pub(super) struct Clock {
     start_unix_nanos: u64,
 }
 
+/// The end of a request, as its span tells it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ended {
+    /// Nanoseconds of Unix time.
+    pub(super) unix_nanos: u64,
+    pub(super) lasted: Duration,
+}
+
 impl Clock {
     /// Starts now.
     pub(super) fn start() -> Self {

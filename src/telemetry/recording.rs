@@ -2,7 +2,7 @@
 
 use super::Shared;
 use super::children::Children;
-use super::clock::Clock;
+use super::clock::{Clock, Ended};
 use super::context::SpanContext;
 use super::counters::Counters;
 use super::encode::{Head, Kind, SpanWriter};
@@ -125,8 +125,8 @@ impl Recording {
         self.children.get()
     }
 
-    /// Encodes the span into the pipeline, if it is exported, and frees what it held; gives how long it lasted.
-    pub(super) fn end(&self, late: &mut Late, body_bytes_sent: u64) -> Duration {
+    /// Encodes the span into the pipeline, if it is exported, and frees what it held; gives when that was.
+    pub(super) fn end(&self, late: &mut Late, body_bytes_sent: u64) -> Ended {
         let end_unix_nanos = self.clock.now();
         let mut reason = None;
         if let Outlet::Held(held) = &self.outlet {
@@ -140,7 +140,8 @@ impl Recording {
         }
         late.ended = true;
         late.notes = Notes::default();
-        Duration::from_nanos(end_unix_nanos.saturating_sub(self.clock.started()))
+        let lasted = Duration::from_nanos(end_unix_nanos.saturating_sub(self.clock.started()));
+        Ended { unix_nanos: end_unix_nanos, lasted }
     }
 
     fn export(&self, late: &mut Late, end_unix_nanos: u64, body_bytes_sent: u64, reason: Option<Reason>) {

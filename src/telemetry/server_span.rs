@@ -302,12 +302,12 @@ impl ServerSpan {
 
     /// Ends the span, `body_bytes_sent` of the response's body having been sent; only the first call counts.
     pub(crate) fn end(&self, body_bytes_sent: u64) {
-        let lasted = self.recording().and_then(|span| {
+        let ended = self.recording().and_then(|span| {
             let mut late = span.late();
             (!late.ended).then(|| span.end(&mut late, body_bytes_sent))
         });
         if let Some(measured) = self.measured() {
-            measured.end(body_bytes_sent, lasted, self.exported_context());
+            measured.end(body_bytes_sent, ended, self.exported_context());
         }
     }
 

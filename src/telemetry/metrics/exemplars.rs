@@ -16,15 +16,20 @@ pub(crate) struct Witness {
 }
 
 impl Witness {
-    /// That of a measurement in `span`, if `filter` wants it; `is_exported` is whether the span can be found.
-    pub(super) fn of(filter: ExemplarFilter, span: Option<&SpanContext>, is_exported: bool) -> Option<Self> {
+    /// That of a measurement in `span` at `time`, if `filter` wants it; `is_exported` is whether the span can be found.
+    pub(super) fn of(
+        filter: ExemplarFilter,
+        span: Option<&SpanContext>,
+        is_exported: bool,
+        time: impl FnOnce() -> u64,
+    ) -> Option<Self> {
         let is_wanted = match filter {
             ExemplarFilter::TraceBased => is_exported,
             ExemplarFilter::AlwaysOn => true,
             ExemplarFilter::AlwaysOff => false,
         };
         let span = span.map(|span| (span.trace_id, span.span_id));
-        is_wanted.then(|| Witness { span, time: unix_nanos() })
+        is_wanted.then(|| Witness { span, time: time() })
     }
 }
 
@@ -61,7 +66,7 @@ impl Exemplars {
 
     /// What a measurement in the span of `context` is worth, if anything.
     pub(super) fn witness(&self, context: Option<&SpanContext>) -> Option<Witness> {
-        Witness::of(self.filter, context, context.is_some_and(SpanContext::is_sampled))
+        Witness::of(self.filter, context, context.is_some_and(SpanContext::is_sampled), unix_nanos)
     }
 
     /// Keeps a measurement in a slot, unless somebody else has a hand on that.

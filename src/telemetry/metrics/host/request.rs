@@ -2,15 +2,19 @@
 
 use super::bound::{Key, Start};
 use super::{Host, Measurement, Witness};
+use crate::telemetry::clock::{Ended, unix_nanos};
 use crate::telemetry::context::SpanContext;
 use crate::telemetry::limits::MAX_NAME;
 use crate::telemetry::request::{content_length, protocol_version};
 use crate::telemetry::value::shortened;
 use http::StatusCode;
 use http::request::Parts;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicBool, AtomicU16, AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// `error.type` of a request that everybody let go of before its end.
 const ABANDONED: &str = "abandoned";
@@ -27,6 +31,8 @@ pub(crate) struct Measured {
     /// Bytes of the request's body, if they are known.
     body_size: AtomicU64,
     texts: Mutex<Texts>,
+    /// Whether any of them may be there: most requests have none, and need no lock to know.
+    has_texts: AtomicBool,
     ended: AtomicBool,
 }
 
@@ -55,6 +61,7 @@ impl Host {
         };
         self.requests.active(start).record(Measurement::Int(1), None);
         let route = route.map(|route| shortened(route, MAX_NAME).into());
+        let has_texts = AtomicBool::new(route.is_some());
         Measured {
             host: Arc::clone(self),
             start,
@@ -62,6 +69,7 @@ impl Host {
             status: AtomicU16::new(0),
             body_size: AtomicU64::new(content_length(&head.headers).unwrap_or(UNKNOWN)),
             texts: Mutex::new(Texts { route, ..Texts::default() }),
+            has_texts,
             ended: AtomicBool::new(false),
         }
     }
@@ -88,39 +96,41 @@ impl Measured {
 
     pub(in crate::telemetry) fn set_route(&self, route: &str) {
         if !route.is_empty() {
-            self.texts().route = Some(shortened(route, MAX_NAME).into());
+            self.texts_to_write().route = Some(shortened(route, MAX_NAME).into());
         }
     }
 
     /// The guest says what kind of error it was.
     pub(in crate::telemetry) fn set_error_type(&self, error_type: &str) {
-        self.texts().guests_error = Some(shortened(error_type, MAX_NAME).into());
+        self.texts_to_write().guests_error = Some(shortened(error_type, MAX_NAME).into());
     }
 
     /// The request failed on the host's side; the first reason stays.
     pub(in crate::telemetry) fn fail(&self, error_type: &str) {
-        self.texts().failure.get_or_insert_with(|| shortened(error_type, MAX_NAME).into());
+        self.texts_to_write().failure.get_or_insert_with(|| shortened(error_type, MAX_NAME).into());
     }
 
-    /// Records the request, `sent` bytes of the response's body having been sent; only the first call counts. `lasted`
+    /// Records the request, `sent` bytes of the response's body having been sent; only the first call counts. `ended`
     /// is what its span says, and `span` is that span if it is exported.
-    pub(in crate::telemetry) fn end(&self, sent: u64, lasted: Option<Duration>, span: Option<&SpanContext>) {
+    pub(in crate::telemetry) fn end(&self, sent: u64, ended: Option<Ended>, span: Option<&SpanContext>) {
         if self.ended.swap(true, Relaxed) {
             return;
         }
-        let lasted = lasted.unwrap_or_else(|| self.started.elapsed());
+        let lasted = ended.map_or_else(|| self.started.elapsed(), |ended| ended.lasted);
         let status = self.status.load(Relaxed);
         let size = self.body_size.load(Relaxed);
-        let texts = self.texts();
+        let texts = self.has_texts.load(Acquire).then(|| self.texts());
+        let texts = texts.as_deref();
         let key = Key {
             start: self.start,
             status,
-            route: texts.route.as_deref(),
-            error_type: texts.failure.as_deref().or(texts.guests_error.as_deref()),
+            route: texts.and_then(|texts| texts.route.as_deref()),
+            error_type: texts.and_then(|texts| texts.failure.as_deref().or(texts.guests_error.as_deref())),
         };
         self.host.requests.active(self.start).record(Measurement::Int(-1), None);
         self.host.requests.with(key, |series| {
-            let witness = self.host.witness(span);
+            let now = || ended.map_or_else(unix_nanos, |ended| ended.unix_nanos);
+            let witness = Witness::of(self.host.metrics.exemplars, span, span.is_some(), now);
             series.duration.record_by(Measurement::Double(lasted.as_secs_f64()), witness);
             if size != UNKNOWN {
                 series.request_size.record_by(Measurement::Double(size as f64), witness);
@@ -131,6 +141,12 @@ impl Measured {
         });
     }
 
+    fn texts_to_write(&self) -> MutexGuard<'_, Texts> {
+        let texts = self.texts();
+        self.has_texts.store(true, Release);
+        texts
+    }
+
     fn texts(&self) -> MutexGuard<'_, Texts> {
         self.texts.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -139,7 +155,7 @@ impl Measured {
 impl Host {
     /// What a measurement in `span` is worth as an exemplar, if it is exported.
     pub(super) fn witness(&self, span: Option<&SpanContext>) -> Option<Witness> {
-        Witness::of(self.metrics.exemplars, span, span.is_some())
+        Witness::of(self.metrics.exemplars, span, span.is_some(), unix_nanos)
     }
 }
 
