@@ -130,10 +130,16 @@ fn destination(
                 }
             }
         } else if traces_only.endpoint {
-            // One that does not read was not judged, as it does not count for traces.
-            let all = vars.set(ENDPOINT).and_then(|text| text.parse::<Endpoint>().ok());
-            let all = all.and_then(|endpoint| settled(endpoint).ok());
-            to.endpoint = all.and_then(|endpoint| endpoint.of_signal(names.path));
+            if let Some(text) = vars.set(ENDPOINT) {
+                match text.parse::<Endpoint>().and_then(settled) {
+                    Ok(endpoint) => to.endpoint = endpoint.of_signal(names.path),
+                    // Of no account for traces, and so not judged before; said once for both of the others.
+                    Err(flaw) if flawed.iter().all(|one| one.variable != ENDPOINT) => {
+                        flawed.push(Flawed { variable: ENDPOINT, quoted: Endpoint::quote(text), flaw });
+                    }
+                    Err(_) => {}
+                }
+            }
             to.enabled = to.endpoint.is_some();
         }
         let unread = vars.set(names.endpoint).is_some();

@@ -315,6 +315,11 @@ fn metrics_and_logs_go_where_traces_go_unless_their_own_variables_say_otherwise(
     assert_eq!(destinations(&[traces]), [None, None]);
     assert_eq!(destinations(&[traces, ALL]), both);
     assert_eq!(destinations(&[traces, own]), [some("http://m/x"), None]);
+    // And what counts for those alone is judged, too.
+    for nonsense in ["nonsense", "c:4318"] {
+        let wrong = mistake(&[traces, ("OTEL_EXPORTER_OTLP_ENDPOINT", nonsense)]);
+        assert_eq!(wrong.place, "OTEL_EXPORTER_OTLP_ENDPOINT");
+    }
 }
 
 #[test]
