@@ -272,13 +272,19 @@ impl Telemetry {
         head: &http::request::Parts,
         route: Option<&str>,
     ) -> ServerSpan {
-        let span = self.traced(peer, head, route);
+        let Some(on) = &self.0 else {
+            return ServerSpan::off();
+        };
+        let mut span = self.traced(peer, head, route);
         let measured = self.metrics().map(|metrics| {
             // The clock is most of what a measurement costs, and a recorded span has read it.
             let started = span.started().unwrap_or_else(Instant::now);
             metrics.host.request(peer.tls, head, route, started)
         });
-        span.beside(measured, self.0.as_ref().and_then(|on| on.exceptions.as_ref()))
+        if measured.is_some() || on.exceptions.is_some() {
+            span.set_beside(measured, on.exceptions.clone());
+        }
+        span
     }
 
     /// Decides first whether to record it.

@@ -81,11 +81,8 @@ impl ServerSpan {
     }
 
     /// With what metrics tell of the request, and where its exceptions go that are log records.
-    pub(super) fn beside(self, measured: Option<Measured>, exceptions: Option<&Arc<ExceptionLog>>) -> Self {
-        if measured.is_none() && exceptions.is_none() {
-            return self;
-        }
-        ServerSpan(self.0, Some(Arc::new(Beside { measured, exceptions: exceptions.cloned() })))
+    pub(super) fn set_beside(&mut self, measured: Option<Measured>, exceptions: Option<Arc<ExceptionLog>>) {
+        self.1 = Some(Arc::new(Beside { measured, exceptions }));
     }
 
     fn measured(&self) -> Option<&Measured> {
