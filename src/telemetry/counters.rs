@@ -2,6 +2,7 @@
 //! and metrics likewise.
 
 use super::condition::Condition;
+use serde::Serialize;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -66,6 +67,15 @@ impl Counters {
             spool_full: self.spool_full.load(Relaxed),
             spool_unreadable: self.spool_unreadable.load(Relaxed),
         }
+    }
+
+    /// Of the items that were taken out of buffers, those whose way is over, or is to be over in another process. What
+    /// the spool had at the start was never taken out of a buffer.
+    pub(super) fn settled(&self) -> u64 {
+        let Dropped { export_failed, shutdown, spool_full, spool_unreadable, .. } = self.dropped();
+        let SpoolTotals { found, left } = self.spool();
+        let arrived = self.exported.load(Relaxed) + self.rejected.load(Relaxed);
+        (arrived + export_failed + shutdown + spool_full + spool_unreadable + left).saturating_sub(found)
     }
 
     /// What the spool had and has.
@@ -181,8 +191,8 @@ pub(crate) struct MetricTotals {
     pub(crate) attributes_dropped: u64,
 }
 
-/// Spans that never arrived, by reason.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Spans that never arrived, by reason; `/status` has them by these names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Dropped {
     /// The buffers were full: the endpoint is slower than the requests, or down.
     pub(crate) queue_full: u64,
@@ -325,8 +335,10 @@ impl fmt::Display for MetricTotals {
             (self.rejected, "rejected by the endpoint"),
             (self.failed, "not exported because the export failed"),
             (self.spool_dropped, "dropped from the spool as it was full, or unreadable"),
-            (self.spool.found, "found in the spool at the start"),
-            (self.spool.left, "left in the spool for the next start"),
+        ];
+        write_counts(f, &counts)?;
+        self.spool.fmt(f)?;
+        let counts = [
             (self.invalid_name, "measurements dropped for an invalid name"),
             (self.invalid_number, "measurements dropped as infinite or not a number"),
             (self.kind_conflict, "measurements dropped as their name is of another kind of instrument"),

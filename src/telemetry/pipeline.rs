@@ -206,9 +206,7 @@ impl Pipeline {
     /// Closes the buffers and counts every span that has not arrived as dropped at shutdown.
     pub(super) fn settle(&self) {
         drop(self.drain(true));
-        let Totals { ended, exported, rejected, dropped, spool, .. } = self.totals();
-        let accounted = exported + rejected + dropped.spans() + spool.left;
-        Counters::add(&self.counters.shutdown, (ended + spool.found).saturating_sub(accounted));
+        Counters::add(&self.counters.shutdown, self.taken().saturating_sub(self.counters.settled()));
     }
 
     /// Takes all that waits. With `close`, spans that come later are dropped and counted.
@@ -242,19 +240,8 @@ impl Pipeline {
 
     /// Where the spans are now.
     pub(super) fn flow(&self) -> Flow {
-        let counters = &self.counters;
-        let over = [
-            &counters.exported,
-            &counters.rejected,
-            &counters.export_failed,
-            &counters.shutdown,
-            &counters.spool_full,
-            &counters.spool_unreadable,
-            &counters.spooled,
-        ];
         // Before the buffers are looked at, so that nothing is over that was not taken.
-        let over: u64 = over.map(|counter| counter.load(Relaxed)).iter().sum();
-        let over = over.saturating_sub(counters.found.load(Relaxed));
+        let over = self.counters.settled();
         let (mut taken, mut waiting) = (0, 0);
         for shard in &self.shards {
             let shard = lock(&shard.0);
@@ -268,8 +255,12 @@ impl Pipeline {
     /// What became of all spans so far.
     pub(super) fn totals(&self) -> Totals {
         // Spans refused after the close are counted as dropped at shutdown, and have ended too.
-        let taken = self.shards.iter().map(|shard| lock(&shard.0).taken).sum();
-        self.counters.totals(taken)
+        self.counters.totals(self.taken())
+    }
+
+    /// Spans that were ever taken into a buffer.
+    fn taken(&self) -> u64 {
+        self.shards.iter().map(|shard| lock(&shard.0).taken).sum()
     }
 }
 

@@ -21,7 +21,7 @@ pub(crate) struct Export {
     /// Received by the endpoint and refused.
     pub(crate) rejected: u64,
     /// Not received, by reason.
-    pub(crate) dropped: DroppedBy,
+    pub(crate) dropped: Dropped,
     /// On the disk now, until the endpoint takes it (`otel.spool`).
     pub(crate) spooled: u64,
     /// For how long nothing has arrived that was tried; none while all is well.
@@ -30,25 +30,6 @@ pub(crate) struct Export {
     pub(crate) last_error: Option<String>,
     /// How long ago that was.
     pub(crate) last_error_seconds_ago: Option<f64>,
-}
-
-/// What never arrived, by reason.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub(crate) struct DroppedBy {
-    /// The buffers were full.
-    pub(crate) queue_full: u64,
-    /// Larger than the buffers take.
-    pub(crate) too_large: u64,
-    /// Held back until the end of a request that was not sampled, beyond what may be.
-    pub(crate) held_full: u64,
-    /// The endpoint could not be reached in time, or refused the batch.
-    pub(crate) export_failed: u64,
-    /// Not sent before the shutdown was over.
-    pub(crate) shutdown: u64,
-    /// The oldest in the spool when it was full.
-    pub(crate) spool_full: u64,
-    /// In files of the spool that could not be read.
-    pub(crate) spool_unreadable: u64,
 }
 
 /// How each signal goes; none where it is not exported.
@@ -63,30 +44,13 @@ pub(crate) struct Exports {
 
 impl Export {
     fn of(counters: &Counters) -> Self {
-        let Dropped {
-            queue_full,
-            too_large,
-            held_full,
-            export_failed,
-            shutdown,
-            spool_full,
-            spool_unreadable,
-        } = counters.dropped();
         let trouble = counters.condition.trouble();
         let (last_error, last_error_seconds_ago) = trouble.last_error.unzip();
         Export {
             endpoint: counters.condition.endpoint(),
             exported: counters.exported.load(Relaxed),
             rejected: counters.rejected.load(Relaxed),
-            dropped: DroppedBy {
-                queue_full,
-                too_large,
-                held_full,
-                export_failed,
-                shutdown,
-                spool_full,
-                spool_unreadable,
-            },
+            dropped: counters.dropped(),
             spooled: counters.spool().left,
             failing_for_seconds: trouble.failing_for,
             last_error,

@@ -126,7 +126,8 @@ impl Health {
     }
 }
 
-fn is_due(last: &mut Option<Instant>, now: Instant) -> bool {
+/// Whether a line about some trouble may be told again at `now`; then that is the `last` time.
+pub(super) fn is_due(last: &mut Option<Instant>, now: Instant) -> bool {
     let due = last.is_none_or(|last| now.duration_since(last) >= EVERY);
     if due {
         *last = Some(now);

@@ -8,6 +8,7 @@ mod directory;
 mod file;
 
 use super::batch::Batch;
+use super::health::is_due;
 use super::signal::Signal;
 use crate::config;
 use crate::telemetry::counters::Counters;
@@ -29,8 +30,6 @@ const PAUSE: Duration = Duration::from_secs(10);
 const ENOUGH: u32 = 3;
 /// Calls to the disk that may hang at once.
 const MAX_HANGING: usize = 8;
-/// Time between two lines of the log about the same.
-const EVERY: Duration = Duration::from_secs(60);
 
 /// The spool of a process, for all signals.
 pub(super) struct Spool {
@@ -155,7 +154,7 @@ impl Spool {
                 counters.spooled.fetch_sub(name.items.into(), Relaxed);
             }
         }
-        if is_due(&mut state.full_told) {
+        if is_due(&mut state.full_told, Instant::now()) {
             let spool = self.path().display();
             tracing::warn!(
                 %spool,
@@ -167,7 +166,7 @@ impl Spool {
     fn failed(&self, error: &dyn std::fmt::Display) {
         let mut state = self.state();
         state.broken_until = Some(Instant::now() + PAUSE);
-        if is_due(&mut state.failure_told) {
+        if is_due(&mut state.failure_told, Instant::now()) {
             let spool = self.path().display();
             tracing::warn!(
                 %error,
@@ -252,7 +251,7 @@ impl Lane {
     fn no_room(&self, size: usize) {
         let mut state = self.spool.state();
         state.full_until[self.signal as usize] = Some(Instant::now() + PAUSE);
-        if is_due(&mut state.full_told) {
+        if is_due(&mut state.full_told, Instant::now()) {
             let spool = self.spool.path().display();
             tracing::warn!(
                 %spool,
@@ -296,7 +295,7 @@ impl Lane {
     async fn unreadable(&self, name: Name, error: &io::Error) {
         Counters::add(&self.counters.spool_unreadable, name.items);
         self.counters.spooled.fetch_sub(name.items.into(), Relaxed);
-        if is_due(&mut self.spool.state().unreadable_told[self.signal as usize]) {
+        if is_due(&mut self.spool.state().unreadable_told[self.signal as usize], Instant::now()) {
             let (items, what) = (name.items, self.signal.counted());
             let file = self.spool.path().join(name.to_string());
             tracing::warn!(%error, file = %file.display(), "{items} {what} in the spool are lost: their file cannot be read");
@@ -373,15 +372,6 @@ fn is_of_the_file(error: &io::Error, directory: &Directory) -> bool {
         // A link in its place.
         _ => error.raw_os_error() == Some(libc::ELOOP),
     }
-}
-
-fn is_due(last: &mut Option<Instant>) -> bool {
-    let now = Instant::now();
-    let due = last.is_none_or(|last| now.duration_since(last) >= EVERY);
-    if due {
-        *last = Some(now);
-    }
-    due
 }
 
 #[cfg(test)]

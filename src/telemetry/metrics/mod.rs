@@ -346,18 +346,8 @@ impl Metrics {
     /// Counts every point that has not arrived as failed, of all these, who share their counters.
     pub(super) fn settle(all: &[&Metrics]) {
         let Some(counters) = all.first().map(|first| &first.counters) else { return };
-        let settled = [
-            &counters.exported,
-            &counters.rejected,
-            &counters.export_failed,
-            &counters.spool_full,
-            &counters.spool_unreadable,
-            &counters.spooled,
-        ];
-        let settled: u64 = settled.map(|counter| counter.load(Relaxed)).iter().sum();
-        let unsent: u64 = all.iter().map(|metrics| metrics.unsent()).sum();
-        let taken = unsent + counters.found.load(Relaxed);
-        Counters::add(&counters.export_failed, taken.saturating_sub(settled));
+        let taken: u64 = all.iter().map(|metrics| metrics.unsent()).sum();
+        Counters::add(&counters.export_failed, taken.saturating_sub(counters.settled()));
     }
 
     /// All instruments, in the order of their names.

@@ -45,12 +45,6 @@ pub(super) struct Sender {
     limit: Duration,
 }
 
-/// What is left to do with a batch after an attempt in vain.
-enum Next {
-    TryAgain(Instant),
-    GiveUp,
-}
-
 impl Sender {
     /// `limit` holds for one batch, all attempts together.
     pub(super) fn new(
@@ -104,8 +98,12 @@ impl Sender {
                 Err(failed) => failed,
             };
             held.get_or_insert_with(|| self.trouble.hold(load));
-            let next = self.after(&mut failed, attempts, &mut give_up, started + MAX_HELD, &stop);
+            let again = self.hold_off(&mut failed, attempts);
+            if let Some(asked) = failed.retry_after {
+                give_up = (give_up + asked).min(started + MAX_HELD);
+            }
             attempts += 1;
+            let gives_up = !failed.retry || again >= give_up || is_last(&failed, again, &stop);
             if failed.may_pass()
                 && let Some(spool) = &self.spool
                 && spool.put(&batch).await
@@ -113,9 +111,9 @@ impl Sender {
                 self.failed(&failed, 0);
                 return Outcome::Spooled;
             }
-            let Next::TryAgain(again) = next else {
+            if gives_up {
                 return self.lost(&failed, items);
-            };
+            }
             self.failed(&failed, 0);
             if stop.is_stopping() {
                 sleep_until(again).await;
@@ -148,11 +146,9 @@ impl Sender {
 
     async fn try_stored(&self, stored: &Stored, stop: &Stop) -> Result<Accepted, Failed> {
         let payload = self.client.payload(stored.batch.body.clone())?;
-        let mut give_up = Instant::now() + self.limit;
-        let result = self.attempt(&payload, give_up, stop).await;
+        let result = self.attempt(&payload, Instant::now() + self.limit, stop).await;
         result.map_err(|mut failed| {
-            let last = give_up;
-            self.after(&mut failed, 0, &mut give_up, last, stop);
+            self.hold_off(&mut failed, 0);
             failed
         })
     }
@@ -180,35 +176,22 @@ impl Sender {
         Err(in_vain)
     }
 
-    /// Waits as the endpoint asks, or longer from failure to failure; whether another attempt may help.
-    fn after(
-        &self,
-        failed: &mut Failed,
-        attempts: u32,
-        give_up: &mut Instant,
-        last: Instant,
-        stop: &Stop,
-    ) -> Next {
+    /// When to try again: as the endpoint asks, which is bounded here, or later from failure to failure.
+    fn hold_off(&self, failed: &mut Failed, attempts: u32) -> Instant {
         let now = Instant::now();
-        let mut again = match &self.spool {
+        let again = match &self.spool {
             // All batches together, since each is tried once.
             Some(_) if failed.may_pass() => self.trouble.postpone(now),
             _ => now + Trouble::wait(attempts),
         };
-        if let Some(asked) = failed.retry_after {
-            let asked = asked.min(MAX_QUIET);
-            failed.error.push_str(&format!("; it asks to be left alone, for {} s at least", asked.as_secs()));
-            // For all batches: others have no better chance.
-            self.trouble.leave_alone(now + asked);
-            again = again.max(now + asked);
-            *give_up = (*give_up + asked).min(last);
-        }
-        // At the end only an endpoint that answers is worth another try, and not for long.
-        let is_last = stop.shutdown().is_some_and(|stop| {
-            let last = stop.deadline.min(stop.began + LAST_TRIES);
-            !failed.answered || again >= Instant::from(last)
-        });
-        if failed.retry && !is_last && again < *give_up { Next::TryAgain(again) } else { Next::GiveUp }
+        let Some(asked) = &mut failed.retry_after else {
+            return again;
+        };
+        *asked = (*asked).min(MAX_QUIET);
+        failed.error.push_str(&format!("; it asks to be left alone, for {} s at least", asked.as_secs()));
+        // For all batches: others have no better chance.
+        self.trouble.leave_alone(now + *asked);
+        again.max(now + *asked)
     }
 
     /// Waits while the endpoint has asked for it, on behalf of another batch. Moves `give_up`, but not beyond `last`.
@@ -249,4 +232,12 @@ impl Sender {
         let dropped = self.counters.dropped().spans() + u64::from(items);
         self.health.failed(now, &failed.error, dropped);
     }
+}
+
+/// Whether it is too late to try `again`: at the end only an endpoint that answers is worth it, and not for long.
+fn is_last(failed: &Failed, again: Instant, stop: &Stop) -> bool {
+    stop.shutdown().is_some_and(|stop| {
+        let last = stop.deadline.min(stop.began + LAST_TRIES);
+        !failed.answered || again >= Instant::from(last)
+    })
 }

@@ -2,6 +2,7 @@
 
 use super::definitions as names;
 use super::{Definition, Host};
+use crate::telemetry::counters::Counters;
 use crate::telemetry::export::Sources;
 use crate::telemetry::log_records::LogRecords;
 use crate::telemetry::pipeline::Pipeline;
@@ -66,25 +67,7 @@ impl Host {
         }
         if let Some(guests) = &sources.metrics {
             type Reason = (&'static str, fn(&super::super::Ignored) -> &AtomicU64);
-            let counters = &guests.guests.counters;
-            let of = |error, count: fn(&crate::telemetry::counters::Counters) -> &AtomicU64| {
-                let counters = Arc::clone(counters);
-                let attributes = attributes(error);
-                self.observe(
-                    &names::POINT_EXPORTED,
-                    &attributes[..usize::from(error.is_some())],
-                    move || Some(count(&counters).load(Relaxed)),
-                );
-            };
-            of(None, |counters| &counters.exported);
-            of(Some("rejected"), |counters| &counters.rejected);
-            of(Some("export_failed"), |counters| &counters.export_failed);
-            of(Some("spool_full"), |counters| &counters.spool_full);
-            of(Some("spool_unreadable"), |counters| &counters.spool_unreadable);
-            let counters = Arc::clone(counters);
-            self.observe(&names::TELEMETRY_SPOOLED, &[("signal", "metrics")], move || {
-                Some(counters.spooled.load(Relaxed))
-            });
+            self.observe_exports("metrics", &names::POINT_EXPORTED, &guests.guests.counters);
             let reasons: [Reason; 11] = [
                 ("invalid_name", |ignored| &ignored.name),
                 ("invalid_number", |ignored| &ignored.number),
@@ -123,6 +106,28 @@ impl Host {
         }
     }
 
+    /// What becomes of what is sent, and what waits on the disk to be.
+    fn observe_exports(&self, signal: &str, exported: &'static Definition, counters: &Arc<Counters>) {
+        type Count = fn(&Counters) -> &AtomicU64;
+        let ends: [(Option<&'static str>, Count); 5] = [
+            (None, |counters| &counters.exported),
+            (Some("rejected"), |counters| &counters.rejected),
+            (Some("export_failed"), |counters| &counters.export_failed),
+            (Some("spool_full"), |counters| &counters.spool_full),
+            (Some("spool_unreadable"), |counters| &counters.spool_unreadable),
+        ];
+        for (error, count) in ends {
+            let (counters, attributes) = (Arc::clone(counters), attributes(error));
+            self.observe(exported, &attributes[..usize::from(error.is_some())], move || {
+                Some(count(&counters).load(Relaxed))
+            });
+        }
+        let counters = Arc::clone(counters);
+        self.observe(&names::TELEMETRY_SPOOLED, &[("signal", signal)], move || {
+            Some(counters.spooled.load(Relaxed))
+        });
+    }
+
     fn observe_buffered(&self, names: &Buffered, pipeline: &Arc<Pipeline>) {
         let observe = |definition, error, read: fn(&Pipeline) -> u64| {
             let pipeline = Arc::clone(pipeline);
@@ -131,11 +136,7 @@ impl Host {
                 Some(read(&pipeline))
             });
         };
-        observe(names.exported, None, |pipeline| pipeline.counters.exported.load(Relaxed));
-        observe(names.exported, Some("rejected"), |pipeline| pipeline.counters.rejected.load(Relaxed));
-        observe(names.exported, Some("export_failed"), |p| p.counters.export_failed.load(Relaxed));
-        observe(names.exported, Some("spool_full"), |p| p.counters.spool_full.load(Relaxed));
-        observe(names.exported, Some("spool_unreadable"), |p| p.counters.spool_unreadable.load(Relaxed));
+        self.observe_exports(names.signal, names.exported, &pipeline.counters);
         observe(names.inflight, None, |pipeline| pipeline.flow().under_way);
         observe(names.size, None, |pipeline| pipeline.flow().waiting);
         observe(names.capacity, None, Pipeline::capacity);
@@ -143,10 +144,6 @@ impl Host {
         observe(names.processed, Some("queue_full"), |p| p.counters.queue_full.load(Relaxed));
         observe(names.processed, Some("too_large"), |p| p.counters.too_large.load(Relaxed));
         observe(names.processed, Some("shutdown"), |p| p.counters.shutdown.load(Relaxed));
-        let spooled = Arc::clone(pipeline);
-        self.observe(&names::TELEMETRY_SPOOLED, &[("signal", names.signal)], move || {
-            Some(spooled.counters.spooled.load(Relaxed))
-        });
         // Log records are never held back.
         if names.signal == "traces" {
             observe(names.processed, Some("held_full"), |p| p.counters.held_full.load(Relaxed));
