@@ -37,7 +37,8 @@ async fn a_backend_that_takes_only_traces_is_told_of_once() {
         );
         exit.expect(0, &["dropped because the export failed"]);
         exit.expect(0, &["0 points of metrics exported", "not exported because the export failed"]);
-        assert_eq!(exit.stderr.matches(&status.to_string()).count(), 2, "once for each signal\n{exit}");
+        let refusal = format!("the endpoint answered {status} ");
+        assert_eq!(exit.stderr.matches(&refusal).count(), 2, "once for each signal\n{exit}");
         assert_eq!(exit.totals().exported, 6, "traces are not concerned: {exit}");
     }
 }
