@@ -27,6 +27,7 @@ main() {
   jaeger
   collector
   rotel
+  victoria
   prometheus
   echo "setup: everything is there (cache: $cache)"
 }

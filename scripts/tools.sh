@@ -16,6 +16,8 @@ collector_version=0.162.0-1
 rotel_version=0.0.1a15
 # Also in tests/integration/backend/chain.rs and tests/services/requirements.txt.
 opentelemetry_python_version=1.45.2
+# Also in tests/integration/backend/victoria.rs. The last of those that have both programs.
+victoria_version=1.117.0
 go_version=1.26.6
 
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -130,23 +132,39 @@ jaeger() {
   tool=$tool/jaeger
 }
 
-# `go install` refuses a module with replace directives, and for `go get` the checksum database lacks some versions:
-# Jaeger's own go.sum, which is verified with the module, is the way round both.
 build_jaeger() {
-  local module=github.com/jaegertracing/jaeger go source
+  go_programs "github.com/jaegertracing/jaeger@v$jaeger_version" cmd/all-in-one "$1"
+  mv "$1/all-in-one" "$1/jaeger"
+}
+
+# Databases of metrics and of log records, each with an OTLP receiver and an API, for tests/integration/backend.
+victoria() {
+  tool=$cache/victoria-$victoria_version
+  cached "$tool" "VictoriaMetrics and VictoriaLogs $victoria_version (half a minute)" build_victoria
+}
+
+build_victoria() {
+  go_programs "github.com/VictoriaMetrics/VictoriaMetrics@v$victoria_version" app/victoria-metrics app/victoria-logs "$1"
+}
+
+# go_programs MODULE@VERSION PACKAGE… DIR: the programs of a module. `go install` refuses one with replace directives, and
+# for `go get` the checksum database lacks some versions: the module's own go.sum, which is verified with it, is the way
+# round both.
+go_programs() {
+  local module=$1 packages=("${@:2:$#-2}") dir=${*: -1} go source
   go_compiler
   go=$tool
-  mkdir -p "$1/src"
-  "$go" mod download "$module@v$jaeger_version"
-  source=$("$go" env GOMODCACHE)/$module@v$jaeger_version
-  cp "$source/go.mod" "$source/go.sum" "$1/src/"
-  chmod u+w "$1"/src/go.*
+  mkdir -p "$dir/src"
+  "$go" mod download "$module"
+  source=$("$go" list -m -f '{{.Dir}}' "$module")
+  cp "$source/go.mod" "$source/go.sum" "$dir/src/"
+  chmod u+w "$dir"/src/go.*
   (
-    cd "$1/src"
-    "$go" mod edit -module=pounce-jaeger "-require=$module@v$jaeger_version"
-    CGO_ENABLED=0 "$go" build -mod=mod -p 2 -trimpath -ldflags '-s -w' -o ../jaeger "$module/cmd/all-in-one"
+    cd "$dir/src"
+    "$go" mod edit -module=pounce-tools "-require=$module"
+    CGO_ENABLED=0 "$go" build -mod=mod -buildvcs=false -p 2 -trimpath -ldflags '-s -w' -o .. "${packages[@]/#/${module%@*}/}"
   )
-  rm -r "$1/src"
+  rm -r "$dir/src"
 }
 
 # The OpenTelemetry Collector with an OTLP receiver and a file exporter, which loses nothing of what it is sent.
@@ -167,7 +185,7 @@ build_collector() {
   (cd "$1" && CGO_ENABLED=0 "$go" build -mod=readonly -buildvcs=false -p 2 -trimpath -ldflags '-s -w' -o "$2/collector" .)
 }
 
-# An OTLP receiver that shares no code with the two above: Rust, and strict about JSON and text.
+# An OTLP receiver that shares no code with those above: Rust, and strict about JSON and text.
 rotel() {
   tool=$cache/rotel-$rotel_version
   cached "$tool" "rotel $rotel_version" install_rotel

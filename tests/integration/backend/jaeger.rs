@@ -68,7 +68,7 @@ impl Jaeger {
     }
 
     /// The spans of a trace once there are `n`, by the API that speaks OTLP.
-    async fn spans(&self, trace_id: &str, n: usize) -> Vec<Span> {
+    pub(super) async fn spans(&self, trace_id: &str, n: usize) -> Vec<Span> {
         let mut spans = Vec::new();
         eventually(&format!("{n} spans of trace {trace_id} in Jaeger"), async || {
             let answer = client::fetch_path(self.query, &format!("/api/v3/traces/{trace_id}")).await;

@@ -1,4 +1,4 @@
-//! Real receivers, three of different makes: each gets our telemetry over every protocol and gives back what it made of
+//! Real receivers, of four makes: each gets our telemetry over every protocol that it takes and gives back what it made of
 //! it, in its own words. Then receivers that fail, and the settings that vendors document.
 
 /// A trace through services of ours and of others.
@@ -7,7 +7,7 @@ mod chain;
 mod failing;
 /// Jaeger: traces, by its API.
 mod jaeger;
-/// The OpenTelemetry Collector: all signals, by the file that it writes.
+/// The OpenTelemetry Collector: all signals, by the file that it writes and by its own metrics.
 mod otelcol;
 /// rotel: all signals, by what it prints.
 mod rotel;
@@ -15,7 +15,10 @@ mod rotel;
 mod traffic;
 /// The settings in `examples/backends`.
 mod vendors;
+/// VictoriaMetrics and VictoriaLogs: metrics and log records, by their APIs.
+mod victoria;
 
+use crate::support::eventually;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command};
@@ -52,6 +55,20 @@ impl Daemon {
 
     fn is_alive(&mut self) -> bool {
         self.0.try_wait().expect("our child").is_none()
+    }
+
+    /// Waits until it, whose `name` it is, listens on all of `addrs`.
+    async fn listens(&mut self, name: &str, addrs: &[SocketAddr]) {
+        eventually(&format!("{name} to listen"), async || {
+            assert!(self.is_alive(), "{name} has ended");
+            for addr in addrs {
+                if tokio::net::TcpStream::connect(addr).await.is_err() {
+                    return false;
+                }
+            }
+            true
+        })
+        .await;
     }
 
     /// Asks it to end and waits until it has: all that it was given is written then.

@@ -1,8 +1,9 @@
 //! The OpenTelemetry Collector receives all signals and writes them to a file as it understood them, which loses nothing.
+//! What it has accepted and refused its own metrics tell.
 
-use super::traffic::{Keeps, send};
+use super::traffic::{Keeps, Sent, send};
 use super::{Daemon, PROTOCOLS, free_addrs, tool};
-use crate::support::eventually;
+use crate::support::client;
 use crate::support::signals::{LogRecord, Metric, Received};
 use crate::support::span::{self, Span};
 use std::net::SocketAddr;
@@ -15,6 +16,8 @@ struct Otelcol {
     dir: TempDir,
     http: SocketAddr,
     grpc: SocketAddr,
+    /// Its own metrics.
+    metrics: SocketAddr,
 }
 
 /// All that it received, in the order of arrival.
@@ -28,7 +31,7 @@ struct Written {
 impl Otelcol {
     async fn start() -> Self {
         let dir = tempfile::tempdir().expect("a folder");
-        let [http, grpc] = free_addrs();
+        let [http, grpc, metrics] = free_addrs();
         let config = format!(
             r#"
             receivers:
@@ -36,13 +39,19 @@ impl Otelcol {
             exporters:
               file: {{ path: {file:?} }}
             service:
-              telemetry: {{ metrics: {{ level: none }}, logs: {{ level: warn }} }}
+              telemetry:
+                logs: {{ level: warn }}
+                metrics:
+                  level: normal
+                  readers: [{{ pull: {{ exporter: {{ prometheus: {{ host: {ip:?}, port: {port} }} }} }} }}]
               pipelines:
                 traces: {{ receivers: [otlp], exporters: [file] }}
                 metrics: {{ receivers: [otlp], exporters: [file] }}
                 logs: {{ receivers: [otlp], exporters: [file] }}
             "#,
             file = dir.path().join("received.jsonl"),
+            ip = metrics.ip().to_string(),
+            port = metrics.port(),
         );
         let path = dir.path().join("config.yaml");
         std::fs::write(&path, config).expect("a writable folder");
@@ -52,17 +61,23 @@ impl Otelcol {
                 .arg(&path)
                 .stdout(Stdio::null()),
         );
-        eventually("the Collector to listen", async || {
-            assert!(daemon.is_alive(), "the Collector has ended");
-            for addr in [http, grpc] {
-                if tokio::net::TcpStream::connect(addr).await.is_err() {
-                    return false;
-                }
-            }
-            true
+        daemon.listens("the Collector", &[http, grpc, metrics]).await;
+        Otelcol { daemon, dir, http, grpc, metrics }
+    }
+
+    /// How many items of each signal it says to have accepted and refused, by its own metrics: spans, points of metrics
+    /// and log records.
+    async fn counted(&self) -> [[usize; 3]; 2] {
+        let answer = client::fetch_path(self.metrics, "/metrics").await;
+        let sum = |name: String| -> usize {
+            let samples = answer.text().lines().filter(|line| line.starts_with(&name));
+            samples
+                .map(|line| line.rsplit(' ').next().expect("a value").parse::<usize>().expect("a count"))
+                .sum()
+        };
+        ["accepted", "refused"].map(|what| {
+            ["spans", "metric_points", "log_records"].map(|of| sum(format!("otelcol_receiver_{what}_{of}")))
         })
-        .await;
-        Otelcol { daemon, dir, http, grpc }
     }
 
     /// Ends it and reads its file.
@@ -93,6 +108,9 @@ async fn the_collector_gets_every_signal_over_each_protocol() {
         let to = if protocol == "grpc" { collector.grpc } else { collector.http };
         all.push(send(protocol, &format!("http://{to}")).await);
     }
+    let sum = |of: fn(&Sent) -> usize| all.iter().map(of).sum::<usize>();
+    let sent = [sum(|sent| sent.spans), sum(|sent| sent.points), sum(|sent| sent.records)];
+    assert_eq!(collector.counted().await, [sent, [0; 3]], "accepted, and refused");
     let written = collector.finish();
     for sent in all {
         let spans = sent.own(&written.spans, |span| &span.resource);

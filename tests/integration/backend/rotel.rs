@@ -3,7 +3,6 @@
 use super::traffic::{Keeps, send};
 use super::{Daemon, PROTOCOLS, free_addrs, tool};
 use crate::support::attributes::{Attributes, Value};
-use crate::support::eventually;
 use crate::support::signals::{LogRecord, Metric, Origin, Point};
 use crate::support::span::{Event, Link, Scope, Span, Status};
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
@@ -44,16 +43,7 @@ impl Rotel {
             .stdout(File::create(dir.path().join("printed")).expect("a writable folder"))
             .stderr(Stdio::null());
         let mut daemon = Daemon::start(&mut command);
-        eventually("rotel to listen", async || {
-            assert!(daemon.is_alive(), "rotel has ended");
-            for addr in [http, grpc] {
-                if tokio::net::TcpStream::connect(addr).await.is_err() {
-                    return false;
-                }
-            }
-            true
-        })
-        .await;
+        daemon.listens("rotel", &[http, grpc]).await;
         Rotel { daemon, dir, http, grpc }
     }
 

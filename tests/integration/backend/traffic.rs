@@ -61,13 +61,23 @@ pub(super) struct Sent {
 
 /// Plays the traffic with telemetry sent to `endpoint`, and fails unless the servers say that all of the spans arrived.
 pub(super) async fn send(protocol: &str, endpoint: &str) -> Sent {
+    send_to(protocol, &[("ENDPOINT", endpoint.to_owned())]).await
+}
+
+/// The same where signals go to endpoints of their own: the variable's name, without what all such names begin with,
+/// and its value.
+pub(super) async fn send_to(protocol: &str, endpoints: &[(&str, String)]) -> Sent {
     let origin = Origin::answering(200).await;
     let trace_id = format!("{:032x}", fastrand::u128(1..));
     // Of the two temporalities, each is sent over some protocol.
     let delta = protocol == "http/json";
     let to = |service: &str, builder: Builder| {
-        builder
-            .env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+        let set = |builder: Builder, (name, value): &(&str, String)| {
+            builder.env(&format!("OTEL_EXPORTER_OTLP_{name}"), value)
+        };
+        endpoints
+            .iter()
+            .fold(builder, set)
             .env("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
             .env(
                 "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
