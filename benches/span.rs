@@ -53,6 +53,19 @@ fn spans(criterion: &mut Criterion) {
             });
         });
     }
+    let spans = Spans::measured(None);
+    group.bench_function("off, with metrics, two threads", |b| {
+        b.iter_custom(|n| {
+            let begin = Instant::now();
+            // As many requests on each: what they share shows as more than a thread alone would take.
+            std::thread::scope(|threads| {
+                for _ in 0..2 {
+                    threads.spawn(|| (0..n).for_each(|_| spans.request(black_box(&plain))));
+                }
+            });
+            begin.elapsed()
+        });
+    });
     group.finish();
 }
 

@@ -87,7 +87,14 @@ impl App {
             admin: admin.as_ref().and_then(Listener::tcp_addr),
         };
         let kept = Kept { metrics: admin.is_some(), recent_traces: config.recent_traces() };
-        let telemetry = Telemetry::start(&config.otel, &name, kept).map_err(StartError::Unavailable)?;
+        let telemetry = tokio::select! {
+            biased;
+            started = start_telemetry(&config, &name, kept) => started.map_err(StartError::Unavailable)?,
+            signal = &mut stop => {
+                lifecycle::abandon(signal, &Telemetry::off(), None).await;
+                return Ok(None);
+            }
+        };
         otlp_log.open(telemetry.signals().logs);
         // Before the component is loaded, which may take a minute: who asks meanwhile is told so.
         let admin = admin.map(|listener| start_admin(listener, config.admin.listen.as_ref(), &telemetry));
@@ -172,6 +179,13 @@ async fn bind(
         None => None,
     };
     Ok((listeners, admin))
+}
+
+/// Starts telemetry on a thread of its own: its spool may be on a disk that hangs.
+async fn start_telemetry(config: &Config, name: &str, kept: Kept) -> anyhow::Result<Telemetry> {
+    let (otel, name) = (config.otel.clone(), name.to_owned());
+    let starting = move || Telemetry::start(&otel, &name, kept);
+    tokio::task::spawn_blocking(starting).await.context("the thread that starts telemetry died")?
 }
 
 /// Loads the component on a thread of its own: compiling takes up to minutes and cannot be stopped, and who waits here

@@ -98,6 +98,13 @@ impl Settings {
 
 /// Runs until the shutdown, all signals side by side.
 pub(super) async fn run(settings: Settings, sources: &Sources, spool: Option<&Arc<Spool>>, stop: Stop) {
+    if let Some(spool) = spool {
+        let signals = [Signal::Traces, Signal::Metrics, Signal::Logs];
+        signals
+            .into_iter()
+            .filter(|signal| !settings.has(*signal))
+            .for_each(|signal| spool.unclaimed(signal));
+    }
     let Settings { proxies, traces, metrics, logs } = settings;
     let pools = Pools { proxies, made: Mutex::default() };
     let spans = async {
@@ -119,6 +126,9 @@ pub(super) async fn run(settings: Settings, sources: &Sources, spool: Option<&Ar
         }
     };
     tokio::join!(spans, records, points);
+    if let Some(spool) = spool {
+        spool.tell_unclaimed_dropped();
+    }
 }
 
 /// Connections that signals share which are sent in the same way.

@@ -46,11 +46,15 @@ struct State {
     /// Of the signals that are exported.
     counters: [Option<Arc<Counters>>; 3],
     broken_until: Option<Instant>,
+    /// Nothing can be read. That is no reason not to write: a directory that is gone is made again for it.
+    unreadable_until: Option<Instant>,
     /// No room for a batch of that signal.
     full_until: [Option<Instant>; 3],
     failure_told: Option<Instant>,
     full_told: Option<Instant>,
     unreadable_told: [Option<Instant>; 3],
+    /// Items dropped to make room whose signal is not exported now.
+    unclaimed_dropped: u64,
 }
 
 /// The part of one signal.
@@ -109,6 +113,32 @@ impl Spool {
         Lane { spool: Arc::clone(self), signal, counters: Arc::clone(counters), suspect: Mutex::default() }
     }
 
+    /// The signal is not exported now: what an earlier process has left of it stays, as long as there is room.
+    pub(super) fn unclaimed(&self, signal: Signal) {
+        let found = self.directory.found(signal);
+        if found > 0 {
+            let (items, spool) = (signal.counted(), self.path().display());
+            tracing::warn!(
+                %spool,
+                "{found} {items} of an earlier run stay in the spool, since no {} are exported now: export them, or \
+                 remove their files",
+                signal.items()
+            );
+        }
+    }
+
+    /// Says what of that there was no room for.
+    pub(super) fn tell_unclaimed_dropped(&self) {
+        let dropped = self.state().unclaimed_dropped;
+        if dropped > 0 {
+            let spool = self.path().display();
+            tracing::warn!(
+                %spool,
+                "{dropped} items of an earlier run, whose signals are not exported now, were dropped from the full spool"
+            );
+        }
+    }
+
     pub(super) fn path(&self) -> &Path {
         self.directory.path()
     }
@@ -149,9 +179,12 @@ impl Spool {
         }
         let mut state = self.state();
         for name in &place.evicted {
-            if let Some(counters) = &state.counters[name.signal as usize] {
-                Counters::add(&counters.spool_full, name.items);
-                counters.spooled.fetch_sub(name.items.into(), Relaxed);
+            match &state.counters[name.signal as usize] {
+                Some(counters) => {
+                    Counters::add(&counters.spool_full, name.items);
+                    counters.spooled.fetch_sub(name.items.into(), Relaxed);
+                }
+                None => state.unclaimed_dropped += u64::from(name.items),
             }
         }
         if is_due(&mut state.full_told, Instant::now()) {
@@ -163,9 +196,20 @@ impl Spool {
         }
     }
 
+    /// It cannot be written to.
     fn failed(&self, error: &dyn std::fmt::Display) {
         let mut state = self.state();
         state.broken_until = Some(Instant::now() + PAUSE);
+        self.tell(&mut state, error);
+    }
+
+    fn cannot_read(&self, error: &dyn std::fmt::Display) {
+        let mut state = self.state();
+        state.unreadable_until = Some(Instant::now() + PAUSE);
+        self.tell(&mut state, error);
+    }
+
+    fn tell(&self, state: &mut State, error: &dyn std::fmt::Display) {
         if is_due(&mut state.failure_told, Instant::now()) {
             let spool = self.path().display();
             tracing::warn!(
@@ -197,7 +241,9 @@ impl Lane {
 
     /// Whether a batch waits to be sent.
     pub(super) fn waits(&self) -> bool {
-        self.works() && self.spool.directory.waits(self.signal)
+        let unreadable = self.spool.state().unreadable_until;
+        let unreadable = unreadable.is_some_and(|until| until > Instant::now());
+        !unreadable && self.works() && self.spool.directory.waits(self.signal)
     }
 
     /// Puts a batch there. If it is not there in the end, false: it is still for the caller to send.
@@ -234,6 +280,7 @@ impl Lane {
         match written.await {
             Some((place, Ok(()))) => {
                 directory.leave(place.name);
+                self.spool.state().unreadable_until = None;
                 true
             }
             Some((place, Err(error))) => {
@@ -287,7 +334,7 @@ impl Lane {
                 None => "the disk does not answer".to_owned(),
             };
             self.spool.directory.leave(name);
-            self.spool.failed(&failure);
+            self.spool.cannot_read(&failure);
             return None;
         }
     }

@@ -28,8 +28,12 @@ fn spooled(endpoint: impl ToString, spool: &Path) -> Builder {
 
 /// Batches that wait there.
 fn files(spool: &Path) -> usize {
+    names(spool).len()
+}
+
+fn names(spool: &Path) -> Vec<String> {
     let names = std::fs::read_dir(spool).into_iter().flatten().map(|entry| entry.unwrap().file_name());
-    names.filter(|name| name.to_string_lossy().ends_with(".otlp")).count()
+    names.filter_map(|name| name.into_string().ok()).filter(|name| name.ends_with(".otlp")).collect()
 }
 
 /// Requests in turns, so that the exporter of a small queue keeps up.
@@ -120,6 +124,25 @@ async fn what_waits_outlives_the_process_however_it_ends() {
              115 found in the spool at the start"],
     );
     assert_eq!(files(&spool), 0);
+}
+
+#[tokio::test]
+async fn what_waits_of_a_signal_that_is_off_now_is_told_and_kept() {
+    let place = TempDir::new().unwrap();
+    let spool = place.path().join("spool");
+    let addr = nobody().await;
+    let server = spooled(format!("http://{addr}"), &spool).env("OTEL_METRICS_EXPORTER", "none").start().await;
+    requests(&server, 100).await;
+    server.stop().await.expect(0, &["100 left in the spool for the next start"]);
+    let of_traces = || names(&spool).into_iter().filter(|name| name.contains("-traces-")).collect::<Vec<_>>();
+    let before = of_traces();
+
+    let collector = Collector::start().await;
+    let mut server = spooled(collector.endpoint(), &spool).env("OTEL_TRACES_EXPORTER", "none").start().await;
+    server.logged(&["100 spans of an earlier run stay in the spool, since no spans are exported now"]).await;
+    let exit = server.stop().await;
+    exit.expect(0, &[]);
+    assert_eq!(of_traces(), before);
 }
 
 /// Nothing is waited for long at the end: the disk has it.

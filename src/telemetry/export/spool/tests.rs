@@ -223,14 +223,32 @@ async fn what_cannot_be_read_now_stays_and_what_is_no_file_is_passed_over() {
     assert!(traces.put(&batch(b"one", 1)).await && traces.put(&batch(b"two", 2)).await);
     let path = place.path().join("spool");
     fs::rename(&path, place.path().join("away")).unwrap();
-    assert!(traces.take().await.is_none() && !traces.works());
+    assert!(traces.take().await.is_none() && !traces.waits());
+    assert!(traces.takes(), "a directory that is gone is made again for what comes next");
     assert_eq!((counters.spool().left, counters.dropped().spans()), (3, 0));
     fs::rename(place.path().join("away"), &path).unwrap();
-    spool.state().broken_until = None;
+    spool.state().unreadable_until = None;
     let first = path.join(&files(&place)[0]);
     fs::remove_file(&first).unwrap();
     std::os::unix::fs::symlink("/etc/passwd", &first).unwrap();
     assert_eq!(taken(&traces).await.as_deref(), Some(&b"two"[..]));
     assert_eq!((counters.spool().left, counters.dropped().spool_unreadable), (0, 1));
     assert!(first.is_symlink(), "that is not ours to remove");
+}
+
+#[tokio::test]
+async fn what_is_dropped_of_a_signal_that_is_not_exported_now_is_counted() {
+    let (place, first) = spool(12);
+    let (traces, _) = lane(&first, Signal::Traces);
+    assert!(traces.put(&batch(b"one", 3)).await && traces.put(&batch(b"two", 4)).await);
+    while Arc::strong_count(&first.directory) > 1 {
+        tokio::task::yield_now().await;
+    }
+    drop((traces, first));
+    let second = open(&place, 12).unwrap();
+    let (logs, _) = lane(&second, Signal::Logs);
+    assert!(logs.put(&batch(b"log", 1)).await);
+    assert_eq!(second.state().unclaimed_dropped, 0, "there is room for three");
+    assert!(logs.put(&batch(b"log", 1)).await);
+    assert_eq!(second.state().unclaimed_dropped, 3, "the oldest has gone");
 }

@@ -7,8 +7,10 @@ use super::super::series::Series;
 use super::super::{MAX_SERIES, Metrics};
 use super::definitions as host;
 use crate::telemetry::methods::Methods;
+use crate::telemetry::request::protocol_version;
 use crate::telemetry::semconv;
 use crate::telemetry::value::Value;
+use http::Version;
 use rustc_hash::FxBuildHasher;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -36,7 +38,7 @@ pub(super) struct Start {
     /// Place among the known methods, or their number.
     pub(super) method: u16,
     pub(super) is_tls: bool,
-    pub(super) version: Option<&'static str>,
+    pub(super) version: Version,
 }
 
 /// The series of requests of one kind.
@@ -144,7 +146,8 @@ impl Bound {
                 (status > 0).then(|| (semconv::HTTP_RESPONSE_STATUS_CODE, Value::Int(status.into()))),
                 route.map(|route| (semconv::HTTP_ROUTE, text(route))),
                 error.map(|error| (semconv::ERROR_TYPE, text(error))),
-                start.version.map(|version| (semconv::NETWORK_PROTOCOL_VERSION, text(version))),
+                protocol_version(start.version)
+                    .map(|version| (semconv::NETWORK_PROTOCOL_VERSION, text(version))),
             ]
             .into_iter()
             .flatten(),

@@ -5,15 +5,12 @@ use super::{Host, Measurement, Witness};
 use crate::telemetry::clock::{Ended, unix_nanos};
 use crate::telemetry::context::SpanContext;
 use crate::telemetry::limits::MAX_NAME;
-use crate::telemetry::request::{content_length, protocol_version};
+use crate::telemetry::request::content_length;
 use crate::telemetry::value::shortened;
 use http::StatusCode;
 use http::request::Parts;
-use std::sync::atomic::{
-    AtomicBool, AtomicU16, AtomicU64,
-    Ordering::{Acquire, Relaxed, Release},
-};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 /// `error.type` of a request that everybody let go of before its end.
@@ -30,9 +27,8 @@ pub(crate) struct Measured {
     status: AtomicU16,
     /// Bytes of the request's body, if they are known.
     body_size: AtomicU64,
-    texts: Mutex<Texts>,
-    /// Whether any of them may be there: most requests have none, and need no lock to know.
-    has_texts: AtomicBool,
+    /// Most requests have none, and need neither their room nor a lock to know.
+    texts: OnceLock<Box<Mutex<Texts>>>,
     ended: AtomicBool,
 }
 
@@ -54,24 +50,21 @@ impl Host {
         route: Option<&str>,
         started: Instant,
     ) -> Measured {
-        let start = Start {
-            method: self.methods.place(&head.method),
-            is_tls,
-            version: protocol_version(head.version),
-        };
+        let start = Start { method: self.methods.place(&head.method), is_tls, version: head.version };
         self.requests.active(start).record(Measurement::Int(1), None);
-        let route = route.map(|route| shortened(route, MAX_NAME).into());
-        let has_texts = AtomicBool::new(route.is_some());
-        Measured {
+        let measured = Measured {
             host: Arc::clone(self),
             start,
             started,
             status: AtomicU16::new(0),
             body_size: AtomicU64::new(content_length(&head.headers).unwrap_or(UNKNOWN)),
-            texts: Mutex::new(Texts { route, ..Texts::default() }),
-            has_texts,
+            texts: OnceLock::new(),
             ended: AtomicBool::new(false),
+        };
+        if let Some(route) = route {
+            measured.set_route(route);
         }
+        measured
     }
 }
 
@@ -91,7 +84,7 @@ impl Measured {
     }
 
     pub(in crate::telemetry) fn route(&self) -> Option<Box<str>> {
-        self.texts().route.clone()
+        self.texts()?.route.clone()
     }
 
     pub(in crate::telemetry) fn set_route(&self, route: &str) {
@@ -119,7 +112,7 @@ impl Measured {
         let lasted = ended.map_or_else(|| self.started.elapsed(), |ended| ended.lasted);
         let status = self.status.load(Relaxed);
         let size = self.body_size.load(Relaxed);
-        let texts = self.has_texts.load(Acquire).then(|| self.texts());
+        let texts = self.texts();
         let texts = texts.as_deref();
         let key = Key {
             start: self.start,
@@ -142,14 +135,16 @@ impl Measured {
     }
 
     fn texts_to_write(&self) -> MutexGuard<'_, Texts> {
-        let texts = self.texts();
-        self.has_texts.store(true, Release);
-        texts
+        lock(self.texts.get_or_init(Box::default))
     }
 
-    fn texts(&self) -> MutexGuard<'_, Texts> {
-        self.texts.lock().unwrap_or_else(PoisonError::into_inner)
+    fn texts(&self) -> Option<MutexGuard<'_, Texts>> {
+        self.texts.get().map(|texts| lock(texts))
     }
+}
+
+fn lock(texts: &Mutex<Texts>) -> MutexGuard<'_, Texts> {
+    texts.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Host {
