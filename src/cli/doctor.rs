@@ -92,8 +92,10 @@ async fn examine(loaded: &Loaded) -> ExitCode {
     let findings = doctor::examine(otel, &component).await;
     if findings.signals.is_empty() {
         output::mistakes(&[nothing_to_test(otel)]);
-        for line in listening().await {
-            output::report(&format!("{line}\n"));
+        if !otel.disabled {
+            for line in listening().await {
+                output::report(&format!("{line}\n"));
+            }
         }
         return ExitCode::from(MISTAKE);
     }

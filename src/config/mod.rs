@@ -9,6 +9,7 @@ mod check;
 mod declared;
 mod file;
 pub(crate) mod fuzz;
+mod in_vain;
 mod limits;
 mod macros;
 mod memory;
@@ -199,6 +200,9 @@ pub(crate) fn resolve(sources: Sources) -> Resolved {
     }
     let resolve::Resolver { mut in_force, mut mistakes, mut warnings, .. } = resolver;
     config.inherited = activation::sockets(&vars, &mut mistakes, &mut warnings);
+    if mistakes.is_empty() {
+        warnings.extend(in_vain::warnings(&config, &vars));
+    }
     config.warnings = warnings;
     let listen = in_force.iter_mut().find(|one| one.key == "http.listen");
     if let Some(listen) = listen.filter(|one| config.inherited > 0 && one.source == Source::Default) {

@@ -9,7 +9,7 @@ use super::limits::{MAX_NAME, MAX_VALUE};
 use super::log_records::{LogRecord, LogRecords, Severity};
 use super::logs::{is_for_people, printable};
 use super::methods::Methods;
-use super::request::{AddressText, header_text, protocol_version};
+use super::request::{AddressText, content_length, header_text, protocol_version};
 use super::semconv;
 use super::value::{Value, shortened};
 use crate::config;
@@ -39,6 +39,8 @@ pub(crate) struct Access {
     uri: Uri,
     version: Version,
     user_agent: Option<HeaderValue>,
+    /// Bytes of the body by its head, as its span has them.
+    declared: Option<u64>,
     received: Received,
     status: Option<StatusCode>,
     error_type: Option<Box<str>>,
@@ -80,6 +82,7 @@ impl Access {
             uri: head.uri.clone(),
             version: head.version,
             user_agent: head.headers.get(header::USER_AGENT).cloned(),
+            declared: content_length(&head.headers),
             received: Received::default(),
             status: None,
             error_type: None,
@@ -172,7 +175,10 @@ impl Access {
             (semconv::HTTP_ROUTE, end.route.and_then(text)),
             (semconv::HTTP_RESPONSE_STATUS_CODE, self.status.and_then(|status| int(status.as_u16().into()))),
             (semconv::POUNCE_REQUEST_DURATION, Some(Value::Double(took.as_secs_f64()))),
-            (semconv::HTTP_REQUEST_BODY_SIZE, int(self.received.load(Relaxed))),
+            (
+                semconv::HTTP_REQUEST_BODY_SIZE,
+                int(self.declared.unwrap_or_else(|| self.received.load(Relaxed))),
+            ),
             (semconv::HTTP_RESPONSE_BODY_SIZE, int(end.sent)),
             (semconv::ERROR_TYPE, self.error_type.as_deref().and_then(text)),
             (semconv::CLIENT_ADDRESS, address()),

@@ -195,7 +195,7 @@ impl Recording {
         let guest = &late.notes.attributes;
         self.shared.request_headers.write(&self.headers, guest, &mut span);
         self.shared.response_headers.write(&late.response.headers, guest, &mut span);
-        response::write(late, profile, body_bytes_sent, &self.shared.component, &mut span);
+        response::write(late, profile, body_bytes_sent, &self.shared.component, limits.value, &mut span);
         if let Some(reason) = reason {
             span.text(semconv::POUNCE_SAMPLING_REASON, reason.as_str());
         }

@@ -7,7 +7,7 @@ use super::headers::Found;
 use super::recording::Late;
 use super::semconv;
 use super::server_span::Phases;
-use super::value::{Status, Value};
+use super::value::{Length, Status, Value};
 use crate::config::Semconv;
 use http::StatusCode;
 use std::time::Duration;
@@ -84,12 +84,13 @@ pub(super) fn left_out(late: &Late, body_bytes_sent: u64) -> u32 {
     u32::try_from(lost).unwrap_or(u32::MAX)
 }
 
-/// Writes the attributes that are known at the end, then the guest's.
+/// Writes the attributes that are known at the end, no value longer than `limit`, then the guest's.
 pub(super) fn write(
     late: &Late,
     profile: Semconv,
     body_bytes_sent: u64,
     component: &str,
+    limit: Length,
     span: &mut SpanWriter<'_>,
 ) {
     let Response { status, request_body_size, failure, phases, .. } = &late.response;
@@ -99,7 +100,7 @@ pub(super) fn write(
         span.int(semconv::HTTP_REQUEST_BODY_SIZE, *size);
     }
     if let Some(route) = &late.route {
-        span.text(semconv::HTTP_ROUTE, route);
+        span.text(semconv::HTTP_ROUTE, limit.shortened(route));
     }
     if let Some(status) = status {
         span.int(semconv::HTTP_RESPONSE_STATUS_CODE, status.as_u16().into());
@@ -111,15 +112,15 @@ pub(super) fn write(
     }
     let mut guests_error = false;
     match (failure, status) {
-        (Some(failure), _) => span.text(semconv::ERROR_TYPE, &failure.error_type),
+        (Some(failure), _) => span.text(semconv::ERROR_TYPE, limit.shortened(&failure.error_type)),
         // A type that the guest gives says more than the code.
         _ if late.notes.attributes.has(semconv::ERROR_TYPE) => guests_error = true,
         (None, Some(status)) if status.is_server_error() => {
-            span.text(semconv::ERROR_TYPE, status.as_str());
+            span.text(semconv::ERROR_TYPE, limit.shortened(status.as_str()));
         }
         _ => {}
     }
-    span.text(semconv::POUNCE_COMPONENT, component);
+    span.text(semconv::POUNCE_COMPONENT, limit.shortened(component));
     write_phases(phases, span);
     for (key, value) in &late.notes.attributes.list {
         if !is_hosts(key) || (guests_error && &**key == semconv::ERROR_TYPE) {

@@ -27,6 +27,8 @@ struct Names {
     /// The last part of the path below an endpoint of all signals.
     path: &'static str,
     plural: &'static str,
+    /// Whether it can be scraped instead.
+    is_scraped: bool,
 }
 
 const METRICS: Names = Names {
@@ -37,6 +39,7 @@ const METRICS: Names = Names {
     transport: transport::METRICS,
     path: Endpoint::METRICS,
     plural: "metrics",
+    is_scraped: true,
 };
 
 const LOGS: Names = Names {
@@ -47,6 +50,7 @@ const LOGS: Names = Names {
     transport: transport::LOGS,
     path: Endpoint::LOGS,
     plural: "log records",
+    is_scraped: false,
 };
 
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
@@ -71,11 +75,16 @@ pub(crate) fn signals(
 ) -> (MetricsExport, LogsExport) {
     let default = MetricsExport::default();
     let to = destination(&METRICS, otel, traces_only, vars, warnings, flawed);
-    let interval = number(vars, warnings, ["OTEL_METRIC_EXPORT_INTERVAL"]);
+    let interval = match number(vars, warnings, ["OTEL_METRIC_EXPORT_INTERVAL"]) {
+        Some((variable, 0)) => {
+            warn(warnings, format!("{variable}: 0 would export all the time, and is ignored"));
+            default.interval
+        }
+        interval => interval.map_or(default.interval, |(_, ms)| Duration::from_millis(ms)),
+    };
     let metrics = MetricsExport {
         to,
-        // Zero means "at once", which would be a busy loop.
-        interval: interval.map_or(default.interval, |(_, ms)| Duration::from_millis(ms.max(1))),
+        interval,
         export_timeout: timeout(vars, warnings, ["OTEL_METRIC_EXPORT_TIMEOUT"], Duration::from_secs(30)),
         temporality: word(
             "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
@@ -156,6 +165,8 @@ fn enabled(names: &Names, vars: &Vars, warnings: &mut Vec<String>) -> bool {
         match word.to_ascii_lowercase().as_str() {
             "" => {}
             word @ ("otlp" | "none") => words.push(word == "otlp"),
+            // Who scrapes them is served by the admin listener.
+            "prometheus" if names.is_scraped => words.push(false),
             _ => {
                 let Names { exporter, plural, .. } = names;
                 let hint = format!("Pounce sends {plural} as otlp, or to none");

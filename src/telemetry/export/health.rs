@@ -24,11 +24,17 @@ struct State {
     failures: u64,
     /// This failure was told, so its end must be.
     told: bool,
+    /// Items lost when all was well, and told, for the last time.
+    dropped_when_well: u64,
+    /// More were lost since, in failures too short to be told.
+    untold_loss: bool,
+    /// This failure loses items, which was told.
+    loss_told: bool,
     last_failure_line: Option<Instant>,
     last_rejection_line: Option<Instant>,
     last_overflow_line: Option<Instant>,
-    /// Items known to have met full buffers.
-    overflowed: u64,
+    /// Items known to have met full buffers; none after a failure, which was their reason.
+    overflowed: Option<u64>,
     /// The endpoint does not know the signal, which was told.
     unknown: bool,
 }
@@ -61,11 +67,16 @@ impl Health {
         let mut state = self.state();
         let since = *state.failing_since.get_or_insert(now);
         state.failures += 1;
-        if !is_due(&mut state.last_failure_line, now) {
+        let begins_to_lose = !state.loss_told && dropped > state.dropped_when_well;
+        let due = is_due(&mut state.last_failure_line, now);
+        if !(due || begins_to_lose && state.told) {
             return;
         }
+        state.loss_told |= begins_to_lose;
         let (endpoint, items, spool) = (&self.endpoint, self.signal.items(), self.spool.as_deref());
-        if std::mem::replace(&mut state.told, true) {
+        if !due {
+            tracing::warn!(endpoint, error, dropped, "{items} are lost from now on, and counted");
+        } else if std::mem::replace(&mut state.told, true) {
             let (failures, seconds) = (state.failures, (now - since).as_secs());
             tracing::warn!(
                 endpoint,
@@ -86,16 +97,40 @@ impl Health {
         }
     }
 
-    /// A batch arrived at `now`; the endpoint refused `rejected` of its items, and `says` something on one line.
-    pub(super) fn arrived(&self, now: Instant, rejected: u32, says: Option<&str>) {
+    /// A batch arrived at `now`, so many items being `dropped` so far; the endpoint refused `rejected` of its items, and
+    /// `says` something on one line.
+    pub(super) fn arrived(&self, now: Instant, dropped: u64, rejected: u32, says: Option<&str>) {
         let mut state = self.state();
         let (endpoint, items) = (&self.endpoint, self.signal.items());
         state.failures = 0;
         state.unknown = false;
-        if let Some(since) = state.failing_since.take()
-            && std::mem::take(&mut state.told)
-        {
-            tracing::info!(endpoint, "{items} are exported again, after {} s", (now - since).as_secs());
+        let since = state.failing_since.take();
+        let told = std::mem::take(&mut state.told);
+        state.loss_told = false;
+        if since.is_some() {
+            state.overflowed = None;
+        }
+        let lost = dropped - state.dropped_when_well;
+        if told || (lost > 0 && (since.is_some() || state.untold_loss)) {
+            if !told && !is_due(&mut state.last_failure_line, now) {
+                state.untold_loss = true;
+            } else {
+                let seconds = since.map_or(0, |since| (now - since).as_secs());
+                if lost > 0 {
+                    tracing::warn!(
+                        endpoint,
+                        lost,
+                        dropped,
+                        "{items} are exported again, after {seconds} s; {lost} were lost meanwhile"
+                    );
+                } else {
+                    tracing::info!(endpoint, "{items} are exported again, after {seconds} s");
+                }
+                state.untold_loss = false;
+            }
+        }
+        if !state.untold_loss {
+            state.dropped_when_well = dropped;
         }
         if (rejected > 0 || says.is_some()) && is_due(&mut state.last_rejection_line, now) {
             tracing::warn!(
@@ -107,12 +142,23 @@ impl Health {
         }
     }
 
-    /// So far, `dropped` items met full buffers. While the endpoint fails, that is no news.
+    /// So far, `dropped` items met full buffers. While the endpoint fails that is told once, when it begins.
     pub(super) fn overflowed(&self, now: Instant, dropped: u64) {
         let mut state = self.state();
-        let more = dropped - std::mem::replace(&mut state.overflowed, dropped);
-        if more > 0 && state.failing_since.is_none() && is_due(&mut state.last_overflow_line, now) {
-            let (endpoint, items, relief) = (&self.endpoint, self.signal.items(), self.signal.relief());
+        let more = dropped - state.overflowed.replace(dropped).unwrap_or(dropped);
+        if more == 0 {
+            return;
+        }
+        let (endpoint, items, relief) = (&self.endpoint, self.signal.items(), self.signal.relief());
+        if state.failing_since.is_some() {
+            if state.told && !std::mem::replace(&mut state.loss_told, true) {
+                tracing::warn!(
+                    endpoint,
+                    dropped,
+                    "{items} are lost from now on, and counted: there is no room for more until the endpoint is back"
+                );
+            }
+        } else if is_due(&mut state.last_overflow_line, now) {
             tracing::warn!(
                 endpoint,
                 dropped,
@@ -148,17 +194,52 @@ mod tests {
         let first = logged(|| health.failed(at(0), "connection refused", 0));
         assert!(first.contains("WARN") && first.contains("connection refused"), "{first}");
         assert!(first.contains("http://c:4318/v1/traces"), "{first}");
-        assert_eq!(logged(|| (1..60).for_each(|n| health.failed(at(n), "refused", n))), "");
+        assert_eq!(logged(|| (1..60).for_each(|n| health.failed(at(n), "refused", 0))), "");
         let second = logged(|| health.failed(at(60), "refused", 99));
         assert!(second.contains("for 60 s now") && second.contains("dropped=99"), "{second}");
         assert!(second.contains("failures=61"), "{second}");
-        let recovery = logged(|| health.arrived(at(70), 0, None));
-        assert!(recovery.contains("INFO") && recovery.contains("after 70 s"), "{recovery}");
-        assert_eq!(logged(|| health.arrived(at(71), 0, None)), "");
+        let recovery = logged(|| health.arrived(at(70), 120, 0, None));
+        assert!(recovery.contains("WARN") && recovery.contains("after 70 s; 120 were lost"), "{recovery}");
+        assert_eq!(logged(|| health.arrived(at(71), 120, 0, None)), "");
+        logged(|| health.failed(at(200), "refused", 120));
+        let recovery = logged(|| health.arrived(at(205), 120, 0, None));
+        assert!(recovery.contains("INFO") && recovery.contains("after 5 s"), "{recovery}");
+    }
+
+    /// However short the failure, and whatever has room for how much.
+    #[test]
+    fn loss_is_told_when_it_begins_and_when_it_ends() {
+        let health = Health::new(Signal::Traces, "http://c/".into(), None);
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        health.overflowed(at(0), 0);
+        assert!(logged(|| health.failed(at(0), "refused", 0)).contains("dropped=0"));
+        assert_eq!(logged(|| health.failed(at(1), "refused", 0)), "");
+        assert!(logged(|| health.failed(at(9), "refused", 4)).contains("dropped=4"), "at once");
+        assert_eq!(logged(|| health.failed(at(10), "refused", 5)), "");
+        assert_eq!(logged(|| health.overflowed(at(11), 3)), "", "loss was told");
+        assert!(logged(|| health.arrived(at(12), 8, 0, None)).contains("8 were lost"));
+        assert_eq!(logged(|| health.overflowed(at(12), 4)), "", "that was the endpoint's fault");
+        // Too soon for another line: told as soon as one is due.
+        let quiet = logged(|| {
+            health.failed(at(13), "refused", 9);
+            health.arrived(at(14), 10, 0, None);
+            health.arrived(at(58), 10, 0, None);
+        });
+        assert_eq!(quiet, "");
+        assert!(logged(|| health.arrived(at(70), 10, 0, None)).contains("2 were lost"));
+        assert_eq!(logged(|| health.arrived(at(200), 10, 0, None)), "");
+
+        // Buffers that are full are told, too.
+        logged(|| health.failed(at(300), "refused", 10));
+        logged(|| health.overflowed(at(300), 10));
+        let line = logged(|| health.overflowed(at(301), 12));
+        assert!(line.contains("no room for more") && line.contains("dropped=12"), "{line}");
+        assert_eq!(logged(|| health.overflowed(at(302), 13)), "");
     }
 
     #[test]
-    fn full_buffers_are_told_once_a_minute_unless_the_endpoint_fails() {
+    fn full_buffers_are_told_once_a_minute() {
         let health = Health::new(Signal::Traces, "http://c/".into(), None);
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
@@ -168,8 +249,6 @@ mod tests {
         assert_eq!(logged(|| health.overflowed(at(60), 7)), "");
         assert_eq!(logged(|| health.overflowed(at(62), 7)), "", "none since");
         assert_eq!(logged(|| health.overflowed(at(63), 8)).lines().count(), 1);
-        logged(|| health.failed(at(200), "refused", 8));
-        assert_eq!(logged(|| health.overflowed(at(201), 9)), "");
     }
 
     #[test]
@@ -192,7 +271,7 @@ mod tests {
             for n in 0..600u64 {
                 let now = start + Duration::from_millis(n * 99);
                 health.failed(now, "refused", 0);
-                health.arrived(now, 1, Some("too old"));
+                health.arrived(now, 0, 1, Some("too old"));
             }
         });
         assert_eq!(lines.lines().count(), 3, "one failure, its end, one rejection: {lines}");

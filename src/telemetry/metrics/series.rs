@@ -1,17 +1,23 @@
 //! One series: the numbers that its measurements have come to, all atomics, and examples of them that a trace knows.
 //!
-//! Recording takes no lock but that of an exemplar, and gives up on it rather than wait. What is read while others
-//! record may lack a measurement in one number that it has in another; the count of a histogram is the sum of its
-//! buckets, so that those always agree. All numbers are since the start: what came since the last delta is told by
-//! subtraction, so that several may read, of whom one alone takes deltas.
+//! Recording takes no lock but that of an exemplar, and gives up on it rather than wait; what many threads record to all
+//! the time, each of them counts by itself ([`part`]), and a reader adds up. What is read while others record may lack a
+//! measurement in one number that it has in another; the count of a histogram is the sum of its buckets, so that those
+//! always agree. All numbers are since the start: what came since the last delta is told by subtraction, so that several
+//! may read, of whom one alone takes deltas.
+
+mod distribution;
+mod part;
 
 use super::attributes::AttributeSet;
 use super::exemplars::{Exemplar, Exemplars, Witness};
 use super::exponential::Exponential;
 use super::instrument::{Buckets, Kind, Shape};
 use crate::telemetry::context::SpanContext;
+use distribution::{Cells, Distribution, Told};
+use part::Part;
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// One value, as it was measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,7 +30,9 @@ pub(crate) enum Measurement {
 /// What the measurements of one instrument with one set of attributes have come to.
 pub(crate) struct Series {
     pub(in crate::telemetry) attributes: AttributeSet,
+    /// What threads without a part of their own have come to.
     numbers: Numbers,
+    parts: Mutex<Vec<Arc<Part>>>,
     exemplars: Exemplars,
     touched: AtomicU8,
 }
@@ -51,24 +59,6 @@ struct Sum {
     taken: AtomicI64,
 }
 
-struct Distribution {
-    bounds: &'static [f64],
-    /// One more than there are bounds.
-    buckets: Box<[AtomicU64]>,
-    sum: Double,
-    /// Of all, or where deltas are taken, since the last.
-    min: Double,
-    max: Double,
-    /// What deltas have told of it.
-    taken: Mutex<Taken>,
-}
-
-#[derive(Default)]
-struct Taken {
-    buckets: Vec<u64>,
-    sum: f64,
-}
-
 /// What a series says at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Reading {
@@ -86,6 +76,12 @@ pub(crate) enum Reading {
     Exponential(Box<Exponential>),
 }
 
+impl Reading {
+    fn of(bounds: &'static [f64], Told { buckets, sum, min, max }: Told) -> Self {
+        Reading::Distribution { bounds, buckets, sum, min, max }
+    }
+}
+
 impl Series {
     pub(super) fn new(shape: Shape, attributes: AttributeSet) -> Self {
         let numbers = match shape.kind {
@@ -98,11 +94,11 @@ impl Series {
             },
         };
         let slots = match &numbers {
-            Numbers::Distribution(distribution) => distribution.buckets.len(),
+            Numbers::Distribution(distribution) => distribution.bounds.len() + 1,
             _ => 1,
         };
         let exemplars = Exemplars::new(shape.exemplars, slots);
-        Series { attributes, numbers, exemplars, touched: AtomicU8::new(NEVER) }
+        Series { attributes, numbers, parts: Mutex::default(), exemplars, touched: AtomicU8::new(NEVER) }
     }
 
     /// Memory it takes without its attributes, roughly, its place in the map included.
@@ -123,7 +119,13 @@ impl Series {
         self.record_by(value, self.exemplars.witness(context));
     }
 
-    /// The same where it is known already whether there is an exemplar in it.
+    /// The same for a series to which many threads record all the time, and where it is known already whether there is an
+    /// exemplar in it.
+    pub(super) fn record_often(self: &Arc<Self>, value: Measurement, witness: Option<Witness>) {
+        part::record(self, value, witness);
+    }
+
+    /// The same in what all threads share.
     pub(super) fn record_by(&self, value: Measurement, witness: Option<Witness>) {
         let mut slot = 0;
         match (&self.numbers, value) {
@@ -135,6 +137,47 @@ impl Series {
             (Numbers::Exponential(buckets), Measurement::Double(value)) => lock(buckets).record(value),
             (_, Measurement::Double(_) | Measurement::Int(_)) => return,
         }
+        self.recorded(slot, value, witness);
+    }
+
+    /// A part for a thread; none where it would have no use.
+    fn part(&self) -> Option<Arc<Part>> {
+        let part = Arc::new(match &self.numbers {
+            Numbers::Sum(_) | Numbers::Seconds(_) => Part::Sum(AtomicI64::new(0)),
+            Numbers::Distribution(distribution) => Part::Distribution(Cells::new(distribution.bounds)),
+            Numbers::Last(_) | Numbers::Exponential(_) => return None,
+        });
+        lock(&self.parts).push(Arc::clone(&part));
+        Some(part)
+    }
+
+    /// Records a value in a part that is the calling thread's.
+    fn record_alone(&self, part: &Part, value: Measurement, witness: Option<Witness>) {
+        let mut slot = 0;
+        match (part, &self.numbers, value) {
+            (Part::Sum(sum), _, Measurement::Int(value)) => {
+                sum.store(sum.load(Relaxed).saturating_add(value), Relaxed);
+            }
+            (Part::Distribution(cells), Numbers::Distribution(distribution), Measurement::Double(value)) => {
+                slot = distribution.record_alone(cells, value);
+            }
+            _ => return,
+        }
+        self.recorded(slot, value, witness);
+    }
+
+    /// Takes over a part that nobody writes to any more. The lock keeps a reader from seeing it twice, or not at all.
+    fn fold(&self, part: &Arc<Part>) {
+        let mut parts = lock(&self.parts);
+        match (&self.numbers, &**part) {
+            (Numbers::Sum(sum) | Numbers::Seconds(sum), Part::Sum(more)) => sum.add(more.load(Relaxed)),
+            (Numbers::Distribution(distribution), Part::Distribution(cells)) => distribution.fold(cells),
+            _ => {}
+        }
+        parts.retain(|one| !Arc::ptr_eq(one, part));
+    }
+
+    fn recorded(&self, slot: usize, value: Measurement, witness: Option<Witness>) {
         self.touch();
         if let Some(witness) = witness {
             self.exemplars.offer(slot, value, witness);
@@ -163,11 +206,14 @@ impl Series {
         if self.touched.load(Relaxed) == NEVER {
             return None;
         }
+        let parts = lock(&self.parts);
         Some(match &self.numbers {
-            Numbers::Sum(sum) => Reading::Sum(sum.now.load(Relaxed)),
-            Numbers::Seconds(sum) => Reading::Seconds(seconds(sum.now.load(Relaxed))),
+            Numbers::Sum(sum) => Reading::Sum(sum.read(&parts)),
+            Numbers::Seconds(sum) => Reading::Seconds(seconds(sum.read(&parts))),
             Numbers::Last(last) => Reading::Last(f64::from_bits(last.load(Relaxed))),
-            Numbers::Distribution(distribution) => distribution.read(),
+            Numbers::Distribution(distribution) => {
+                Reading::of(distribution.bounds, distribution.read(&parts))
+            }
             Numbers::Exponential(buckets) => Reading::Exponential(Box::new(lock(buckets).clone())),
         })
     }
@@ -178,11 +224,14 @@ impl Series {
             return None;
         }
         self.touched.store(BEFORE, Relaxed);
+        let parts = lock(&self.parts);
         match &self.numbers {
-            Numbers::Sum(sum) => Some(Reading::Sum(sum.take())),
-            Numbers::Seconds(sum) => Some(Reading::Seconds(seconds(sum.take()))),
+            Numbers::Sum(sum) => Some(Reading::Sum(sum.take(&parts))),
+            Numbers::Seconds(sum) => Some(Reading::Seconds(seconds(sum.take(&parts)))),
             Numbers::Last(last) => Some(Reading::Last(f64::from_bits(last.load(Relaxed)))),
-            Numbers::Distribution(distribution) => distribution.take(),
+            Numbers::Distribution(distribution) => {
+                distribution.take(&parts).map(|told| Reading::of(distribution.bounds, told))
+            }
             Numbers::Exponential(buckets) => Some(Reading::Exponential(Box::new(lock(buckets).take())))
                 .filter(|taken| match taken {
                     Reading::Exponential(taken) => taken.count() > 0,
@@ -211,89 +260,19 @@ impl Sum {
         _ = self.now.fetch_update(Relaxed, Relaxed, |sum| Some(sum.saturating_add(value)));
     }
 
-    fn take(&self) -> i64 {
+    fn read(&self, parts: &[Arc<Part>]) -> i64 {
         let now = self.now.load(Relaxed);
+        if parts.is_empty() {
+            return now;
+        }
+        let all = parts.iter().fold(now, |sum, part| sum.saturating_add(part.sum()));
+        // What began in one part and ended in another, both since the first was read, looks like an end without a start:
+        // there are parts of what the host counts only, which is never less than none.
+        all.max(0)
+    }
+
+    fn take(&self, parts: &[Arc<Part>]) -> i64 {
+        let now = self.read(parts);
         now.saturating_sub(self.taken.swap(now, Relaxed))
-    }
-}
-
-impl Distribution {
-    fn new(bounds: &'static [f64]) -> Self {
-        Distribution {
-            bounds,
-            buckets: (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect(),
-            sum: Double::new(0.0),
-            min: Double::new(f64::INFINITY),
-            max: Double::new(f64::NEG_INFINITY),
-            taken: Mutex::default(),
-        }
-    }
-
-    /// Gives the number of the bucket.
-    fn record(&self, value: f64) -> usize {
-        // Upper ends belong to their bucket.
-        let bucket = self.bounds.partition_point(|bound| *bound < value);
-        self.sum.update(|sum| (sum + value).clamp(f64::MIN, f64::MAX));
-        self.min.update(|min| min.min(value));
-        self.max.update(|max| max.max(value));
-        self.buckets[bucket].fetch_add(1, Relaxed);
-        bucket
-    }
-
-    fn read(&self) -> Reading {
-        Reading::Distribution {
-            bounds: self.bounds,
-            buckets: self.buckets.iter().map(|bucket| bucket.load(Relaxed)).collect(),
-            sum: self.sum.get(),
-            min: self.min.get(),
-            max: self.max.get(),
-        }
-    }
-
-    fn take(&self) -> Option<Reading> {
-        let mut taken = lock(&self.taken);
-        let now: Vec<_> = self.buckets.iter().map(|bucket| bucket.load(Relaxed)).collect();
-        taken.buckets.resize(now.len(), 0);
-        let since: Vec<_> = now.iter().zip(&taken.buckets).map(|(now, taken)| now - taken).collect();
-        // A value on its way in was taken with the last reading; a sum without a count would be lost.
-        if since.iter().all(|count| *count == 0) {
-            return None;
-        }
-        let sum = self.sum.get();
-        let before = std::mem::replace(&mut *taken, Taken { buckets: now, sum });
-        Some(Reading::Distribution {
-            bounds: self.bounds,
-            buckets: since,
-            sum: sum - before.sum,
-            min: self.min.swap(f64::INFINITY),
-            max: self.max.swap(f64::NEG_INFINITY),
-        })
-    }
-}
-
-/// An atomic double.
-struct Double(AtomicU64);
-
-impl Double {
-    fn new(value: f64) -> Self {
-        Double(AtomicU64::new(value.to_bits()))
-    }
-
-    fn get(&self) -> f64 {
-        f64::from_bits(self.0.load(Relaxed))
-    }
-
-    fn swap(&self, value: f64) -> f64 {
-        f64::from_bits(self.0.swap(value.to_bits(), Relaxed))
-    }
-
-    fn update(&self, change: impl Fn(f64) -> f64) {
-        let change = |bits| {
-            let new = change(f64::from_bits(bits)).to_bits();
-            // Most values are neither a new minimum nor a new maximum: nothing to write.
-            (new != bits).then_some(new)
-        };
-        // An error only says that there was nothing to write.
-        _ = self.0.fetch_update(Relaxed, Relaxed, change);
     }
 }

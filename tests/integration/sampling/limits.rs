@@ -65,6 +65,8 @@ async fn lengths_are_as_set(abi: Abi) {
         let span = &spans[0];
         assert_eq!((span.text("long").len(), span.text("u")), (long, text), "{value}");
         assert_eq!(span.text("url.path").len(), of_path, "{value}: the host's own, too");
+        let component = abi.stem("attributes");
+        assert_eq!(span.text("pounce.component").len(), component.len().min(long), "{value}");
         assert_eq!(said.contains("counts as 4096"), value == "5000", "{said}");
     }
 }

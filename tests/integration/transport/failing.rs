@@ -100,6 +100,35 @@ async fn an_endpoint_that_disappears_and_returns_gets_what_waited() {
     assert_eq!((exit.totals().exported, exit.totals().dropped), (11, 0), "{exit}");
 }
 
+#[tokio::test]
+async fn loss_is_told_when_it_begins_and_when_it_ends() {
+    let collector = Collector::start().await;
+    let addr = collector.addr();
+    let mut server = to(collector.endpoint())
+        .env("OTEL_BSP_MAX_QUEUE_SIZE", 64)
+        .env("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 16)
+        .env("OTEL_METRICS_EXPORTER", "none")
+        .start()
+        .await;
+    request(&server, 1).await;
+    collector.spans(1).await;
+    drop(collector);
+    request(&server, 10).await;
+    server.logged(&["cannot export spans", "\"dropped\":0"]).await;
+    request(&server, 500).await;
+    server.logged(&["spans are lost from now on, and counted"]).await;
+    let back = Collector::back_at(addr).await;
+    let ended = server.logged(&["spans are exported again", "were lost meanwhile"]).await;
+    // What is away for good by then is all that is lost.
+    let lost = ended.split("\"lost\":").nth(1).and_then(|rest| rest.split(',').next()).unwrap().to_owned();
+    request(&server, 1).await;
+    let exit = server.stop().await;
+    let totals = exit.totals();
+    assert_eq!((totals.ended, totals.exported), (512, back.received().len() + 1), "{exit}");
+    assert_eq!(totals.dropped.to_string(), lost, "{exit}");
+    assert!(!exit.stderr.contains("come faster"), "the endpoint was away: {exit}");
+}
+
 /// Whoever stops a server does not wait for what will not come.
 #[tokio::test]
 async fn an_endpoint_that_always_asks_to_try_again_does_not_hold_up_the_end() {

@@ -35,6 +35,8 @@ pub(super) async fn run(
     let mut flush_at = Instant::now() + delay;
 
     loop {
+        let dropped = pipeline.counters.dropped().queue_full;
+        work.sender.health.overflowed(Instant::now().into_std(), dropped);
         let trouble = &work.sender.trouble;
         let quiet = trouble.quiet_until();
         // While older batches wait, or one more could only be held, the pipeline holds what comes, within its bounds.
@@ -44,8 +46,6 @@ pub(super) async fn run(
         if takes && (pipeline.is_due() || Instant::now() >= flush_at) {
             work.backlog.extend(envelope.batches_of(&pipeline.drain(false), max_items));
             flush_at = Instant::now() + delay;
-            let dropped = pipeline.totals().dropped.queue_full;
-            work.sender.health.overflowed(Instant::now().into_std(), dropped);
         }
         // More waits than can be on its way: the disk has room for it, the pipeline soon has not.
         let overflows = spools && work.is_busy() && !work.backlog.is_empty() && pipeline.is_due();

@@ -212,7 +212,8 @@ impl Sender {
         let rejected = accepted.rejected.clamp(0, items.into()) as u32;
         let now = Instant::now().into_std();
         self.trouble.is_over();
-        self.health.arrived(now, rejected, on_one_line(&accepted.message).as_deref());
+        let dropped = self.counters.dropped().spans();
+        self.health.arrived(now, dropped, rejected, on_one_line(&accepted.message).as_deref());
         self.counters.condition.arrived();
         Outcome::Arrived { items, rejected }
     }

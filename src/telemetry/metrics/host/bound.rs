@@ -72,6 +72,15 @@ thread_local! {
         const { RefCell::new([const { None }; REMEMBERED]) };
 }
 
+impl Key<'_> {
+    /// Where a thread remembers it. In few steps, each of which waits for the one before.
+    fn place(&self) -> usize {
+        let Start { method, is_tls, version } = self.start;
+        let numbers = u64::from(method) << 32 | u64::from(self.status) << 1 | u64::from(is_tls);
+        FxBuildHasher.hash_one((numbers, version, self.route, self.error_type)) as usize % REMEMBERED
+    }
+}
+
 impl Start {
     fn attributes(self, methods: &Methods) -> [(&'static str, Value); 2] {
         let scheme = if self.is_tls { "https" } else { "http" };
@@ -107,7 +116,7 @@ impl Bound {
     /// Calls `with` with the series of requests of this kind.
     pub(super) fn with(&self, key: Key<'_>, with: impl FnOnce(&RequestSeries)) {
         // Whoever has routes share a place makes them slower, no more; the map's hash is one that nobody can foresee.
-        let place = FxBuildHasher.hash_one(key) as usize % REMEMBERED;
+        let place = key.place();
         LAST.with_borrow_mut(|last| match &mut last[place] {
             Some((id, series)) if *id == self.id && series.is(key) => with(series),
             slot => {

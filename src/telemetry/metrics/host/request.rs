@@ -43,6 +43,7 @@ struct Texts {
 
 impl Host {
     /// A request has begun at `started`, its head is read.
+    #[inline]
     pub(in crate::telemetry) fn request(
         self: &Arc<Self>,
         is_tls: bool,
@@ -51,7 +52,7 @@ impl Host {
         started: Instant,
     ) -> Measured {
         let start = Start { method: self.methods.place(&head.method), is_tls, version: head.version };
-        self.requests.active(start).record(Measurement::Int(1), None);
+        self.requests.active(start).record_often(Measurement::Int(1), None);
         let measured = Measured {
             host: Arc::clone(self),
             start,
@@ -120,16 +121,16 @@ impl Measured {
             route: texts.and_then(|texts| texts.route.as_deref()),
             error_type: texts.and_then(|texts| texts.failure.as_deref().or(texts.guests_error.as_deref())),
         };
-        self.host.requests.active(self.start).record(Measurement::Int(-1), None);
+        self.host.requests.active(self.start).record_often(Measurement::Int(-1), None);
         self.host.requests.with(key, |series| {
             let now = || ended.map_or_else(unix_nanos, |ended| ended.unix_nanos);
             let witness = Witness::of(self.host.metrics.exemplars, span, span.is_some(), now);
-            series.duration.record_by(Measurement::Double(lasted.as_secs_f64()), witness);
+            series.duration.record_often(Measurement::Double(lasted.as_secs_f64()), witness);
             if size != UNKNOWN {
-                series.request_size.record_by(Measurement::Double(size as f64), witness);
+                series.request_size.record_often(Measurement::Double(size as f64), witness);
             }
             if status != 0 {
-                series.response_size.record_by(Measurement::Double(sent as f64), witness);
+                series.response_size.record_often(Measurement::Double(sent as f64), witness);
             }
         });
     }

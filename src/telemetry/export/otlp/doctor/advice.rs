@@ -149,6 +149,11 @@ fn said(code: u16, route: &Route, way: &Way, takes_some: bool) -> String {
         ),
         12 => "it speaks gRPC but takes no OTLP: use the port of the OTLP receiver (4317)".to_owned(),
         300..400 => "redirects are not followed: set the endpoint to where it points (often https:// for http://)".to_owned(),
+        400 | 415 | 3 if route.transport.protocol == Protocol::HttpProtobuf => {
+            "it does not take what is sent, although in the form that most take: see what it says, its own log, and \
+             whether this is the port and the path of its OTLP receiver (4318, /v1/traces)"
+                .to_owned()
+        }
         400 | 415 | 3 => format!(
             "it does not take OTLP as {}: set otel.protocol to http/protobuf, the form that most take",
             route.transport.protocol
