@@ -61,7 +61,7 @@ pub(super) fn run(matches: &ArgMatches, unknown: Vec<Mistake>) -> ExitCode {
             return ExitCode::from(MISTAKE);
         }
     };
-    let log = match Log::start(&loaded.config.log) {
+    let log = match Log::start(&loaded.config.log, loaded.config.otel.log_level) {
         Ok(log) => log,
         Err(error) => {
             output::error(error);

@@ -106,7 +106,7 @@ fn serve(Loaded { config, in_force }: Loaded) -> ExitCode {
         }
     };
     // Kept to the very end: what was logged last is written when it goes.
-    let log = match Log::start(&config.log) {
+    let log = match Log::start(&config.log, config.otel.log_level) {
         Ok(log) => log,
         Err(error) => {
             output::error(error);

@@ -15,8 +15,8 @@ use super::resolve::{Resolver, Source};
 use super::signals::{Destination, LogsExport, MetricsExport};
 use super::transport::{Proxies, Transport};
 use super::value::{
-    ByteSize, Endpoint, ExceptionSignal, Exporter, GuestParents, PropagateTo, Propagators, Protocol,
-    SampleRoute, Sampler, Semconv, Timeout, TrustParent,
+    ByteSize, Endpoint, ExceptionSignal, Exporter, GuestParents, LogLevel, PropagateTo, Propagators,
+    Protocol, SampleRoute, Sampler, Semconv, Timeout, TrustParent,
 };
 use super::vars::Vars;
 
@@ -64,6 +64,8 @@ pub struct Otel {
     pub known_methods: Option<Vec<String>>,
     /// Which signal carries exceptions; events of spans, where no log records are exported.
     pub exceptions: ExceptionSignal,
+    /// Least severe lines of the log that telemetry writes about itself (`OTEL_LOG_LEVEL`); that of the others when absent.
+    pub log_level: Option<LogLevel>,
     /// Request headers that are recorded on spans.
     pub request_headers: Vec<HeaderName>,
     /// Response headers that are recorded on spans.
@@ -218,6 +220,7 @@ impl Otel {
             semconv: options.semconv,
             known_methods: otel_env::known_methods(vars, warnings),
             exceptions: otel_env::exceptions(vars, warnings),
+            log_level: otel_env::log_level(vars, warnings),
             request_headers: options.request_headers.into_iter().map(|header| header.0).collect(),
             response_headers: options.response_headers.into_iter().map(|header| header.0).collect(),
             guest_parents: options.guest_parents,

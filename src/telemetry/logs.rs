@@ -33,11 +33,11 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// Installs the log for the process.
+    /// Installs the log for the process; lines about telemetry have the level of `of_telemetry`, if that is set.
     ///
     /// # Errors
     /// There is one already.
-    pub(crate) fn start(log: &config::Log) -> Result<Self, TryInitError> {
+    pub(crate) fn start(log: &config::Log, of_telemetry: Option<LogLevel>) -> Result<Self, TryInitError> {
         let (writer, guard) = NonBlockingBuilder::default()
             .buffered_lines_limit(MAX_LINES)
             .lossy(true)
@@ -50,6 +50,7 @@ impl Log {
         let filter = Targets::new()
             .with_default(level.min(LevelFilter::WARN))
             .with_target("pounce", level)
+            .with_target("pounce::telemetry", of_telemetry.map_or(level, filter))
             .with_target("guest", level)
             .with_target("access", if log.access { LevelFilter::INFO } else { LevelFilter::OFF });
         let terminal = std::io::stderr().is_terminal();

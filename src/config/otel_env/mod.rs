@@ -27,8 +27,8 @@ use crate::config::declared::{Flawed, Standard};
 use crate::config::otel::Otel;
 use crate::config::suggest::nearest;
 use crate::config::value::{
-    Endpoint, ExceptionSignal, Exporter, Header, HeaderFormat, Propagators, Protocol, Sampler, Semconv,
-    Value, is_none,
+    Endpoint, ExceptionSignal, Exporter, Header, HeaderFormat, LogLevel, Propagators, Protocol, Sampler,
+    Semconv, Value, is_none,
 };
 use crate::config::vars::Vars;
 
@@ -40,6 +40,7 @@ pub(crate) const DISABLED: &str = "OTEL_SDK_DISABLED";
 pub(crate) const TRACES_HEADERS: &str = "OTEL_EXPORTER_OTLP_TRACES_HEADERS";
 
 /// Which signal carries exceptions.
+const LOG_LEVEL: &str = "OTEL_LOG_LEVEL";
 const EXCEPTIONS: &str = "OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN";
 
 /// Adds a warning once: several options may read the same variable.
@@ -232,6 +233,24 @@ pub(crate) fn exceptions(vars: &Vars, warnings: &mut Vec<String>) -> ExceptionSi
     found
 }
 
+/// The level of telemetry's own lines in the log; none where they have that of the others.
+pub(crate) fn log_level(vars: &Vars, warnings: &mut Vec<String>) -> Option<LogLevel> {
+    let text = vars.set(LOG_LEVEL)?.trim().to_ascii_lowercase();
+    let level = match text.as_str() {
+        // As SDKs in other languages have it.
+        "warning" => Some(LogLevel::Warn),
+        "verbose" | "all" => Some(LogLevel::Trace),
+        word => word.parse().ok(),
+    };
+    if level.is_none() {
+        warn(
+            warnings,
+            format!("{LOG_LEVEL}: `{text}` is not known, and is ignored (error, warn, info, debug, trace)"),
+        );
+    }
+    level
+}
+
 /// Says that exceptions cannot go where they should.
 pub(crate) fn warn_of_lost_exceptions(otel: &Otel, warnings: &mut Vec<String>) {
     let is_asked = otel.exceptions != ExceptionSignal::Events && !otel.disabled;
@@ -251,7 +270,6 @@ pub(crate) fn warn_of_lost_exceptions(otel: &Otel, warnings: &mut Vec<String>) {
 pub(crate) fn warn_of_the_rest(otel: &Otel, vars: &Vars, warnings: &mut Vec<String>) {
     let in_vain = [
         ("OTEL_CONFIG_FILE", "the file is not read, and other variables count", ""),
-        ("OTEL_LOG_LEVEL", "telemetry writes to Pounce's own log, whose level is log.level", "info"),
         ("OTEL_ENTITIES", "the resource is that of OTEL_RESOURCE_ATTRIBUTES", ""),
     ];
     for (variable, instead, default) in in_vain {

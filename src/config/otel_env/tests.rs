@@ -92,8 +92,10 @@ fn anything_else_malformed_is_warned_about_and_ignored() {
     );
     assert!(ignored(&[("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd")]).contains("none, gzip"));
     assert!(ignored(&[("OTEL_CONFIG_FILE", "x")]).contains("not supported"));
-    assert!(ignored(&[("OTEL_LOG_LEVEL", "debug")]).contains("log.level"));
-    assert_eq!(otel(&[("OTEL_LOG_LEVEL", "INFO")]), Otel::default());
+    assert!(ignored(&[("OTEL_LOG_LEVEL", "none")]).contains("`none` is not known"));
+    for (text, level) in [("DEBUG", LogLevel::Debug), ("warning", LogLevel::Warn), ("all", LogLevel::Trace)] {
+        assert_eq!(otel(&[("OTEL_LOG_LEVEL", text)]).log_level, Some(level));
+    }
     for sampler in ["jaeger_remote", "PARENTBASED_jaeger_remote", "xray"] {
         let said =
             ignored(&[("OTEL_TRACES_SAMPLER", sampler), ("OTEL_TRACES_SAMPLER_ARG", "endpoint=http://x")]);
