@@ -14,16 +14,16 @@ use crate::telemetry::logs::printable;
 
 const AFTER_HELP: &str = "\
 What it does:
-  Reads configuration and component as pounce serve would, compiles the component, and looks at what
-  it imports and exports. Nothing is served or sent, no guest runs, and no network is needed. Without
-  a component, it checks the configuration alone.
+  Reads configuration and component as pounce serve would, compiles the component, and looks at
+  what it imports and exports. Nothing is served or sent, no guest runs, and no network is needed.
+  Without a component, it checks the configuration alone.
 
 Output:
-  On standard output, for each setting its value and who set it: a --flag, a variable, FILE:LINE:COLUMN
-  or default; secrets are left out. Settings in capitals are set by that standard variable alone. Then
-  the component, with a word for each import: ok, refused (it is there, but the settings allow none of
-  its calls) or missing. All mistakes are on standard error. With --format json, all of it is one
-  object on standard output: ok, settings, component, warnings, mistakes.
+  On standard output, for each setting its value and who set it: a --flag, a variable, default, or
+  FILE:LINE:COLUMN; secrets are left out. Settings in capitals are set by that standard variable
+  alone. Then the component, with a word for each import: ok, refused (it is there, but the settings
+  allow none of its calls) or missing. All mistakes are on standard error. With --format json, all
+  of it is one object on standard output: ok, settings, component, warnings, mistakes.
 
 Exit status:
   0  it can be served

@@ -18,9 +18,9 @@ What it does:
   --config as for pounce serve. Nothing is served and no component is loaded.
 
 Output:
-  On standard output, a line for each step (ok, FAIL, or - where it was not tried) with its time, and
-  below what failed, what to do. The span is called pounce doctor, the gauge pounce.doctor: look for
-  them, or for the trace id, in the backend.
+  On standard output, a line for each step (ok, FAIL, or - where it was not tried) with its time,
+  and below what failed, what to do. The span is called pounce doctor, the gauge pounce.doctor: look
+  for them, or for the trace id, in the backend.
 
 Exit status:
   0  everything arrived

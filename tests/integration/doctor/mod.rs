@@ -182,7 +182,7 @@ async fn what_a_server_of_grpc_says() {
 #[tokio::test]
 async fn what_a_status_of_http_means() {
     for (status, part) in [
-        (400, "does not take OTLP as http/protobuf"),
+        (400, "although in the form that most take"),
         (401, "set otel.headers"),
         (403, "set otel.headers"),
         (413, "even one item is too large"),

@@ -155,8 +155,10 @@ fn said(code: u16, route: &Route, way: &Way, takes_some: bool) -> String {
                 .to_owned()
         }
         400 | 415 | 3 => format!(
-            "it does not take OTLP as {}: set otel.protocol to http/protobuf, the form that most take",
-            route.transport.protocol
+            "it does not take OTLP as {}: set otel.protocol, and OTEL_EXPORTER_OTLP_{}_PROTOCOL where that is set, to \
+             http/protobuf, the form that most take",
+            route.transport.protocol,
+            route.signal.word().to_ascii_uppercase()
         ),
         413 => "even one item is too large for what answers: raise the limit of the collector or of the proxy before it"
             .to_owned(),
