@@ -276,13 +276,14 @@ impl Telemetry {
             return ServerSpan::off();
         };
         let mut span = self.traced(peer, head, route);
-        let measured = self.metrics().map(|metrics| {
+        let exceptions = on.exceptions.clone();
+        // Made where it is handed over: each move of it costs as much as what is in it.
+        if let Some(metrics) = self.metrics() {
             // The clock is most of what a measurement costs, and a recorded span has read it.
             let started = span.started().unwrap_or_else(Instant::now);
-            metrics.host.request(peer.tls, head, route, started)
-        });
-        if measured.is_some() || on.exceptions.is_some() {
-            span.set_beside(measured, on.exceptions.clone());
+            span.set_beside(Some(metrics.host.request(peer.tls, head, route, started)), exceptions);
+        } else if exceptions.is_some() {
+            span.set_beside(None, exceptions);
         }
         span
     }

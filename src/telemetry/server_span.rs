@@ -81,6 +81,7 @@ impl ServerSpan {
     }
 
     /// With what metrics tell of the request, and where its exceptions go that are log records.
+    #[inline]
     pub(super) fn set_beside(&mut self, measured: Option<Measured>, exceptions: Option<Arc<ExceptionLog>>) {
         self.1 = Some(Arc::new(Beside { measured, exceptions }));
     }
