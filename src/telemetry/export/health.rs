@@ -110,7 +110,7 @@ impl Health {
         if since.is_some() {
             state.overflowed = None;
         }
-        let lost = dropped - state.dropped_when_well;
+        let lost = dropped.saturating_sub(state.dropped_when_well);
         if told || (lost > 0 && (since.is_some() || state.untold_loss)) {
             if !told && !is_due(&mut state.last_failure_line, now) {
                 state.untold_loss = true;
@@ -145,7 +145,7 @@ impl Health {
     /// So far, `dropped` items met full buffers. While the endpoint fails that is told once, when it begins.
     pub(super) fn overflowed(&self, now: Instant, dropped: u64) {
         let mut state = self.state();
-        let more = dropped - state.overflowed.replace(dropped).unwrap_or(dropped);
+        let more = dropped.saturating_sub(state.overflowed.replace(dropped).unwrap_or(dropped));
         if more == 0 {
             return;
         }
