@@ -73,10 +73,16 @@ impl App {
         let name = config.component_name().unwrap_or_default();
 
         // Bound first: a busy port is found before a minute of compiling, and early clients wait instead of failing.
-        let (listeners, admin) = tokio::select! {
-            // First: a signal that comes with the last address is still there for the next who asks.
+        let started = async {
+            let (listeners, admin) = bind(&config, inherited).await?;
+            let kept = Kept { metrics: admin.is_some(), recent_traces: config.recent_traces() };
+            let telemetry = start_telemetry(&config, &name, kept).await?;
+            anyhow::Ok((listeners, admin, telemetry))
+        };
+        let (listeners, admin, telemetry) = tokio::select! {
+            // First: a signal that comes with the last of it is still there for the next who asks.
             biased;
-            bound = bind(&config, inherited) => bound.map_err(StartError::Unavailable)?,
+            started = started => started.map_err(StartError::Unavailable)?,
             signal = &mut stop => {
                 lifecycle::abandon(signal, &Telemetry::off(), None).await;
                 return Ok(None);
@@ -85,15 +91,6 @@ impl App {
         let own = OwnListeners {
             clients: listeners.iter().filter_map(Listener::tcp_addr).collect(),
             admin: admin.as_ref().and_then(Listener::tcp_addr),
-        };
-        let kept = Kept { metrics: admin.is_some(), recent_traces: config.recent_traces() };
-        let telemetry = tokio::select! {
-            biased;
-            started = start_telemetry(&config, &name, kept) => started.map_err(StartError::Unavailable)?,
-            signal = &mut stop => {
-                lifecycle::abandon(signal, &Telemetry::off(), None).await;
-                return Ok(None);
-            }
         };
         otlp_log.open(telemetry.signals().logs);
         // Before the component is loaded, which may take a minute: who asks meanwhile is told so.

@@ -111,23 +111,19 @@ impl Health {
             state.overflowed = None;
         }
         let lost = dropped.saturating_sub(state.dropped_when_well);
-        if told || (lost > 0 && (since.is_some() || state.untold_loss)) {
-            if !told && !is_due(&mut state.last_failure_line, now) {
-                state.untold_loss = true;
-            } else {
-                let seconds = since.map_or(0, |since| (now - since).as_secs());
-                if lost > 0 {
-                    tracing::warn!(
-                        endpoint,
-                        lost,
-                        dropped,
-                        "{items} are exported again, after {seconds} s; {lost} were lost meanwhile"
-                    );
-                } else {
-                    tracing::info!(endpoint, "{items} are exported again, after {seconds} s");
-                }
-                state.untold_loss = false;
-            }
+        let has_cost = lost > 0 && (since.is_some() || state.untold_loss);
+        let tells = told || has_cost && is_due(&mut state.last_failure_line, now);
+        state.untold_loss = has_cost && !tells;
+        let seconds = since.map_or(0, |since| (now - since).as_secs());
+        if tells && lost > 0 {
+            tracing::warn!(
+                endpoint,
+                lost,
+                dropped,
+                "{items} are exported again, after {seconds} s; {lost} were lost meanwhile"
+            );
+        } else if tells {
+            tracing::info!(endpoint, "{items} are exported again, after {seconds} s");
         }
         if !state.untold_loss {
             state.dropped_when_well = dropped;

@@ -99,11 +99,8 @@ impl Settings {
 /// Runs until the shutdown, all signals side by side.
 pub(super) async fn run(settings: Settings, sources: &Sources, spool: Option<&Arc<Spool>>, stop: Stop) {
     if let Some(spool) = spool {
-        let signals = [Signal::Traces, Signal::Metrics, Signal::Logs];
-        signals
-            .into_iter()
-            .filter(|signal| !settings.has(*signal))
-            .for_each(|signal| spool.unclaimed(signal));
+        let off = Signal::ALL.into_iter().filter(|signal| !settings.has(*signal));
+        off.for_each(|signal| spool.unclaimed(signal));
     }
     let Settings { proxies, traces, metrics, logs } = settings;
     let pools = Pools { proxies, made: Mutex::default() };

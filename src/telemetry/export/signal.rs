@@ -11,6 +11,9 @@ pub(super) enum Signal {
 }
 
 impl Signal {
+    /// Each of them.
+    pub(super) const ALL: [Self; 3] = [Self::Traces, Self::Metrics, Self::Logs];
+
     /// Its name in one word.
     pub(super) fn word(self) -> &'static str {
         match self {

@@ -1,5 +1,6 @@
 //! What metrics keep of one request until its end, whether or not it has a span that is recorded.
 
+use super::super::series::lock;
 use super::bound::{Key, Start};
 use super::{Host, Measurement, Witness};
 use crate::telemetry::clock::{Ended, unix_nanos};
@@ -10,7 +11,7 @@ use crate::telemetry::value::shortened;
 use http::StatusCode;
 use http::request::Parts;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Instant;
 
 /// `error.type` of a request that everybody let go of before its end.
@@ -142,10 +143,6 @@ impl Measured {
     fn texts(&self) -> Option<MutexGuard<'_, Texts>> {
         self.texts.get().map(|texts| lock(texts))
     }
-}
-
-fn lock(texts: &Mutex<Texts>) -> MutexGuard<'_, Texts> {
-    texts.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Host {
