@@ -102,6 +102,15 @@ impl Failure {
         Cause::new(StatusCode::GATEWAY_TIMEOUT, Blame::Guest, message).error_type("timeout").exception(None)
     }
 
+    /// The client did not send on while the guest waited for the request's body, and time was up.
+    #[allow(dead_code, reason = "its callers arrive with the commits that follow")]
+    pub(crate) fn client_timeout(after: Duration) -> Self {
+        let message = format!("the client did not send its request within {after:?} (http.request-timeout)");
+        Cause::new(StatusCode::REQUEST_TIMEOUT, Blame::Client, message)
+            .error_type("client_timeout")
+            .exception(None)
+    }
+
     /// Another request of the same instance failed, of the error type `kind`, and took the instance with it. What that
     /// one said of it stays on its own span; the stack is told where nobody knows whose it is.
     pub(crate) fn worker_failed(kind: &str, stacktrace: Option<String>) -> Self {
