@@ -9,8 +9,8 @@
 //!
 //! SPAN: `span` and `trace` (its ids; the trace is the host's by default), `state`, `parent` (`host` is the host's), `name`,
 //! `kind` (`client`), `from` and `to` (`[seconds, nanoseconds]`; now by default), `attributes` (key to JSON text), `events`
-//! (`[{"name", "at", "attributes"}]`), `links` (`[{"span", "trace"}]`), `error`, `ok`, `scope`, `omitted`. Any text may be
-//! `["a", N, "b"]`: N times `a`, then N times `b`.
+//! (`[{"name", "at", "attributes"}]`), `links` (`[{"span", "trace", "state", "remote"}]`), `error`, `ok`, `scope`, `omitted`.
+//! Any text may be `["a", N, "b"]`: N times `a`, then N times `b`.
 //!
 //! Answers `{"seen": [{"outer", "current"}], "sent": [STATUS]}`.
 
@@ -97,7 +97,7 @@ fn context(json: &Json, host: &SpanContext) -> SpanContext {
         trace_id: if json["trace"].is_null() { host.trace_id.clone() } else { text(&json["trace"]) },
         span_id: text(&json["span"]),
         trace_flags: TraceFlags::SAMPLED,
-        is_remote: false,
+        is_remote: json["remote"] == true,
         trace_state: state.map(|(key, value)| (key.clone(), text(value))).collect(),
     }
 }

@@ -213,8 +213,9 @@ options! {
 
         /// Formats of trace context in headers: tracecontext, baggage, b3, b3multi or none.
         ///
-        /// Requests are read in all of them, and what guests send carries all of them. Where a request
-        /// brings several, tracecontext counts before b3 in one header, and that before b3multi.
+        /// Requests are read in all of them, and what guests send carries all of them, and no other: what a
+        /// guest has set of these and of Jaeger's, X-Ray's, Datadog's and OpenTracing's headers is removed.
+        /// Where a request brings several, tracecontext counts before b3 in one header, and that before b3multi.
         propagators: Propagators, "FORMAT" = (Propagators::default, "tracecontext, baggage", "b3")
             or otel_env::propagators["OTEL_PROPAGATORS"];
 
@@ -228,7 +229,7 @@ options! {
         /// Host that gets the trace context of a guest's call: `[scheme://]host[:port]`, or none.
         ///
         /// As in guest.allow-outbound, but a `*` alone stands for every host. Calls to others carry no
-        /// trace context and no baggage, not even what the guest has set.
+        /// trace context and no baggage in any format, not even what the guest has set.
         propagate_to: PropagateTo, "HOST" =
             (PropagateTo::default, "every host the guest may call", "*.internal.example");
 

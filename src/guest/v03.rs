@@ -22,7 +22,7 @@ use super::error::{classify, error_code, exited_well, is_missing_result};
 use super::instance::Mold;
 use super::{IDLE_TIMEOUT, TellSpent};
 use crate::host::{Failure, HostState, Meter, RequestScope, Serving, current_request};
-use crate::telemetry::{Phases, ServerSpan};
+use crate::telemetry::{Linked, Phases, ServerSpan};
 
 /// How often a busy worker looks whether a request that was cancelled is being ignored.
 const WATCH: Duration = Duration::from_millis(50);
@@ -248,7 +248,7 @@ impl WorkerState for Worker {
                 }
                 let failure = if own && !stopped { &failure } else { &innocent };
                 if !own && let Some(context) = culprit.as_ref().and_then(|culprit| culprit.span().context()) {
-                    scope.span().add_link(context, Vec::new());
+                    scope.span().add_link(Linked::local(context), Vec::new());
                 }
                 // A request that timed out has its own reason already, and that one stays.
                 super::report(store.data().component(), scope, failure);

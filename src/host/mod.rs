@@ -108,10 +108,7 @@ impl Capabilities {
         }
         let mut setup = outbound::Setup::new(component, &guest.allow_outbound);
         setup.own = own;
-        // With telemetry off no header is touched.
-        if config.otel.is_on() {
-            setup.propagate_to = outbound::Destinations::new(&config.otel.propagate_to);
-        }
+        setup.propagate_to = outbound::Destinations::new(&config.otel.propagate_to);
         let log = Arc::new(GuestLog::new(component, signals.logs.clone()));
         let metrics = signals.host.clone();
         Ok(Self {

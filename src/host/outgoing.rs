@@ -108,19 +108,18 @@ impl WasiHttpHooks for Outgoing {
         let mut call = Call { span: None, trace: None, measured: None };
         if let Some(caller) = self.caller.take() {
             let span = start_span(&caller, self.propagator, &request);
-            if let Some(context) = span.context() {
-                self.propagator.inject(context, &caller.trace.baggage(), request.headers_mut());
-            }
             (call.span, call.trace) = (Some(span), Some(caller.trace));
         }
         let context = call.span.as_ref().and_then(ClientSpan::context);
         let measured = |metrics: &Arc<Metrics>| metrics.outgoing(request.method(), request.uri(), context);
         call.measured = self.metrics.as_ref().map(measured);
-        // A trace that is not certain to be this request's goes nowhere, whatever the guest has copied.
-        let is_told = self.client.propagates_to(request.uri()) && (call.trace.is_some() || !self.traced);
-        if !is_told {
-            for name in self.propagator.fields() {
-                request.headers_mut().remove(name);
+        if self.traced {
+            match (context, &call.trace) {
+                (Some(context), Some(trace)) if self.client.propagates_to(request.uri()) => {
+                    self.propagator.inject(context, &trace.baggage(), request.headers_mut());
+                }
+                // A trace that is not certain to be this request's goes nowhere either, whatever the guest has copied.
+                _ => Propagator::remove(request.headers_mut()),
             }
         }
         let response = self.client.send(request, options);

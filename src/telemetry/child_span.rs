@@ -2,7 +2,7 @@
 
 use super::child::{Child, Facts};
 use super::children::Start;
-use super::context::SpanContext;
+use super::context::{Linked, SpanContext};
 use super::encode::Kind;
 use super::id::SpanId;
 use super::notes::{Account, Notes};
@@ -47,7 +47,7 @@ pub(crate) struct Options {
     /// Its id where the guest chose it.
     pub(crate) id: Option<SpanId>,
     pub(crate) attributes: Vec<(String, Value)>,
-    pub(crate) links: Vec<(SpanContext, Vec<(String, Value)>)>,
+    pub(crate) links: Vec<(Linked, Vec<(String, Value)>)>,
 }
 
 impl ServerSpan {
@@ -83,8 +83,8 @@ impl ServerSpan {
         for (key, value) in options.attributes {
             span.set_attribute(&key, value);
         }
-        for (context, attributes) in options.links {
-            span.add_link(context, attributes);
+        for (to, attributes) in options.links {
+            span.add_link(to, attributes);
         }
         span
     }
@@ -160,8 +160,8 @@ impl ChildSpan {
     }
 
     /// Adds a link to another span.
-    pub(crate) fn add_link(&self, context: SpanContext, attributes: Vec<(String, Value)>) {
-        self.note(|notes, account| notes.add_link(context, attributes, account));
+    pub(crate) fn add_link(&self, to: impl Into<Linked>, attributes: Vec<(String, Value)>) {
+        self.note(|notes, account| notes.add_link(to.into(), attributes, account));
     }
 
     /// Sets the status. As in the specification, `Ok` is final and `Unset` is ignored.

@@ -22,6 +22,34 @@ pub(crate) struct SpanContext {
     pub(crate) trace_state: TraceState,
 }
 
+/// A span that another one points at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Linked {
+    /// The span.
+    pub(crate) context: SpanContext,
+    /// Whether it is of another process; `None` where nobody knows.
+    pub(crate) is_remote: Option<bool>,
+}
+
+impl Linked {
+    /// A span of another process.
+    pub(crate) fn remote(context: SpanContext) -> Self {
+        Linked { context, is_remote: Some(true) }
+    }
+
+    /// A span of this server.
+    pub(crate) fn local(context: SpanContext) -> Self {
+        Linked { context, is_remote: Some(false) }
+    }
+}
+
+/// Whose span it is, nobody has said.
+impl From<SpanContext> for Linked {
+    fn from(context: SpanContext) -> Self {
+        Linked { context, is_remote: None }
+    }
+}
+
 /// A checked `tracestate`, shared by all spans of a request; making an empty one costs nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TraceState(Option<Arc<str>>);

@@ -3,13 +3,13 @@
 //! Spans are written as entries of `ScopeSpans.spans`, length first, so buffers of several threads can be joined
 //! without another pass. The messages are those of `opentelemetry/proto/trace/v1/trace.proto` and `common.proto`.
 
-use super::context::SpanContext;
+use super::context::{Linked, SpanContext};
 use super::id::SpanId;
 use super::value::Value;
 
-/// Bit of the span flags: it is known whether the parent is remote.
+/// Bit of the flags of a span or a link: it is known whether the parent, or the span linked to, is remote.
 pub(super) const HAS_IS_REMOTE: u32 = 0x100;
-/// Bit of the span flags: the parent is remote.
+/// Bit of these flags: it is remote.
 pub(super) const IS_REMOTE: u32 = 0x200;
 
 /// Field keys: the field's number and its wire type, as one byte.
@@ -161,7 +161,13 @@ impl<'a> SpanWriter<'a> {
     }
 
     /// A link.
-    pub(super) fn link(&mut self, context: &SpanContext, attributes: &[(Box<str>, Value)], dropped: u32) {
+    pub(super) fn link(&mut self, to: &Linked, attributes: &[(Box<str>, Value)], dropped: u32) {
+        let Linked { context, is_remote } = to;
+        let remote = match is_remote {
+            None => 0,
+            Some(false) => HAS_IS_REMOTE,
+            Some(true) => HAS_IS_REMOTE | IS_REMOTE,
+        };
         let state = context.trace_state.as_str();
         let state_len = if state.is_empty() { 0 } else { 1 + with_length(state.len()) };
         let len = 18 + 10 + state_len + attributes_len(attributes) + count_len(dropped) + 5;
@@ -177,7 +183,7 @@ impl<'a> SpanWriter<'a> {
         }
         count(self.out, 5, dropped);
         self.out.push(field(6, FIXED32));
-        self.out.extend_from_slice(&u32::from(context.flags).to_le_bytes());
+        self.out.extend_from_slice(&(u32::from(context.flags) | remote).to_le_bytes());
     }
 
     /// The status; not called when it is unset.

@@ -3,7 +3,7 @@
 //! What is over a limit is dropped, or cut when it is a text, and every drop is counted on the span and in the
 //! pipeline. The first drop by each limit is said in the log, with the variable that sets it.
 
-use super::context::SpanContext;
+use super::context::Linked;
 use super::semconv;
 use super::value::{Exception, Length, Value, shortened};
 use crate::config;
@@ -295,7 +295,7 @@ impl Events {
 /// A pointer to another span.
 #[derive(Debug)]
 pub(super) struct Link {
-    pub(super) context: SpanContext,
+    pub(super) to: Linked,
     pub(super) attributes: Attributes,
 }
 
@@ -310,12 +310,12 @@ impl Links {
     /// Adds a link; returns how many of its attributes were dropped.
     pub(super) fn add(
         &mut self,
-        context: SpanContext,
+        to: Linked,
         given: Vec<(String, Value)>,
         limits: &Limits,
         room: &mut usize,
     ) -> u32 {
-        let size = size_of::<Link>() + context.trace_state.as_str().len();
+        let size = size_of::<Link>() + to.context.trace_state.as_str().len();
         if size > *room || !limits.links.admits(self.list.len()) {
             self.dropped += 1;
             return 0;
@@ -326,7 +326,7 @@ impl Links {
             attributes.set(&key, value, limits.of_link(), room);
         }
         let dropped = attributes.dropped;
-        self.list.push(Link { context, attributes });
+        self.list.push(Link { to, attributes });
         dropped
     }
 }

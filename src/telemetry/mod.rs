@@ -50,7 +50,7 @@ mod view;
 pub(crate) use access::{Access, AccessLog, End as AccessEnd, Received};
 pub(crate) use child_span::{ChildSpan, Options as ChildOptions};
 pub(crate) use client_span::{ClientSpan, Connected};
-pub(crate) use context::{SpanContext, TraceState};
+pub(crate) use context::{Linked, SpanContext, TraceState};
 pub(crate) use counters::Totals;
 pub(crate) use encode::Kind;
 pub(crate) use export::doctor;
@@ -318,8 +318,8 @@ impl Telemetry {
         let recording = Recording::start(shared, context, parent_id, outlet, request, headers, route);
         let span = ServerSpan::recorded(recording);
         if let Some(context) = stranger {
-            // Where it came from, but nothing that it wants to be carried on.
-            span.add_link(SpanContext { trace_state: TraceState::default(), ..context }, Vec::new());
+            // Where it came from; nothing of it is carried on.
+            span.add_link(Linked::remote(context), Vec::new());
         }
         span
     }

@@ -1,6 +1,6 @@
 //! What a guest says on a span, its request's or one of its own: attributes, events, links, a status, a name.
 
-use super::context::SpanContext;
+use super::context::Linked;
 use super::counters::Counters;
 use super::encode::{Code, Dropped, SpanWriter};
 use super::limits::{Attributes, Events, Limits, Links, MAX_NAME, MAX_VALUE};
@@ -65,14 +65,9 @@ impl Notes {
     }
 
     /// Adds a link to another span.
-    pub(super) fn add_link(
-        &mut self,
-        context: SpanContext,
-        attributes: Vec<(String, Value)>,
-        account: Account<'_>,
-    ) {
+    pub(super) fn add_link(&mut self, to: Linked, attributes: Vec<(String, Value)>, account: Account<'_>) {
         let before = self.links.dropped;
-        let attributes = self.links.add(context, attributes, account.limits, account.room);
+        let attributes = self.links.add(to, attributes, account.limits, account.room);
         Counters::add(&account.counters.attributes, attributes);
         Counters::add(&account.counters.links, self.links.dropped - before);
     }
@@ -117,7 +112,7 @@ impl Notes {
             span.event(event.time, &event.name, &attributes.list, attributes.dropped);
         }
         for link in &self.links.list {
-            span.link(&link.context, &link.attributes.list, link.attributes.dropped);
+            span.link(&link.to, &link.attributes.list, link.attributes.dropped);
         }
         match status {
             Status::Unset => {}

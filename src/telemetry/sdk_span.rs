@@ -6,7 +6,7 @@
 use super::child::{Facts, START_BEFORE};
 use super::child_span::{ChildSpan, Recorded};
 use super::children::{Children, Start};
-use super::context::SpanContext;
+use super::context::{Linked, SpanContext};
 use super::encode::Kind;
 use super::id::SpanId;
 use super::semconv;
@@ -34,7 +34,7 @@ pub(crate) struct SdkSpan {
     /// Time, name and attributes of each.
     pub(crate) events: Vec<(u64, String, Attributes)>,
     /// A link without a valid context is counted as dropped.
-    pub(crate) links: Vec<(Option<SpanContext>, Attributes)>,
+    pub(crate) links: Vec<(Option<Linked>, Attributes)>,
     pub(crate) status: Status,
     pub(crate) scope: Scope,
     /// What the SDK has left out by limits of its own.
@@ -119,9 +119,9 @@ impl ServerSpan {
         for (time, name, attributes) in span.events {
             handle.add_event(&name, attributes, Some(time.clamp(earliest, now)));
         }
-        for (context, attributes) in span.links {
-            match context {
-                Some(context) => handle.add_link(context, attributes),
+        for (to, attributes) in span.links {
+            match to {
+                Some(to) => handle.add_link(to, attributes),
                 None => child.note(|notes, account| notes.refuse_link(account.counters)),
             }
         }
@@ -146,7 +146,7 @@ struct Place {
     parent: Option<SpanId>,
     parent_is_remote: bool,
     /// What else it is related to.
-    link: Option<SpanContext>,
+    link: Option<Linked>,
 }
 
 impl Place {
@@ -163,10 +163,13 @@ impl Place {
             }
             // Its caller's, or one that nobody has heard of: the request is what it was done for.
             _ if is_own => {
-                let link = |span_id| SpanContext { span_id, ..span.context.clone() };
+                let link = |span_id| Linked::from(SpanContext { span_id, ..span.context.clone() });
                 Place { parent: Some(server.span_id), parent_is_remote: false, link: named.map(link) }
             }
-            _ => Place { parent: named, parent_is_remote: named.is_some(), link: Some(server.clone()) },
+            _ => {
+                let link = Some(Linked::local(server.clone()));
+                Place { parent: named, parent_is_remote: named.is_some(), link }
+            }
         }
     }
 }

@@ -5,7 +5,7 @@
 //! server, which ends it, and the guest, which adds to it; the end encodes it into the pipeline and frees what it held.
 
 use super::children::Children;
-use super::context::SpanContext;
+use super::context::{Linked, SpanContext};
 use super::counters::Counters;
 use super::exceptions::ExceptionLog;
 use super::limits::{MAX_NAME, MAX_VALUE};
@@ -207,10 +207,10 @@ impl ServerSpan {
     }
 
     /// Adds a link to another span.
-    pub(crate) fn add_link(&self, context: SpanContext, attributes: Vec<(String, Value)>) {
+    pub(crate) fn add_link(&self, to: impl Into<Linked>, attributes: Vec<(String, Value)>) {
         self.write(|span, late| {
             let (notes, account) = late.notes(span);
-            notes.add_link(context, attributes, account);
+            notes.add_link(to.into(), attributes, account);
         });
     }
 

@@ -10,7 +10,7 @@ use crate::config::GuestParents;
 use crate::host::HostState;
 use crate::host::bindings::{tracing as wit, types};
 use crate::host::current::enter;
-use crate::telemetry::{ChildOptions, ChildSpan, ServerSpan, SpanContext};
+use crate::telemetry::{ChildOptions, ChildSpan, Linked, ServerSpan, SpanContext};
 
 impl wit::Host for &mut HostState {}
 impl wit::HostSpan for &mut HostState {}
@@ -84,7 +84,9 @@ fn start(host: &mut Host<'_>, name: &str, wanted: Option<wit::SpanOptions>) -> R
                 options.attributes = convert::attributes(wanted.attributes);
                 for link in wanted.links {
                     match convert::remote(&link.context) {
-                        Some(context) => options.links.push((context, convert::attributes(link.attributes))),
+                        Some(context) => {
+                            options.links.push((context.into(), convert::attributes(link.attributes)));
+                        }
                         None => invalid(host),
                     }
                 }
@@ -120,11 +122,11 @@ fn remote_parent(
         GuestParents::Adopt => {
             options.parent_is_remote = true;
             // What leads back from the other trace to the request.
-            options.links.extend(server.context().map(|own| (own, Vec::new())));
+            options.links.extend(server.context().map(|own| (Linked::local(own), Vec::new())));
             Some(context)
         }
         GuestParents::Link => {
-            options.links.insert(0, (context, Vec::new()));
+            options.links.insert(0, (Linked::remote(context), Vec::new()));
             server.context()
         }
     }

@@ -2,7 +2,7 @@
 
 use super::bindings::{Datetime, tracing as wit, types};
 use crate::telemetry::{
-    Kind, Omitted, Scope, SdkSpan, SpanContext, SpanId, Status, TraceId, TraceState, Value,
+    Kind, Linked, Omitted, Scope, SdkSpan, SpanContext, SpanId, Status, TraceId, TraceState, Value,
 };
 use crate::telemetry::{MAX_ATTRIBUTES, json_value};
 
@@ -85,7 +85,8 @@ pub(super) fn service(resource: types::Resource) -> Option<Value> {
 /// A span that has ended; none where its ids are malformed.
 pub(super) fn span(span: wit::SpanData) -> Option<SdkSpan> {
     let event = |event: wit::Event| (nanos(event.time), event.name, attributes(event.attributes));
-    let link = |link: wit::Link| (context(&link.span_context), attributes(link.attributes));
+    let to = |to: &wit::SpanContext| Some(Linked { context: context(to)?, is_remote: Some(to.is_remote) });
+    let link = |link: wit::Link| (to(&link.span_context), attributes(link.attributes));
     let (scope, beyond) = scope(span.instrumentation_scope);
     Some(SdkSpan {
         context: context(&span.span_context)?,

@@ -77,6 +77,20 @@ fn any_event() -> impl Strategy<Value = AnyEvent> {
     (any::<u64>(), ".{0,20}", vec(any_attribute(), 0..4), prop_oneof![Just(0), any::<u32>()])
 }
 
+/// The flags of a link to a span of which this is known.
+fn link_flags(to: &Linked) -> u32 {
+    let remote = match to.is_remote {
+        None => 0,
+        Some(false) => 0x100,
+        Some(true) => 0x300,
+    };
+    u32::from(to.context.flags) | remote
+}
+
+fn any_linked() -> impl Strategy<Value = Linked> {
+    (any_context(), any::<Option<bool>>()).prop_map(|(context, is_remote)| Linked { context, is_remote })
+}
+
 fn any_context() -> impl Strategy<Value = SpanContext> {
     (1u128.., 1u64.., 0u8..4, "[ -~]{0,200}").prop_map(|(trace, span, flags, state)| SpanContext {
         trace_id: TraceId(trace.to_be_bytes()),
@@ -98,7 +112,7 @@ proptest! {
         attributes in vec(any_attribute(), 0..40),
         events in vec(any_event(), 0..5),
         status in prop::option::of((any::<bool>(), ".{0,20}")),
-        links in vec((any_context(), vec(any_attribute(), 0..4), any::<u32>()), 0..4),
+        links in vec((any_linked(), vec(any_attribute(), 0..4), any::<u32>()), 0..4),
         dropped in any::<(u32, u32, u32)>(),
     ) {
         let mut out = Vec::new();
@@ -118,8 +132,8 @@ proptest! {
             for (time, name, attributes, dropped) in &events {
                 span.event(*time, name, attributes, *dropped);
             }
-            for (context, attributes, dropped) in &links {
-                span.link(context, attributes, *dropped);
+            for (to, attributes, dropped) in &links {
+                span.link(to, attributes, *dropped);
             }
             if let Some((ok, message)) = &status {
                 span.status(if *ok { Code::Ok } else { Code::Error }, message);
@@ -145,13 +159,13 @@ proptest! {
                 dropped_attributes_count: *dropped,
             }).collect(),
             dropped_events_count: dropped.1,
-            links: links.iter().map(|(context, attributes, dropped)| Link {
-                trace_id: context.trace_id.0.to_vec(),
-                span_id: context.span_id.0.to_vec(),
-                trace_state: context.trace_state.as_str().to_owned(),
+            links: links.iter().map(|(to, attributes, dropped)| Link {
+                trace_id: to.context.trace_id.0.to_vec(),
+                span_id: to.context.span_id.0.to_vec(),
+                trace_state: to.context.trace_state.as_str().to_owned(),
                 attributes: attributes.iter().map(key_value).collect(),
                 dropped_attributes_count: *dropped,
-                flags: context.flags.into(),
+                flags: link_flags(to),
             }).collect(),
             dropped_links_count: dropped.2,
             status: status.map(|(ok, message)| Status { message, code: if ok { 1 } else { 2 } }),

@@ -6,6 +6,7 @@
 
 mod b3;
 mod baggage;
+mod known;
 #[cfg(test)]
 mod tests;
 mod w3c;
@@ -80,13 +81,12 @@ impl Propagator {
         self.baggage
     }
 
-    /// Makes `context` and `baggage` the only ones in `headers`, in every format.
+    /// Makes `context` and `baggage` the only ones in `headers`: what is there of any known format is removed, then each
+    /// format of the settings written.
     pub(crate) fn inject(&self, context: &SpanContext, baggage: &Baggage, headers: &mut HeaderMap) {
+        Self::remove(headers);
         if self.w3c {
             w3c::inject(context, headers);
-        }
-        if self.has_b3() {
-            b3::FIELDS.iter().for_each(|name| drop(headers.remove(*name)));
         }
         if self.b3 {
             b3::inject_single(context, headers);
@@ -104,7 +104,12 @@ impl Propagator {
         }
     }
 
-    /// The headers that are ours to set: those to remove where nothing is to be propagated.
+    /// Takes trace context and baggage of every known format out of `headers`, also of formats that are off.
+    pub(crate) fn remove(headers: &mut HeaderMap) {
+        known::remove(headers);
+    }
+
+    /// The headers that are read and written, all but those that B3 leaves to others.
     pub(crate) fn fields(&self) -> impl Iterator<Item = &'static HeaderName> {
         let of = |on: bool, fields: &'static [&'static HeaderName]| if on { fields } else { &[] };
         [of(self.w3c, &w3c::FIELDS), of(self.has_b3(), &b3::FIELDS), of(self.baggage, &baggage::FIELDS)]

@@ -55,7 +55,7 @@ fn all_that_a_span_says_is_kept() {
             ("pounce.forged".into(), Value::Int(1)),
         ],
         events: vec![(0, "early".into(), vec![]), (u64::MAX, "late".into(), vec![])],
-        links: vec![(Some(elsewhere), vec![]), (None, vec![])],
+        links: vec![(Some(Linked::remote(elsewhere)), vec![]), (None, vec![])],
         status: Status::Error("it broke".into()),
         scope: Scope {
             name: "scope".into(),

@@ -177,6 +177,7 @@ impl Printed {
                     trace_id: block.field("Trace ID"),
                     span_id: block.field("ID"),
                     trace_state: block.field("TraceState"),
+                    flags: 0, // not printed
                     attributes: block.attributes,
                 }),
                 "Metric" => printed.metrics.push(Metric {

@@ -12,7 +12,7 @@ for_both_abis!(
     what_a_guest_sets_goes_along_from_then_on,
     what_is_malformed_is_dropped_alone_and_counted_but_never_shown,
     requests_that_share_an_instance_have_their_own,
-    without_telemetry_or_the_propagator_it_is_left_alone,
+    without_telemetry_it_is_left_alone_without_the_propagator_removed,
 );
 
 async fn it_goes_along_as_it_came(abi: Abi) {
@@ -155,14 +155,15 @@ async fn requests_that_share_an_instance_have_their_own(abi: Abi) {
     assert_eq!(sent, expected);
 }
 
-async fn without_telemetry_or_the_propagator_it_is_left_alone(abi: Abi) {
+async fn without_telemetry_it_is_left_alone_without_the_propagator_removed(abi: Abi) {
     let origin = Origin::answering(200).await;
-    for settings in [&[][..], &[("OTEL_TRACES_EXPORTER", "console"), ("OTEL_PROPAGATORS", "tracecontext")]] {
+    let without = [("OTEL_TRACES_EXPORTER", "console"), ("OTEL_PROPAGATORS", "tracecontext")];
+    for (settings, goes) in [(&[][..], &["own=1"][..]), (&without, &[])] {
         let builder =
             settings.iter().fold(relay(abi, &origin), |builder, (name, value)| builder.env(name, value));
         let server = builder.start().await;
         let own = json!({ "headers": { "baggage": "own=1" } });
-        assert_eq!(through(&server, &origin, &[("baggage", "a=1")], own).await.values("baggage"), ["own=1"]);
+        assert_eq!(through(&server, &origin, &[("baggage", "a=1")], own).await.values("baggage"), goes);
         let none = through(&server, &origin, &[("baggage", "a=1")], json!({})).await;
         assert_eq!(none.values("baggage"), [""; 0]);
         let set = json!({ "baggage": { "b": "2" } });

@@ -44,7 +44,8 @@ async fn who_is_not_believed_gets_a_trace_of_its_own_linked_to_the_callers(abi: 
         assert_eq!(flags, "03", "a trace of ours");
         let [link] = &span.links[..] else { panic!("{:?}", span.links) };
         assert_eq!((link.trace_id.as_str(), link.span_id.as_str()), (TRACE, PARENT));
-        assert!(link.trace_state.is_empty() && link.attributes.is_empty(), "{link:?}");
+        assert_eq!((link.trace_state.as_str(), link.attributes.len()), ("a=1", 0), "{link:?}");
+        assert_eq!(link.flags, 0x301, "the caller's flags, and that it is known to be remote");
         for name in ["baggage", "tracestate"] {
             assert_eq!(arrived.values(name), [""; 0], "{trust:?} {name}");
         }

@@ -38,6 +38,8 @@ pub(crate) struct Link {
     pub(crate) span_id: String,
     /// `tracestate`.
     pub(crate) trace_state: String,
+    /// Flags of OTLP: W3C flags below, "the span is remote" above.
+    pub(crate) flags: u32,
     /// Attributes.
     pub(crate) attributes: Attributes,
 }
@@ -145,6 +147,7 @@ impl Span {
                 trace_id,
                 span_id,
                 trace_state: link.trace_state,
+                flags: link.flags,
                 attributes: attributes::read(link.attributes),
             }
         };

@@ -21,6 +21,9 @@ async fn answered(abi: Abi) {
         "Signature",
         "sig",
         "X-Goog-Signature",
+        "%73ig",
+        "X-%41mz-Signatur%65",
+        "AWSAccessKey%49d",
     ];
     let given: String = secrets.iter().map(|key| format!("{key}=s3cret&")).collect();
     let kept: String = secrets.iter().map(|key| format!("{key}=REDACTED&")).collect();

@@ -19,6 +19,8 @@ for_both_abis!(
     a_parent_that_is_not_known_is_the_request,
     json_becomes_values,
     a_propagator_in_the_guest_names_the_parent,
+    links_say_whether_the_span_is_remote,
+    a_span_that_ends_before_it_starts_has_a_length,
     ends_take_spans_off_wherever_they_are,
     work_after_the_response_is_still_told,
 );
@@ -148,6 +150,32 @@ async fn json_becomes_values(abi: Abi) {
     assert_eq!(span.dropped_attributes, 5 + 1, "the guest's count, and the name that is ours");
     assert_eq!((span.dropped_events, span.dropped_links), (5, 5));
     expect("attributes of the event", &span.event("event").attributes, "list = [1, 2]");
+}
+
+async fn links_say_whether_the_span_is_remote(abi: Abi) {
+    let there =
+        |remote: bool| json!({ "span": TWO, "trace": TRACE, "state": { "a": "1" }, "remote": remote });
+    let links = json!([there(true), there(false)]);
+    let spans = spans_of(abi, json!([{ "end": { "span": ONE, "name": "links", "links": links } }]), 2).await;
+    let links = &of(&spans, ONE).links;
+    let flags: Vec<_> = links.iter().map(|link| (link.flags, link.trace_state.as_str())).collect();
+    assert_eq!(flags, [(0x301, "a=1"), (0x101, "a=1")]);
+}
+
+async fn a_span_that_ends_before_it_starts_has_a_length(abi: Abi) {
+    let spans = spans_of(
+        abi,
+        json!([
+            { "end": { "span": ONE, "name": "backwards", "from": [2_000_000_000, 0], "to": [1_000_000_000, 0] } },
+            { "end": { "span": TWO, "name": "no time", "from": [1_000_000_000, 0], "to": [1_000_000_000, 0] } },
+        ]),
+        3,
+    )
+    .await;
+    for id in [ONE, TWO] {
+        let span = of(&spans, id);
+        assert_eq!(span.end - span.start, 1, "{}", span.name);
+    }
 }
 
 async fn a_propagator_in_the_guest_names_the_parent(abi: Abi) {
