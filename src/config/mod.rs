@@ -48,8 +48,8 @@ pub(crate) use value::overlap;
 pub use value::{
     Arg, ByteLimit, ByteSize, Certificates, Cidr, Compression, DirMount, Endpoint, EnvVar, ExceptionSignal,
     ExemplarFilter, Exporter, GuestParents, HeaderFormat, HistogramAggregation, HostPattern, Invalid,
-    Isolation, ListenAddr, LogFormat, LogLevel, OutboundRule, PortPattern, PrivateKey, PropagateTo,
-    Propagators, Protocol, SampleRoute, Sampler, Semconv, Temporality, Timeout, TrustParent,
+    Isolation, ListenAddr, LogFormat, LogLevel, OutboundRule, PeerService, PortPattern, PrivateKey,
+    PropagateTo, Propagators, Protocol, SampleRoute, Sampler, Semconv, Temporality, Timeout, TrustParent,
 };
 pub(crate) use vars::Vars;
 

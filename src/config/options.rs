@@ -233,6 +233,14 @@ options! {
         propagate_to: PropagateTo, "HOST" =
             (PropagateTo::default, "every host the guest may call", "*.internal.example");
 
+        /// Name of the service behind a host that guests call: HOST=NAME.
+        ///
+        /// It is peer.service of the calls' spans; service graphs make one node of all hosts without it. HOST
+        /// is as in guest.allow-outbound, but a `*` alone stands for every host; without a port it means 80
+        /// for http and 443 for https. The first that matches counts.
+        peer_service: Vec<PeerService>, "HOST=NAME" =
+            (Vec::new, "none", "http://orders.internal:8080=orders");
+
         /// Whether traces that start here say that their id is random (flag 02 of W3C level 2).
         ///
         /// Turn it off for a backend that takes only the flag 01 for sampled. The flag of a caller is

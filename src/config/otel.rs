@@ -15,8 +15,8 @@ use super::resolve::{Resolver, Source};
 use super::signals::{Destination, LogsExport, MetricsExport};
 use super::transport::{Proxies, Transport};
 use super::value::{
-    ByteSize, Endpoint, ExceptionSignal, Exporter, GuestParents, LogLevel, PropagateTo, Propagators,
-    Protocol, SampleRoute, Sampler, Semconv, Timeout, TrustParent,
+    ByteSize, Endpoint, ExceptionSignal, Exporter, GuestParents, LogLevel, PeerService, PropagateTo,
+    Propagators, Protocol, SampleRoute, Sampler, Semconv, Timeout, TrustParent,
 };
 use super::vars::Vars;
 
@@ -56,6 +56,8 @@ pub struct Otel {
     pub trust_parent: TrustParent,
     /// Which destinations get trace context.
     pub propagate_to: PropagateTo,
+    /// What the services that guests call are called on spans (`otel.peer-service`); the first that matches counts.
+    pub peer_services: Vec<PeerService>,
     /// Whether traces that start here carry the flag of a random id.
     pub random_flag: bool,
     /// Which semantic conventions spans follow.
@@ -216,6 +218,7 @@ impl Otel {
             propagators: options.propagators,
             trust_parent: options.trust_parent,
             propagate_to: options.propagate_to,
+            peer_services: options.peer_service,
             random_flag: options.random_flag,
             semconv: options.semconv,
             known_methods: otel_env::known_methods(vars, warnings),

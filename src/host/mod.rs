@@ -109,6 +109,7 @@ impl Capabilities {
         let mut setup = outbound::Setup::new(component, &guest.allow_outbound);
         setup.own = own;
         setup.propagate_to = outbound::Destinations::new(&config.otel.propagate_to);
+        setup.peer_services = outbound::PeerServices::new(&config.otel.peer_services);
         let log = Arc::new(GuestLog::new(component, signals.logs.clone()));
         let metrics = signals.host.clone();
         Ok(Self {

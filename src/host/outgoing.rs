@@ -107,7 +107,7 @@ impl WasiHttpHooks for Outgoing {
     ) -> Box<dyn Future<Output = Sent> + Send> {
         let mut call = Call { span: None, trace: None, measured: None };
         if let Some(caller) = self.caller.take() {
-            let span = start_span(&caller, self.propagator, &request);
+            let span = start_span(&caller, self.propagator, &self.client, &request);
             (call.span, call.trace) = (Some(span), Some(caller.trace));
         }
         let context = call.span.as_ref().and_then(ClientSpan::context);
@@ -135,7 +135,12 @@ impl WasiHttpHooks for Outgoing {
 }
 
 /// Starts the span of a request under the one that the guest means.
-fn start_span(caller: &Current, propagator: Propagator, request: &http::Request<WasiBody>) -> ClientSpan {
+fn start_span(
+    caller: &Current,
+    propagator: Propagator,
+    client: &Client,
+    request: &http::Request<WasiBody>,
+) -> ClientSpan {
     let server = &caller.trace.span;
     // A guest names its parent by the headers that `inject` gave it for one of its spans. What it forwarded from its
     // own caller, or made up, would tear the trace apart.
@@ -144,7 +149,8 @@ fn start_span(caller: &Current, propagator: Propagator, request: &http::Request<
         .and_then(|headers| propagator.extract(headers).context)
         .filter(|named| server.owns(named));
     let parent = named.or_else(|| caller.context());
-    server.client(parent.as_ref(), request.method(), request.uri())
+    let uri = request.uri();
+    server.client(parent.as_ref(), request.method(), uri, || client.peer_service(uri))
 }
 
 fn end_span(span: ClientSpan, response: &Result<http::Response<WasiBody>, Error>, trace: Option<&Trace>) {

@@ -156,7 +156,8 @@ impl Child {
                 parent_is_remote: self.parent_is_remote,
                 kind: self.kind,
                 start_unix_nanos: self.start_unix_nanos,
-                end_unix_nanos: end_unix_nanos.max(self.start_unix_nanos),
+                // One nanosecond at least: backends take a length of zero for a negative one, and mark the span.
+                end_unix_nanos: end_unix_nanos.max(self.start_unix_nanos.saturating_add(1)),
             },
         );
         let notes = &late.notes;
@@ -164,8 +165,8 @@ impl Child {
         let status = match &late.facts {
             Facts::None => notes.status.clone(),
             Facts::Call(call) => {
-                let Shared { limits, methods, .. } = &*self.family.shared;
-                call.write(limits.value, methods, &mut span)
+                let Shared { profile, limits, methods, .. } = &*self.family.shared;
+                call.write(*profile, limits.value, methods, &mut span)
             }
         };
         span.text(semconv::POUNCE_COMPONENT, &self.family.shared.component);

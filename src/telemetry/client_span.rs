@@ -14,6 +14,7 @@ use super::request::{AddressText, protocol_version, split_authority};
 use super::server_span::ServerSpan;
 use super::value::{Length, Status, shortened};
 use super::{redact, semconv};
+use crate::config::Semconv;
 use http::{Method, StatusCode, Uri, Version};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -39,6 +40,8 @@ pub(crate) struct Connected {
 pub(super) struct Call {
     method: Method,
     uri: Uri,
+    /// What the operator calls the other side.
+    peer_service: Option<Arc<str>>,
     outcome: Outcome,
     connected: Option<Connected>,
 }
@@ -61,16 +64,28 @@ pub(crate) struct ClientSpan {
 }
 
 impl ServerSpan {
-    /// Starts the CLIENT span of an outgoing request under `parent`, the server span when `None`.
-    pub(crate) fn client(&self, parent: Option<&SpanContext>, method: &Method, uri: &Uri) -> ClientSpan {
+    /// Starts the CLIENT span of an outgoing request under `parent`, the server span when `None`. `peer_service` is what
+    /// the operator calls the other side, if anything; it is asked for only where the span is recorded.
+    pub(crate) fn client(
+        &self,
+        parent: Option<&SpanContext>,
+        method: &Method,
+        uri: &Uri,
+        peer_service: impl FnOnce() -> Option<Arc<str>>,
+    ) -> ClientSpan {
         let exceptions = self.exceptions().cloned();
         let Some(server) = self.context() else {
             return ClientSpan { context: None, record: None, exceptions };
         };
         let parent = parent.unwrap_or(&server);
         let record = self.children().and_then(|children| {
-            let call =
-                Call { method: method.clone(), uri: uri.clone(), outcome: Outcome::None, connected: None };
+            let call = Call {
+                method: method.clone(),
+                uri: uri.clone(),
+                peer_service: peer_service(),
+                outcome: Outcome::None,
+                connected: None,
+            };
             children.start(Start {
                 trace_id: parent.trace_id,
                 trace_state: parent.trace_state.clone(),
@@ -141,8 +156,15 @@ impl Drop for ClientSpan {
 }
 
 impl Call {
-    /// Writes the attributes; gives the status.
-    pub(super) fn write(&self, length: Length, methods: &Methods, span: &mut SpanWriter<'_>) -> Status {
+    /// Writes the attributes of `profile`; gives the status.
+    pub(super) fn write(
+        &self,
+        profile: Semconv,
+        length: Length,
+        methods: &Methods,
+        span: &mut SpanWriter<'_>,
+    ) -> Status {
+        let has_legacy = profile != Semconv::Http;
         if methods.knows(&self.method) {
             span.text(semconv::HTTP_REQUEST_METHOD, self.method.as_str());
         } else {
@@ -153,16 +175,33 @@ impl Call {
         let authority = self.uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
         let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
         if let Some((host, port)) = split_authority(authority) {
-            span.text(semconv::SERVER_ADDRESS, length.shortened(host));
-            span.int(semconv::SERVER_PORT, port.unwrap_or(default_port).into());
+            let (host, port) = (length.shortened(host), port.unwrap_or(default_port).into());
+            span.text(semconv::SERVER_ADDRESS, host);
+            span.int(semconv::SERVER_PORT, port);
+            if has_legacy {
+                span.text(semconv::NET_PEER_NAME, host);
+                span.int(semconv::NET_PEER_PORT, port);
+            }
         }
-        span.text(semconv::URL_FULL, length.shortened(&redact::url(&self.uri)));
+        let url = redact::url(&self.uri);
+        let url = length.shortened(&url);
+        span.text(semconv::URL_FULL, url);
+        if has_legacy {
+            span.text(semconv::HTTP_METHOD, length.shortened(self.method.as_str()));
+            span.text(semconv::HTTP_URL, url);
+        }
+        if let Some(name) = &self.peer_service {
+            span.text(semconv::PEER_SERVICE, length.shortened(name));
+        }
         if let Some(connected) = &self.connected {
             connected.write(span);
         }
         match &self.outcome {
             Outcome::Response(status, version) => {
                 span.int(semconv::HTTP_RESPONSE_STATUS_CODE, status.as_u16().into());
+                if has_legacy {
+                    span.int(semconv::HTTP_STATUS_CODE, status.as_u16().into());
+                }
                 if let Some(version) = protocol_version(*version) {
                     span.text(semconv::NETWORK_PROTOCOL_VERSION, version);
                 }

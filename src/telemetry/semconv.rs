@@ -26,7 +26,12 @@ mod legacy {
     pub(in crate::telemetry) const HTTP_SCHEME: &str = attribute::HTTP_SCHEME;
     pub(in crate::telemetry) const HTTP_STATUS_CODE: &str = attribute::HTTP_STATUS_CODE;
     pub(in crate::telemetry) const HTTP_TARGET: &str = attribute::HTTP_TARGET;
+    pub(in crate::telemetry) const HTTP_URL: &str = attribute::HTTP_URL;
     pub(in crate::telemetry) const NET_HOST_PORT: &str = attribute::NET_HOST_PORT;
+    pub(in crate::telemetry) const NET_PEER_NAME: &str = attribute::NET_PEER_NAME;
+    pub(in crate::telemetry) const NET_PEER_PORT: &str = attribute::NET_PEER_PORT;
+    /// Written in all profiles: no service graph looks at its successor, `service.peer.name`, yet.
+    pub(in crate::telemetry) const PEER_SERVICE: &str = attribute::PEER_SERVICE;
 }
 
 /// The component that served the request.

@@ -9,6 +9,7 @@ mod header;
 mod limit;
 mod listen;
 mod outbound;
+mod peer_service;
 mod peers;
 mod pem;
 mod propagation;
@@ -28,6 +29,7 @@ pub use limit::{ByteLimit, ByteSize};
 pub use listen::ListenAddr;
 pub(crate) use listen::overlap;
 pub use outbound::{HostPattern, OutboundRule, PortPattern};
+pub use peer_service::PeerService;
 pub use peers::{Cidr, TrustParent};
 pub use pem::{Certificates, PrivateKey};
 pub(crate) use propagation::is_none;
@@ -112,6 +114,7 @@ plain_values!(
     LogFormat,
     LogLevel,
     OutboundRule,
+    PeerService,
     SampleRoute,
     Sampler,
     GuestParents,

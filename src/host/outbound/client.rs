@@ -17,6 +17,7 @@ use super::connect::{Connector, Shared};
 use super::error;
 use super::limits::{Limits, Timeouts};
 use super::own::OwnListeners;
+use super::peer_service::PeerServices;
 use super::policy::Policy;
 use super::propagate::Destinations;
 use super::refusals::RefusalLog;
@@ -32,6 +33,8 @@ pub(crate) struct Setup {
     pub(crate) policy: Policy,
     /// Where trace context goes.
     pub(crate) propagate_to: Destinations,
+    /// What spans call the services that requests go to.
+    pub(crate) peer_services: PeerServices,
     /// Where this server listens: wildcards don't lead back here.
     pub(crate) own: OwnListeners,
     /// Shared by all clients.
@@ -47,6 +50,7 @@ impl Setup {
             component: component.into(),
             policy: Policy::new(rules),
             propagate_to: Destinations::default(),
+            peer_services: PeerServices::default(),
             own: OwnListeners::default(),
             roots: Roots::system(),
             limits: Limits::default(),
@@ -63,6 +67,7 @@ pub(crate) struct Client(Arc<Inner>);
 struct Inner {
     policy: Arc<Policy>,
     propagate_to: Destinations,
+    peer_services: PeerServices,
     refusals: Arc<RefusalLog>,
     limits: Limits,
     in_flight: Arc<Semaphore>,
@@ -72,7 +77,7 @@ struct Inner {
 impl Client {
     /// Makes the client; opens and reads nothing before the first request.
     pub(crate) fn new(setup: Setup) -> Self {
-        let Setup { component, policy, propagate_to, own, roots, limits, resolver } = setup;
+        let Setup { component, policy, propagate_to, peer_services, own, roots, limits, resolver } = setup;
         let policy = Arc::new(policy);
         let refusals = Arc::new(RefusalLog::new(component));
         let connector = Connector::new(Shared {
@@ -87,12 +92,17 @@ impl Client {
         });
         let in_flight = Arc::new(Semaphore::new(limits.in_flight));
         let pool = pool(connector, &limits);
-        Self(Arc::new(Inner { policy, propagate_to, refusals, limits, in_flight, pool }))
+        Self(Arc::new(Inner { policy, propagate_to, peer_services, refusals, limits, in_flight, pool }))
     }
 
     /// Whether a request to this URI carries trace context.
     pub(crate) fn propagates_to(&self, uri: &http::Uri) -> bool {
         self.0.propagate_to.allow(uri)
+    }
+
+    /// What the operator calls the service that a request to this URI goes to.
+    pub(crate) fn peer_service(&self, uri: &http::Uri) -> Option<Arc<str>> {
+        self.0.peer_services.name(uri)
     }
 
     /// Sends `request` and returns its response once the head is there. Dropping the

@@ -14,7 +14,7 @@ fn request(telemetry: &Telemetry) -> ServerSpan {
 }
 
 fn call(span: &ServerSpan) -> ClientSpan {
-    span.client(None, &http::Method::GET, &http::Uri::from_static("http://127.0.0.1/"))
+    span.client(None, &http::Method::GET, &http::Uri::from_static("http://127.0.0.1/"), || None)
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What a CLIENT span says of each way in which a call can fail, or not end.
 
-use super::{Made, asking, call, call_with, guest};
+use super::{Made, asking, call, call_with, guest, legacy};
 use crate::support::origin::Origin;
 use crate::support::server::Identity;
 use crate::support::span::Status;
@@ -32,8 +32,10 @@ fn expect_failed(abi: Abi, made: &Made, url: &str, host: &str, port: u16, error_
            server.address = {host:?}
            server.port = {port}
            error.type = {error_type:?}
-           pounce.component = {component:?}"#,
+           pounce.component = {component:?}
+           {legacy}"#,
         component = abi.stem("calls"),
+        legacy = legacy(url, host, port),
     ));
     assert!(matches!(&call.status, Status::Error(message) if !message.is_empty()), "{:?}", call.status);
     assert_eq!((call.name.as_str(), &call.parent), ("GET", &made.server().span_id));
@@ -113,7 +115,9 @@ async fn what_a_guest_lets_go_of_was_cancelled(abi: Abi) {
                server.address = "127.0.0.1"
                server.port = {port}
                error.type = "cancelled"
-               pounce.component = {component:?}"#,
+               pounce.component = {component:?}
+               {legacy}"#,
+            legacy = legacy(&url, "127.0.0.1", addr.port()),
             port = addr.port(),
             component = abi.stem("calls"),
         ));

@@ -91,6 +91,16 @@ impl Made {
     }
 }
 
+/// The legacy names of what is known before an answer, as lines of exact attributes.
+fn legacy(url: &str, host: &str, port: u16) -> String {
+    format!(
+        "http.method = \"GET\"
+         http.url = {url:?}
+         net.peer.name = {host:?}
+         net.peer.port = {port}\n"
+    )
+}
+
 /// `00-TRACE-SPAN-FLAGS` in its parts.
 fn parts(traceparent: &str) -> [&str; 4] {
     traceparent.split('-').collect::<Vec<_>>().try_into().expect("four parts")

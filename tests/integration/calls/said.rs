@@ -1,6 +1,6 @@
 //! What a CLIENT span says of each answer: exact attributes, redaction, reuse of connections.
 
-use super::{CALLER, TRACE, call, call_with, guest};
+use super::{CALLER, TRACE, call, call_with, guest, legacy};
 use crate::support::attributes::Value;
 use crate::support::origin::Origin;
 use crate::support::server::Identity;
@@ -14,10 +14,18 @@ for_both_abis!(
     a_connection_that_is_used_again_is_said_to_be,
     tls_is_told_by_the_url,
     secrets_of_the_url_are_left_out,
+    each_profile_has_its_names,
+    the_operator_names_the_services_that_are_called,
 );
 
 /// All that is known of a call to `addr` that was answered over a new connection. There was no name to resolve.
 fn answered(abi: Abi, addr: SocketAddr, path: &str, status: u16) -> String {
+    let legacy = legacy(&format!("http://{addr}{path}"), "127.0.0.1", addr.port());
+    format!("{}{legacy}http.status_code = {status}\n", stable(abi, addr, path, status))
+}
+
+/// The same by the stable names alone.
+fn stable(abi: Abi, addr: SocketAddr, path: &str, status: u16) -> String {
     format!(
         r#"http.request.method = "GET"
            url.full = "http://{addr}{path}"
@@ -99,13 +107,13 @@ async fn tls_is_told_by_the_url(abi: Abi) {
 
 async fn secrets_of_the_url_are_left_out(abi: Abi) {
     let origin = Origin::answering(200).await;
-    let secrets = "X-Amz-Signature=s3cret&X-Amz-Credential=s3cret&sig=s3cret&a=1&X-Goog-Signature=s3cret";
+    let secrets = "X-Amz-Signature=s3cret&X-Amz-Credential=s3cret&%73ig=s3cret&a=1&X-Goog-S%69gnature=s3cret";
     let (plain, named) =
         (origin.url(&format!("/x?{secrets}")), format!("http://u:s3cret@{}/y", origin.addr()));
     let made = call(abi, &[&plain, &named], "").await;
     let calls = made.calls();
     let redacted =
-        "X-Amz-Signature=REDACTED&X-Amz-Credential=REDACTED&sig=REDACTED&a=1&X-Goog-Signature=REDACTED";
+        "X-Amz-Signature=REDACTED&X-Amz-Credential=REDACTED&%73ig=REDACTED&a=1&X-Goog-S%69gnature=REDACTED";
     assert_eq!(calls[0].text("url.full"), origin.url(&format!("/x?{redacted}")));
     assert_eq!(calls[1].text("url.full"), format!("http://REDACTED:REDACTED@{}/y", origin.addr()));
     assert_eq!(calls[1].text("server.address"), "127.0.0.1");
@@ -115,4 +123,49 @@ async fn secrets_of_the_url_are_left_out(abi: Abi) {
         assert!(!format!("{call:?}").contains("s3cret"), "{call:?}");
     }
     assert!(!made.exit.stderr.contains("s3cret"), "{}", made.exit);
+}
+
+async fn each_profile_has_its_names(abi: Abi) {
+    for (profile, has_legacy) in [("compat", true), ("http/dup", true), ("http", false)] {
+        let origin = Origin::answering(201).await;
+        let builder = guest(abi).flag("--otel-semconv", profile);
+        let made = call_with(builder, &[&origin.url("/a?sig=s3cret")], "", "01").await;
+        let names = if has_legacy { answered } else { stable };
+        made.call().expect_attributes(&names(abi, origin.addr(), "/a?sig=REDACTED", 201));
+        assert_eq!(made.call().name, "GET", "{profile}");
+    }
+}
+
+async fn the_operator_names_the_services_that_are_called(abi: Abi) {
+    let (orders, other) = (Origin::answering(200).await, Origin::answering(503).await);
+    let named = format!("http://127.0.0.1:{}", orders.addr().port());
+    for profile in ["compat", "http"] {
+        let builder = guest(abi)
+            .flag("--otel-semconv", profile)
+            .flag("--otel-peer-service", format!("{named}=orders"))
+            .flag("--otel-peer-service", "127.0.0.1:*=the rest");
+        let unknown = "http://no-such-host.invalid:81/";
+        let made = call_with(builder, &[&orders.url("/"), &other.url("/"), unknown], "", "01").await;
+        let names: Vec<_> = made.calls().iter().map(|call| call.text("peer.service")).collect();
+        assert_eq!(names, ["orders", "the rest", ""], "{profile}");
+        assert!(!made.server().attributes.contains_key("peer.service"));
+    }
+}
+
+/// What a file and a variable say of it, and what is none.
+#[tokio::test]
+async fn names_of_services_are_checked() {
+    use crate::support::pounce;
+    for (entry, says) in [
+        ("orders.internal", "has no `=`"),
+        ("http://orders.internal/x=orders", "has a host that has a path"),
+        ("orders.internal=", "has no name"),
+    ] {
+        let builder = pounce().fixture("status.wat").flag("--otel-peer-service", entry);
+        builder.run().await.expect(2, &["--otel-peer-service", says]);
+    }
+    let origin = Origin::answering(200).await;
+    let builder = guest(Abi::P2).env("POUNCE_OTEL_PEER_SERVICE", "a.example=a,http://127.0.0.1:*=b");
+    let made = call_with(builder, &[&origin.url("/")], "", "01").await;
+    assert_eq!(made.call().text("peer.service"), "b");
 }

@@ -147,8 +147,9 @@ async fn times_stay_within_the_request(abi: Abi) {
     for name in ["times", "backwards", "begins then"] {
         assert_eq!(case.span(name).start, earliest, "{name}: 2023 is too long ago to be true");
     }
-    // The end that was given lies before the start as it was cut, and the other before the one that was given.
-    assert_eq!((length(case.span("times")), length(case.span("backwards"))), (0, 0));
+    // The end that was given lies before the start as it was cut, and the other before the one that was given. Backends
+    // take a length of zero for a negative one.
+    assert_eq!((length(case.span("times")), length(case.span("backwards"))), (1, 1));
     assert!(case.span("begins then").end >= server.start, "ended now");
     assert!(case.span("begins then").end <= server.end);
     assert!(case.spans.iter().all(|span| span.kind != SpanKind::Unspecified));
