@@ -42,6 +42,7 @@ pub(crate) fn load(
     check_imports(&inspection.contents).with_context(name)?;
     check_memory(&inspection.contents, max_memory).with_context(name)?;
     let slots = engine::build(&inspection, slots, max_memory, max_total_memory)?;
+    tracing::debug!(bytes = wasm.len(), "compiling the component");
     let compiled = compile(&slots, &wasm).with_context(name)?;
     let pre = link(&slots, &compiled, inspection.version).with_context(name)?;
     let asks =

@@ -142,6 +142,7 @@ impl Guests {
             propagates: component.propagates,
             timeout,
         };
+        tracing::debug!(component = name, "the component is compiled; making a first instance");
         guests.probe().await.with_context(|| format!("component `{}` cannot be served", path.display()))?;
         Ok(guests)
     }

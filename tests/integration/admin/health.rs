@@ -1,19 +1,21 @@
 //! `/livez` and `/readyz` from the first moment to the last.
 
 use super::with_admin;
-use crate::support::client::{self, Connection};
+use crate::support::client;
+use crate::support::fifo;
 use crate::support::guest::fixture;
-use crate::support::{Abi, Protocol, eventually, pounce, within};
+use crate::support::{Abi, Held, Protocol, eventually, pounce, within};
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::Path;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
 /// `GET path` through a unix socket: status and body; none where nobody listens.
 async fn over_unix(socket: &Path, path: &str) -> Option<(u16, String)> {
     let mut stream = UnixStream::connect(socket).await.ok()?;
     let request = format!("GET {path} HTTP/1.1\r\nhost: anything\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.ok()?;
+    AsyncWriteExt::write_all(&mut stream, request.as_bytes()).await.ok()?;
     let mut answer = String::new();
     within("an answer", stream.read_to_string(&mut answer)).await.ok()?;
     let (head, body) = answer.split_once("\r\n\r\n")?;
@@ -24,16 +26,10 @@ async fn over_unix(socket: &Path, path: &str) -> Option<(u16, String)> {
 async fn a_server_is_alive_before_it_is_ready() {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("admin.sock");
-    // An instance takes seconds to be made, and one is made before the server is ready.
-    let whole = std::fs::read_to_string(fixture("status.wat")).unwrap();
-    let spin = "(func $spin (local $n i64) (loop $again (br_if $again (i64.lt_u (local.tee $n (i64.add (local.get $n) \
-                (i64.const 1))) (i64.const 3000000000))))) (start $spin)";
-    let slow = whole.replacen("(global $free", &format!("{spin} (global $free"), 1);
-    assert_ne!(slow, whole);
-    let component = dir.path().join("slow.wat");
-    std::fs::write(&component, slow).unwrap();
+    let component = dir.path().join("late.wat");
+    fifo::make(&component);
     let mut server =
-        pounce().component(component).flag("--admin-listen", format!("unix:{}", socket.display())).begin();
+        pounce().component(&component).flag("--admin-listen", format!("unix:{}", socket.display())).begin();
     let mut starting = None;
     eventually("an answer of the admin listener", async || {
         starting = over_unix(&socket, "/readyz").await;
@@ -49,6 +45,8 @@ async fn a_server_is_alive_before_it_is_ready() {
         (200, &"starting".into(), &serde_json::Value::Null)
     );
     assert_eq!(server.stdout(), "", "not ready yet");
+    let whole = std::fs::read(fixture("status.wat")).unwrap();
+    fifo::read_by_somebody(&component).await.write_all(&whole).unwrap();
     eventually("the server to be ready", async || {
         over_unix(&socket, "/readyz").await == Some((200, "ready".to_owned()))
     })
@@ -60,24 +58,20 @@ async fn a_server_is_alive_before_it_is_ready() {
 
 #[tokio::test]
 async fn a_drain_is_told_to_its_end() {
-    let mut server = with_admin().guest(Abi::P2, "slow").start().await;
+    let mut server = with_admin().guest(Abi::P2, "echo").start().await;
     let admin = server.admin().await;
     let ready = client::fetch_path(admin, "/readyz").await;
     assert_eq!((ready.status.as_u16(), ready.text()), (200, "ready\n"));
-    let mut connection = Connection::open(server.addr(), Protocol::H1).await;
-    let response = tokio::spawn(connection.start(client::get("/?ms=3000")));
-    eventually("the request to be in flight", async || {
-        super::json(admin, "/status").await["limits"]["in_flight"]["used"] == 1
-    })
-    .await;
+    let held = Held::begin(server.addr(), Protocol::H1, "/").await;
+    server.in_flight(1).await;
     server.term();
     server.logged(&["draining"]).await;
-    let draining = client::fetch_path(admin, "/readyz").await;
-    assert_eq!((draining.status.as_u16(), draining.text()), (503, "draining\n"));
+    // The line is written just before.
+    eventually("the drain to show", async || client::fetch_path(admin, "/readyz").await.status == 503).await;
+    assert_eq!(client::fetch_path(admin, "/readyz").await.text(), "draining\n");
     assert_eq!(client::fetch_path(admin, "/livez").await.status, 200);
     assert_eq!(super::json(admin, "/status").await["phase"], "draining");
-    assert_eq!(response.await.unwrap().unwrap().status(), 200, "and the request is served");
-    drop(connection);
+    assert_eq!(held.end().await.1.status, 200, "and the request is served");
     server.wait().await.expect(0, &[]);
     assert!(TcpStream::connect(admin).await.is_err());
 }
@@ -92,10 +86,7 @@ async fn guests_that_take_every_processor_do_not_stop_the_probe() {
         raw.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
         stuck.push(raw);
     }
-    eventually("all to be in flight", async || {
-        super::json(admin, "/status").await["limits"]["in_flight"]["used"] == 16
-    })
-    .await;
+    server.in_flight(16).await;
     for path in ["/livez", "/readyz", "/metrics"] {
         let asked = std::time::Instant::now();
         assert_eq!(client::fetch_path(admin, path).await.status, 200, "{path}");

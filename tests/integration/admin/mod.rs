@@ -20,7 +20,7 @@ use std::net::SocketAddr;
 
 /// A server whose admin listener is on a free port of loopback.
 fn with_admin() -> crate::support::pounce::Builder {
-    crate::support::pounce().flag("--admin-listen", "127.0.0.1:0")
+    crate::support::pounce().with_admin()
 }
 
 async fn ask(admin: SocketAddr, request: Request<Body>) -> Answer {

@@ -11,7 +11,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -264,6 +264,17 @@ impl Raw {
         within("the peer to read", self.0.write_all(bytes.as_ref())).await
     }
 
+    /// Waits until the peer, a process of this machine, has read all that was written.
+    pub(crate) async fn taken(&self) {
+        let (ours, theirs) = (self.0.local_addr().expect("open"), self.0.peer_addr().expect("open"));
+        eventually("the peer to read", async || {
+            // Nothing is on its way, and nothing has come that was not read.
+            waiting(ours, theirs).is_some_and(|(unsent, _)| unsent == 0)
+                && waiting(theirs, ours).is_some_and(|(_, unread)| unread == 0)
+        })
+        .await;
+    }
+
     /// Reads until `end` has come, or the connection is closed.
     pub(crate) async fn read_until(&mut self, end: &str) -> String {
         let mut got = Vec::new();
@@ -297,4 +308,19 @@ impl Raw {
     pub(crate) fn reset(self) {
         socket2::SockRef::from(&self.0).set_linger(Some(std::time::Duration::ZERO)).expect("an open socket");
     }
+}
+
+/// Bytes that the kernel holds of the connection from `local` to `remote`, as it tells in `/proc/net/tcp`: sent and not
+/// acknowledged, received and not read.
+fn waiting(local: SocketAddr, remote: SocketAddr) -> Option<(u64, u64)> {
+    let named = |addr: SocketAddr| match addr.ip() {
+        // An address is a number in the machine's own order.
+        IpAddr::V4(ip) => format!("{:08X}:{:04X}", u32::from_ne_bytes(ip.octets()), addr.port()),
+        IpAddr::V6(_) => panic!("the tests use IPv4"),
+    };
+    let (local, remote) = (named(local), named(remote));
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("a kernel with TCP");
+    let of_it = |line: &&str| line.split_whitespace().skip(1).take(2).eq([&local, &remote]);
+    let (unsent, unread) = table.lines().find(of_it)?.split_whitespace().nth(4)?.split_once(':')?;
+    Some((u64::from_str_radix(unsent, 16).ok()?, u64::from_str_radix(unread, 16).ok()?))
 }

@@ -10,10 +10,14 @@ pub(crate) mod client;
 pub(crate) mod collector;
 /// How the server ended.
 pub(crate) mod exit;
+/// Files that are read when the test says so.
+pub(crate) mod fifo;
 /// The forms in which OTLP arrives.
 pub(crate) mod forms;
 /// Where guests are, or how to build them.
 pub(crate) mod guest;
+/// Requests that last until the test ends them.
+pub(crate) mod held;
 /// A scripted HTTP server that guests call.
 pub(crate) mod origin;
 /// The real binary behind a builder.
@@ -30,6 +34,7 @@ pub(crate) mod span;
 pub(crate) use client::Protocol;
 pub(crate) use collector::Collector;
 pub(crate) use guest::Abi;
+pub(crate) use held::Held;
 pub(crate) use pounce::pounce;
 
 use std::future::Future;

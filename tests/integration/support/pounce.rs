@@ -85,6 +85,11 @@ impl Builder {
         self
     }
 
+    /// Has an admin listener on a free port of loopback, so that [`Pounce::in_flight`] can look.
+    pub(crate) fn with_admin(self) -> Self {
+        self.flag("--admin-listen", "127.0.0.1:0")
+    }
+
     /// Leaves `--listen` to the test.
     pub(crate) fn without_listen(mut self) -> Self {
         self.listen = false;
@@ -167,6 +172,17 @@ impl Pounce {
         let wait = self.process.stdout.wait_for(|text| text.closed || find(text).is_some());
         let text = super::within("the line of the admin listener", wait).await.expect("reader thread");
         find(&text).unwrap_or_else(|| panic!("no admin listener in {:?}", text.whole))
+    }
+
+    /// Waits until so many requests are in flight, as its admin listener tells.
+    pub(crate) async fn in_flight(&mut self, requests: u64) {
+        let admin = self.admin().await;
+        super::eventually(&format!("{requests} requests to be in flight"), async || {
+            let status = super::client::fetch_path(admin, "/status").await;
+            let status: serde_json::Value = serde_json::from_slice(&status.body).expect("JSON");
+            status["limits"]["in_flight"]["used"] == requests
+        })
+        .await;
     }
 
     /// Asks it to drain, as a supervisor would.
