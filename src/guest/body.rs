@@ -12,7 +12,7 @@ use http_body_util::BodyExt as _;
 use wasmtime_wasi_http::{Error as HttpError, WasiBody};
 
 use super::error;
-use crate::host::{Failure, RequestScope};
+use crate::host::{Failure, RequestScope, poll_frame};
 use crate::telemetry::Phases;
 
 /// Why a request body ended before its end.
@@ -75,7 +75,7 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
-        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        let frame = ready!(poll_frame(&mut self.inner, cx));
         if !matches!(frame, Some(Ok(_))) {
             self.scope.tell_spent();
         }

@@ -3,6 +3,7 @@
 mod bindings;
 mod current;
 mod failure;
+mod frames;
 mod guest_log;
 mod limits;
 mod meter;
@@ -24,6 +25,7 @@ use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
 pub(crate) use current::{Serving, current_request};
 pub(crate) use failure::{Blame, Failure};
+pub(crate) use frames::poll_frame;
 pub(crate) use guest_log::GuestLog;
 pub(crate) use limits::{Limits, MemoryBudget, Refused};
 pub(crate) use meter::Meter;

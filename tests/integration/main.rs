@@ -42,6 +42,8 @@ mod foreign;
 mod guest_spans;
 /// The guests that show spans, calls and limits answer what their heads say.
 mod guests_telemetry;
+/// What guests have their host keep: it is bounded, it counts, it is given back.
+mod hoard;
 /// Guests that tell more, and worse, than anybody would want to hear.
 mod hostile;
 /// Nothing lands on the wrong trace, however requests are interleaved.

@@ -57,6 +57,11 @@ impl Answer {
         write(&self.stream, bytes)
     }
 
+    /// Where the body is written.
+    pub fn stream(&self) -> &OutputStream {
+        &self.stream
+    }
+
     /// Ends the body well.
     pub fn finish(self) {
         self.finish_with(None);

@@ -57,6 +57,11 @@ impl Answer {
         self.body.write_all(bytes).await.is_empty()
     }
 
+    /// Where the body is written.
+    pub fn stream(&mut self) -> &mut StreamWriter<u8> {
+        &mut self.body
+    }
+
     /// Ends the body, well or not.
     pub async fn finish(self, end: BodyEnd) {
         drop(self.body);

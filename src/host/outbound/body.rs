@@ -13,6 +13,7 @@ use tokio::time::{Instant, Sleep};
 use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::error;
+use crate::host::frames::poll_frame;
 
 /// What the sender of a request sees of its body while hyper has it.
 #[derive(Clone, Debug)]
@@ -70,7 +71,8 @@ impl Body for Upload {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UploadFailed>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        // Pieces of no bytes are no progress: the time for a response runs on.
+        let frame = ready!(poll_frame(&mut self.body, cx));
         let mut state = self.progress.state();
         state.last_frame = Instant::now();
         Poll::Ready(frame.map(|frame| {
