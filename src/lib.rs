@@ -43,6 +43,7 @@
 //! | accept | `server/listener` |
 //! | HTTP/1.1 or HTTP/2, and the peer's clock | `server/connection`, `server/idle` |
 //! | **the whole path on one screen** | `server/handler` |
+//! | who sent it, if a trusted proxy says | `server/forwarded` |
 //! | the span: parent, decision, start | `telemetry/server_span` (`propagation`, `sampler`) |
 //! | a place, or 503 | `server/admission` |
 //! | an absolute URI and a body with an end | `server/forward` |
@@ -72,6 +73,7 @@ pub use config::Config;
 #[doc(hidden)]
 pub mod fuzz {
     pub use crate::config::fuzz::*;
+    pub use crate::server::fuzz::*;
     pub use crate::telemetry::fuzz::*;
 }
 

@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use crate::admin::{self, Admin};
 use crate::config::{Config, ListenAddr};
 use crate::guest::{Guests, OwnListeners};
-use crate::server::{Admission, Drain, Handler, Inherited, Listener, Server, SocketFile};
+use crate::server::{Admission, Drain, Forwarding, Handler, Inherited, Listener, Server, SocketFile};
 use crate::telemetry::logs::OtlpLog;
 use crate::telemetry::{AccessLog, Kept, Telemetry, host_metrics};
 
@@ -129,6 +129,7 @@ impl App {
             guests,
             telemetry: telemetry.clone(),
             admission,
+            forwarding: Forwarding::new(&config.http),
             drain: Drain::new(),
             access: AccessLog::new(config.log.access, telemetry.signals().logs, &config.otel),
             server_timing: config.http.server_timing,

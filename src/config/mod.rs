@@ -47,9 +47,10 @@ pub use transport::{Proxies, Transport};
 pub(crate) use value::overlap;
 pub use value::{
     Arg, ByteLimit, ByteSize, Certificates, Cidr, Compression, DirMount, Endpoint, EnvVar, ExceptionSignal,
-    ExemplarFilter, Exporter, GuestParents, HeaderFormat, HistogramAggregation, HostPattern, Invalid,
-    Isolation, ListenAddr, LogFormat, LogLevel, OutboundRule, PeerService, PortPattern, PrivateKey,
+    ExemplarFilter, Exporter, ForwardedHeader, GuestParents, HeaderFormat, HistogramAggregation, HostPattern,
+    Invalid, Isolation, ListenAddr, LogFormat, LogLevel, OutboundRule, PeerService, PortPattern, PrivateKey,
     PropagateTo, Propagators, Protocol, SampleRoute, Sampler, Semconv, Temporality, Timeout, TrustParent,
+    TrustedProxy,
 };
 pub(crate) use vars::Vars;
 

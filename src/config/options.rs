@@ -28,6 +28,19 @@ options! {
         /// A shed request gets 503 with Retry-After, before any work is done for it.
         max_in_flight: usize, "N" = "1024";
 
+        /// Reverse proxy whose word on its clients is believed: a network, an address, or unix.
+        ///
+        /// From these, and from nobody else, come client address, scheme, host and port of a request, for the guest
+        /// and its span: see forwarded-header. 10.0.0.0/8, fd00::/8 or an address; unix stands for all peers on
+        /// Unix sockets. What others say of it is removed.
+        trusted_proxies: Vec<TrustedProxy>, "NETWORK" = (Vec::new, "none", "10.0.0.0/8");
+
+        /// Headers in which trusted proxies say it: x-forwarded or forwarded.
+        ///
+        /// x-forwarded is X-Forwarded-For, -Proto, -Host and -Port; forwarded is Forwarded (RFC 7239). Only
+        /// these are read, and these Pounce writes into every request that a guest gets; the others are removed.
+        forwarded_header: ForwardedHeader, "HEADERS" = "x-forwarded";
+
         /// Time a client has to send a request head.
         ///
         /// Counted from the head's first byte. 0 or none for no limit.

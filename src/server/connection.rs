@@ -58,10 +58,10 @@ impl Protocol {
         let mut phase = handler.drain.watch();
         let service = {
             let activity = activity.clone();
-            let peer = Arc::new(peer);
+            let hop = Arc::new(handler.forwarding.hop(peer));
             service_fn(move |request| {
-                let (handler, peer, activity) = (handler.clone(), peer.clone(), activity.clone());
-                async move { Ok::<_, Infallible>(handler.handle(&peer, &activity, request).await) }
+                let (handler, hop, activity) = (handler.clone(), hop.clone(), activity.clone());
+                async move { Ok::<_, Infallible>(handler.handle(&hop, &activity, request).await) }
             })
         };
         let mut connection = pin!(self.builder.serve_connection(io, service));

@@ -5,13 +5,14 @@ use http::header::{CONNECTION, CONTENT_LENGTH, HOST};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderName, Method, Request, Uri, request};
 
+use super::forwarded::Origin;
 use super::inbound::InboundBody;
 use crate::guest::Failure;
 use crate::telemetry::Peer;
 
 /// Prepares a request for a guest.
 pub(crate) fn prepare(
-    peer: &Peer,
+    origin: &Origin<'_>,
     mut head: request::Parts,
     body: InboundBody,
 ) -> Result<Request<InboundBody>, Failure> {
@@ -19,8 +20,10 @@ pub(crate) fn prepare(
         return Err(Failure::not_implemented("CONNECT cannot be expressed in wasi:http"));
     }
     body.check_length(&head)?;
-    head.uri = absolute(peer, &head)?;
+    head.uri = absolute(origin.peer(), &head)?;
     drop_connection_headers(&mut head);
+    // Last, so that nobody has it dropped.
+    origin.write(&mut head);
     Ok(Request::from_parts(head, body))
 }
 
@@ -50,8 +53,9 @@ fn absolute(peer: &Peer, head: &request::Parts) -> Result<Uri, Failure> {
     if authority.as_str().contains('@') {
         return Err(Failure::bad_request("the host has user information"));
     }
+    let authority = peer.told_authority().cloned().unwrap_or(authority);
     let mut parts = head.uri.clone().into_parts();
-    parts.scheme = Some(if peer.tls { Scheme::HTTPS } else { Scheme::HTTP });
+    parts.scheme = Some(if peer.is_https() { Scheme::HTTPS } else { Scheme::HTTP });
     parts.authority = Some(authority);
     parts.path_and_query = Some(parts.path_and_query.unwrap_or(PathAndQuery::from_static("/")));
     Uri::from_parts(parts).map_err(|_| Failure::bad_request("the request target is not a URI"))

@@ -9,17 +9,19 @@ use hyper::body::Incoming;
 use super::admission::Admission;
 use super::drain::{Drain, Phase};
 use super::forward;
+use super::forwarded::{Forwarding, Hop};
 use super::idle::Activity;
 use super::inbound::InboundBody;
 use super::response::{self, Body, Exchange};
 use crate::guest::Guests;
-use crate::telemetry::{AccessLog, Peer, Telemetry};
+use crate::telemetry::{AccessLog, Telemetry};
 
 /// Serves the requests of all connections.
 pub(crate) struct Handler {
     pub(crate) guests: Arc<Guests>,
     pub(crate) telemetry: Telemetry,
     pub(crate) admission: Arc<Admission>,
+    pub(crate) forwarding: Forwarding,
     pub(crate) drain: Drain,
     pub(crate) access: AccessLog,
     /// Whether responses tell of trace and phases (`http.server-timing`).
@@ -32,11 +34,13 @@ impl Handler {
     /// Serves one request: the whole path, in order.
     pub(crate) async fn handle(
         &self,
-        peer: &Peer,
+        hop: &Hop,
         activity: &Arc<Activity>,
         request: Request<Incoming>,
     ) -> Response<Body> {
         let (head, body) = request.into_parts();
+        let origin = self.forwarding.origin(hop, &head);
+        let peer = origin.peer();
         let span = self.telemetry.server_span(peer, &head, None);
         let access = self.access.begin(peer, &head);
         let received = access.as_ref().map(|access| access.received());
@@ -50,7 +54,7 @@ impl Handler {
             // Sheds load before any work is done for the request.
             let permit = self.admission.admit()?;
             let baggage = self.telemetry.baggage(peer, &head);
-            let request = forward::prepare(peer, head, body)?;
+            let request = forward::prepare(&origin, head, body)?;
             self.guests.invoke(request, span, baggage, permit).await
         }
         .await;

@@ -261,11 +261,11 @@ impl Server {
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!("TCP_NODELAY: {error}");
                 }
-                let peer = Peer { remote: Some(remote), local: stream.local_addr().ok(), tls: false };
+                let peer = Peer { remote: Some(remote), local: stream.local_addr().ok(), ..Peer::default() };
                 self.serve(open, permit, stream, peer);
             }
             Accepted::Unix(stream) => {
-                self.serve(open, permit, stream, Peer { remote: None, local: None, tls: false });
+                self.serve(open, permit, stream, Peer::default());
             }
         }
     }

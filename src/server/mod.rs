@@ -4,6 +4,8 @@ mod admission;
 mod connection;
 mod drain;
 mod forward;
+mod forwarded;
+pub(crate) mod fuzz;
 mod handler;
 mod idle;
 mod inbound;
@@ -14,6 +16,7 @@ mod stall;
 
 pub(crate) use admission::Admission;
 pub(crate) use drain::{Drain, Phase};
+pub(crate) use forwarded::Forwarding;
 pub(crate) use handler::Handler;
 pub(crate) use inherited::Inherited;
 pub(crate) use listener::{Listener, Server, SocketFile};

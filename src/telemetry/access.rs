@@ -77,7 +77,7 @@ impl Access {
         Access {
             records,
             began: Instant::now(),
-            peer: *peer,
+            peer: peer.clone(),
             method: head.method.clone(),
             uri: head.uri.clone(),
             version: head.version,
@@ -144,7 +144,7 @@ impl Access {
             bytes_in = self.received.load(Relaxed),
             bytes_out = end.sent,
             error.type = self.error_type.as_deref(),
-            client = self.peer.remote.map(|remote| display(remote.ip().to_canonical())),
+            client = self.peer.client().map(|client| display(client.to_canonical())),
             peer = self.peer.remote.map(display),
             protocol = protocol_version(self.version),
             user_agent = agent,
@@ -165,8 +165,7 @@ impl Access {
             false => (semconv::OTHER_METHOD, text(method)),
         };
         let remote = self.peer.remote;
-        let address = remote.map(|remote| AddressText::new(remote.ip()));
-        let address = || address.as_ref().and_then(|address| text(address.as_str()));
+        let address = |address| text(AddressText::new(address).as_str());
         let attributes = [
             (semconv::POUNCE_COMPONENT, text(end.component)),
             (semconv::HTTP_REQUEST_METHOD, text(known)),
@@ -181,8 +180,8 @@ impl Access {
             ),
             (semconv::HTTP_RESPONSE_BODY_SIZE, int(end.sent)),
             (semconv::ERROR_TYPE, self.error_type.as_deref().and_then(text)),
-            (semconv::CLIENT_ADDRESS, address()),
-            (semconv::NETWORK_PEER_ADDRESS, address()),
+            (semconv::CLIENT_ADDRESS, self.peer.client().and_then(address)),
+            (semconv::NETWORK_PEER_ADDRESS, remote.and_then(|remote| address(remote.ip()))),
             (semconv::NETWORK_PEER_PORT, remote.and_then(|remote| int(remote.port().into()))),
             (semconv::NETWORK_PROTOCOL_VERSION, protocol_version(self.version).and_then(text)),
             (semconv::USER_AGENT_ORIGINAL, agent.and_then(text)),

@@ -76,7 +76,7 @@ impl Spans {
 
 fn peer() -> Peer {
     let address = |port| std::net::SocketAddr::from(([127, 0, 0, 1], port));
-    Peer { remote: Some(address(40_000)), local: Some(address(8080)), tls: false }
+    Peer { remote: Some(address(40_000)), local: Some(address(8080)), ..Peer::default() }
 }
 
 /// Reads the caller's context and writes it back.

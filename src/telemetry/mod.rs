@@ -63,6 +63,7 @@ pub(crate) use metrics::{
 };
 pub(crate) use propagation::{Baggage, Propagator};
 pub(crate) use quota::Quota;
+pub(crate) use request::AddressText;
 pub(crate) use sdk_span::{Omitted, Refused as SdkSpanRefused, Scope, SdkSpan};
 pub(crate) use server_span::{Phases, ServerSpan};
 pub(crate) use signals::Signals;
@@ -76,6 +77,7 @@ use exceptions::ExceptionLog;
 use export::{Envelope, Sources};
 use headers::Wanted;
 use held::{KeepRules, Outlet};
+use http::uri::Authority;
 use limits::Limits;
 use methods::Methods;
 use path_names::PathNames;
@@ -83,12 +85,12 @@ use pipeline::Pipeline;
 use recording::Recording;
 use request::Request;
 use sampler::Sampler;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// What is known of a connection.
-#[derive(Clone, Copy, Debug, Default)]
+/// What is known of the other end of a connection, and of one request if it told of that.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Peer {
     /// The other end; none on a unix socket.
     pub(crate) remote: Option<SocketAddr>,
@@ -96,6 +98,37 @@ pub(crate) struct Peer {
     pub(crate) local: Option<SocketAddr>,
     /// Whether the connection is encrypted, which makes the scheme `https`.
     pub(crate) tls: bool,
+    /// What it told of this request, where it is a proxy that is believed.
+    pub(crate) told: Option<Arc<Told>>,
+}
+
+/// A request as its client sent it, in the words of a proxy that is believed. What it did not say is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// Who sent it.
+    pub(crate) client: Option<IpAddr>,
+    /// Whether the scheme was `https`.
+    pub(crate) is_https: Option<bool>,
+    /// Host and port that it was for.
+    pub(crate) authority: Option<Authority>,
+}
+
+impl Peer {
+    /// Whether the request's scheme is `https`.
+    pub(crate) fn is_https(&self) -> bool {
+        self.told.as_ref().and_then(|told| told.is_https).unwrap_or(self.tls)
+    }
+
+    /// The address of who sent the request; none of a client on a Unix socket that nobody told of.
+    pub(crate) fn client(&self) -> Option<IpAddr> {
+        let told = self.told.as_ref().and_then(|told| told.client);
+        told.or_else(|| self.remote.map(|remote| remote.ip()))
+    }
+
+    /// Host and port that the request was for, where a proxy said it.
+    pub(crate) fn told_authority(&self) -> Option<&Authority> {
+        self.told.as_ref()?.authority.as_ref()
+    }
 }
 
 /// Handle on the telemetry of the server; cheap to clone. Where nobody wants any it is empty: no thread, no cost.
@@ -281,7 +314,7 @@ impl Telemetry {
         if let Some(metrics) = self.metrics() {
             // The clock is most of what a measurement costs, and a recorded span has read it.
             let started = span.started().unwrap_or_else(Instant::now);
-            span.set_beside(Some(metrics.host.request(peer.tls, head, route, started)), exceptions);
+            span.set_beside(Some(metrics.host.request(peer.is_https(), head, route, started)), exceptions);
         } else if exceptions.is_some() {
             span.set_beside(None, exceptions);
         }

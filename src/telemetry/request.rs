@@ -36,7 +36,7 @@ impl Request {
             host: host.cloned(),
             user_agent: headers.get(header::USER_AGENT).cloned(),
             body_size: content_length(headers),
-            peer: *peer,
+            peer: peer.clone(),
         }
     }
 
@@ -60,8 +60,8 @@ impl Request {
         span: &mut SpanWriter<'_>,
     ) {
         let mut put = Put { span, guest, length };
-        let scheme = if self.peer.tls { "https" } else { "http" };
-        let default_port = if self.peer.tls { 443 } else { 80 };
+        let is_https = self.peer.is_https();
+        let (scheme, default_port) = if is_https { ("https", 443) } else { ("http", 80) };
         let method = self.method.as_str();
         let query = self.uri.query().map(redact::query);
         let authority = self.authority();
@@ -90,10 +90,14 @@ impl Request {
         }
         if let Some(remote) = self.peer.remote {
             let address = AddressText::new(remote.ip());
-            let address = address.as_str();
-            put.text(semconv::NETWORK_PEER_ADDRESS, address);
+            put.text(semconv::NETWORK_PEER_ADDRESS, address.as_str());
             put.int(semconv::NETWORK_PEER_PORT, remote.port().into());
-            put.text(semconv::CLIENT_ADDRESS, address);
+            if self.peer.told.is_none() {
+                put.text(semconv::CLIENT_ADDRESS, address.as_str());
+            }
+        }
+        if let Some(client) = self.peer.told.as_ref().and_then(|_| self.peer.client()) {
+            put.text(semconv::CLIENT_ADDRESS, AddressText::new(client).as_str());
         }
         if let Some(agent) = &self.user_agent {
             put.text(semconv::USER_AGENT_ORIGINAL, &header_text(agent));
@@ -122,9 +126,9 @@ impl Request {
         }
     }
 
-    /// Host and port as the client named them, without credentials.
+    /// Host and port as the client named them, or as a trusted proxy told them, without credentials.
     fn authority(&self) -> Option<&str> {
-        let text = match self.uri.authority() {
+        let text = match self.peer.told_authority().or(self.uri.authority()) {
             Some(authority) => authority.as_str(),
             None => self.host.as_ref()?.to_str().ok()?,
         };
@@ -212,13 +216,13 @@ pub(super) fn header_text(value: &HeaderValue) -> Cow<'_, str> {
 }
 
 /// An IP address as text, without an allocation.
-pub(super) struct AddressText {
+pub(crate) struct AddressText {
     text: [u8; 48],
     len: usize,
 }
 
 impl AddressText {
-    pub(super) fn new(address: IpAddr) -> Self {
+    pub(crate) fn new(address: IpAddr) -> Self {
         let mut text = AddressText { text: [0; 48], len: 0 };
         // A dual-stack socket shows IPv4 peers as mapped IPv6 ones.
         match address.to_canonical() {
@@ -249,7 +253,7 @@ impl AddressText {
         self.len += 1;
     }
 
-    pub(super) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         std::str::from_utf8(&self.text[..self.len]).unwrap_or_default()
     }
 }

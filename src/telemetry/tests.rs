@@ -41,7 +41,7 @@ pub(super) fn peer() -> Peer {
     Peer {
         remote: Some("10.0.0.1:1234".parse().unwrap()),
         local: Some("127.0.0.1:8080".parse().unwrap()),
-        tls: false,
+        ..Peer::default()
     }
 }
 

@@ -38,6 +38,8 @@ mod export;
 mod failures;
 /// Components from JavaScript and Python.
 mod foreign;
+/// Reverse proxies: whom to believe, and what guests see of it.
+mod forwarded;
 /// Spans of a guest's own.
 mod guest_spans;
 /// The guests that show spans, calls and limits answer what their heads say.

@@ -1,9 +1,10 @@
 //! Sends the request's body back as it comes, content type and trailers too, in constant memory.
 //!
-//! A request body that breaks off breaks the response off.
+//! A request body that breaks off breaks the response off. With `?seen` it answers in place of that what it sees of the
+//! request: a line with scheme and authority, then one for each header.
 
-use guest_http::p2::Answer;
-use wasip2::http::types::{Fields, IncomingBody, IncomingRequest, ResponseOutparam};
+use guest_http::p2::{self, Answer};
+use wasip2::http::types::{Fields, IncomingBody, IncomingRequest, ResponseOutparam, Scheme};
 use wasip2::io::streams::StreamError;
 
 const READ: u64 = 64 * 1024;
@@ -18,6 +19,10 @@ impl wasip2::exports::http::incoming_handler::Guest for Echo {
         for name in ECHOED {
             // Setting nothing is as good as not setting.
             let _ = fields.set(name, &request.headers().get(name));
+        }
+        if p2::target(&request).get("seen").is_some() {
+            let fields = p2::content_type("text/plain");
+            return p2::respond(out, 200, fields, seen(&request).as_bytes());
         }
         let body = request.consume().expect("the body is taken once");
         let input = body.stream().expect("the stream is taken once");
@@ -39,6 +44,21 @@ impl wasip2::exports::http::incoming_handler::Guest for Echo {
             answer.finish_with(trailers.map(|fields| fields.clone()));
         }
     }
+}
+
+/// What this guest sees of a request.
+fn seen(request: &IncomingRequest) -> String {
+    let scheme = match request.scheme() {
+        Some(Scheme::Http) => "http",
+        Some(Scheme::Https) => "https",
+        Some(Scheme::Other(_)) => "other",
+        None => "none",
+    };
+    let mut text = format!("{scheme} {}\n", request.authority().unwrap_or_default());
+    for (name, value) in request.headers().entries() {
+        text.push_str(&format!("{name}: {}\n", String::from_utf8_lossy(&value)));
+    }
+    text
 }
 
 wasip2::http::proxy::export!(Echo with_types_in wasip2);

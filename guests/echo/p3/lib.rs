@@ -1,10 +1,11 @@
 //! Sends the request's body back as it comes, content type and trailers too, in constant memory.
 //!
 //! The bytes pass through this guest's memory; with `?through` the stream itself is handed back and they do not.
-//! A request body that breaks off breaks the response off.
+//! A request body that breaks off breaks the response off. With `?seen` it answers in place of that what it sees of the
+//! request: a line with scheme and authority, then one for each header.
 
 use guest_http::p3::{self, Answer};
-use wasip3::http::types::{ErrorCode, Fields, Request, Response};
+use wasip3::http::types::{ErrorCode, Fields, Request, Response, Scheme};
 use wasip3::wit_bindgen::StreamResult;
 
 const READ: usize = 64 * 1024;
@@ -19,6 +20,9 @@ impl wasip3::exports::http::handler::Guest for Echo {
         for name in ECHOED {
             // Setting nothing is as good as not setting.
             let _ = fields.set(name, &request.get_headers().get(name));
+        }
+        if p3::target(&request).get("seen").is_some() {
+            return Ok(p3::respond(200, p3::content_type("text/plain"), seen(&request).into_bytes()));
         }
         let through = p3::target(&request).get("through").is_some();
         let (mut input, end) = p3::body(request);
@@ -45,6 +49,21 @@ impl wasip3::exports::http::handler::Guest for Echo {
         });
         Ok(response)
     }
+}
+
+/// What this guest sees of a request.
+fn seen(request: &Request) -> String {
+    let scheme = match request.get_scheme() {
+        Some(Scheme::Http) => "http",
+        Some(Scheme::Https) => "https",
+        Some(Scheme::Other(_)) => "other",
+        None => "none",
+    };
+    let mut text = format!("{scheme} {}\n", request.get_authority().unwrap_or_default());
+    for (name, value) in request.get_headers().copy_all() {
+        text.push_str(&format!("{name}: {}\n", String::from_utf8_lossy(&value)));
+    }
+    text
 }
 
 wasip3::http::service::export!(Echo);

@@ -30,7 +30,7 @@ pub use listen::ListenAddr;
 pub(crate) use listen::overlap;
 pub use outbound::{HostPattern, OutboundRule, PortPattern};
 pub use peer_service::PeerService;
-pub use peers::{Cidr, TrustParent};
+pub use peers::{Cidr, TrustParent, TrustedProxy};
 pub use pem::{Certificates, PrivateKey};
 pub(crate) use propagation::is_none;
 pub use propagation::{HeaderFormat, PropagateTo, Propagators};
@@ -40,8 +40,8 @@ pub use sampler::Sampler;
 pub use time::Timeout;
 pub(crate) use time::{read_duration, show_duration};
 pub use words::{
-    Compression, ExceptionSignal, ExemplarFilter, Exporter, GuestParents, HistogramAggregation, Isolation,
-    LogFormat, LogLevel, Protocol, Semconv, Temporality,
+    Compression, ExceptionSignal, ExemplarFilter, Exporter, ForwardedHeader, GuestParents,
+    HistogramAggregation, Isolation, LogFormat, LogLevel, Protocol, Semconv, Temporality,
 };
 
 use super::vars::Vars;
@@ -110,6 +110,7 @@ plain_values!(
     ByteSize,
     Compression,
     Exporter,
+    ForwardedHeader,
     Isolation,
     LogFormat,
     LogLevel,
@@ -121,7 +122,8 @@ plain_values!(
     HeaderToRecord,
     Protocol,
     Semconv,
-    Timeout
+    Timeout,
+    TrustedProxy
 );
 
 /// A directory, which need not be there yet.

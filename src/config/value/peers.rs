@@ -107,6 +107,52 @@ impl fmt::Display for Cidr {
     }
 }
 
+/// Peers that are reverse proxies of the operator's own (`http.trusted-proxies`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TrustedProxy {
+    /// Peers with an address in this network.
+    Network(Cidr),
+    /// Peers on Unix sockets, which have no address.
+    Unix,
+}
+
+impl TrustedProxy {
+    /// Whether a peer with this address is one; `None` for a peer on a Unix socket.
+    #[must_use]
+    pub fn is(&self, peer: Option<IpAddr>) -> bool {
+        match (self, peer) {
+            (Self::Network(network), Some(address)) => network.contains(address),
+            (Self::Unix, None) => true,
+            _ => false,
+        }
+    }
+}
+
+impl FromStr for TrustedProxy {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        if text.trim().eq_ignore_ascii_case("unix") {
+            return Ok(Self::Unix);
+        }
+        text.parse().map(Self::Network).map_err(|flaw: Invalid| match text.contains(['.', ':', '/']) {
+            true => flaw,
+            false => {
+                Invalid::new("is neither a network nor unix", format!("{HINT}, or unix for Unix sockets"))
+            }
+        })
+    }
+}
+
+impl fmt::Display for TrustedProxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Network(network) => network.fmt(f),
+            Self::Unix => f.write_str("unix"),
+        }
+    }
+}
+
 /// Whose trace context and baggage are believed (`otel.trust-parent`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum TrustParent {
@@ -228,6 +274,23 @@ mod tests {
         }
         let flaw = "10.1.2.3/8".parse::<Cidr>().unwrap_err();
         assert!(flaw.hint.contains("10.0.0.0/8"), "{flaw}");
+    }
+
+    #[test]
+    fn proxies_are_networks_or_those_on_unix_sockets() {
+        let (near, far) = (Some("10.1.2.3".parse().unwrap()), Some("192.0.2.1".parse().unwrap()));
+        for (text, expected) in [
+            ("10.0.0.0/8", [true, false, false]),
+            ("unix", [false, false, true]),
+            (" UNIX ", [false, false, true]),
+        ] {
+            let proxy: TrustedProxy = text.parse().unwrap();
+            assert_eq!([near, far, None].map(|peer| proxy.is(peer)), expected, "{text}");
+            assert_eq!(proxy.to_string().parse(), Ok(proxy));
+        }
+        for text in ["", "on", "unix:/run/p.sock", "10.0.0.1/8", "proxy.example"] {
+            assert!(text.parse::<TrustedProxy>().is_err(), "{text}");
+        }
     }
 
     fn trust(texts: &[&str]) -> Result<TrustParent, Vec<(String, Invalid)>> {

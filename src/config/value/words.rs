@@ -67,6 +67,16 @@ words! {
 }
 
 words! {
+    /// The headers by which a trusted proxy tells of its client (`http.forwarded-header`).
+    ForwardedHeader: "a family of headers" {
+        /// `X-Forwarded-For`, `X-Forwarded-Proto`, `X-Forwarded-Host` and `X-Forwarded-Port`.
+        XForwarded = "x-forwarded",
+        /// `Forwarded` (RFC 7239).
+        Forwarded = "forwarded",
+    }
+}
+
+words! {
     /// Where spans go (`otel.exporter`).
     Exporter: "an exporter" {
         /// To `otel.endpoint`, as OTLP.
