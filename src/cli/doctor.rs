@@ -13,14 +13,16 @@ use crate::telemetry::logs::{Log, printable};
 const AFTER_HELP: &str = "\
 What it does:
   For each signal that goes to an endpoint (traces, metrics, logs), it resolves the name, connects,
-  through the proxy if there is one, looks at TLS, and sends one span, one point of a gauge or one
-  log record in the very way in which pounce serve does. Settings come from flags, variables and
-  --config as for pounce serve. Nothing is served and no component is loaded.
+  through the proxy if there is one, looks at TLS, and sends one span, one log record, or one point
+  each of a sum, a histogram and a gauge (with the temporality and the buckets that are set) in the
+  very way in which pounce serve does. Settings come from flags, variables and --config as for pounce
+  serve. Nothing is served and no component is loaded.
 
 Output:
   On standard output, a line for each step (ok, FAIL, or - where it was not tried) with its time,
-  and below what failed, what to do. The span is called pounce doctor, the gauge pounce.doctor: look
-  for them, or for the trace id, in the backend.
+  and below what failed, what to do. The span is called pounce doctor, the metrics
+  pounce.doctor.counter, pounce.doctor.histogram and pounce.doctor.gauge: look for them, or for the
+  trace id, in the backend. They are the only names that it leaves there.
 
 Exit status:
   0  everything arrived

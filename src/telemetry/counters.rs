@@ -16,6 +16,7 @@ pub(super) struct Counters {
     pub(super) too_large: AtomicU64,
     pub(super) held_full: AtomicU64,
     pub(super) export_failed: AtomicU64,
+    pub(super) too_large_for_endpoint: AtomicU64,
     pub(super) shutdown: AtomicU64,
     pub(super) spool_full: AtomicU64,
     pub(super) spool_unreadable: AtomicU64,
@@ -63,6 +64,7 @@ impl Counters {
             too_large: self.too_large.load(Relaxed),
             held_full: self.held_full.load(Relaxed),
             export_failed: self.export_failed.load(Relaxed),
+            too_large_for_endpoint: self.too_large_for_endpoint.load(Relaxed),
             shutdown: self.shutdown.load(Relaxed),
             spool_full: self.spool_full.load(Relaxed),
             spool_unreadable: self.spool_unreadable.load(Relaxed),
@@ -72,10 +74,12 @@ impl Counters {
     /// Of the items that were taken out of buffers, those whose way is over, or is to be over in another process. What
     /// the spool had at the start was never taken out of a buffer.
     pub(super) fn settled(&self) -> u64 {
-        let Dropped { export_failed, shutdown, spool_full, spool_unreadable, .. } = self.dropped();
+        let dropped = self.dropped();
+        // Those that never came out of a buffer.
+        let before = dropped.queue_full + dropped.too_large + dropped.held_full;
         let SpoolTotals { found, left } = self.spool();
         let arrived = self.exported.load(Relaxed) + self.rejected.load(Relaxed);
-        (arrived + export_failed + shutdown + spool_full + spool_unreadable + left).saturating_sub(found)
+        (arrived + dropped.spans() - before + left).saturating_sub(found)
     }
 
     /// What the spool had and has.
@@ -167,6 +171,8 @@ pub(crate) struct MetricTotals {
     pub(crate) rejected: u64,
     /// Points that did not arrive.
     pub(crate) failed: u64,
+    /// Points that the endpoint found too large, each by itself.
+    pub(crate) too_large_for_endpoint: u64,
     /// Points that were lost in the spool.
     pub(crate) spool_dropped: u64,
     /// Points that waited, and wait, on the disk.
@@ -202,6 +208,8 @@ pub(crate) struct Dropped {
     pub(crate) held_full: u64,
     /// The endpoint could not be reached in time, or refused the batch.
     pub(crate) export_failed: u64,
+    /// The endpoint found each of them too large by itself.
+    pub(crate) too_large_for_endpoint: u64,
     /// Not sent before the deadline of the shutdown, or ended after it.
     pub(crate) shutdown: u64,
     /// The oldest in the spool when it was full.
@@ -226,6 +234,7 @@ impl Dropped {
             + self.too_large
             + self.held_full
             + self.export_failed
+            + self.too_large_for_endpoint
             + self.shutdown
             + self.spool_full
             + self.spool_unreadable
@@ -243,6 +252,7 @@ impl Totals {
             + logs.over_limit
             + metrics.rejected
             + metrics.failed
+            + metrics.too_large_for_endpoint
             + metrics.spool_dropped
             + metrics.measurements_dropped()
     }
@@ -292,6 +302,7 @@ impl fmt::Display for Dropped {
             (self.too_large, "dropped as too large"),
             (self.held_full, "dropped as too many were held back until their request's end"),
             (self.export_failed, "dropped because the export failed"),
+            (self.too_large_for_endpoint, "dropped as too large for the endpoint"),
             (self.shutdown, "dropped at shutdown"),
             (self.spool_full, "dropped from the spool because it was full"),
             (self.spool_unreadable, "dropped from the spool as unreadable"),
@@ -334,6 +345,7 @@ impl fmt::Display for MetricTotals {
         let counts = [
             (self.rejected, "rejected by the endpoint"),
             (self.failed, "not exported because the export failed"),
+            (self.too_large_for_endpoint, "not exported as too large for the endpoint"),
             (self.spool_dropped, "dropped from the spool as it was full, or unreadable"),
         ];
         write_counts(f, &counts)?;

@@ -44,6 +44,7 @@ impl Signals {
             exported: sent.exported.load(Relaxed),
             rejected: sent.rejected.load(Relaxed),
             failed: sent.export_failed.load(Relaxed),
+            too_large_for_endpoint: sent.too_large_for_endpoint.load(Relaxed),
             spool_dropped: sent.spool_full.load(Relaxed) + sent.spool_unreadable.load(Relaxed),
             spool: sent.spool(),
             invalid_name: ignored.name.load(Relaxed),

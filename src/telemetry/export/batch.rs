@@ -1,9 +1,13 @@
-//! From buffers of encoded spans, log records or metrics to requests of a bounded size, without decoding anything.
+//! From buffers of encoded spans, log records or metrics to requests of a bounded size, without decoding anything; and
+//! from one request to its halves, where a receiver takes less.
 //!
 //! One code for three signals: `ResourceSpans`, `ResourceLogs` and `ResourceMetrics` have the same fields with the same
 //! numbers, and so have the messages for a scope within them.
 
+mod part;
+
 use super::entries::{Entries, Entry};
+use super::signal::Signal;
 use crate::config::Semconv;
 use crate::telemetry::encode::{Borrowed, attribute, bytes, with_length};
 use crate::telemetry::metrics::Collected;
@@ -11,10 +15,14 @@ use crate::telemetry::pipeline::Chunk;
 use crate::telemetry::{scope, semconv};
 use bytes::Bytes;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
-/// Bytes of entries in one request: well below what collectors accept (20 MiB by default).
-const MAX_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes of one request, as its protocol writes it and before it is compressed: receivers of gRPC take 4 MiB by default,
+/// and count after decompression. Half a MiB is left for what a collector on the way may add before it passes it on.
+pub(super) const MAX_REQUEST: usize = 7 * 512 * 1024;
+/// The key of a message and its length, at most: no request is anywhere near 4 GiB.
+const MAX_HEAD: usize = 1 + 5;
 
 /// What stands around the entries of each request.
 pub(in crate::telemetry) struct Envelope {
@@ -24,7 +32,7 @@ pub(in crate::telemetry) struct Envelope {
 }
 
 /// One `ExportTraceServiceRequest`, or that of another signal, ready to send.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Batch {
     pub(super) body: Bytes,
     /// Spans, log records or points.
@@ -66,27 +74,38 @@ impl Envelope {
             let entry = Entry { item: metric.bytes.as_slice(), scope: &[] };
             (entry, metric.points)
         });
-        self.batches(entries, usize::MAX)
+        let batches = self.batches(entries, usize::MAX);
+        // One metric alone may be too large; its points are not.
+        batches.into_iter().flat_map(|batch| batch.within(Signal::Metrics, MAX_REQUEST)).collect()
     }
 
-    /// Requests of at most `max_items` of `entries`, each of which says how many items it holds.
+    /// Requests of at most `max_items` of `entries`, each of which says how many items it holds; only an entry that is
+    /// larger by itself makes one of more than [`MAX_REQUEST`] bytes.
     fn batches<'a>(&self, entries: impl Iterator<Item = (Entry<'a>, u32)>, max_items: usize) -> Vec<Batch> {
         let mut batches = Vec::new();
-        let (mut scopes, mut items, mut size) = (Scopes::default(), 0, 0);
+        let around = self.around();
+        let (mut scopes, mut items, mut size) = (Scopes::default(), 0, around);
         for (entry, more) in entries {
-            let len = entry.item.len() + entry.scope.len();
-            if items as usize >= max_items || (size + len > MAX_BYTES && items > 0) {
+            let is_full = items as usize >= max_items || size + scopes.growth(&entry) > MAX_REQUEST;
+            if is_full && items > 0 {
                 batches.push(self.batch(std::mem::take(&mut scopes), items));
-                (items, size) = (0, 0);
+                (items, size) = (0, around);
             }
+            size += scopes.growth(&entry);
             scopes.add(entry);
             items += more;
-            size += len;
         }
         if items > 0 {
             batches.push(self.batch(scopes, items));
         }
         batches
+    }
+
+    /// Bytes of a request without entries, at most.
+    fn around(&self) -> usize {
+        let resource = 1 + with_length(self.resource.len());
+        let scope = 1 + with_length(self.scope.len()) + 1 + with_length(self.schema_url.len());
+        MAX_HEAD + resource + MAX_HEAD + scope
     }
 
     fn batch(&self, scopes: Scopes<'_>, items: u32) -> Batch {
@@ -125,7 +144,55 @@ struct Scopes<'a> {
     places: HashMap<&'a [u8], usize>,
 }
 
+impl Batch {
+    /// Itself, or parts of it of at most `most` bytes each, as far as its items allow.
+    fn within(self, signal: Signal, most: usize) -> Vec<Batch> {
+        let (mut parts, mut left) = (Vec::new(), vec![self]);
+        while let Some(part) = left.pop() {
+            match if part.body.len() > most { part.halves(signal) } else { None } {
+                Some([first, second]) => left.extend([second, first]),
+                None => parts.push(part),
+            }
+        }
+        parts
+    }
+
+    /// Two batches in place of this one, of about the same size; none of a single item, nor of what is no request of
+    /// `signal` that holds as many items as it says.
+    pub(super) fn halves(&self, signal: Signal) -> Option<[Batch; 2]> {
+        let lengths = part::lengths(signal, &self.body).ok()?;
+        if lengths.len() < 2 || lengths.len() != self.items as usize {
+            return None;
+        }
+        let half = lengths.iter().sum::<usize>() / 2;
+        let mut size = 0;
+        let before = lengths.iter().take_while(|length| {
+            size += **length;
+            size <= half
+        });
+        let cut = before.count().clamp(1, lengths.len() - 1);
+        Some([self.part(signal, 0..cut)?, self.part(signal, cut..lengths.len())?])
+    }
+
+    /// What is left of it without its first `items` items; none if it has no more, or is no request of `signal`.
+    pub(super) fn without_first(&self, signal: Signal, items: u32) -> Option<Batch> {
+        (items < self.items).then(|| self.part(signal, items as usize..self.items as usize)).flatten()
+    }
+
+    fn part(&self, signal: Signal, range: Range<usize>) -> Option<Batch> {
+        let items = u32::try_from(range.len()).ok()?;
+        let body = part::of(signal, &self.body, &range).ok()?;
+        Some(Batch { body: body.into(), items })
+    }
+}
+
 impl<'a> Scopes<'a> {
+    /// By how many bytes `entry` makes a request larger, at most.
+    fn growth(&self, entry: &Entry<'a>) -> usize {
+        let is_known = entry.scope.is_empty() || self.places.contains_key(entry.scope);
+        entry.item.len() + if is_known { 0 } else { MAX_HEAD + entry.scope.len() }
+    }
+
     fn add(&mut self, Entry { item, scope }: Entry<'a>) {
         if scope.is_empty() {
             return self.own.push(item);
@@ -138,7 +205,7 @@ impl<'a> Scopes<'a> {
     }
 }
 
-/// Starts a message of `len` bytes as field `number`.
+/// Starts a message of `len` bytes as field `number`, which is below 16.
 fn open(out: &mut Vec<u8>, number: u8, len: usize) {
     out.push(number << 3 | 2);
     prost::encoding::encode_varint(len as u64, out);
@@ -159,45 +226,4 @@ pub(in crate::telemetry) fn read(chunks: &[Chunk]) -> Vec<opentelemetry_proto::t
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::telemetry::resource;
-    use crate::telemetry::tests::settings;
-    use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-    use prost::Message;
-
-    /// Spans whose names are this long.
-    fn chunk(names: &[usize]) -> Chunk {
-        let mut chunk = Chunk { bytes: Vec::new(), spans: 0 };
-        for len in names {
-            let mut span = Vec::new();
-            bytes(&mut span, 5, &vec![b'n'; *len]);
-            bytes(&mut chunk.bytes, 2, &span);
-            chunk.spans += 1;
-        }
-        chunk
-    }
-
-    fn sizes(chunks: &[Chunk], max_spans: usize) -> Vec<Vec<usize>> {
-        let resource = resource::encode(&settings(), "hello").into();
-        let batches = Envelope::of_spans(&resource, Semconv::Compat).batches_of(chunks, max_spans);
-        let names = |batch: &Batch| {
-            let request = ExportTraceServiceRequest::decode(batch.body.clone()).unwrap();
-            let spans = &request.resource_spans[0].scope_spans[0].spans;
-            assert_eq!(spans.len(), batch.items as usize);
-            spans.iter().map(|span| span.name.len()).collect()
-        };
-        batches.iter().map(names).collect()
-    }
-
-    #[test]
-    fn requests_are_bounded_by_spans_and_bytes() {
-        assert_eq!(sizes(&[], 2), Vec::<Vec<usize>>::new());
-        let chunks = [chunk(&[1, 200, 3]), chunk(&[40_000, 5])];
-        assert_eq!(sizes(&chunks, 2), [vec![1, 200], vec![3, 40_000], vec![5]]);
-        assert_eq!(sizes(&chunks, 512), [vec![1, 200, 3, 40_000, 5]]);
-        let (large, huge) = (MAX_BYTES / 3, MAX_BYTES + 1);
-        let chunks = [chunk(&[large, large, large, huge, 1])];
-        assert_eq!(sizes(&chunks, 512), [vec![large, large], vec![large], vec![huge], vec![1]]);
-    }
-}
+mod tests;

@@ -33,6 +33,7 @@ struct State {
     last_failure_line: Option<Instant>,
     last_rejection_line: Option<Instant>,
     last_overflow_line: Option<Instant>,
+    last_size_line: Option<Instant>,
     /// Items known to have met full buffers; none after a failure, which was their reason.
     overflowed: Option<u64>,
     /// The endpoint does not know the signal, which was told.
@@ -134,6 +135,19 @@ impl Health {
                 rejected,
                 says,
                 "the endpoint has something to say about a batch of {items}"
+            );
+        }
+    }
+
+    /// The endpoint finds a batch of `size` bytes too large, which goes in parts instead.
+    pub(super) fn too_large(&self, now: Instant, error: &str, size: usize) {
+        if is_due(&mut self.state().last_size_line, now) {
+            let (endpoint, items, smaller) = (&self.endpoint, self.signal.items(), self.signal.smaller());
+            tracing::warn!(
+                endpoint,
+                error,
+                "{size} bytes of {items} are too large a batch for the endpoint: they are sent in parts, and nothing is \
+                 lost; raise its limit, or {smaller}"
             );
         }
     }

@@ -9,6 +9,7 @@ mod otlp_json;
 mod recent;
 mod signal;
 mod spool;
+mod wire;
 
 #[cfg(test)]
 pub(super) use batch::read;

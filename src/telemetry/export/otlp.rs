@@ -7,6 +7,7 @@ mod connect;
 pub(crate) mod doctor;
 mod grpc;
 mod metrics;
+mod refusal;
 mod sender;
 mod trouble;
 
@@ -41,6 +42,8 @@ struct Route {
     timeout: config::Timeout,
     export_timeout: config::Timeout,
     envelope: Envelope,
+    /// The settings ask for deltas, of metrics.
+    prefers_deltas: bool,
 }
 
 impl Settings {
@@ -54,6 +57,7 @@ impl Settings {
             timeout: otel.timeout,
             export_timeout: otel.batch.export_timeout,
             envelope: Envelope::of_spans(resource, otel.semconv),
+            prefers_deltas: false,
         });
         let route = |signal: Signal, to: &config::Destination, export_timeout| {
             let transport = otel.transport_of(to);
@@ -65,6 +69,8 @@ impl Settings {
                 timeout: to.timeout,
                 export_timeout,
                 envelope: Envelope::of_guests(resource, component),
+                prefers_deltas: signal == Signal::Metrics
+                    && otel.metrics.temporality != config::Temporality::Cumulative,
             })
         };
         let (metrics, logs) = (&otel.metrics, &otel.logs);
@@ -152,15 +158,19 @@ impl Pools {
 }
 
 impl Route {
-    fn client(&self, pools: &Pools) -> Client {
-        let to = Target {
+    fn target(&self) -> Target {
+        Target {
             signal: self.signal,
             url: self.url.clone(),
             protocol: self.transport.protocol,
             compression: self.transport.compression,
             timeout: self.timeout.0,
-        };
-        Client::new(pools.of(self), to, &self.headers)
+            prefers_deltas: self.prefers_deltas,
+        }
+    }
+
+    fn client(&self, pools: &Pools) -> Client {
+        Client::new(pools.of(self), self.target(), &self.headers)
     }
 
     fn sender(

@@ -10,18 +10,14 @@ mod schema;
 mod tests;
 
 use super::signal::Signal;
+use super::wire::{self, Malformed, Wire};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use prost::encoding::{WireType, decode_key, decode_varint};
+use prost::encoding::decode_varint;
 use schema::{Field, Kind, Message};
 
 /// Messages inside each other; protobuf decoders take no more.
 const MAX_DEPTH: u32 = 100;
-
-/// The bytes are no request of this signal.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("malformed protobuf")]
-pub(in crate::telemetry) struct Malformed;
 
 /// The JSON of `request`, an `ExportTraceServiceRequest` or that of another signal. Fields that the protocol does not
 /// know are left out.
@@ -40,21 +36,12 @@ pub(in crate::telemetry) fn of_request(signal: Signal, request: &[u8]) -> Result
     Ok(out)
 }
 
-/// A field as it stands in its message.
-#[derive(Clone, Copy)]
-enum Wire<'a> {
-    /// A varint, or a fixed number of 32 or 64 bits.
-    Number(u64),
-    /// What has a length: text, bytes, a message, or numbers packed together.
-    Bytes(&'a [u8]),
-}
-
 fn object(out: &mut Vec<u8>, message: &Message, mut from: &[u8], depth: u32) -> Result<(), Malformed> {
     let depth = depth.checked_sub(1).ok_or(Malformed)?;
     // Elements of a list may stand apart from each other: gathered first.
     let mut found: Vec<(u32, Wire<'_>)> = Vec::new();
     while !from.is_empty() {
-        found.push(next(&mut from)?);
+        found.push(wire::next(&mut from)?);
     }
     let is_choice =
         |number: u32| message.fields.iter().any(|field| field.number == number && field.is_choice);
@@ -88,33 +75,6 @@ fn object(out: &mut Vec<u8>, message: &Message, mut from: &[u8], depth: u32) -> 
     Ok(())
 }
 
-/// The next field of `from`, which is not empty.
-fn next<'a>(from: &mut &'a [u8]) -> Result<(u32, Wire<'a>), Malformed> {
-    let (number, wire) = decode_key(from).map_err(|_| Malformed)?;
-    let wire = match wire {
-        WireType::Varint => Wire::Number(decode_varint(from).map_err(|_| Malformed)?),
-        WireType::ThirtyTwoBit => Wire::Number(fixed::<4>(from)?),
-        WireType::SixtyFourBit => Wire::Number(fixed::<8>(from)?),
-        WireType::LengthDelimited => {
-            let len = decode_varint(from).map_err(|_| Malformed)?;
-            let len = usize::try_from(len).map_err(|_| Malformed)?;
-            let (bytes, rest) = from.split_at_checked(len).ok_or(Malformed)?;
-            *from = rest;
-            Wire::Bytes(bytes)
-        }
-        // Groups are of a protobuf before OTLP.
-        WireType::StartGroup | WireType::EndGroup => return Err(Malformed),
-    };
-    Ok((number, wire))
-}
-
-/// A number of `N` bytes, of which there are eight at most.
-fn fixed<const N: usize>(from: &mut &[u8]) -> Result<u64, Malformed> {
-    let (bytes, rest) = from.split_first_chunk::<N>().ok_or(Malformed)?;
-    *from = rest;
-    Ok(bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)))
-}
-
 /// An element of a list, or several numbers packed together.
 fn element(
     out: &mut Vec<u8>,
@@ -134,7 +94,7 @@ fn element(
             while !packed.is_empty() {
                 let number = match field.kind {
                     Kind::Uint64 => decode_varint(&mut packed).map_err(|_| Malformed)?,
-                    _ => fixed::<8>(&mut packed)?,
+                    _ => wire::fixed::<8>(&mut packed)?,
                 };
                 one(Wire::Number(number))?;
             }

@@ -355,17 +355,56 @@ impl Lane {
         }
     }
 
-    /// The batch arrived, or nobody will ever take it.
+    /// So many items of a batch that was taken arrived, or nobody will ever take them.
+    pub(super) fn is_over(&self, items: u32) {
+        self.counters.spooled.fetch_sub(items.into(), Relaxed);
+    }
+
+    /// All items of the batch are over.
     pub(super) async fn done(&self, stored: Stored) {
         self.suspect().done(stored.name);
-        self.counters.spooled.fetch_sub(stored.name.items.into(), Relaxed);
         self.remove(stored.name).await;
     }
 
-    /// The batch did not arrive, and stays.
-    pub(super) fn put_back(&self, stored: &Stored) {
-        self.suspect().failed(stored.name);
-        self.spool.directory.leave(stored.name);
+    /// The batch stays, but for its first items that are `over`. What is left is the caller's to send if the disk fails to
+    /// take it in place of the whole.
+    pub(super) async fn put_back(&self, stored: Stored, over: u32) -> Option<Batch> {
+        let Stored { name, batch } = stored;
+        if over == 0 {
+            self.suspect().failed(name);
+            self.spool.directory.leave(name);
+            return None;
+        }
+        self.suspect().done(name);
+        let Some(rest) = batch.without_first(self.signal, over) else {
+            self.remove(name).await;
+            return None;
+        };
+        let (body, items) = (rest.body.clone(), rest.items);
+        let replaced = self.spool.touch(
+            move |directory| directory.replace(name, items, &body),
+            // It is in the spool all the same, as it is counted: in this process, or as a whole for the next.
+            move |directory, replaced| match replaced {
+                Ok(name) => directory.leave(name),
+                Err(_) => directory.pass_over(name),
+            },
+        );
+        match replaced.await {
+            Some(Ok(name)) => {
+                self.spool.directory.leave(name);
+                None
+            }
+            Some(Err(error)) => {
+                self.spool.failed(&error);
+                self.is_over(items);
+                self.remove(name).await;
+                Some(rest)
+            }
+            None => {
+                self.spool.failed(&"the disk does not answer");
+                None
+            }
+        }
     }
 
     /// Whether the endpoint takes others and not this batch.

@@ -16,6 +16,7 @@ pub(crate) mod host;
 mod instrument;
 mod prometheus;
 mod prometheus_names;
+pub(super) mod sample;
 pub(crate) mod sdk;
 mod series;
 mod standing;

@@ -79,6 +79,7 @@ async fn the_status_has_the_documented_shape_and_no_secrets() {
             "too_large",
             "held_full",
             "export_failed",
+            "too_large_for_endpoint",
             "shutdown",
             "spool_full",
             "spool_unreadable",

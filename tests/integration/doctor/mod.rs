@@ -44,11 +44,108 @@ async fn what_arrives_can_be_looked_up() {
     // In the host's own scope, as all that it says itself.
     let records = collector.own_log_records();
     assert_eq!((records.len(), &records[0].trace_id), (1, &span.trace_id));
-    assert_eq!(collector.host_metrics()[0].name, "pounce.doctor");
-    for part in
-        ["(--otel-endpoint)", "http/protobuf (default)", "a span was taken", "a gauge point was taken"]
+    for part in ["(--otel-endpoint)", "http/protobuf (default)", "a span was taken", "a log record was taken"]
     {
         assert!(exit.stdout.contains(part), "{part:?} in {exit}");
+    }
+}
+
+/// Metrics are sent as the server would send them, under names that say whose they are.
+#[tokio::test]
+async fn metrics_of_each_kind_are_tested_as_they_are_set() {
+    const TEMPORALITY: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
+    const BUCKETS: &str = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION";
+    for (temporality, buckets, kinds, told) in [
+        (
+            "cumulative",
+            "explicit_bucket_histogram",
+            ["counter", "gauge", "histogram"],
+            "a cumulative sum, a cumulative histogram and a gauge were taken",
+        ),
+        (
+            "delta",
+            "explicit_bucket_histogram",
+            ["counter delta", "gauge", "histogram delta"],
+            "a delta sum, a delta histogram and a gauge were taken",
+        ),
+        (
+            "lowmemory",
+            "base2_exponential_bucket_histogram",
+            ["counter delta", "gauge", "exponential delta"],
+            "a delta sum, a delta exponential histogram and a gauge were taken",
+        ),
+    ] {
+        let collector = Collector::start().await;
+        let exit =
+            doctor(collector.endpoint()).env(TEMPORALITY, temporality).env(BUCKETS, buckets).run().await;
+        exit.expect(0, &[]);
+        assert!(exit.stdout.contains(told), "{told:?} in {exit}");
+        let [export] = collector.hosts().try_into().unwrap();
+        let metrics = export.received.metrics();
+        let found: Vec<_> =
+            metrics.iter().map(|metric| (metric.name.as_str(), metric.kind.as_str())).collect();
+        let names = ["pounce.doctor.counter", "pounce.doctor.gauge", "pounce.doctor.histogram"];
+        assert_eq!(found, names.into_iter().zip(kinds).collect::<Vec<_>>());
+        for metric in &metrics {
+            let [point] = &metric.points[..] else { panic!("one point: {metric:?}") };
+            assert!(point.time.0 <= point.time.1, "{metric:?}");
+        }
+    }
+}
+
+/// As Prometheus' OTLP receiver does: of a request with one delta in it, it keeps nothing.
+#[tokio::test]
+async fn a_receiver_that_takes_no_deltas() {
+    let refusal = "invalid temporality and type combination for metric \"pounce.doctor.counter\"";
+    let (addr, _serving) = answering(500, &[("content-type", "text/plain; charset=utf-8")], refusal).await;
+    let to_metrics = || {
+        pounce()
+            .command("doctor")
+            .env("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", format!("http://{addr}/api/v1/otlp/v1/metrics"))
+            .env("OTEL_EXPORTER_OTLP_TIMEOUT", 400)
+    };
+    let exit = to_metrics().env("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "delta").run().await;
+    failed(
+        &exit,
+        &[
+            "invalid temporality",
+            "-> unset OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: it takes cumulative only",
+        ],
+    );
+}
+
+/// The endpoint of one signal is used as it is.
+#[tokio::test]
+async fn an_endpoint_of_one_signal_that_lacks_its_path() {
+    let (addr, _serving) = answering(404, &[], "").await;
+    for signal in ["traces", "metrics", "logs"] {
+        let variable = format!("OTEL_EXPORTER_OTLP_{}_ENDPOINT", signal.to_uppercase());
+        let exit = pounce()
+            .command("doctor")
+            .env(&variable, format!("http://{addr}"))
+            .env("OTEL_EXPORTER_OTLP_TIMEOUT", 400)
+            .run()
+            .await;
+        exit.expect(1, &[]);
+        let advice = format!("-> {variable} is used as it is, path and all: add /v1/{signal} to it");
+        assert!(exit.stdout.contains(&advice), "{advice:?} in {exit}");
+        assert!(!exit.stdout.contains("is appended"), "{exit}");
+    }
+}
+
+/// Some say with 400 that they have nothing at a path.
+#[tokio::test]
+async fn a_refusal_that_names_the_path_is_of_the_path() {
+    for said in ["unsupported path requested: \"/otlp/v1/traces\"", "no handler for /OTLP/v1/traces here"] {
+        let (addr, _serving) = answering(400, &[("content-type", "text/plain")], said).await;
+        let exit = doctor(format_args!("http://{addr}/otlp"))
+            .flag("--otel-protocol", "http/json")
+            .env("OTEL_METRICS_EXPORTER", "none")
+            .env("OTEL_LOGS_EXPORTER", "none")
+            .run()
+            .await;
+        failed(&exit, &["takes no OTLP at /otlp/v1/traces: check port", "and path"]);
+        assert!(!exit.stdout.contains("otel.protocol, and"), "{exit}");
     }
 }
 
@@ -185,7 +282,7 @@ async fn what_a_status_of_http_means() {
         (400, "although in the form that most take"),
         (401, "set otel.headers"),
         (403, "set otel.headers"),
-        (413, "even one item is too large"),
+        (413, "even so little is too large"),
         (429, "asks to send less"),
         (500, "see its own log"),
         (503, "down or overloaded"),
@@ -209,11 +306,15 @@ async fn what_a_status_of_http_means() {
 async fn what_is_rejected_has_not_arrived() {
     let collector = Collector::start().await;
     collector.always(Reply::Partial(1, "no\nquota"));
+    collector.always_to_others(Reply::Partial(2, "no room"));
     let exit = doctor(collector.endpoint()).run().await;
     exit.expect(1, &[]);
-    for part in ["rejected it; it says: no\\nquota", "2 of 3 signals arrived"] {
+    for part in
+        ["rejected it; it says: no\\nquota", "rejected 2 points; it says: no room", "0 of 3 signals arrived"]
+    {
         assert!(exit.stdout.contains(part), "{part:?} in {exit}");
     }
+    collector.always_to_others(Reply::Accept);
     // A word beside a yes is a yes.
     collector.always(Reply::Partial(0, "soon too old"));
     let exit = doctor(collector.endpoint()).run().await;

@@ -1,12 +1,13 @@
 //! An OTLP receiver with scripted replies, for all protocols on one port. It decodes with `opentelemetry-proto`, not with our own encoder's
 //! tables, and keeps what it accepted: spans, and apart from them metrics and log records.
 
-use super::forms::Form;
+use super::forms::{Body, Form};
 use super::server::{Arrived, Identity, Serving, serve_on};
 use super::signals::{LogRecord, Metric, Received};
 use super::span::{Span, read};
 use super::{PATIENCE, eventually, within};
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http::{HeaderMap, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use opentelemetry_proto::tonic::collector::trace::v1::{
@@ -81,6 +82,12 @@ struct Script {
     then: Reply,
     /// To metrics and log records, which no script covers.
     to_others: Reply,
+    /// Bytes of a message that it takes, and the status of HTTP for more.
+    most: Option<(usize, u16)>,
+    /// Bytes of all messages that were not too large.
+    sizes: Vec<usize>,
+    /// Messages that were.
+    too_large: usize,
 }
 
 impl Collector {
@@ -104,13 +111,24 @@ impl Collector {
             next: VecDeque::new(),
             then: Reply::Accept,
             to_others: Reply::Accept,
+            most: None,
+            sizes: Vec::new(),
+            too_large: 0,
         }));
         let (sender, exports) = watch::channel(Vec::new());
         let (of_others, others) = watch::channel(Vec::new());
         let (sender, of_others) = (Arc::new(sender), Arc::new(of_others));
         let replies = script.clone();
         let answer = move |arrived: Arrived| {
-            let read = Form::read(arrived);
+            let unpacked = Form::unpack(arrived);
+            let refusal = unpacked.as_ref().and_then(|(form, message)| {
+                replies.lock().expect("not poisoned").too_large(*form, message.body.len())
+            });
+            let read = unpacked.and_then(|(form, message)| Some((form, form.as_protobuf(message)?)));
+            // What is too large is not looked at, and is none of the exports.
+            if let Some(refusal) = refusal {
+                return std::future::ready(Some(refusal)).left_future();
+            }
             let other = read.as_ref().and_then(|(_, arrived)| Received::decode(arrived));
             let reply = {
                 let mut script = replies.lock().expect("not poisoned");
@@ -120,7 +138,7 @@ impl Collector {
                 }
             };
             let (sender, of_others) = (sender.clone(), of_others.clone());
-            async move {
+            let answer = async move {
                 // A real collector would refuse this as well; the span that never comes fails the test.
                 let Some((form, arrived)) = read else {
                     return Some(with_status(StatusCode::BAD_REQUEST).map(Full::boxed));
@@ -133,7 +151,8 @@ impl Collector {
                     Some(answer) => Some(form.answer(answer).await),
                     None => None,
                 }
-            }
+            };
+            answer.right_future()
         };
         let (addr, serving) = serve_on(listener, identity, answer);
         Collector { addr, script, exports, others, _serving: serving }
@@ -162,6 +181,21 @@ impl Collector {
     /// Replies thus to metrics and log records from now on.
     pub(crate) fn always_to_others(&self, reply: Reply) {
         self.script.lock().expect("not poisoned").to_others = reply;
+    }
+
+    /// Refuses messages of more than `most` bytes before compression from now on: over HTTP with this status.
+    pub(crate) fn takes_at_most(&self, most: usize, status: u16) {
+        self.script.lock().expect("not poisoned").most = Some((most, status));
+    }
+
+    /// Messages that were too large so far.
+    pub(crate) fn too_large(&self) -> usize {
+        self.script.lock().expect("not poisoned").too_large
+    }
+
+    /// Bytes of all messages that were not, in the order of their arrival.
+    pub(crate) fn sizes(&self) -> Vec<usize> {
+        self.script.lock().expect("not poisoned").sizes.clone()
     }
 
     /// All exports of guests' metrics and log records so far.
@@ -288,6 +322,22 @@ impl Collector {
             let names: Vec<_> = self.received().into_iter().map(|span| span.name).collect();
             panic!("no span {what} among {names:?}")
         })
+    }
+}
+
+impl Script {
+    /// The refusal of a message of `size` bytes, if it is too large.
+    fn too_large(&mut self, form: Form, size: usize) -> Option<Response<Body>> {
+        match self.most {
+            Some((most, status)) if size > most => {
+                self.too_large += 1;
+                Some(form.too_large(size, most, status))
+            }
+            _ => {
+                self.sizes.push(size);
+                None
+            }
+        }
     }
 }
 

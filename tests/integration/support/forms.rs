@@ -37,8 +37,9 @@ impl Form {
         }
     }
 
-    /// The form of a request, and the request as `http/protobuf` has it; none for what no receiver takes.
-    pub(crate) fn read(mut arrived: Arrived) -> Option<(Self, Arrived)> {
+    /// The form of a request, and its message alone and not compressed, whose length receivers limit; none for what no
+    /// receiver takes.
+    pub(crate) fn unpack(mut arrived: Arrived) -> Option<(Self, Arrived)> {
         let form = Form::of(&arrived)?;
         if form == Form::Grpc {
             let (head, message) = arrived.body.split_first_chunk::<5>()?;
@@ -65,7 +66,18 @@ impl Form {
             }
             arrived.body = unzip(&arrived.body)?;
         }
-        if form == Form::Json {
+        Some((form, arrived))
+    }
+
+    /// The form of a request, and the request as `http/protobuf` has it; none for what no receiver takes.
+    pub(crate) fn read(arrived: Arrived) -> Option<(Self, Arrived)> {
+        let (form, message) = Form::unpack(arrived)?;
+        Some((form, form.as_protobuf(message)?))
+    }
+
+    /// A message as `http/protobuf` has it; none for what is none.
+    pub(crate) fn as_protobuf(self, mut arrived: Arrived) -> Option<Arrived> {
+        if self == Form::Json {
             let json = &arrived.body;
             let protobuf = match arrived.target.split('?').next()?.rsplit('/').next()? {
                 "traces" => serde_json::from_slice::<ExportTraceServiceRequest>(json).ok()?.encode_to_vec(),
@@ -77,7 +89,29 @@ impl Form {
             };
             arrived.body = protobuf.into();
         }
-        Some((form, arrived))
+        Some(arrived)
+    }
+
+    /// The refusal of a message of `size` bytes where `most` are taken: in the words of Go's libraries, over HTTP with this
+    /// status.
+    pub(crate) fn too_large(self, size: usize, most: usize, status: u16) -> Response<Body> {
+        let mut refusal = Response::new(Full::new(Bytes::new()).boxed());
+        if self == Form::Grpc {
+            let said = format!("grpc:%20received%20message%20larger%20than%20max%20({size}%20vs.%20{most})");
+            let headers = refusal.headers_mut();
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+            headers.insert("grpc-status", HeaderValue::from(8));
+            headers.insert("grpc-message", HeaderValue::from_str(&said).expect("text"));
+            return refusal;
+        }
+        *refusal.status_mut() = status.try_into().expect("a status");
+        if status == 400 {
+            // As the Collector says it.
+            let said = r#"{"code":3,"message":"http: request body too large"}"#;
+            *refusal.body_mut() = Full::from(said).boxed();
+            refusal.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        refusal
     }
 
     /// An answer of `http/protobuf` in this form.

@@ -3,7 +3,10 @@
 use super::{request, to};
 use crate::support::broken::{Broken, Trouble};
 use crate::support::collector::Reply;
-use crate::support::{Collector, eventually};
+use crate::support::server::serve;
+use crate::support::{Collector, eventually, pounce};
+use http::{Response, header};
+use http_body_util::Full;
 use std::time::{Duration, Instant};
 
 #[tokio::test]
@@ -172,4 +175,48 @@ async fn the_limit_of_a_batch_holds_for_all_its_attempts() {
     server.logged(&["cannot export spans", "no answer within 300ms", "\"dropped\":1"]).await;
     let exit = server.stop().await;
     assert_eq!(exit.totals().dropped, 1, "{exit}");
+}
+
+/// What an endpoint means by its words, and what to do, stands in the line of the log that tells of it.
+#[tokio::test]
+async fn a_refusal_is_told_with_what_to_do() {
+    const TEMPORALITY: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
+    let deltas = "invalid temporality and type combination for metric \"http.server.request.body.size\"";
+    for (status, text, variable, advice) in [
+        (
+            500,
+            deltas,
+            "METRICS",
+            "unset OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: it takes cumulative only",
+        ),
+        (
+            404,
+            "",
+            "TRACES",
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is used as it is, path and all: add /v1/traces to it",
+        ),
+        (400, "unsupported path requested: \"/\"", "TRACES", "add /v1/traces to it"),
+        (404, "", "METRICS", "add /v1/metrics to it"),
+        (404, "", "LOGS", "add /v1/logs to it"),
+    ] {
+        let (addr, _serving) = serve(None, move |_| async move {
+            let mut answer = Response::new(Full::from(text));
+            *answer.status_mut() = status.try_into().unwrap();
+            answer.headers_mut().insert(header::CONTENT_TYPE, "text/plain".parse().unwrap());
+            Some(answer)
+        })
+        .await;
+        let mut server = pounce()
+            .fixture("status.wat")
+            .env(&format!("OTEL_EXPORTER_OTLP_{variable}_ENDPOINT"), format!("http://{addr}"))
+            .env(TEMPORALITY, "delta")
+            .env("OTEL_BSP_SCHEDULE_DELAY", 20)
+            .env("OTEL_BLRP_SCHEDULE_DELAY", 20)
+            .env("OTEL_METRIC_EXPORT_INTERVAL", 50)
+            .start()
+            .await;
+        request(&server, 1).await;
+        server.logged(&["WARN", &format!("the endpoint answered {status}"), advice]).await;
+        server.stop().await.expect(0, &[]);
+    }
 }

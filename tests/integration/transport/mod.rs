@@ -6,6 +6,8 @@ mod failing;
 mod protocols;
 /// Proxies on the way.
 mod proxies;
+/// Receivers that take no more than so many bytes at once.
+mod sizes;
 /// Telemetry that waits on the disk.
 mod spool;
 /// Who vouches for the endpoint, and who we are to it.

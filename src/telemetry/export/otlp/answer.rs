@@ -1,5 +1,7 @@
 //! What the answer of an endpoint means: taken, to be tried again, or lost.
 
+use super::client::Target;
+use super::refusal::Refusal;
 use crate::config::Protocol;
 use crate::telemetry::export::signal::Signal;
 use bytes::Bytes;
@@ -43,6 +45,8 @@ pub(super) struct Failed {
     pub(super) retry_after: Option<Duration>,
     /// The endpoint has nothing at this path: perhaps it takes other signals only.
     pub(super) unknown_signal: bool,
+    /// What it means by that, where its words or its status leave no doubt.
+    pub(super) refusal: Option<Refusal>,
 }
 
 impl Failed {
@@ -114,16 +118,11 @@ pub(super) fn not_this_protocol(protocol: Protocol) -> &'static str {
     }
 }
 
-/// Reads an answer over HTTP, to protobuf or JSON, for no longer than `limit`.
-pub(super) async fn judge(
-    answer: Response<Incoming>,
-    signal: Signal,
-    protocol: Protocol,
-    limit: Option<Duration>,
-) -> Result<Accepted, Failed> {
+/// Reads an answer over HTTP, to protobuf or JSON, in the time that an attempt may take.
+pub(super) async fn judge(answer: Response<Incoming>, to: &Target) -> Result<Accepted, Failed> {
     let (head, body) = answer.into_parts();
     let body = Limited::new(body, MAX_ANSWER).collect();
-    let body = match limit {
+    let body = match to.timeout {
         None => body.await.ok(),
         Some(limit) => tokio::time::timeout(limit, body).await.ok().and_then(Result::ok),
     };
@@ -137,15 +136,17 @@ pub(super) async fn judge(
     let status = head.status;
     // That status is a proxy's, which reads requests and sends them on.
     let who = if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED { "the proxy" } else { "the endpoint" };
-    let mut error = format!("{who} answered {status}{}", advice(status, signal, protocol));
-    if let Some(said) = shown(&head.headers, &body) {
+    let text = text(&head.headers, &body);
+    let refusal = Refusal::of_status(status, text.as_deref().unwrap_or_default(), to);
+    let mut error = format!("{who} answered {status}{}", advice(status, refusal, to));
+    if let Some(said) = text.as_deref().and_then(on_one_line) {
         error.push_str(&format!("; it says: {said}"));
     }
     let retry = retries(status);
     let retry_after = if retry { retry_after(&head.headers) } else { None };
-    let unknown_signal = matches!(status.as_u16(), 404 | 405 | 501);
+    let unknown_signal = refusal == Some(Refusal::Path) || status == StatusCode::NOT_IMPLEMENTED;
     let code = Some(status.as_u16());
-    Err(Failed { error, retry, answered: true, code, retry_after, unknown_signal })
+    Err(Failed { error, retry, answered: true, code, retry_after, unknown_signal, refusal })
 }
 
 /// Whether the batch may be taken at another time.
@@ -173,34 +174,38 @@ fn of_json(body: &[u8]) -> Accepted {
 }
 
 /// What to do about an answer that trying again will not change.
-fn advice(status: StatusCode, signal: Signal, protocol: Protocol) -> String {
-    match (status.as_u16(), signal) {
-        (401 | 403, _) => " (check `otel.headers`)".to_owned(),
-        (404 | 405, Signal::Traces) => {
+fn advice(status: StatusCode, refusal: Option<Refusal>, to: &Target) -> String {
+    if let Some(advice) = refusal.and_then(|refusal| refusal.advice(to)) {
+        return format!(" ({advice})");
+    }
+    match (status.as_u16(), refusal) {
+        (_, Some(Refusal::Path)) if to.signal == Signal::Traces => {
             " (is this the OTLP endpoint? `/v1/traces` is appended to `otel.endpoint` unless it ends in it)"
                 .to_owned()
         }
+        (_, Some(_)) => String::new(),
+        (401 | 403, _) => " (check `otel.headers`)".to_owned(),
         (407, _) => {
             " (the proxy wants a user name and a password: HTTP_PROXY=http://NAME:PASSWORD@HOST:PORT)"
                 .to_owned()
         }
         (300..400, _) => " (redirects are not followed: set `otel.endpoint` to where it points)".to_owned(),
-        (400 | 415, _) => format!(" (does it take OTLP as {protocol}? Port 4318 is usual, 4317 is gRPC)"),
-        (413, _) => format!(" ({})", signal.smaller()),
+        (400 | 415, _) => {
+            format!(" (does it take OTLP as {}? Port 4318 is usual, 4317 is gRPC)", to.protocol)
+        }
         _ => String::new(),
     }
 }
 
-/// The start of an error answer, when it is text.
-fn shown(headers: &HeaderMap, body: &[u8]) -> Option<String> {
-    let text = if is(headers, "application/x-protobuf") {
-        RpcStatus::decode(body).ok()?.message
+/// An error answer, when it is text.
+fn text(headers: &HeaderMap, body: &[u8]) -> Option<String> {
+    if is(headers, "application/x-protobuf") {
+        Some(RpcStatus::decode(body).ok()?.message)
     } else if is(headers, "text/plain") || is(headers, "application/json") {
-        String::from_utf8_lossy(body).into_owned()
+        Some(String::from_utf8_lossy(body).into_owned())
     } else {
-        return None;
-    };
-    on_one_line(&text)
+        None
+    }
 }
 
 /// What an endpoint says, fit for a line of the log; none if it says nothing.
@@ -273,6 +278,7 @@ mod tests {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
             headers
         };
+        let shown = |headers: &HeaderMap, body: &[u8]| text(headers, body).as_deref().and_then(on_one_line);
         assert_eq!(shown(&headers("text/plain"), b" no\n\x1b[2Jway "), Some("no\\n\\u{1b}[2Jway".into()));
         let status = RpcStatus { message: "bad token".into(), details: Vec::new() }.encode_to_vec();
         assert_eq!(shown(&headers("application/x-protobuf"), &status), Some("bad token".into()));

@@ -1,6 +1,6 @@
 //! From the buffers of spans or log records to the endpoint: when, and how many batches at once.
 
-use super::sender::{Outcome, Sender};
+use super::sender::Sender;
 use super::trouble::Load;
 use crate::config;
 use crate::telemetry::export::Stop;
@@ -85,16 +85,13 @@ pub(super) async fn run(
             () = over.as_mut() => break,
         }
     }
-    while let Some(outcome) = work.sending.try_join_next() {
-        work.sender.count(outcome.ok().flatten());
-    }
 }
 
 /// What was taken out of the pipeline and is not done.
 struct Work {
     sender: Arc<Sender>,
     backlog: VecDeque<Batch>,
-    sending: JoinSet<Option<Outcome>>,
+    sending: JoinSet<()>,
     /// At most one, which comes back if the disk does not take it.
     spooling: JoinSet<Option<Batch>>,
 }
@@ -139,7 +136,7 @@ impl Work {
             && let Some(batch) = self.backlog.pop_front()
         {
             let (sender, stop) = (Arc::clone(&self.sender), stop.clone());
-            self.sending.spawn(async move { Some(sender.send(batch, stop).await) });
+            self.sending.spawn(async move { sender.send(batch, stop).await });
         }
         // What is on the disk is safe there at the end.
         let most = if self.sender.trouble.is_down() { 1 } else { MAX_IN_FLIGHT };
@@ -148,17 +145,14 @@ impl Work {
             && self.sender.spool.as_ref().is_some_and(|spool| spool.waits())
         {
             let (sender, stop) = (Arc::clone(&self.sender), stop.clone());
-            self.sending.spawn(async move {
-                sender.send_stored(stop).await;
-                None
-            });
+            self.sending.spawn(async move { sender.send_stored(stop).await });
         }
     }
 
     /// Waits until something is done; for ever if nothing is under way.
     async fn step(&mut self) {
         tokio::select! {
-            Some(outcome) = self.sending.join_next() => self.sender.count(outcome.ok().flatten()),
+            Some(_over) = self.sending.join_next() => {}
             Some(spooled) = self.spooling.join_next() => {
                 // A task that died took its batch along, which the shutdown sees.
                 self.backlog.extend(spooled.ok().flatten());

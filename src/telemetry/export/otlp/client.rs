@@ -36,6 +36,15 @@ pub(super) struct Target {
     pub(super) compression: Compression,
     /// Longest time for one attempt.
     pub(super) timeout: Option<Duration>,
+    /// The settings ask for deltas, of metrics.
+    pub(super) prefers_deltas: bool,
+}
+
+/// What is sent of a batch, in the form of the endpoint's protocol.
+pub(super) struct Payload {
+    pub(super) bytes: Bytes,
+    /// Bytes of the message before it is compressed, which is what receivers limit.
+    pub(super) size: usize,
 }
 
 impl Client {
@@ -79,23 +88,25 @@ impl Client {
     ///
     /// # Errors
     /// `request` is malformed, and there is no JSON of it.
-    pub(super) fn payload(&self, request: Bytes) -> Result<Bytes, Failed> {
+    pub(super) fn payload(&self, request: Bytes) -> Result<Payload, Failed> {
         let mut message = request;
         if self.to.protocol == Protocol::HttpJson {
             message = otlp_json::of_request(self.to.signal, &message)
                 .map_err(|error| Failed { error: error.to_string(), ..Failed::default() })?
                 .into();
         }
+        let size = message.len();
         let compressed = self.to.compression == Compression::Gzip;
         if compressed {
             message = gzip(&message);
         }
-        Ok(if self.to.protocol == Protocol::Grpc { grpc::frame(&message, compressed) } else { message })
+        let framed = self.to.protocol == Protocol::Grpc;
+        Ok(Payload { bytes: if framed { grpc::frame(&message, compressed) } else { message }, size })
     }
 
     /// Sends a payload once, and reads the answer: its head within the timeout, and what follows within another.
-    pub(super) async fn post(&self, payload: Bytes) -> Result<Accepted, Failed> {
-        let result = self.attempt(payload).await;
+    pub(super) async fn post(&self, payload: &Payload) -> Result<Accepted, Failed> {
+        let result = self.attempt(payload.bytes.clone()).await;
         match &result {
             Err(failed) if !failed.answered => self.connections.renew(),
             _ => self.known.store(true, Relaxed),
@@ -104,7 +115,7 @@ impl Client {
     }
 
     async fn attempt(&self, payload: Bytes) -> Result<Accepted, Failed> {
-        let Target { signal, protocol, timeout, .. } = self.to;
+        let protocol = self.to.protocol;
         let mut request = Request::new(Full::new(payload));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.to.url.clone();
@@ -119,9 +130,9 @@ impl Client {
         };
         match protocol {
             // What became of the batch stands at the end of the answer.
-            Protocol::Grpc => self.in_time(async { grpc::judge(answer.await?, signal).await }).await,
+            Protocol::Grpc => self.in_time(async { grpc::judge(answer.await?, &self.to).await }).await,
             Protocol::HttpProtobuf | Protocol::HttpJson => {
-                answer::judge(self.in_time(answer).await?, signal, protocol, timeout).await
+                answer::judge(self.in_time(answer).await?, &self.to).await
             }
         }
     }
@@ -133,6 +144,10 @@ impl Client {
                 .await
                 .unwrap_or_else(|_elapsed| Err(Failed::no_answer(limit))),
         }
+    }
+
+    pub(super) fn signal(&self) -> Signal {
+        self.to.signal
     }
 
     /// The time for a batch is over in the middle of an attempt.

@@ -1,5 +1,5 @@
-//! `pounce doctor`: the way of telemetry step by step, then one test item of each signal over the exporter's own client,
-//! so that what is said here is what serving does.
+//! `pounce doctor`: the way of telemetry step by step, then test items of each signal over the exporter's own client, so
+//! that what is said here is what serving does.
 
 mod advice;
 mod certificate;
@@ -40,7 +40,7 @@ pub(crate) struct Finding {
     pub(crate) url: String,
     pub(crate) protocol: Protocol,
     pub(crate) steps: Vec<Step>,
-    /// What to do, where the test item did not arrive.
+    /// What to do, where the test items did not arrive.
     pub(crate) advice: Option<String>,
 }
 
@@ -109,7 +109,10 @@ pub(crate) async fn examine(otel: &config::Otel, component: &str) -> Findings {
         match &trouble {
             Some(_) => steps.push(Step::new("send", Outcome::Skipped, "not tried", None)),
             None => {
-                let (client, batch) = (route.client(&pools), batch(route, &of_host, &sample));
+                // What is sent of the other signals is mostly guests'.
+                let envelope = if route.signal == Signal::Traces { &route.envelope } else { &of_host };
+                let batch = sample.batch(route.signal, envelope, &otel.metrics);
+                let client = route.client(&pools);
                 sending.spawn(async move {
                     let since = Instant::now();
                     let result = send(&client, batch).await;
@@ -124,9 +127,12 @@ pub(crate) async fn examine(otel: &config::Otel, component: &str) -> Findings {
         let (route, way, steps, trouble) = &mut found[index];
         let (outcome, text, why) = match result {
             Ok(accepted) if accepted.page || accepted.rejected > 0 => {
-                (Outcome::Failed, answer(&accepted), Some(Trouble::Refused(accepted)))
+                (Outcome::Failed, refused(&accepted, route.signal), Some(Trouble::Refused(accepted)))
             }
-            Ok(accepted) => (Outcome::Worked, format!("{} {}", item(route.signal), answer(&accepted)), None),
+            Ok(accepted) => {
+                let text = format!("{} taken{}", items(route.signal, &otel.metrics), says(&accepted));
+                (Outcome::Worked, text, None)
+            }
             Err(failed) => {
                 let known = asked.iter().find(|(other, _)| other.is_same(way)).map(|(_, speaks)| *speaks);
                 let speaks = match known {
@@ -159,18 +165,12 @@ fn limit(route: &Route) -> Duration {
     route.timeout.0.map_or(LONGEST_STEP, |limit| limit.min(LONGEST_STEP))
 }
 
-fn batch(route: &Route, of_host: &Envelope, sample: &Sample) -> Option<Batch> {
-    // What is sent of the other signals is mostly guests'.
-    let envelope = if route.signal == Signal::Traces { &route.envelope } else { of_host };
-    envelope.batches_of(&[sample.chunk(route.signal)], 1).pop()
-}
-
 async fn send(client: &client::Client, batch: Option<Batch>) -> Result<Accepted, Failed> {
     let body = batch.map(|batch| batch.body).unwrap_or_default();
     let payload = client.payload(body)?;
     // Where the settings set no limit, somebody waits here all the same.
     let limit = LONGEST_STEP * 2;
-    match tokio::time::timeout(limit, client.post(payload)).await {
+    match tokio::time::timeout(limit, client.post(&payload)).await {
         Ok(result) => result,
         Err(_elapsed) => Err(Failed::no_answer(limit)),
     }
@@ -181,16 +181,21 @@ fn as_for(first: &str, probe: &Probe) -> Step {
     Step::new("connect", outcome, format!("as for {first}"), None)
 }
 
-/// What the endpoint said, in a few words.
-fn answer(accepted: &Accepted) -> String {
-    let Accepted { rejected, message, page } = accepted;
-    let message =
-        super::answer::on_one_line(message).map(|it| format!("; it says: {it}")).unwrap_or_default();
-    match (page, rejected) {
+/// How the endpoint took nothing, or not all.
+fn refused(accepted: &Accepted, signal: Signal) -> String {
+    match (accepted.page, signal) {
         (true, _) => "answered with a page of HTML".to_owned(),
-        (false, 0) => format!("was taken{message}"),
-        (false, _) => format!("answered, and rejected it{message}"),
+        (false, Signal::Metrics) => {
+            format!("answered, and rejected {} points{}", accepted.rejected, says(accepted))
+        }
+        (false, Signal::Traces | Signal::Logs) => format!("answered, and rejected it{}", says(accepted)),
     }
+}
+
+/// What the endpoint says beside its answer.
+fn says(accepted: &Accepted) -> String {
+    let message = super::answer::on_one_line(&accepted.message);
+    message.map(|message| format!("{SAYS}{message}")).unwrap_or_default()
 }
 
 /// An error without the exporter's advice, which is in parentheses: here there is a line for it.
@@ -215,11 +220,20 @@ fn name(signal: Signal) -> &'static str {
     }
 }
 
-fn item(signal: Signal) -> &'static str {
+/// What was sent, as the subject of `taken`.
+fn items(signal: Signal, export: &config::MetricsExport) -> String {
+    let kind = match export.temporality {
+        config::Temporality::Cumulative => "cumulative",
+        config::Temporality::Delta | config::Temporality::LowMemory => "delta",
+    };
+    let buckets = match export.histograms {
+        config::HistogramAggregation::Explicit => "",
+        config::HistogramAggregation::Exponential => "exponential ",
+    };
     match signal {
-        Signal::Traces => "a span",
-        Signal::Metrics => "a gauge point",
-        Signal::Logs => "a log record",
+        Signal::Traces => "a span was".to_owned(),
+        Signal::Metrics => format!("a {kind} sum, a {kind} {buckets}histogram and a gauge were"),
+        Signal::Logs => "a log record was".to_owned(),
     }
 }
 

@@ -3,6 +3,8 @@
 use super::answer::{
     Accepted, Failed, MAX_ANSWER, RpcStatus, is, not_this_protocol, of_protobuf, on_one_line, retries,
 };
+use super::client::Target;
+use super::refusal::Refusal;
 use crate::config::Protocol;
 use crate::telemetry::export::signal::Signal;
 use base64::Engine as _;
@@ -64,7 +66,7 @@ pub(super) fn frame(message: &[u8], compressed: bool) -> Bytes {
 }
 
 /// Reads the answer; without a status of gRPC it is none.
-pub(super) async fn judge(answer: Response<Incoming>, signal: Signal) -> Result<Accepted, Failed> {
+pub(super) async fn judge(answer: Response<Incoming>, to: &Target) -> Result<Accepted, Failed> {
     let (head, body) = answer.into_parts();
     if head.status != StatusCode::OK || !is(&head.headers, "application/grpc") {
         let error = format!(
@@ -73,7 +75,10 @@ pub(super) async fn judge(answer: Response<Incoming>, signal: Signal) -> Result<
             not_this_protocol(Protocol::Grpc)
         );
         let code = Some(head.status.as_u16());
-        return Err(Failed { error, retry: retries(head.status), answered: true, code, ..Failed::default() });
+        // Of a proxy before it, which reads requests and has a limit of its own.
+        let refusal = (head.status == StatusCode::PAYLOAD_TOO_LARGE).then_some(Refusal::TooLarge);
+        let retry = retries(head.status);
+        return Err(Failed { error, retry, answered: true, code, refusal, ..Failed::default() });
     }
     let body = Limited::new(body, MAX_ANSWER).collect().await;
     let (body, trailers) = match body {
@@ -91,7 +96,7 @@ pub(super) async fn judge(answer: Response<Incoming>, signal: Signal) -> Result<
     let said = trailers.filter(|trailers| trailers.contains_key("grpc-status")).unwrap_or(head.headers);
     match said.get("grpc-status").and_then(|code| code.to_str().ok()?.parse::<usize>().ok()) {
         Some(0) => Ok(message(&body)),
-        Some(code) => Err(refused(code, &said, signal)),
+        Some(code) => Err(refused(code, &said, to)),
         None => {
             let error = "the endpoint answered without a status of gRPC".to_owned();
             Err(Failed { error, answered: true, ..Failed::default() })
@@ -108,24 +113,26 @@ fn message(body: &[u8]) -> Accepted {
     message.map(|message| of_protobuf(Bytes::copy_from_slice(message))).unwrap_or_default()
 }
 
-fn refused(code: usize, said: &HeaderMap, signal: Signal) -> Failed {
+fn refused(code: usize, said: &HeaderMap, to: &Target) -> Failed {
     let name = CODES.get(code).copied().unwrap_or("an unknown code");
     let text = |name| said.get(name).and_then(|value| value.to_str().ok());
-    let advice = match name {
-        "UNAUTHENTICATED" | "PERMISSION_DENIED" => " (check `otel.headers`)".to_owned(),
-        "UNIMPLEMENTED" if signal == Signal::Traces => {
+    let message = percent_decode_str(text("grpc-message").unwrap_or_default()).decode_utf8_lossy();
+    let retry_after = text("grpc-status-details-bin").and_then(retry_info);
+    let refusal = Refusal::of_code(name, &message, retry_after.is_some());
+    let advice = match (name, refusal.and_then(|refusal| refusal.advice(to))) {
+        (_, Some(advice)) => format!(" ({advice})"),
+        ("UNAUTHENTICATED" | "PERMISSION_DENIED", _) => " (check `otel.headers`)".to_owned(),
+        ("UNIMPLEMENTED", _) if to.signal == Signal::Traces => {
             " (it speaks gRPC, but takes no OTLP: is this the port of the OTLP receiver?)".to_owned()
         }
-        "RESOURCE_EXHAUSTED" => format!(" (if the batch is too large for it, {})", signal.smaller()),
         _ => String::new(),
     };
     let mut error = format!("the endpoint answered {name} ({code}){advice}");
-    let message = percent_decode_str(text("grpc-message").unwrap_or_default()).decode_utf8_lossy();
     if let Some(message) = on_one_line(&message) {
         error.push_str(&format!("; it says: {message}"));
     }
-    let retry_after = text("grpc-status-details-bin").and_then(retry_info);
     let retry = match name {
+        _ if refusal.is_some() => false,
         "CANCELLED" | "DEADLINE_EXCEEDED" | "ABORTED" | "OUT_OF_RANGE" | "UNAVAILABLE" | "DATA_LOSS" => true,
         // Without a time it will not be better, says the protocol.
         "RESOURCE_EXHAUSTED" => retry_after.is_some(),
@@ -133,7 +140,15 @@ fn refused(code: usize, said: &HeaderMap, signal: Signal) -> Failed {
     };
     let retry_after = retry_after.filter(|_| retry);
     let unknown_signal = name == "UNIMPLEMENTED";
-    Failed { error, retry, answered: true, code: u16::try_from(code).ok(), retry_after, unknown_signal }
+    Failed {
+        error,
+        retry,
+        answered: true,
+        code: u16::try_from(code).ok(),
+        retry_after,
+        unknown_signal,
+        refusal,
+    }
 }
 
 /// `google.rpc.RetryInfo`.
@@ -165,6 +180,7 @@ fn retry_info(details: &str) -> Option<Duration> {
 mod tests {
     use super::super::answer::RpcDetail;
     use super::*;
+    use crate::config::Compression;
     use http::HeaderValue;
 
     fn details(delay: Option<Delay>, type_url: &str) -> String {
@@ -198,7 +214,15 @@ mod tests {
         if let Some(details) = details {
             said.insert("grpc-status-details-bin", HeaderValue::from_str(details).unwrap());
         }
-        refused(code, &said, Signal::Traces)
+        let to = Target {
+            signal: Signal::Traces,
+            url: "http://c:4317/".parse().unwrap(),
+            protocol: Protocol::Grpc,
+            compression: Compression::None,
+            timeout: None,
+            prefers_deltas: false,
+        };
+        refused(code, &said, &to)
     }
 
     #[test]

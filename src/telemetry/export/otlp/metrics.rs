@@ -68,12 +68,12 @@ async fn send(sender: &Sender, mut batches: VecDeque<Batch>, stop: &Stop) {
     while let Some(batch) = batches.pop_front() {
         let sent = async {
             match &sender.spool {
-                Some(spool) if (spool.waits() || sender.trouble.is_down()) && spool.put(&batch).await => None,
-                _ => Some(sender.send(batch, stop.clone()).await),
+                Some(spool) if (spool.waits() || sender.trouble.is_down()) && spool.put(&batch).await => {}
+                _ => sender.send(batch, stop.clone()).await,
             }
         };
         tokio::select! {
-            outcome = sent => sender.count(outcome),
+            () = sent => {}
             () = over.as_mut() => return,
         }
     }

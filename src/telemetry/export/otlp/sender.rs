@@ -1,15 +1,16 @@
-//! One batch to its end: how long to try, how often, and what became of it.
+//! One batch to its end: how long to try, how often, in which parts, and what became of it.
 
 use super::answer::{Accepted, Failed, on_one_line};
-use super::client::Client;
+use super::client::{Client, Payload};
+use super::refusal::Refusal;
 use super::trouble::{Load, Trouble};
 use crate::telemetry::counters::Counters;
 use crate::telemetry::export::Stop;
-use crate::telemetry::export::batch::Batch;
+use crate::telemetry::export::batch::{Batch, MAX_REQUEST};
 use crate::telemetry::export::health::Health;
-use crate::telemetry::export::spool::{Lane, Stored};
-use bytes::Bytes;
+use crate::telemetry::export::spool::Lane;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
@@ -24,14 +25,19 @@ const LAST_TRIES: Duration = Duration::from_secs(5);
 /// How long an attempt may take once the shutdown has begun, where the disk takes the batch instead.
 const LAST_ATTEMPT: Duration = Duration::from_secs(2);
 
-/// What became of a batch.
-pub(super) enum Outcome {
-    /// The endpoint has it, but for the items that it refused.
-    Arrived { items: u32, rejected: u32 },
-    /// Nobody has it.
-    Lost { items: u32 },
-    /// It waits in the spool, which counts what is there.
-    Spooled,
+/// However little an endpoint takes, batches of this size are tried.
+const LEAST: usize = 16 * 1024;
+
+/// Why the endpoint does not have a batch.
+enum Undone {
+    Failed(Failed),
+    /// It is more than the endpoint takes, and may go in parts.
+    TooLarge {
+        /// Bytes of its message.
+        size: usize,
+        /// What the endpoint said of it; none where it was not tried.
+        failed: Option<Failed>,
+    },
 }
 
 /// Sends the batches of one signal.
@@ -43,6 +49,8 @@ pub(super) struct Sender {
     pub(super) spool: Option<Lane>,
     counters: Arc<Counters>,
     limit: Duration,
+    /// Bytes of a message that the endpoint may take: three quarters of the least that it found too large.
+    most: AtomicUsize,
 }
 
 impl Sender {
@@ -56,7 +64,7 @@ impl Sender {
         limit: Option<Duration>,
     ) -> Self {
         let limit = limit.map_or(MAX_ELAPSED, |limit| limit.min(MAX_ELAPSED));
-        Sender { client, health, trouble, spool, counters, limit }
+        Sender { client, health, trouble, spool, counters, limit, most: AtomicUsize::new(MAX_REQUEST) }
     }
 
     /// The spool, while it takes batches.
@@ -64,38 +72,42 @@ impl Sender {
         self.spool.as_ref().filter(|spool| spool.takes())
     }
 
-    /// Counts what became of a batch; nothing if its task died, which the shutdown sees.
-    pub(super) fn count(&self, outcome: Option<Outcome>) {
-        match outcome {
-            Some(Outcome::Arrived { items, rejected }) => {
-                Counters::add(&self.counters.exported, items - rejected);
-                Counters::add(&self.counters.rejected, rejected);
+    /// Sends one batch, again and again while that may help; with a spool once, and then the disk has it. What is too
+    /// large for the endpoint goes in parts. Counts each part as soon as it is over: what is dropped in the middle, the
+    /// shutdown counts.
+    pub(super) async fn send(&self, batch: Batch, mut stop: Stop) {
+        let mut parts = vec![batch];
+        while let Some(part) = parts.pop() {
+            match self.send_whole(&part, &mut stop).await {
+                Ok(Some(accepted)) => self.arrived(&accepted, part.items),
+                Ok(None) => {}
+                Err(Undone::Failed(failed)) => self.lost(&failed, part.items),
+                Err(Undone::TooLarge { size, failed }) => {
+                    if let Some([first, second]) = self.halves(&part, size, failed) {
+                        parts.extend([second, first]);
+                    }
+                }
             }
-            Some(Outcome::Lost { items }) => Counters::add(&self.counters.export_failed, items),
-            Some(Outcome::Spooled) | None => {}
         }
     }
 
-    /// Sends one batch, again and again while that may help; with a spool once, and then the disk has it.
-    pub(super) async fn send(&self, batch: Batch, mut stop: Stop) -> Outcome {
-        let items = batch.items;
+    /// What the endpoint made of a batch; none if the disk has it.
+    async fn send_whole(&self, batch: &Batch, stop: &mut Stop) -> Result<Option<Accepted>, Undone> {
         let started = Instant::now();
         // Time that the endpoint asks us to wait is not held against the limit.
         let mut give_up = started + self.limit;
-        let payload = match self.client.payload(batch.body.clone()) {
-            Ok(payload) => payload,
-            Err(failed) => return self.lost(&failed, items),
-        };
-        let load = Load { items: items as usize, bytes: payload.len() };
+        let payload = self.payload(batch)?;
+        let load = Load { items: batch.items as usize, bytes: payload.bytes.len() };
         let mut held = None;
         let mut attempts = 0;
         loop {
             if self.spool().is_none() {
-                give_up = self.keep_quiet(give_up, started + MAX_HELD, &mut stop).await;
+                give_up = self.keep_quiet(give_up, started + MAX_HELD, stop).await;
             }
-            let mut failed = match self.attempt(&payload, give_up, &stop).await {
-                Ok(accepted) => return self.arrived(&accepted, items),
-                Err(failed) => failed,
+            let mut failed = match self.attempt(&payload, give_up, stop).await {
+                Ok(accepted) => return Ok(Some(accepted)),
+                Err(Undone::Failed(failed)) => failed,
+                Err(too_large) => return Err(too_large),
             };
             held.get_or_insert_with(|| self.trouble.hold(load));
             let again = self.hold_off(&mut failed, attempts);
@@ -103,16 +115,16 @@ impl Sender {
                 give_up = (give_up + asked).min(started + MAX_HELD);
             }
             attempts += 1;
-            let gives_up = !failed.retry || again >= give_up || is_last(&failed, again, &stop);
+            let gives_up = !failed.retry || again >= give_up || is_last(&failed, again, stop);
             if failed.may_pass()
                 && let Some(spool) = &self.spool
-                && spool.put(&batch).await
+                && spool.put(batch).await
             {
                 self.failed(&failed, 0);
-                return Outcome::Spooled;
+                return Ok(None);
             }
             if gives_up {
-                return self.lost(&failed, items);
+                return Err(Undone::Failed(failed));
             }
             self.failed(&failed, 0);
             if stop.is_stopping() {
@@ -126,35 +138,83 @@ impl Sender {
         }
     }
 
-    /// Sends the oldest batch of the spool, once, if there is one, and counts what became of it.
+    /// Sends the oldest batch of the spool, once, if there is one, and counts what became of it. What is too large for
+    /// the endpoint goes in parts, and from the first that does not arrive on they stay in the spool.
     pub(super) async fn send_stored(&self, stop: Stop) {
         let Some(spool) = &self.spool else { return };
         let Some(stored) = spool.take().await else { return };
-        let items = stored.batch.items;
-        let outcome = match self.try_stored(&stored, &stop).await {
-            Ok(accepted) => self.arrived(&accepted, items),
-            Err(failed) if failed.may_pass() && !spool.is_hopeless(&stored) => {
-                self.failed(&failed, 0);
-                return spool.put_back(&stored);
+        let (mut parts, mut over) = (vec![stored.batch.clone()], 0);
+        while let Some(part) = parts.pop() {
+            match self.try_stored(&part, &stop).await {
+                Ok(accepted) => self.arrived(&accepted, part.items),
+                Err(Undone::TooLarge { size, failed }) => {
+                    if let Some([first, second]) = self.halves(&part, size, failed) {
+                        parts.extend([second, first]);
+                        continue;
+                    }
+                }
+                Err(Undone::Failed(failed)) if failed.may_pass() && !spool.is_hopeless(&stored) => {
+                    self.failed(&failed, 0);
+                    if let Some(rest) = spool.put_back(stored, over).await {
+                        self.send(rest, stop).await;
+                    }
+                    return;
+                }
+                Err(Undone::Failed(failed)) => self.lost(&failed, part.items),
             }
-            Err(failed) => self.lost(&failed, items),
-        };
-        // Before the disk is waited for, which may take until the shutdown is over.
-        self.count(Some(outcome));
+            // Before the disk is waited for, which may take until the shutdown is over.
+            spool.is_over(part.items);
+            over += part.items;
+        }
         spool.done(stored).await;
     }
 
-    async fn try_stored(&self, stored: &Stored, stop: &Stop) -> Result<Accepted, Failed> {
-        let payload = self.client.payload(stored.batch.body.clone())?;
+    async fn try_stored(&self, batch: &Batch, stop: &Stop) -> Result<Accepted, Undone> {
+        let payload = self.payload(batch)?;
         let result = self.attempt(&payload, Instant::now() + self.limit, stop).await;
-        result.map_err(|mut failed| {
-            self.hold_off(&mut failed, 0);
-            failed
+        result.map_err(|mut undone| {
+            if let Undone::Failed(failed) = &mut undone {
+                self.hold_off(failed, 0);
+            }
+            undone
         })
     }
 
+    /// What is sent of a batch. A single item is tried whatever its size: who knows what the endpoint takes.
+    fn payload(&self, batch: &Batch) -> Result<Payload, Undone> {
+        let payload = self.client.payload(batch.body.clone()).map_err(Undone::Failed)?;
+        if payload.size > self.most.load(Relaxed) && batch.items > 1 {
+            return Err(Undone::TooLarge { size: payload.size, failed: None });
+        }
+        Ok(payload)
+    }
+
+    /// The halves of a batch that is too large for the endpoint, which `failed` has told unless that is known already; a
+    /// batch without halves is lost, and counted.
+    fn halves(&self, batch: &Batch, size: usize, failed: Option<Failed>) -> Option<[Batch; 2]> {
+        let signal = self.client.signal();
+        let halves = batch.halves(signal);
+        match (&halves, failed) {
+            (Some(_), None) => {}
+            (Some(_), Some(failed)) => {
+                self.most.fetch_min((size - size / 4).max(LEAST), Relaxed);
+                self.health.too_large(Instant::now().into_std(), &failed.error, size);
+            }
+            (None, failed) => {
+                let mut failed = failed.unwrap_or_default();
+                let what = signal.counted();
+                failed.error.push_str(&format!(
+                    "; it is one of the {what} that is too large for it by itself ({size} bytes): raise its limit"
+                ));
+                self.failed(&failed, batch.items);
+                Counters::add(&self.counters.too_large_for_endpoint, batch.items);
+            }
+        }
+        halves
+    }
+
     /// One attempt, which is over at `give_up` at the latest.
-    async fn attempt(&self, payload: &Bytes, give_up: Instant, stop: &Stop) -> Result<Accepted, Failed> {
+    async fn attempt(&self, payload: &Payload, give_up: Instant, stop: &Stop) -> Result<Accepted, Undone> {
         let out_of_time = async {
             let mut stop = stop.clone();
             let deadline = Instant::from(stop.stopped().await);
@@ -162,18 +222,21 @@ impl Sender {
             let half = deadline.duration_since(Instant::now()) / 2;
             sleep(half.min(LAST_ATTEMPT)).await;
         };
-        let attempt = timeout_at(give_up, self.client.post(payload.clone()));
         let in_vain = tokio::select! {
-            result = attempt => match result {
+            result = timeout_at(give_up, self.client.post(payload)) => match result {
                 // Whatever sends a page for people has not taken the batch.
-                Ok(Ok(accepted)) if accepted.page => return Err(Failed::page()),
-                Ok(result) => return result,
+                Ok(Ok(accepted)) if accepted.page => return Err(Undone::Failed(Failed::page())),
+                Ok(Ok(accepted)) => return Ok(accepted),
+                Ok(Err(failed)) if failed.refusal == Some(Refusal::TooLarge) => {
+                    return Err(Undone::TooLarge { size: payload.size, failed: Some(failed) });
+                }
+                Ok(Err(failed)) => return Err(Undone::Failed(failed)),
                 Err(_elapsed) => Failed::no_answer(self.limit),
             },
             () = out_of_time, if self.spool().is_some() => Failed::no_answer_in_the_end(),
         };
         self.client.given_up();
-        Err(in_vain)
+        Err(Undone::Failed(in_vain))
     }
 
     /// When to try again: as the endpoint asks, which is bounded here, or later from failure to failure.
@@ -208,19 +271,20 @@ impl Sender {
         give_up
     }
 
-    fn arrived(&self, accepted: &Accepted, items: u32) -> Outcome {
+    fn arrived(&self, accepted: &Accepted, items: u32) {
         let rejected = accepted.rejected.clamp(0, items.into()) as u32;
         let now = Instant::now().into_std();
         self.trouble.is_over();
         let dropped = self.counters.dropped().spans();
         self.health.arrived(now, dropped, rejected, on_one_line(&accepted.message).as_deref());
         self.counters.condition.arrived();
-        Outcome::Arrived { items, rejected }
+        Counters::add(&self.counters.exported, items - rejected);
+        Counters::add(&self.counters.rejected, rejected);
     }
 
-    fn lost(&self, failed: &Failed, items: u32) -> Outcome {
+    fn lost(&self, failed: &Failed, items: u32) {
         self.failed(failed, items);
-        Outcome::Lost { items }
+        Counters::add(&self.counters.export_failed, items);
     }
 
     /// Tells of a failure, with which so many `items` more are lost.

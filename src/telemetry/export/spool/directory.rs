@@ -167,6 +167,26 @@ impl Directory {
         written
     }
 
+    /// Writes what is left of a batch that was taken, `items` of fewer than it had, in its place: as old as it was. Touches
+    /// the disk.
+    pub(super) fn replace(&self, whole: Name, items: u32, body: &[u8]) -> io::Result<Name> {
+        let place = Place { name: Name { items, ..whole }, evicted: Vec::new() };
+        {
+            let size = file::size(body);
+            let mut files = self.files();
+            files.busy.insert(place.name, size);
+            files.busy_bytes += size;
+            // For a moment there are both, whatever the bound says.
+            files.used += size;
+        }
+        if let Err(error) = self.write(&place, body) {
+            self.pass_over(place.name);
+            return Err(error);
+        }
+        self.remove(whole);
+        Ok(place.name)
+    }
+
     /// Takes the oldest batch of the signal that waits; another one than `but`, if there is another.
     pub(super) fn take(&self, signal: Signal, but: Option<Name>) -> Option<Name> {
         let mut files = self.files();

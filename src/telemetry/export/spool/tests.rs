@@ -3,6 +3,9 @@
 use super::*;
 use crate::config::ByteSize;
 use bytes::Bytes;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+use prost::Message;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use tempfile::TempDir;
@@ -32,8 +35,31 @@ fn batch(text: &'static [u8], items: u32) -> Batch {
 async fn taken(lane: &Lane) -> Option<Bytes> {
     let stored = lane.take().await?;
     let body = stored.batch.body.clone();
-    lane.done(stored).await;
+    sent(lane, stored).await;
     Some(body)
+}
+
+/// All of it has arrived.
+async fn sent(lane: &Lane, stored: Stored) {
+    lane.is_over(stored.batch.items);
+    lane.done(stored).await;
+}
+
+/// A request of so many spans, whose names are their numbers.
+fn spans(count: u32) -> Batch {
+    let span = |number: u32| Span { name: number.to_string(), ..Span::default() };
+    let spans = (0..count).map(span).collect();
+    let scope_spans = vec![ScopeSpans { spans, ..ScopeSpans::default() }];
+    let request = ExportTraceServiceRequest {
+        resource_spans: vec![ResourceSpans { scope_spans, ..Default::default() }],
+    };
+    Batch { body: request.encode_to_vec().into(), items: count }
+}
+
+fn names(batch: &Batch) -> Vec<String> {
+    let request = ExportTraceServiceRequest::decode(batch.body.clone()).unwrap();
+    let spans = &request.resource_spans[0].scope_spans[0].spans;
+    spans.iter().map(|span| span.name.clone()).collect()
 }
 
 fn files(place: &TempDir) -> Vec<String> {
@@ -81,9 +107,45 @@ async fn what_does_not_arrive_is_put_back_in_its_place() {
     let (traces, counters) = lane(&spool, Signal::Traces);
     assert!(traces.put(&batch(b"one", 1)).await && traces.put(&batch(b"two", 1)).await);
     let stored = traces.take().await.unwrap();
-    traces.put_back(&stored);
+    assert!(traces.put_back(stored, 0).await.is_none());
     assert_eq!(counters.spool().left, 2);
     assert_eq!(taken(&traces).await.as_deref(), Some(&b"one"[..]));
+}
+
+/// Of a batch that went in parts, those that did not arrive.
+#[tokio::test]
+async fn what_is_left_of_a_batch_takes_its_place() {
+    let (place, spool) = spool(1024);
+    let (traces, counters) = lane(&spool, Signal::Traces);
+    assert!(traces.put(&spans(5)).await && traces.put(&batch(b"two", 1)).await);
+    let stored = traces.take().await.unwrap();
+    let whole = stored.name;
+    traces.is_over(3);
+    assert!(traces.put_back(stored, 3).await.is_none());
+    assert_eq!((counters.spool().left, files(&place).len()), (3, 3), "two batches and the lock");
+    let rest = traces.take().await.unwrap();
+    assert_eq!((rest.name.time, names(&rest.batch)), (whole.time, vec!["3".to_owned(), "4".to_owned()]));
+
+    // It goes down to nothing.
+    traces.is_over(2);
+    assert!(traces.put_back(rest, 2).await.is_none());
+    assert_eq!((counters.spool().left, files(&place).len()), (1, 2));
+    assert_eq!(taken(&traces).await.as_deref(), Some(&b"two"[..]));
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_batch_is_the_callers_where_the_disk_fails() {
+    let (place, spool) = spool(1024);
+    let (traces, counters) = lane(&spool, Signal::Traces);
+    assert!(traces.put(&spans(5)).await);
+    let stored = traces.take().await.unwrap();
+    let path = place.path().join("spool");
+    fs::rename(&path, place.path().join("away")).unwrap();
+    fs::write(&path, "in its place").unwrap();
+    traces.is_over(4);
+    let rest = traces.put_back(stored, 4).await.unwrap();
+    assert_eq!((names(&rest), counters.spool().left), (vec!["4".to_owned()], 0));
+    assert!(!traces.works());
 }
 
 #[tokio::test]
@@ -104,7 +166,7 @@ async fn the_oldest_goes_when_it_is_full_whatever_its_signal() {
     assert_eq!(&*sent.batch.body, b"one");
     assert!(traces.put(&batch(b"four", 1)).await);
     assert_eq!(of_traces.dropped().spool_full, 1);
-    traces.done(sent).await;
+    self::sent(&traces, sent).await;
     assert_eq!(taken(&traces).await.as_deref(), Some(&b"three"[..]));
     assert_eq!(taken(&traces).await.as_deref(), Some(&b"four"[..]));
     assert_eq!((taken(&traces).await, files(&place)), (None, vec!["lock".to_owned()]));
@@ -206,10 +268,10 @@ async fn a_batch_that_always_fails_does_not_hold_up_the_others() {
         let Some(stored) = traces.take().await else { break };
         let body = stored.batch.body.clone();
         if &*body != b"bad" || traces.is_hopeless(&stored) {
-            traces.done(stored).await;
+            sent(&traces, stored).await;
             arrived.push(body);
         } else {
-            traces.put_back(&stored);
+            traces.put_back(stored, 0).await;
         }
     }
     assert_eq!(arrived, [&b"one"[..], b"two", b"three", b"bad", b"four", b"five"]);

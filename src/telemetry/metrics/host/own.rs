@@ -109,10 +109,11 @@ impl Host {
     /// What becomes of what is sent, and what waits on the disk to be.
     fn observe_exports(&self, signal: &str, exported: &'static Definition, counters: &Arc<Counters>) {
         type Count = fn(&Counters) -> &AtomicU64;
-        let ends: [(Option<&'static str>, Count); 5] = [
+        let ends: [(Option<&'static str>, Count); 6] = [
             (None, |counters| &counters.exported),
             (Some("rejected"), |counters| &counters.rejected),
             (Some("export_failed"), |counters| &counters.export_failed),
+            (Some("too_large_for_endpoint"), |counters| &counters.too_large_for_endpoint),
             (Some("spool_full"), |counters| &counters.spool_full),
             (Some("spool_unreadable"), |counters| &counters.spool_unreadable),
         ];

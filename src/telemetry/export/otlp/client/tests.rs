@@ -43,9 +43,10 @@ async fn post(url: &Uri, roots: Option<Certificates>) -> Result<Accepted, Failed
         protocol: Protocol::HttpProtobuf,
         compression: Compression::None,
         timeout: Some(Duration::from_secs(10)),
+        prefers_deltas: false,
     };
     let client = Client::new(Arc::new(connections), to, &[]);
-    client.post(Bytes::from_static(b"spans")).await
+    client.post(&client.payload(Bytes::from_static(b"spans"))?).await
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! One line for each way in which telemetry does not arrive: what to do.
 
 use super::super::Route;
+use super::super::answer::Failed;
+use super::super::refusal::Refusal;
 use super::Trouble;
 use super::name;
 use super::port::Speaks;
@@ -22,7 +24,7 @@ pub(super) fn of(trouble: &Trouble, route: &Route, way: &Way, takes_some: bool) 
                                 attribute that it requires, or a quota)"
             .to_owned(),
         Trouble::Sending(failed, speaks) => match (failed.code, speaks) {
-            (Some(code), _) => said(code, route, way, takes_some),
+            (Some(code), _) => refused(code, failed, route, way, takes_some),
             (None, Some(speaks)) => silent(*speaks, &failed.error, route, way),
             (None, None) => generic(route),
         },
@@ -98,7 +100,22 @@ fn on_the_way(trouble: &probe::Trouble, route: &Route, way: &Way) -> String {
     }
 }
 
-/// What an answer means: a status of HTTP, or a code of gRPC.
+/// What an answer means: by its words where they leave no doubt, else by its code.
+fn refused(code: u16, failed: &Failed, route: &Route, way: &Way, takes_some: bool) -> String {
+    if let Some(advice) = failed.refusal.and_then(|refusal| refusal.advice(&route.target())) {
+        return advice;
+    }
+    match failed.refusal {
+        Some(Refusal::TooLarge) => {
+            "even so little is too large for what answers: raise the limit of the collector or of the proxy before it"
+                .to_owned()
+        }
+        Some(Refusal::Path) => said(404, route, way, takes_some),
+        Some(Refusal::Deltas) | None => said(code, route, way, takes_some),
+    }
+}
+
+/// What a status of HTTP means, or a code of gRPC.
 fn said(code: u16, route: &Route, way: &Way, takes_some: bool) -> String {
     let grpc = route.transport.protocol == Protocol::Grpc;
     let url = super::client::for_people(&route.url);
@@ -160,8 +177,6 @@ fn said(code: u16, route: &Route, way: &Way, takes_some: bool) -> String {
             route.transport.protocol,
             route.signal.word().to_ascii_uppercase()
         ),
-        413 => "even one item is too large for what answers: raise the limit of the collector or of the proxy before it"
-            .to_owned(),
         429 | 8 => "the way is open, but it asks to send less: raise its limits, or keep fewer traces (otel.sample)"
             .to_owned(),
         502..=504 | 14 => "a gateway answers for a collector that is down or overloaded: see the collector, and try \

@@ -1,22 +1,20 @@
-//! The items that are sent to see whether they arrive: a span, a point of a gauge and a log record of that span.
+//! What is sent to see whether it arrives: a span, a log record of that span, and metrics of each kind.
 
+use crate::config;
 use crate::telemetry::clock::unix_nanos;
 use crate::telemetry::encode::bytes;
+use crate::telemetry::export::batch::{Batch, Envelope};
 use crate::telemetry::export::signal::Signal;
 use crate::telemetry::id::{SpanId, TraceId};
+use crate::telemetry::metrics::sample;
 use crate::telemetry::pipeline::Chunk;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, any_value};
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, SeverityNumber};
-use opentelemetry_proto::tonic::metrics::v1::{
-    Gauge, Metric, NumberDataPoint, metric::Data, number_data_point,
-};
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind};
 use prost::Message;
 
 /// What people look for in their backend.
 const NAME: &str = "pounce doctor";
-/// The same, as metrics are named.
-const GAUGE: &str = "pounce.doctor";
 /// The field of entries, in the messages of a scope of all signals.
 const ENTRY: u8 = 2;
 
@@ -36,16 +34,21 @@ impl Sample {
         self.trace.to_string()
     }
 
-    /// One item of `signal`, as it waits in a buffer.
-    pub(super) fn chunk(&self, signal: Signal) -> Chunk {
+    /// A request with what is sent of `signal`; metrics are as `export` has them sent.
+    pub(super) fn batch(
+        &self,
+        signal: Signal,
+        envelope: &Envelope,
+        export: &config::MetricsExport,
+    ) -> Option<Batch> {
         let entry = match signal {
+            Signal::Metrics => return envelope.batches_of_metrics(&sample::collect(export)).pop(),
             Signal::Traces => self.span(),
-            Signal::Metrics => self.point(),
             Signal::Logs => self.record(),
         };
         let mut buffer = Vec::new();
         bytes(&mut buffer, ENTRY, &entry);
-        Chunk { bytes: buffer, spans: 1 }
+        envelope.batches_of(&[Chunk { bytes: buffer, spans: 1 }], 1).pop()
     }
 
     fn span(&self) -> Vec<u8> {
@@ -62,22 +65,6 @@ impl Sample {
             ..Span::default()
         };
         span.encode_to_vec()
-    }
-
-    fn point(&self) -> Vec<u8> {
-        let point = NumberDataPoint {
-            time_unix_nano: unix_nanos(),
-            value: Some(number_data_point::Value::AsInt(1)),
-            ..NumberDataPoint::default()
-        };
-        let metric = Metric {
-            name: GAUGE.to_owned(),
-            description: "Sent by pounce doctor to see whether it arrives".to_owned(),
-            unit: "1".to_owned(),
-            data: Some(Data::Gauge(Gauge { data_points: vec![point] })),
-            ..Metric::default()
-        };
-        metric.encode_to_vec()
     }
 
     fn record(&self) -> Vec<u8> {
