@@ -14,6 +14,7 @@ main() {
   want_wasm_toolchain
   want_python_environments
   want_command npm nodejs npm
+  want_command curl curl
   install_packages
 
   if ! has_wasip2_target; then

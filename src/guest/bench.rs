@@ -9,7 +9,7 @@ use http_body_util::{BodyExt as _, Empty};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 
-use super::{Guests, OwnListeners, RequestBodyError};
+use super::{Arrival, Guests, OwnListeners, RequestBodyError};
 use crate::config::Config;
 use crate::telemetry::Baggage;
 use crate::telemetry::bench::Spans;
@@ -57,7 +57,10 @@ impl Served {
             let span = self.spans.server_span(&head);
             let permit = Arc::clone(&self.places).acquire_owned().await?;
             let request = http::Request::from_parts(head, body);
-            let answer = self.guests.invoke(request, span.clone(), Baggage::default(), permit).await;
+            let answer = self
+                .guests
+                .invoke(request, &Arrival::default(), span.clone(), Baggage::default(), permit)
+                .await;
             let (head, body) = answer.map_err(|failure| anyhow::anyhow!("{}", failure.message))?.into_parts();
             span.response_head(head.status, &head.headers);
             let body = body.collect().await.map_err(|failure| anyhow::anyhow!("{}", failure.message))?;

@@ -1,5 +1,6 @@
 //! Running components; knows no sockets. [`Guests::invoke`] is all that the server sees.
 
+mod arrival;
 pub(crate) mod bench;
 mod body;
 mod component;
@@ -22,6 +23,7 @@ use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
 pub(crate) use crate::host::{Blame, Failure, OwnListeners, RequestScope};
+pub(crate) use arrival::{Arrival, Rest};
 pub(crate) use body::{Body, RequestBodyError};
 pub(crate) use examine::{Examined, Import, examine};
 
@@ -249,10 +251,12 @@ impl Guests {
     /// Has a guest answer one request. Resolves with the response head; dropping the future stops the guest, and
     /// dropping the body before its end does too.
     ///
-    /// The request's URI must be absolute: scheme and authority are what the guest is told they are.
+    /// The request's URI must be absolute: scheme and authority are what the guest is told they are. `arrival` is that of
+    /// its body.
     pub(crate) async fn invoke<B>(
         &self,
         request: http::Request<B>,
+        arrival: &Arrival,
         span: ServerSpan,
         baggage: Baggage,
         permit: OwnedSemaphorePermit,
@@ -277,8 +281,12 @@ impl Guests {
         let guard = CancelOnDrop(Some(scope.clone()));
         let answer = match self.timeout {
             Some(limit) => tokio::time::timeout(limit, call.as_mut()).await.unwrap_or_else(|_| {
-                scope.fail(Failure::timeout(limit));
-                Err(Failure::timeout(limit))
+                // Before the guest is stopped, which lets go of the body.
+                let waits_for_client = arrival.is_awaited();
+                let failure =
+                    if waits_for_client { Failure::client_timeout(limit) } else { Failure::timeout(limit) };
+                scope.fail(failure.clone());
+                Err(failure)
             }),
             None => call.await,
         };

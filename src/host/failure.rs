@@ -32,6 +32,8 @@ pub(crate) struct Cause {
     pub(crate) blame: Blame,
     /// One sentence for the log; never sent to a client.
     pub(crate) message: String,
+    /// `None` where a span that got the status has not failed: a client's mistake is no error of a server's (OpenTelemetry's
+    /// conventions for HTTP, on the status of spans).
     pub(crate) exception: Option<Exception>,
 }
 
@@ -103,7 +105,6 @@ impl Failure {
     }
 
     /// The client did not send on while the guest waited for the request's body, and time was up.
-    #[allow(dead_code, reason = "its callers arrive with the commits that follow")]
     pub(crate) fn client_timeout(after: Duration) -> Self {
         let message = format!("the client did not send its request within {after:?} (http.request-timeout)");
         Cause::new(StatusCode::REQUEST_TIMEOUT, Blame::Client, message)
@@ -158,9 +159,15 @@ impl Failure {
         Cause::new(StatusCode::PAYLOAD_TOO_LARGE, Blame::Client, message).done()
     }
 
-    /// The request cannot be put to a guest.
+    /// The request is malformed, its head or its body.
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
-        Cause::new(StatusCode::BAD_REQUEST, Blame::Client, message).done()
+        Cause::new(StatusCode::BAD_REQUEST, Blame::Client, message).error_type("bad_request").done()
+    }
+
+    /// An `Expect` with something else than `100-continue`.
+    pub(crate) fn expectation_failed(expected: &str) -> Self {
+        let message = format!("the request expects {expected:?}; only 100-continue can be met");
+        Cause::new(StatusCode::EXPECTATION_FAILED, Blame::Client, message).done()
     }
 
     /// A method or protocol that wasi:http cannot express.

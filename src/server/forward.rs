@@ -6,6 +6,7 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderName, Method, Request, Uri, request};
 
 use super::forwarded::Origin;
+use super::head;
 use super::inbound::InboundBody;
 use crate::guest::Failure;
 use crate::telemetry::Peer;
@@ -19,6 +20,7 @@ pub(crate) fn prepare(
     if head.method == Method::CONNECT {
         return Err(Failure::not_implemented("CONNECT cannot be expressed in wasi:http"));
     }
+    head::check(&head)?;
     body.check_length(&head)?;
     head.uri = absolute(origin.peer(), &head)?;
     drop_connection_headers(&mut head);
@@ -53,12 +55,28 @@ fn absolute(peer: &Peer, head: &request::Parts) -> Result<Uri, Failure> {
     if authority.as_str().contains('@') {
         return Err(Failure::bad_request("the host has user information"));
     }
+    if head.uri.scheme().is_none() && head.uri.authority().is_some() {
+        // `example.com:80` is for CONNECT alone.
+        return Err(Failure::bad_request("the request target is neither a path nor an absolute URI"));
+    }
     let authority = peer.told_authority().cloned().unwrap_or(authority);
     let mut parts = head.uri.clone().into_parts();
     parts.scheme = Some(if peer.is_https() { Scheme::HTTPS } else { Scheme::HTTP });
     parts.authority = Some(authority);
-    parts.path_and_query = Some(parts.path_and_query.unwrap_or(PathAndQuery::from_static("/")));
+    parts.path_and_query = Some(rooted(parts.path_and_query)?);
     Uri::from_parts(parts).map_err(|_| Failure::bad_request("the request target is not a URI"))
+}
+
+/// An absolute URI may leave out its path, in front of a query, too (RFC 9110 §4.2.3).
+fn rooted(target: Option<PathAndQuery>) -> Result<PathAndQuery, Failure> {
+    match target {
+        None => Ok(PathAndQuery::from_static("/")),
+        Some(target) if target.as_str().starts_with('?') => {
+            PathAndQuery::try_from(format!("/{}", target.as_str()))
+                .map_err(|_| Failure::bad_request("the request target is not a URI"))
+        }
+        Some(target) => Ok(target),
+    }
 }
 
 fn local_authority(peer: &Peer) -> Authority {

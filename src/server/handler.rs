@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::header::EXPECT;
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use hyper::body::Incoming;
 
 use super::admission::Admission;
@@ -12,6 +12,7 @@ use super::forward;
 use super::forwarded::{Forwarding, Hop};
 use super::idle::Activity;
 use super::inbound::InboundBody;
+use super::leftover;
 use super::response::{self, Body, Exchange};
 use crate::guest::Guests;
 use crate::telemetry::{AccessLog, Telemetry};
@@ -46,16 +47,17 @@ impl Handler {
         let received = access.as_ref().map(|access| access.received());
         let body = InboundBody::new(body, &head, self.max_body, activity, &span).watched_by(received);
         let open = self.drain.open();
-        let exchange = Exchange::begin(span.clone(), &head, body.fault(), activity.begin(), open)
+        let arrival = body.arrival();
+        let exchange = Exchange::begin(span.clone(), &head, arrival.clone(), activity.begin(), open)
             .logged_as(self.guests.name(), access);
-        let waits_to_continue = head.headers.contains_key(EXPECT);
+        let (version, waits_to_continue) = (head.version, head.headers.contains_key(EXPECT));
 
         let answer = async {
             // Sheds load before any work is done for the request.
             let permit = self.admission.admit()?;
             let baggage = self.telemetry.baggage(peer, &head);
             let request = forward::prepare(&origin, head, body)?;
-            self.guests.invoke(request, span, baggage, permit).await
+            self.guests.invoke(request, &arrival, span, baggage, permit).await
         }
         .await;
 
@@ -65,11 +67,15 @@ impl Handler {
             // do any more once it has the response.
             tokio::task::yield_now().await;
         }
+        if version >= Version::HTTP_2 {
+            leftover::settled(&arrival, waits_to_continue).await;
+        }
+        let ends_connection = leftover::ends_connection(&arrival, answer.as_ref().err(), waits_to_continue);
         let mut response = response::finish(answer, exchange);
         if self.server_timing {
             response::tell_timing(&mut response);
         }
-        if self.drain.phase() != Phase::Serving {
+        if ends_connection || self.drain.phase() != Phase::Serving {
             response::say_goodbye(&mut response);
         }
         response

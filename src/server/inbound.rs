@@ -1,47 +1,21 @@
-//! A request's body on its way in: it ends with an error where it exceeds the limit, and what nobody reads of it is
-//! swallowed for a while, so that the client gets to see the response.
+//! A request's body on its way in: it ends with an error where it exceeds the limit.
 
+use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, EXPECT};
 use http::{Version, request};
 use http_body::{Body as _, Frame, SizeHint};
-use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
 use super::idle::{Activity, Upload};
-use crate::guest::{Failure, RequestBodyError};
+use super::leftover::Leftover;
+use crate::guest::{Arrival, Failure, RequestBodyError};
 use crate::telemetry::{Received, ServerSpan};
-
-/// How long a client may go on sending what nobody reads. Closing the connection at once would reset it, and the
-/// client's kernel might throw the response away unread.
-const SWALLOW_FOR: Duration = Duration::from_secs(2);
-/// How many bytes of it are read in that time. Small ones leave the connection fit for the next request; for the rest of
-/// a large one, a new connection costs less than reading on would. (Go's server stops after 256 KiB, nginx has no limit
-/// but time.)
-const SWALLOW_MOST: usize = 1024 * 1024;
-
-/// What broke off a request's body, if anything did: what a guest makes of that is then not what went wrong.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct BodyFault(Option<Arc<OnceLock<Failure>>>);
-
-impl BodyFault {
-    pub(crate) fn failure(&self) -> Option<Failure> {
-        self.0.as_ref()?.get().cloned()
-    }
-
-    fn set(&self, failure: Failure) {
-        if let Some(fault) = &self.0 {
-            // Set once at most: the body has ended for the guest.
-            _ = fault.set(failure);
-        }
-    }
-}
 
 /// The body of a request.
 #[derive(Debug)]
@@ -51,7 +25,7 @@ pub(crate) struct InboundBody {
     /// Bytes that may still come, and that may come in all.
     left: Option<u64>,
     max: u64,
-    fault: BodyFault,
+    arrival: Arrival,
     /// Bytes that have come, and who is told of them at the end: nobody where the head said it.
     received: u64,
     uncounted: Option<ServerSpan>,
@@ -59,8 +33,9 @@ pub(crate) struct InboundBody {
     watched: Option<Received>,
     /// Dropped when the body has ended.
     upload: Option<Upload>,
-    /// Reading what is left over does no harm: the client sends it anyway, and on this connection only.
-    swallow: bool,
+    /// The client sends nothing unless the guest reads.
+    waits_to_continue: bool,
+    is_h2: bool,
 }
 
 impl InboundBody {
@@ -76,19 +51,19 @@ impl InboundBody {
         if inner.is_none() {
             span.measured_body_size(0);
         }
-        let is_uncounted = inner.is_some() && !head.headers.contains_key(CONTENT_LENGTH);
+        let announced = announced(head);
+        let is_uncounted = inner.is_some() && announced.is_none();
         Self {
             received: 0,
             watched: None,
             uncounted: is_uncounted.then(|| span.clone()),
             left: max,
             max: max.unwrap_or(u64::MAX),
-            fault: BodyFault(inner.as_ref().map(|_| Arc::default())),
+            arrival: inner.as_ref().map_or_else(Arrival::default, |_| Arrival::of(announced)),
             upload: inner.as_ref().map(|_| activity.upload()),
             inner,
-            // A client that waits for `100 Continue` sends nothing unless the guest reads. HTTP/2 resets the stream
-            // alone, after the response.
-            swallow: head.version < Version::HTTP_2 && !head.headers.contains_key(EXPECT),
+            waits_to_continue: head.headers.contains_key(EXPECT),
+            is_h2: head.version >= Version::HTTP_2,
         }
     }
 
@@ -98,16 +73,14 @@ impl InboundBody {
         self
     }
 
-    /// What tells later whether it broke off.
-    pub(crate) fn fault(&self) -> BodyFault {
-        self.fault.clone()
+    /// What tells later how it came.
+    pub(crate) fn arrival(&self) -> Arrival {
+        self.arrival.clone()
     }
 
     /// Refuses a body that says beforehand that it is too large.
     pub(crate) fn check_length(&self, head: &request::Parts) -> Result<(), Failure> {
-        let announced =
-            head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-        match announced {
+        match announced(head) {
             Some(length) if length > self.max => Err(Failure::body_too_large(self.max)),
             _ => Ok(()),
         }
@@ -117,15 +90,39 @@ impl InboundBody {
     fn complete(&mut self) {
         self.inner = None;
         self.upload = None;
+        self.arrival.complete();
         if let Some(span) = self.uncounted.take() {
             span.request_body_size(self.received);
         }
     }
 }
 
+/// Bytes of the body, as its head has them.
+fn announced(head: &request::Parts) -> Option<u64> {
+    head.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Why a body came no further: its client broke the protocol, or is gone.
+fn fault(error: &hyper::Error) -> Failure {
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        // hyper says of a body in HTTP/1.1 that is malformed what the kernel never says of a socket; h2 says who it was
+        // that reset the stream.
+        let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+        let is_reset = error
+            .downcast_ref::<h2::Error>()
+            .is_some_and(|error| error.is_library() && error.reason() == Some(h2::Reason::PROTOCOL_ERROR));
+        if is_reset || matches!(kind, Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData)) {
+            return Failure::bad_request(format!("the request's body is malformed: {error}"));
+        }
+        source = error.source();
+    }
+    Failure::client_disconnected()
+}
+
 /// Whether nothing follows `frame`, which `inner` gave. hyper forgets to end a body whose last bytes come after the
 /// response has ended (HTTP/1.1): asked once more, it would say nothing until the next request.
-fn is_last(frame: &Frame<Bytes>, inner: &Incoming) -> bool {
+pub(super) fn is_last(frame: &Frame<Bytes>, inner: &Incoming) -> bool {
     frame.is_trailers() || inner.is_end_stream()
 }
 
@@ -137,11 +134,10 @@ impl http_body::Body for InboundBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
-        let Some(inner) = &mut self.inner else { return Poll::Ready(None) };
-        let frame = ready!(Pin::new(&mut *inner).poll_frame(cx));
+        let this = &mut *self;
+        let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
+        let frame = ready!(this.arrival.poll(cx, |cx| Pin::new(&mut *inner).poll_frame(cx)));
         let is_last = matches!(&frame, Some(Ok(frame)) if is_last(frame, inner));
-        // The guest reads: whoever waited for `100 Continue` has it.
-        self.swallow |= matches!(&frame, Some(Ok(_)));
         let frame = match frame {
             Some(Ok(frame)) => frame,
             None => {
@@ -151,11 +147,7 @@ impl http_body::Body for InboundBody {
             Some(Err(error)) => {
                 self.inner = None;
                 self.upload = None;
-                self.fault.set(if error.is_parse() {
-                    Failure::bad_request(format!("the request body is malformed: {error}"))
-                } else {
-                    Failure::client_disconnected()
-                });
+                self.arrival.break_off(fault(&error));
                 return Poll::Ready(Some(Err(RequestBodyError::Incomplete(error.to_string()))));
             }
         };
@@ -164,12 +156,13 @@ impl http_body::Body for InboundBody {
             match left.checked_sub(length) {
                 Some(rest) => *left = rest,
                 None => {
-                    self.fault.set(Failure::body_too_large(self.max));
+                    self.arrival.break_off(Failure::body_too_large(self.max));
                     return Poll::Ready(Some(Err(RequestBodyError::TooLarge(self.max))));
                 }
             }
         }
         self.received += length;
+        self.arrival.came(length);
         if let Some(watched) = &self.watched {
             watched.fetch_add(length, Ordering::Relaxed);
         }
@@ -190,28 +183,11 @@ impl http_body::Body for InboundBody {
 
 impl Drop for InboundBody {
     fn drop(&mut self) {
-        let Some(mut rest) = self.inner.take().filter(|inner| self.swallow && !inner.is_end_stream()) else {
-            return;
-        };
-        let upload = self.upload.take();
-        // Outside a runtime only when the server is gone already.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(tokio::time::timeout(SWALLOW_FOR, async move {
-                let _upload = upload;
-                let mut room = SWALLOW_MOST;
-                while let Some(Ok(frame)) = rest.frame().await {
-                    if is_last(&frame, &rest) {
-                        return;
-                    }
-                    let length = frame.data_ref().map_or(0, Bytes::len);
-                    match room.checked_sub(length) {
-                        Some(left) => room = left,
-                        // Not read any further, but not closed yet either: the client gets the rest of the time to see
-                        // its response.
-                        None => std::future::pending().await,
-                    }
-                }
-            }));
+        self.arrival.let_go();
+        let swallowed = !self.waits_to_continue || self.arrival.has_begun();
+        if let Some(body) = self.inner.take().filter(|inner| swallowed && !inner.is_end_stream()) {
+            let (upload, arrival) = (self.upload.take(), self.arrival.clone());
+            Leftover { body, upload, arrival, is_h2: self.is_h2 }.swallow();
         }
     }
 }

@@ -13,9 +13,8 @@ use body::Content;
 
 use super::drain::{OpenRequest, Phase};
 use super::idle::Busy;
-use super::inbound::BodyFault;
 use super::stall::Flow;
-use crate::guest::{self, Blame, Failure};
+use crate::guest::{self, Arrival, Blame, Failure};
 use crate::telemetry::logs::printable;
 use crate::telemetry::{Access, AccessEnd, ServerSpan};
 
@@ -32,7 +31,7 @@ pub(crate) struct Exchange {
     is_head: bool,
     sent: u64,
     ended: bool,
-    fault: BodyFault,
+    arrival: Arrival,
     /// Of an HTTP/2 stream, whose peer must make room for the response.
     flow: Option<Arc<Flow>>,
     open: OpenRequest,
@@ -42,11 +41,11 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    /// `fault` tells when the request's body breaks off. To be called by the task that serves the request.
+    /// `arrival` is that of the request's body. To be called by the task that serves the request.
     pub(crate) fn begin(
         span: ServerSpan,
         head: &request::Parts,
-        fault: BodyFault,
+        arrival: Arrival,
         busy: Busy,
         open: OpenRequest,
     ) -> Self {
@@ -56,7 +55,7 @@ impl Exchange {
             is_head: head.method == Method::HEAD,
             sent: 0,
             ended: false,
-            fault,
+            arrival,
             flow: Flow::current(),
             open,
             component: None,
@@ -80,17 +79,20 @@ impl Exchange {
         }
     }
 
+    /// The response says what went wrong; the span has failed unless that is only a mistake of the client's.
     fn fail(&mut self, failure: &Failure) {
+        match (failure.error_type.as_deref(), &failure.exception) {
+            (Some(error_type), None) => self.span.refuse(error_type),
+            (Some(error_type), exception) => self.span.fail(error_type, exception.clone()),
+            (None, _) => {}
+        }
         self.tell(failure, failure.error_type.as_deref());
     }
 
-    /// Tells span and log of a failure; the span has failed only where there is an error type.
+    /// Tells both logs of a failure.
     fn tell(&mut self, failure: &Failure, error_type: Option<&str>) {
-        if let Some(error_type) = error_type {
-            self.span.fail(error_type, failure.exception.clone());
-            if let Some(access) = &mut self.access {
-                access.failed(error_type);
-            }
+        if let (Some(error_type), Some(access)) = (error_type, &mut self.access) {
+            access.failed(error_type);
         }
         log(self.component(), &self.span, failure);
     }
@@ -101,14 +103,17 @@ impl Exchange {
 
     /// Ends the request after its head: the status it was sent with tells nothing of what went wrong.
     fn break_off(&mut self, failure: &Failure) {
-        let fault = self.fault.failure();
+        let fault = self.arrival.fault();
         let failure = fault.as_ref().unwrap_or(failure);
-        self.tell(failure, failure.error_type.as_deref().or(Some("http_request_body_size")));
+        let error_type = failure.error_type.as_deref().unwrap_or("http_request_body_size");
+        self.span.fail(error_type, failure.exception.clone());
+        self.tell(failure, Some(error_type));
         self.end();
     }
 
     fn end(&mut self) {
         if !std::mem::replace(&mut self.ended, true) {
+            self.arrival.end_response();
             self.span.end(self.sent);
             if let Some(access) = self.access.take() {
                 let (context, route) = (self.span.context(), self.span.route());
@@ -129,8 +134,7 @@ impl Drop for Exchange {
             // Dropped before its end: by hyper, because the client is gone, or by us, because time is up, the server's
             // or that of a client which does not read on.
             let cut = self.open.phase() == Phase::Cut;
-            self.fail(&if cut { Failure::draining() } else { Failure::client_disconnected() });
-            self.end();
+            self.break_off(&if cut { Failure::draining() } else { Failure::client_disconnected() });
         }
     }
 }
@@ -141,7 +145,7 @@ pub(crate) fn finish(
     mut exchange: Exchange,
 ) -> Response<Body> {
     // Whatever the guest made of a body that broke off, the client is told what was wrong with it.
-    let answer = exchange.fault.failure().map_or(answer, Err);
+    let answer = exchange.arrival.fault().map_or(answer, Err);
     let answer = answer.and_then(|response| match response.status() {
         // 101 would make hyper hand over the connection, and other 1xx are no answers.
         status if status.is_informational() => Err(Failure::error_code(

@@ -222,7 +222,7 @@ impl Drop for Recording {
         if !late.ended {
             late.response
                 .failure
-                .get_or_insert_with(|| Failure { error_type: ABANDONED.into(), message: "".into() });
+                .get_or_insert_with(|| Failure { error_type: ABANDONED.into(), message: Some("".into()) });
             self.end(&mut late, 0);
         }
     }

@@ -27,7 +27,8 @@ pub(super) struct Response {
 /// Why the host failed the request.
 pub(super) struct Failure {
     pub(super) error_type: Box<str>,
-    pub(super) message: Box<str>,
+    /// For the status Error; `None` where the client made the mistake, which a server's span is not Error for.
+    pub(super) message: Option<Box<str>>,
 }
 
 impl Phases {
@@ -44,9 +45,10 @@ impl Phases {
 /// The status of the span. The host's Error stands above a guest's Ok, and below a guest's Error.
 pub(super) fn status(late: &Late, profile: Semconv) -> Status {
     let Response { status, failure, .. } = &late.response;
-    match (&late.notes.status, failure) {
+    let failed = failure.as_ref().and_then(|failure| failure.message.as_deref());
+    match (&late.notes.status, failed) {
         (Status::Error(message), _) => Status::Error(message.clone()),
-        (_, Some(failure)) => Status::Error(failure.message.to_string()),
+        (_, Some(message)) => Status::Error(message.to_owned()),
         // The code says it: no description.
         _ if status.is_some_and(|status| status.is_server_error()) => Status::Error(String::new()),
         (Status::Ok, None) => Status::Ok,

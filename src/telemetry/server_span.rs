@@ -279,12 +279,23 @@ impl ServerSpan {
         self.write(|span, late| {
             late.response.failure.get_or_insert_with(|| Failure {
                 error_type: shortened(error_type, MAX_NAME).into(),
-                message,
+                message: Some(message),
             });
             if let Some(exception) = exception {
                 let (notes, account) = late.notes(span);
                 notes.add_exception(span.clock().now(), exception, account);
             }
+        });
+    }
+
+    /// The request was refused for a mistake of its client's: `error.type` without status Error.
+    pub(crate) fn refuse(&self, error_type: &str) {
+        if let Some(measured) = self.measured() {
+            measured.fail(error_type);
+        }
+        self.write(|_, late| {
+            let error_type = shortened(error_type, MAX_NAME).into();
+            late.response.failure.get_or_insert(Failure { error_type, message: None });
         });
     }
 

@@ -44,6 +44,8 @@ mod forwarded;
 mod guest_spans;
 /// The guests that show spans, calls and limits answer what their heads say.
 mod guests_telemetry;
+/// Request heads: what the server itself refuses, and what a guest sees of the others.
+mod heads;
 /// What guests have their host keep: it is bounded, it counts, it is given back.
 mod hoard;
 /// Guests that tell more, and worse, than anybody would want to hear.
@@ -84,7 +86,7 @@ mod stdio;
 mod tracing;
 /// How telemetry is sent, and to endpoints that fail.
 mod transport;
-/// Request bodies: what came of them, and what nobody read.
+/// Request bodies: what came of them, what nobody read, and what never came.
 mod uploads;
 /// What an OpenTelemetry SDK inside a guest hands over.
 mod wasi_otel;

@@ -1,7 +1,7 @@
 //! Sends the request's body back as it comes, content type and trailers too, in constant memory.
 //!
 //! A request body that breaks off breaks the response off. With `?seen` it answers in place of that what it sees of the
-//! request: a line with scheme and authority, then one for each header.
+//! request: a line with scheme and authority, one for each header, and one with path and query.
 
 use guest_http::p2::{self, Answer};
 use wasip2::http::types::{Fields, IncomingBody, IncomingRequest, ResponseOutparam, Scheme};
@@ -58,6 +58,7 @@ fn seen(request: &IncomingRequest) -> String {
     for (name, value) in request.headers().entries() {
         text.push_str(&format!("{name}: {}\n", String::from_utf8_lossy(&value)));
     }
+    text.push_str(&format!("{}\n", request.path_with_query().unwrap_or_default()));
     text
 }
 

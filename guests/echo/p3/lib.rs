@@ -2,7 +2,7 @@
 //!
 //! The bytes pass through this guest's memory; with `?through` the stream itself is handed back and they do not.
 //! A request body that breaks off breaks the response off. With `?seen` it answers in place of that what it sees of the
-//! request: a line with scheme and authority, then one for each header.
+//! request: a line with scheme and authority, one for each header, and one with path and query.
 
 use guest_http::p3::{self, Answer};
 use wasip3::http::types::{ErrorCode, Fields, Request, Response, Scheme};
@@ -63,6 +63,7 @@ fn seen(request: &Request) -> String {
     for (name, value) in request.get_headers().copy_all() {
         text.push_str(&format!("{name}: {}\n", String::from_utf8_lossy(&value)));
     }
+    text.push_str(&format!("{}\n", request.get_path_with_query().unwrap_or_default()));
     text
 }
 

@@ -15,7 +15,7 @@ async fn timings_stand_beside_those_of_the_guest() {
     let span = telemetry.server_span(&Peer::default(), &head, None);
     let traceparent = span.context().unwrap().traceparent();
     let activity = Arc::new(Activity::default());
-    let exchange = Exchange::begin(span, &head, BodyFault::default(), activity.begin(), Drain::new().open());
+    let exchange = Exchange::begin(span, &head, Arrival::default(), activity.begin(), Drain::new().open());
     let mut response = refuse(&Failure::overloaded("too many"), exchange);
     response.headers_mut().insert(SERVER_TIMING, HeaderValue::from_static("db;dur=53"));
     tell_timing(&mut response);

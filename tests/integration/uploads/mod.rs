@@ -8,6 +8,11 @@ use hyper::body::Frame;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 
+/// Clients that break off, break the protocol, or take too long.
+mod broken;
+/// What guests leave of a body.
+mod unread;
+
 for_both_abis!(
     a_body_without_a_length_is_counted,
     a_guest_reads_on_after_its_response,
