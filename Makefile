@@ -46,7 +46,7 @@ fuzz: ## Fuzz the parsers of headers, settings and variables, 60 s each (FUZZ_SE
 lint: ## Check format, clippy (warnings are errors) and shell scripts
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets --quiet -- --deny warnings
-	for script in scripts/*.sh guests/*.sh benches/*.sh .ci/run; do bash -n $$script || exit 1; done
+	for script in scripts/*.sh guests/*.sh benches/*.sh findings/*.sh .ci/run; do bash -n $$script || exit 1; done
 
 .PHONY: deny
 deny: ## Check licences, bans and sources of dependencies (needs cargo-deny)

@@ -1,0 +1,50 @@
+# shellcheck shell=bash
+# What the scripts in findings/ share; sourced by them.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=scripts/tools.sh
+source "$here/../scripts/tools.sh"
+
+work=$(mktemp -d)
+children=()
+
+end() {
+  for child in "${children[@]}"; do kill "$child" 2>/dev/null || true; done
+  rm -rf "$work"
+}
+trap end EXIT
+
+# expect WHAT SEEN EXPECTED: says what was seen, and fails where that has changed.
+expect() {
+  if [ "$2" = "$3" ]; then
+    echo "as found  $1: $2"
+  else
+    echo "CHANGED   $1: $2"
+    echo "          before: $3"
+    exit 1
+  fi
+}
+
+# build_go FOLDER: builds the program in findings/FOLDER, whose modules its go.sum pins; its place is in $program.
+build_go() {
+  go_compiler
+  program=$work/$1
+  (cd "$here/$1" && CGO_ENABLED=0 "$tool" build -mod=readonly -buildvcs=false -trimpath -o "$program" .)
+}
+
+# python_with PIP-ARGUMENT…: a Python with these packages; its place is in $python.
+python_with() {
+  python_environment "$@" "$work/python"
+  python=$work/python/bin/python
+}
+
+# free_ports N: so many ports that were free a moment ago, in $ports.
+free_ports() {
+  read -r -a ports < <(python3 - "$1" <<'PYTHON'
+import socket, sys
+held = [socket.create_server(("127.0.0.1", 0)) for _ in range(int(sys.argv[1]))]
+print(*(one.getsockname()[1] for one in held))
+PYTHON
+  )
+}
