@@ -169,3 +169,35 @@ async fn jaeger_gets_every_span_over_each_protocol() {
         assert_eq!((sent.records, sent.points), (0, 0), "{protocol}");
     }
 }
+
+/// What `docs/backends.md` says of Jaeger: a status Ok is no error and is shown, a link is a reference without its
+/// attributes, and lists are text.
+#[tokio::test]
+async fn jaeger_shows_statuses_links_and_lists_in_its_own_way() {
+    let jaeger = Jaeger::start().await;
+    for (profile, status) in [("compat", Some("OK")), ("http/dup", None)] {
+        let server = pounce()
+            .guest(Abi::P2, "attributes")
+            .flag("--otel-endpoint", format_args!("http://{}", jaeger.otlp))
+            .flag("--otel-semconv", profile)
+            // The caller's span becomes a link.
+            .flag("--otel-trust-parent", "off")
+            .env("OTEL_SERVICE_NAME", profile)
+            .env("OTEL_BSP_SCHEDULE_DELAY", 50)
+            .start()
+            .await;
+        let linked =
+            client::get("/items/7?fixed&code=404").with("traceparent", format!("00-{TRACE}-{PARENT}-01"));
+        assert_eq!(client::fetch(server.addr(), Protocol::H1, linked).await.status, 404);
+        let [trace] = jaeger.traces(profile, 1).await.try_into().expect("one trace");
+        let span = &trace["spans"][0];
+        let tags = span["tags"].as_array().expect("tags");
+        let found = |key: &str| tags.iter().find(|tag| tag["key"] == key).map(|tag| tag["value"].clone());
+        assert_eq!(found("otel.status_code"), status.map(Value::from), "{profile}");
+        assert_eq!(found("error"), None, "{profile}: 404 is not red");
+        let reference = &span["references"][0];
+        assert_eq!((&reference["refType"], &reference["spanID"]), (&"FOLLOWS_FROM".into(), &PARENT.into()));
+        assert_eq!(found("guest.texts"), Some(r#"["a","b"]"#.into()));
+        assert_eq!(found("otel.scope.name"), Some("pounce".into()));
+    }
+}

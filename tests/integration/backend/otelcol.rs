@@ -3,9 +3,10 @@
 
 use super::traffic::{Keeps, Sent, send};
 use super::{Daemon, PROTOCOLS, free_addrs, tool};
-use crate::support::client;
+use crate::support::client::{self, Connection};
 use crate::support::signals::{LogRecord, Metric, Received};
 use crate::support::span::{self, Span};
+use crate::support::{Protocol, pounce};
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
@@ -30,12 +31,21 @@ struct Written {
 
 impl Otelcol {
     async fn start() -> Self {
+        // As it is where nobody sets it.
+        Self::taking(20 << 20).await
+    }
+
+    /// One that takes requests of HTTP of so many bytes; of gRPC of 4 MiB, in any case.
+    async fn taking(most: usize) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let [http, grpc, metrics] = free_addrs();
         let config = format!(
             r#"
             receivers:
-              otlp: {{ protocols: {{ grpc: {{ endpoint: "{grpc}" }}, http: {{ endpoint: "{http}" }} }} }}
+              otlp:
+                protocols:
+                  grpc: {{ endpoint: "{grpc}" }}
+                  http: {{ endpoint: "{http}", max_request_body_size: {most} }}
             exporters:
               file: {{ path: {file:?} }}
             service:
@@ -118,4 +128,39 @@ async fn the_collector_gets_every_signal_over_each_protocol() {
         sent.expect_records(&sent.own(&written.records, |record| &record.origin.resource));
         sent.expect_metrics(&sent.own(&written.metrics, |metric| &metric.origin.resource));
     }
+}
+
+/// Spans of 17 KB each, in batches that are as large as gRPC receivers take by default, and 50 times as large as this one
+/// takes over HTTP: it answers before it has read such a request, and closes.
+#[tokio::test]
+async fn the_collector_gets_large_spans_whatever_it_takes_at_once() {
+    let collector = Otelcol::taking(64 << 10).await;
+    let mut sent = 0;
+    for (protocol, count) in [("grpc", 248), ("grpc", 512), ("http/protobuf", 248), ("http/json", 248)] {
+        let to = if protocol == "grpc" { collector.grpc } else { collector.http };
+        let server = pounce()
+            .fixture("status.wat")
+            .flag("--otel-endpoint", format_args!("http://{to}"))
+            .flag("--otel-protocol", protocol)
+            .env("OTEL_BSP_SCHEDULE_DELAY", 60_000)
+            .env("OTEL_METRICS_EXPORTER", "none")
+            .env("OTEL_LOGS_EXPORTER", "none")
+            .start()
+            .await;
+        let path = format!("/200{}?q={}", "p".repeat(4017), "v".repeat(4001));
+        let mut connection = Connection::open(server.addr(), Protocol::H1).await;
+        for _ in 0..count {
+            assert_eq!(connection.fetch(client::get(&path)).await.status, 200);
+        }
+        let exit = server.stop().await;
+        let totals = exit.totals();
+        assert_eq!((totals.ended, totals.exported, totals.dropped), (count, count, 0), "{protocol} {exit}");
+        assert_eq!(exit.stderr.contains("are sent in parts"), protocol != "grpc", "{protocol} {exit}");
+        sent += count;
+    }
+    let ids = collector.finish().spans.into_iter().map(|span| span.span_id);
+    let mut ids: Vec<_> = ids.collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), sent, "each of them, by the Collector's own file");
 }

@@ -3,8 +3,10 @@
 use super::traffic::{Keeps, send};
 use super::{Daemon, PROTOCOLS, free_addrs, tool};
 use crate::support::attributes::{Attributes, Value};
+use crate::support::client;
 use crate::support::signals::{LogRecord, Metric, Origin, Point};
 use crate::support::span::{Event, Link, Scope, Span, Status};
+use crate::support::{Abi, pounce};
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -305,5 +307,27 @@ async fn rotel_gets_every_signal_over_each_protocol() {
         } else {
             sent.expect_metrics(&metrics);
         }
+    }
+}
+
+/// One number that is none, and rotel takes nothing of a batch in JSON: `docs/backends.md` says protobuf.
+#[tokio::test]
+async fn rotel_takes_a_number_that_is_none_in_protobuf_alone() {
+    let rotel = Rotel::start().await;
+    for (protocol, taken) in [("http/json", 0), ("http/protobuf", 2)] {
+        let server = pounce()
+            .guest(Abi::P2, "attributes")
+            .flag("--otel-endpoint", format_args!("http://{}", rotel.http))
+            .flag("--otel-protocol", protocol)
+            .env("OTEL_BSP_SCHEDULE_DELAY", 60_000)
+            .env("OTEL_METRICS_EXPORTER", "none")
+            .env("OTEL_LOGS_EXPORTER", "none")
+            .start()
+            .await;
+        for query in ["double.ratio=nan", "double.ratio=1"] {
+            assert_eq!(client::fetch_path(server.addr(), &format!("/?{query}")).await.status, 200);
+        }
+        let exit = server.stop().await;
+        assert_eq!((exit.totals().exported, exit.totals().dropped), (taken, 2 - taken), "{protocol} {exit}");
     }
 }

@@ -5,7 +5,7 @@ use super::jaeger::Jaeger;
 use super::traffic::{Sent, send_to};
 use super::{Daemon, free_addrs, tool};
 use crate::support::client::{self, WithHeader};
-use crate::support::{Protocol, eventually};
+use crate::support::{Protocol, eventually, pounce};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -166,4 +166,25 @@ async fn each_signal_goes_to_a_database_of_its_own() {
     let metered = spans.iter().find(|span| span.name == "GET /metered").expect("its span");
     expect_metrics(&metrics.series(sent.points).await);
     expect_records(&logs.records(sent.records).await, &sent, &metered.span_id);
+}
+
+/// It says with 400 that there is nothing at a path, whatever the form of what was sent there.
+#[tokio::test]
+async fn a_path_that_victorialogs_does_not_have_is_told_as_a_path() {
+    let logs = Victoria::start("victoria-logs").await;
+    let doctor = |path: &str| {
+        pounce()
+            .command("doctor")
+            .env("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", format!("http://{}{path}", logs.addr))
+            .env("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "http/json")
+    };
+    let exit = doctor("/otlp/v1/logs").run().await;
+    exit.expect(1, &[]);
+    for part in ["unsupported path requested", "takes no OTLP at /otlp/v1/logs: check port"] {
+        assert!(exit.stdout.contains(part), "{part:?} in {exit}");
+    }
+    assert!(!exit.stdout.contains("set otel.protocol"), "{exit}");
+    let exit = doctor("").run().await;
+    let advice = "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT is used as it is, path and all: add /v1/logs to it";
+    assert!(exit.stdout.contains(advice), "{exit}");
 }
