@@ -26,10 +26,16 @@ pub enum Outcome {
     Cut(usize),
 }
 
-/// The signals that tell a server to stop.
+/// The signals that tell a server to stop, and those that must not end it.
 pub(crate) struct Stops {
     term: Signal,
     int: Signal,
+    /// Ctrl-\, and what some supervisors send to have a server finish its work.
+    quit: Signal,
+    /// What others take for "read your settings again".
+    hup: Signal,
+    /// Asked of other servers (open the log again, replace the binary), and the end of a program that does not know them.
+    _ignored: [Signal; 2],
 }
 
 impl Stops {
@@ -38,20 +44,34 @@ impl Stops {
     /// # Errors
     /// The handlers cannot be installed.
     pub(crate) fn install() -> std::io::Result<Self> {
-        Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            term: signal(SignalKind::terminate())?,
+            int: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
+            hup: signal(SignalKind::hangup())?,
+            _ignored: [signal(SignalKind::user_defined1())?, signal(SignalKind::user_defined2())?],
+        })
     }
 
-    /// Waits for one of them; may be dropped and called again without losing any.
+    /// Waits for one that tells to stop, and answers the others; may be dropped and called again without losing any.
     pub(crate) async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.term.recv() => "SIGTERM",
-            _ = self.int.recv() => "SIGINT",
+        loop {
+            tokio::select! {
+                _ = self.term.recv() => return "SIGTERM",
+                _ = self.int.recv() => return "SIGINT",
+                _ = self.quit.recv() => return "SIGQUIT",
+                _ = self.hup.recv() => tracing::warn!(
+                    signal = "SIGHUP",
+                    "there is nothing to reload yet, and the server goes on as it is: restart it to change its settings"
+                ),
+            }
         }
     }
 }
 
 impl App {
-    /// Serves until SIGTERM or Ctrl-C, then drains; a second signal ends the drain.
+    /// Serves until SIGTERM, SIGQUIT or Ctrl-C, then drains; a second signal ends the drain. SIGHUP is answered in the
+    /// log, SIGUSR1 and SIGUSR2 are ignored.
     ///
     /// The call itself takes over the signals, so that none is lost between it and the first poll of the future.
     ///

@@ -29,8 +29,11 @@ VARIABLES
 Output:
   One line on standard output when a listener is ready (listening on http://127.0.0.1:8080, and
   admin on http://127.0.0.1:8081 with --admin-listen);
-  everything else goes to standard error. SIGTERM or Ctrl-C drains and stops; before a listener is
-  ready, it stops at once.
+  everything else goes to standard error.
+
+Signals:
+  SIGTERM, SIGQUIT or Ctrl-C drains and stops; before a listener is ready, it stops at once.
+  A second one ends the drain. SIGHUP changes nothing and says so; SIGUSR1 and SIGUSR2 are ignored.
 
 Exit status:
   0  stopped, and every request was finished

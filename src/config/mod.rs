@@ -6,6 +6,7 @@
 
 mod activation;
 mod check;
+pub(crate) mod content;
 mod declared;
 mod file;
 pub(crate) mod fuzz;

@@ -166,7 +166,7 @@ impl Otel {
         otel_env::warn_of_lost_exceptions(&otel, &mut resolver.warnings);
         let destinations = [&otel.metrics.to, &otel.logs.to];
         if otel.endpoint.is_some() || destinations.iter().any(|to| to.endpoint.is_some()) {
-            otel.proxies = otel_env::proxies(vars, &mut resolver.warnings);
+            otel.proxies = otel_env::proxies(vars, &mut resolver.warnings, &mut flawed);
         }
         resolver.mistakes.extend(flawed.into_iter().map(|flawed| {
             let what = format!("{} {}", flawed.quoted, flawed.flaw.what);

@@ -9,7 +9,11 @@ use wasmtime_wasi_http::p3::bindings::ServicePre;
 
 use super::engine::{self, Slots};
 use super::inspect::{self, Contents, Version};
+use crate::config::content::{self, Unread};
 use crate::host::{self, HostState, PACKAGES};
+
+/// Most that a component's file may have. Those with a language's whole runtime have some tens of MiB.
+const MAX_FILE: u64 = 256 << 20;
 
 /// The pre-instance of either version: compiled and linked, not yet running.
 pub(crate) enum Pre {
@@ -59,7 +63,14 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     if metadata.is_dir() {
         bail!("this is a directory; name the component file in it{}", nearby(&path.join("*")));
     }
-    let bytes = std::fs::read(path).map_err(|error| anyhow!("it cannot be read: {error}"))?;
+    let bytes = content::read(path, MAX_FILE).map_err(|error| match error {
+        Unread::Io(error) => anyhow!("it cannot be read: {error}"),
+        Unread::TooLarge(limit) => anyhow!(
+            "the file is larger than {} MiB, the most that a component may have; build it for release, or strip its \
+             debug information (`wasm-tools strip`)",
+            limit >> 20
+        ),
+    })?;
     if bytes.starts_with(b"\0asm") {
         return Ok(bytes);
     }

@@ -1,23 +1,26 @@
 //! Our own log, on stderr: text for people, JSON for machines. Lines of a request carry `trace_id` and `span_id`.
 //!
 //! Written by a thread of its own: when nobody reads stderr, lines are lost and counted, and no request waits. What we
-//! say ourselves also becomes log records for the endpoint (`own`).
+//! say ourselves also becomes log records for the endpoint (`own`). Each kind of line has a budget (`budget`).
 
+mod budget;
 mod own;
 
 use std::borrow::Cow;
 use std::io::IsTerminal as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use anyhow::Context as _;
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::Layer as _;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{FilterExt as _, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::{self, LogFormat, LogLevel};
 
+use budget::{Budget, Within};
 pub(crate) use own::OtlpLog;
 use own::OwnRecords;
 pub(super) use own::keep_here;
@@ -29,6 +32,8 @@ const MAX_LINES: usize = 16 * 1024;
 pub(crate) struct Log {
     dropped: ErrorCounter,
     otlp_log: OtlpLog,
+    /// Before the writer: its last words are to be written.
+    _budget: Budget,
     _writer: WorkerGuard,
 }
 
@@ -36,8 +41,8 @@ impl Log {
     /// Installs the log for the process; lines about telemetry have the level of `of_telemetry`, if that is set.
     ///
     /// # Errors
-    /// There is one already.
-    pub(crate) fn start(log: &config::Log, of_telemetry: Option<LogLevel>) -> Result<Self, TryInitError> {
+    /// There is one already, or no thread for it.
+    pub(crate) fn start(log: &config::Log, of_telemetry: Option<LogLevel>) -> anyhow::Result<Self> {
         let (writer, guard) = NonBlockingBuilder::default()
             .buffered_lines_limit(MAX_LINES)
             .lossy(true)
@@ -58,13 +63,20 @@ impl Log {
         FOR_PEOPLE.store(format == LogFormat::Text, Ordering::Relaxed);
         let lines = tracing_subscriber::fmt::layer().with_writer(writer);
         let lines = match format {
-            LogFormat::Text => lines.with_ansi(terminal).with_target(false).boxed(),
-            LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
+            LogFormat::Text => lines.with_ansi(terminal).with_target(false).map_event_format(Within).boxed(),
+            LogFormat::Json => {
+                lines.json().flatten_event(true).with_current_span(false).map_event_format(Within).boxed()
+            }
         };
         let otlp_log = OtlpLog::default();
-        let records = OwnRecords(otlp_log.clone()).with_filter(OwnRecords::filter(level));
-        tracing_subscriber::registry().with(lines.with_filter(filter)).with(records).try_init()?;
-        Ok(Self { dropped, otlp_log, _writer: guard })
+        let of_records = OwnRecords::filter(level);
+        let budget = Budget::start().context("cannot start the thread that keeps the log within bounds")?;
+        // First, so that the others can ask what it decided.
+        let judge = budget.judge().with_filter(filter.clone().or(of_records.clone()));
+        let records = OwnRecords(otlp_log.clone()).with_filter(of_records);
+        let layers = tracing_subscriber::registry().with(judge).with(lines.with_filter(filter)).with(records);
+        layers.try_init()?;
+        Ok(Self { dropped, otlp_log, _budget: budget, _writer: guard })
     }
 
     /// Where its records go: to be opened once telemetry has started.

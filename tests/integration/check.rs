@@ -236,3 +236,57 @@ async fn an_address_that_the_server_itself_has_taken_is_told_as_such() {
         .await;
     exit.expect(1, &["this server listens there itself", "`--listen`", "`--admin-listen`"]);
 }
+
+/// Whatever is named as a file is read as far as such a file may go, and what is wrong with it is said.
+#[tokio::test]
+async fn files_without_an_end_are_refused() {
+    const ZERO: &str = "/dev/zero";
+    let exit = pounce()
+        .command("check")
+        .component(ZERO)
+        .flag("--env", format!("TOKEN=@{ZERO}"))
+        .flag("--otel-endpoint", "https://collector.example")
+        .flag("--otel-certificate", ZERO)
+        .run()
+        .await;
+    let (component, env, certificate) = ("larger than 256 MiB", "TOKEN=@/dev/zero", "--otel-certificate");
+    exit.expect(2, &[component, "strip", env, certificate]);
+    assert_eq!(exit.stderr.matches("is larger than 1 MiB").count(), 2, "{exit}");
+    let exit = pounce().command("check").flag("--config", ZERO).run().await;
+    exit.expect(2, &["/dev/zero: is larger than 1 MiB", "--config"]);
+    for command in ["check", "serve"] {
+        let exit = pounce().command(command).component(ZERO).run().await;
+        exit.expect(2, &["/dev/zero", "larger than 256 MiB"]);
+    }
+}
+
+/// A component may come through a pipe, as shells make one of `<(cat app.wasm)`.
+#[tokio::test]
+async fn a_component_may_be_a_pipe() {
+    let script = r#"exec "$0" "$1" <(cat "$2")"#;
+    let hello = Abi::P2.guest("hello");
+    let exit = std::process::Command::new("bash")
+        .args(["-c", script, env!("CARGO_BIN_EXE_pounce"), "check"])
+        .arg(hello)
+        .output()
+        .unwrap();
+    assert!(exit.status.success(), "{}", String::from_utf8_lossy(&exit.stderr));
+}
+
+#[tokio::test]
+async fn slips_in_proxies_and_header_names_are_mistakes() {
+    let check = || pounce().command("check").flag("--otel-endpoint", "http://collector.example");
+    for (variable, value) in
+        [("HTTP_PROXY", "-1"), ("https_proxy", "http://u:hunter2@:3128"), ("ALL_PROXY", "socks5://h:0")]
+    {
+        let exit = check().env(variable, value).run().await;
+        exit.expect(2, &[variable, "http://HOST:PORT"]);
+        assert!(!format!("{exit}").contains("hunter2"), "{exit}");
+    }
+    // Nobody goes that way.
+    pounce().command("check").env("HTTP_PROXY", "-1").run().await.expect(0, &[]);
+    for flag in ["--otel-request-headers", "--otel-response-headers"] {
+        check().flag(flag, "*").run().await.expect(2, &[flag, "is a pattern", "name each header"]);
+        check().flag(flag, "$NAME").run().await.expect(2, &[flag, "is not the name of a header"]);
+    }
+}

@@ -56,6 +56,8 @@ mod identity;
 mod inherited;
 /// Requests that share an instance keep to themselves.
 mod isolation;
+/// Signals other than those that drain, and those before there is anything to drain.
+mod kill;
 /// Clients that go away.
 mod left;
 /// Responses that say how long they are.

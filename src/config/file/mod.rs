@@ -14,6 +14,7 @@ use toml::de::{DeTable, DeValue};
 pub(crate) use component::Component;
 use values::{kind, texts};
 
+use super::content;
 use super::mistake::Mistake;
 use super::options;
 use super::resolve::{Given, Layer, Source};
@@ -32,11 +33,11 @@ const LATER: [&str; 1] = ["route"];
 
 /// Reads the file at `path`.
 pub(crate) fn read(path: &Path) -> Said {
-    match std::fs::read_to_string(path) {
+    match content::read_text(path) {
         Ok(text) => parse(&text, path),
         Err(error) => {
             let hint = "check the path of --config (or POUNCE_CONFIG) and the file's permissions";
-            let mistake = Mistake::new(path.display().to_string(), format!("can't be read: {error}"), hint);
+            let mistake = Mistake::new(path.display().to_string(), error.to_string(), hint);
             Said { mistakes: vec![mistake], ..Said::default() }
         }
     }

@@ -1,29 +1,36 @@
 //! The variables that name proxies, as other programs read them: `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`,
 //! in capitals or not.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use http::Uri;
 
 use super::warn;
+use crate::config::declared::Flawed;
 use crate::config::transport::Proxies;
-use crate::config::value::{Endpoint, Value};
+use crate::config::value::{Endpoint, Invalid, Value};
 use crate::config::vars::Vars;
 
-/// The proxies on the way to endpoints.
-pub(crate) fn proxies(vars: &Vars, warnings: &mut Vec<String>) -> Proxies {
+/// What a proxy's variable is to have.
+const HINT: &str = "write http://HOST:PORT, or unset it; SOCKS is not supported";
+
+/// The proxies on the way to endpoints. What is no address at all is a mistake, since all that is exported would be lost,
+/// or go another way than was meant; a proxy of a kind that is not supported is left to other programs.
+pub(crate) fn proxies(vars: &Vars, warnings: &mut Vec<String>, flawed: &mut Vec<Flawed>) -> Proxies {
     // In CGI that variable is a header of the request.
     let is_cgi = vars.get("REQUEST_METHOD").is_some();
-    let mut proxy = |names: [&str; 2]| {
+    let mut proxy = |names: [&'static str; 2]| {
         let named = names.into_iter().filter(|name| !(is_cgi && *name == "HTTP_PROXY"));
-        let (name, text) = named.into_iter().find_map(|name| Some((name, vars.set(name)?.trim())))?;
-        if is_proxy(text) {
-            return Some(text.to_owned());
-        }
+        let (variable, text) = named.into_iter().find_map(|name| Some((name, vars.set(name)?.trim())))?;
         let quoted = Endpoint::quote(text);
-        let hint = "write http://HOST:PORT; SOCKS is not supported";
-        warn(
-            warnings,
-            format!("{name}: {quoted} is no proxy that telemetry can take, and is ignored ({hint})"),
-        );
+        match judge(text) {
+            Ok(Kind::Http) => return Some(text.to_owned()),
+            Ok(Kind::Other) => warn(
+                warnings,
+                format!("{variable}: {quoted} is no proxy that telemetry can take, and is ignored ({HINT})"),
+            ),
+            Err(what) => flawed.push(Flawed { variable, quoted, flaw: Invalid::new(what, HINT) }),
+        }
         None
     };
     let all = proxy(["ALL_PROXY", "all_proxy"]);
@@ -37,46 +44,118 @@ pub(crate) fn proxies(vars: &Vars, warnings: &mut Vec<String>) -> Proxies {
     }
 }
 
-fn is_proxy(text: &str) -> bool {
-    let Ok(url) = text.parse::<Uri>() else {
-        return false;
-    };
-    let Some(authority) = url.authority().filter(|authority| !authority.host().is_empty()) else {
-        return false;
-    };
+/// What a proxy speaks.
+enum Kind {
+    Http,
+    /// Something else, such as SOCKS.
+    Other,
+}
+
+/// The kind of the proxy at `text`; the error is what is wrong with it.
+fn judge(text: &str) -> Result<Kind, &'static str> {
+    let url = text.parse::<Uri>().map_err(|_| "is no address of a proxy")?;
+    let authority = url.authority().ok_or("is no address of a proxy")?;
+    if !is_host(authority.host()) {
+        return Err("names no host");
+    }
     let after_user = authority.as_str().rsplit('@').next().unwrap_or_default();
-    let port_is_sound = after_user.len() == authority.host().len() || authority.port_u16().is_some();
-    matches!(url.scheme_str(), None | Some("http" | "https")) && port_is_sound
+    let has_port = after_user.len() > authority.host().len();
+    if has_port && matches!(authority.port_u16(), None | Some(0)) {
+        return Err("has no valid port");
+    }
+    Ok(if matches!(url.scheme_str(), None | Some("http" | "https")) { Kind::Http } else { Kind::Other })
+}
+
+/// Whether it is an address, or a name as hosts have them. A number alone is a slip (`HTTP_PROXY=1`), although resolvers
+/// make an address of it.
+fn is_host(host: &str) -> bool {
+    if let Some(address) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        return address.parse::<Ipv6Addr>().is_ok();
+    }
+    if host.parse::<Ipv4Addr>().is_ok() {
+        return true;
+    }
+    let is_label = |label: &str| {
+        let is_usual = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        matches!(label.len(), 1..=63)
+            && label.bytes().all(is_usual)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let last = host.rsplit('.').next().unwrap_or_default();
+    host.len() <= 253 && host.split('.').all(is_label) && !last.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(vars: &[(&'static str, &'static str)]) -> (Proxies, Vec<String>) {
-        let mut warnings = Vec::new();
-        let proxies = proxies(&vars.iter().copied().collect(), &mut warnings);
-        (proxies, warnings)
+    fn read(vars: &[(&'static str, &'static str)]) -> (Proxies, Vec<String>, Vec<Flawed>) {
+        let (mut warnings, mut flawed) = (Vec::new(), Vec::new());
+        let proxies = proxies(&vars.iter().copied().collect(), &mut warnings, &mut flawed);
+        (proxies, warnings, flawed)
     }
 
     #[test]
     fn each_scheme_has_its_proxy_or_that_of_all() {
-        let (found, warnings) =
+        let (found, warnings, _) =
             read(&[("all_proxy", "a:1"), ("HTTPS_PROXY", "https://u:p@s:2"), ("no_proxy", "x,y")]);
         assert_eq!((found.http.as_str(), found.https.as_str()), ("a:1", "https://u:p@s:2"));
         assert_eq!((found.no.as_str(), warnings.len()), ("x,y", 0));
         assert!(!format!("{found:?}").contains("u:p"));
-        let (found, _) = read(&[("HTTP_PROXY", "http://h:1"), ("http_proxy", "http://l:1")]);
+        let (found, ..) = read(&[("HTTP_PROXY", "http://h:1"), ("http_proxy", "http://l:1")]);
         assert_eq!((found.http.as_str(), found.https.as_str()), ("http://h:1", ""));
         assert_eq!(read(&[("HTTP_PROXY", "h:1"), ("REQUEST_METHOD", "GET")]).0, Proxies::default());
         assert_eq!(read(&[("HTTP_PROXY", " ")]).0, Proxies::default());
     }
 
     #[test]
-    fn what_is_no_proxy_is_warned_about_without_its_password() {
-        for text in ["socks5://u:secret@h:1", "http://u:secret@", "h h", "http://u:secret@h:x"] {
-            let (found, warnings) = read(&[("ALL_PROXY", text)]);
-            assert_eq!(found, Proxies::default(), "{text}");
+    fn what_is_no_address_is_a_mistake_told_without_its_password() {
+        for text in [
+            "-1",
+            "1",
+            "0",
+            "3128",
+            "h h",
+            "/run/proxy.sock",
+            ":3128",
+            "http://",
+            "http://u:secret@",
+            "http://u:secret@h:x",
+            "http://u:secret@h:0",
+            "http://u:secret@h:65536",
+            "http://h:",
+            "http://-h:1",
+            "http://a..b:1",
+            "http://1.2.3:1",
+            "http://999.1.1.1:1",
+            "socks5://u:secret@:1",
+            "${PROXY}",
+        ] {
+            let (found, warnings, flawed) = read(&[("ALL_PROXY", text)]);
+            assert_eq!((found, warnings.len(), flawed.len()), (Proxies::default(), 0, 1), "{text}");
+            let Flawed { variable, quoted, flaw } = &flawed[0];
+            assert_eq!(*variable, "ALL_PROXY");
+            assert!(!quoted.contains("secret") && flaw.hint.contains("http://HOST:PORT"), "{quoted} {flaw}");
+        }
+    }
+
+    #[test]
+    fn hosts_are_names_and_addresses() {
+        for text in
+            ["proxy", "proxy.corp.example.:3128", "10.0.0.1:3128", "http://[::1]:3128", "https://a_b-c.d1"]
+        {
+            let (found, warnings, flawed) = read(&[("HTTP_PROXY", text)]);
+            assert_eq!((found.http.as_str(), warnings.len(), flawed.len()), (text, 0, 0));
+        }
+    }
+
+    #[test]
+    fn a_proxy_of_another_kind_is_warned_about_and_left_alone() {
+        for text in ["socks5://u:secret@h:1", "socks5h://h:1", "ftp://h"] {
+            let (found, warnings, flawed) = read(&[("ALL_PROXY", text)]);
+            assert_eq!((found, flawed.len()), (Proxies::default(), 0), "{text}");
             assert!(warnings[0].contains("ALL_PROXY") && !warnings[0].contains("secret"), "{warnings:?}");
         }
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::{Invalid, Place, Value};
+use crate::config::content::{self, Unread};
 
 /// An environment variable of the guest; `Debug` leaves its value out, as it may be a secret.
 #[derive(Clone, PartialEq, Eq)]
@@ -93,9 +94,14 @@ impl Value for Arg {
 
 /// The content of a secret's file, without the line end that editors and `echo` add.
 fn secret(path: &Path, value: &str) -> Result<String, Invalid> {
-    let content = std::fs::read_to_string(path).map_err(|error| {
-        let hint = format!("make the file readable, or write `=@{value}` if the value itself starts with @");
-        Invalid::new(format!("can't be read: {error} (file `{}`)", path.display()), hint)
+    let content = content::read_text(path).map_err(|error| {
+        let hint = match error {
+            Unread::Io(_) => {
+                format!("make the file readable, or write `=@{value}` if the value itself starts with @")
+            }
+            Unread::TooLarge(_) => "name the file of one secret, and pass data through guest.dir".to_owned(),
+        };
+        Invalid::new(format!("{error} (file `{}`)", path.display()), hint)
     })?;
     let content = content.strip_suffix('\n').unwrap_or(&content);
     Ok(content.strip_suffix('\r').unwrap_or(content).to_owned())

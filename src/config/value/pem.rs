@@ -10,6 +10,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
 use super::{Invalid, Place, Value};
+use crate::config::content::{self, Unread};
 
 /// The certificates of a PEM file, at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,18 +128,15 @@ impl Value for PrivateKey {
     }
 }
 
-/// Most that a file of certificates may hold; the system's own bundles have a quarter of it.
-const MAX_FILE: u64 = 1 << 20;
-
+/// The system's own bundles have a quarter of the most that a file may hold.
 fn content(path: &Path) -> Result<Vec<u8>, Invalid> {
-    let unreadable = |error: std::io::Error| {
-        Invalid::new(format!("can't be read: {error}"), "make it a file that Pounce may read")
-    };
-    let length = std::fs::metadata(path).map_err(unreadable)?.len();
-    if length > MAX_FILE {
-        return Err(Invalid::new("is larger than 1 MiB", PEM_HINT));
-    }
-    std::fs::read(path).map_err(unreadable)
+    content::read(path, content::MAX_SETTINGS).map_err(|error| {
+        let hint = match error {
+            Unread::Io(_) => "make it a file that Pounce may read",
+            Unread::TooLarge(_) => PEM_HINT,
+        };
+        Invalid::new(error.to_string(), hint)
+    })
 }
 
 fn malformed(error: &Error) -> Invalid {

@@ -13,6 +13,7 @@ use super::super::id::{SpanId, TraceId};
 use super::super::log_records::{LogRecord, LogRecords, Severity};
 use super::super::semconv;
 use super::super::value::Value;
+use super::budget;
 use std::cell::Cell;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -33,6 +34,18 @@ thread_local! {
 /// Has nothing that this thread logs exported: it exports.
 pub(in crate::telemetry) fn keep_here() {
     KEEPS_HERE.set(true);
+}
+
+/// Whether what this thread logs is not exported.
+pub(super) fn is_kept_here() -> bool {
+    KEEPS_HERE.get()
+}
+
+/// Has nothing exported that is logged by `saying`.
+pub(super) fn keeping_here(saying: impl FnOnce()) {
+    let before = KEEPS_HERE.replace(true);
+    saying();
+    KEEPS_HERE.set(before);
 }
 
 /// Where the records of our own log go, once that is known; cheap to clone.
@@ -120,7 +133,7 @@ impl OwnRecords {
 
 impl<S: Subscriber> Layer<S> for OwnRecords {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        if KEEPS_HERE.get() || !self.0.takes() {
+        if KEEPS_HERE.get() || budget::is_left_out() || !self.0.takes() {
             return;
         }
         let mut fields = Fields::default();

@@ -11,6 +11,8 @@ mod access;
 mod exceptions;
 /// Lines as log records.
 mod exported;
+/// Lines that strangers cause.
+mod flood;
 /// `Server-Timing`.
 mod timing;
 

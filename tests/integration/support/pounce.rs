@@ -185,6 +185,11 @@ impl Pounce {
         .await;
     }
 
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        self.process.signal(signal);
+    }
+
     /// Asks it to drain, as a supervisor would.
     pub(crate) fn term(&self) {
         self.process.signal(rustix::process::Signal::TERM);
