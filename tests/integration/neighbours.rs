@@ -1,8 +1,8 @@
 //! What requests do to each other: as little as can be.
 
-use crate::support::client::{self, Connection, Protocol};
+use crate::support::client::{self, Connection, Protocol, Raw};
 use crate::support::span::Span;
-use crate::support::{Abi, Collector, for_both_abis, pounce};
+use crate::support::{Abi, Collector, eventually, for_both_abis, pounce};
 use std::time::{Duration, Instant};
 
 for_both_abis!(a_handle_that_a_guest_keeps_holds_no_place, guests_that_compute_let_others_be_heard);
@@ -23,26 +23,29 @@ async fn a_handle_that_a_guest_keeps_holds_no_place(abi: Abi) {
 /// As many busy guests as there may be; whoever comes then is told so at once, not when they pause for breath.
 async fn guests_that_compute_let_others_be_heard(abi: Abi) {
     const BUSY: usize = 8;
-    let server = pounce()
+    let mut server = pounce()
         .guest(abi, "busy-loop")
+        .with_admin()
         .flag("--isolation", "request")
         .flag("--max-in-flight", BUSY)
-        .flag("--request-timeout", "6s")
+        .flag("--request-timeout", "none")
         .start()
         .await;
-    let busy: Vec<_> = (0..BUSY).map(|_| tokio::spawn(client::fetch_path(server.addr(), "/"))).collect();
-    tokio::time::sleep(Duration::from_millis(1500)).await;
-    let mut fastest = Duration::MAX;
-    for _ in 0..10 {
+    let mut busy = Vec::new();
+    for _ in 0..BUSY {
+        let mut raw = Raw::open(server.addr()).await;
+        raw.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        busy.push(raw);
+    }
+    server.in_flight(BUSY as u64).await;
+    // Some tens of milliseconds where the machine has nothing else to do for a moment; never under half a second when
+    // sockets have to wait for dozens of turns of every guest.
+    eventually("an answer at once", async || {
         let begun = Instant::now();
         assert_eq!(client::fetch_path(server.addr(), "/").await.status, 503);
-        fastest = fastest.min(begun.elapsed());
-    }
-    // Some tens of milliseconds; over half a second when sockets have to wait for dozens of turns of every guest.
-    assert!(fastest < Duration::from_millis(300), "{fastest:?}");
-    for request in busy {
-        assert_eq!(request.await.unwrap().status, 504);
-    }
+        begun.elapsed() < Duration::from_millis(300)
+    })
+    .await;
 }
 
 /// In a shared instance a neighbour's long computation keeps the host from telling the guest that a client is gone:
@@ -50,11 +53,11 @@ async fn guests_that_compute_let_others_be_heard(abi: Abi) {
 #[tokio::test]
 async fn a_client_that_leaves_takes_nobody_along() {
     let collector = Collector::start().await;
-    let server = pounce().guest(Abi::P3, "slow").traced(&collector).start().await;
+    let mut server = pounce().guest(Abi::P3, "slow").with_admin().traced(&collector).start().await;
     let mut neighbours = Connection::open(server.addr(), Protocol::H2).await;
     let mut leaving = Connection::open(server.addr(), Protocol::H1).await;
     let left = tokio::spawn(leaving.start(client::get("/left?ms=60000")));
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    server.in_flight(1).await;
     let patient = tokio::spawn(neighbours.start(client::get("/patient?ms=3000")));
     let computing = tokio::spawn(neighbours.start(client::get("/computing?ms=1500&busy=1000")));
     tokio::time::sleep(Duration::from_millis(700)).await;

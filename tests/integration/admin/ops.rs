@@ -118,7 +118,7 @@ async fn rules_and_dashboard_name_only_metrics_that_there_are() {
         client::fetch_path(servers[2].addr(), "/").await;
     }
     let mut missing: Vec<String> = Vec::new();
-    let looked = tokio::time::timeout(crate::support::PATIENCE / 3, async {
+    let looked = tokio::time::timeout(crate::support::PATIENCE, async {
         loop {
             let mut pages = String::new();
             for server in &mut servers {

@@ -99,12 +99,15 @@ async fn an_upload_may_outlive_its_response(abi: Abi) {
 async fn an_idle_connection_has_its_whole_time_after_a_long_response() {
     let server = pounce().guest(Abi::P2, "slow").flag("--idle-timeout", "3s").start().await;
     for protocol in Protocol::BOTH {
-        let mut connection = Connection::open(server.addr(), protocol).await;
-        assert_eq!(connection.fetch(client::get("/?ms=5500")).await.status, 200);
-        let end = std::time::Instant::now();
-        let _how = connection.closed().await;
-        // Less than three seconds, because the client may have been late to see the end.
-        assert!(end.elapsed() > Duration::from_millis(1500), "{protocol:?}: {:?}", end.elapsed());
+        // A client that is late to see the end of the response sees less of the three seconds, and looks again.
+        eventually("its whole time", async || {
+            let mut connection = Connection::open(server.addr(), protocol).await;
+            assert_eq!(connection.fetch(client::get("/?ms=5500")).await.status, 200);
+            let end = std::time::Instant::now();
+            let _how = connection.closed().await;
+            end.elapsed() > Duration::from_millis(1500)
+        })
+        .await;
     }
 }
 

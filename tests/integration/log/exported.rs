@@ -109,9 +109,13 @@ async fn a_failing_endpoint_is_not_sent_its_own_failures() {
             .await;
         // Those of the start.
         server.logged(&["log records", "WARN"]).await;
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        let before = collector.log_exports();
-        assert!(before > 0);
+        let mut before = 0;
+        eventually("the last of them", async || {
+            let last = std::mem::replace(&mut before, collector.log_exports());
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            last > 0 && last == before && collector.log_exports() == before
+        })
+        .await;
         // Failures of traces are the exporter's own, too.
         collector.always(Reply::Refuse(400));
         tokio::time::sleep(Duration::from_millis(600)).await;

@@ -17,7 +17,7 @@ use prost::Message;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -53,6 +53,8 @@ pub(crate) struct Export {
     pub(crate) spans: Vec<Span>,
     /// Whether the reply took them.
     pub(crate) accepted: bool,
+    /// When it came, before it was answered.
+    pub(crate) at: Instant,
 }
 
 /// One request for export of metrics or log records, refused ones too.
@@ -354,6 +356,7 @@ async fn answer(
     reply: Reply,
     exports: Arc<watch::Sender<Vec<Export>>>,
 ) -> Option<Response<Full<Bytes>>> {
+    let at = Instant::now();
     let request = match ExportTraceServiceRequest::decode(arrived.body.clone()) {
         Ok(request) if arrived.target.ends_with("/v1/traces") => request,
         _ => return Some(with_status(StatusCode::BAD_REQUEST)),
@@ -363,7 +366,8 @@ async fn answer(
     }
     let accepted =
         matches!(reply, Reply::Accept | Reply::AcceptAfter(_) | Reply::Partial(..) | Reply::Garbage);
-    let export = Export { target: arrived.target, headers: arrived.headers, spans: read(request), accepted };
+    let export =
+        Export { target: arrived.target, headers: arrived.headers, spans: read(request), accepted, at };
     exports.send_modify(|exports| exports.push(export));
     let partial = match reply {
         Reply::Accept | Reply::AcceptAfter(_) => None,

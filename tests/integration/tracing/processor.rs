@@ -13,15 +13,15 @@ fn seconds(span: &Span) -> f64 {
 #[tokio::test]
 async fn neighbours_are_not_charged_for_each_other() {
     let collector = Collector::start().await;
-    let server = pounce().guest(Abi::P3, "slow").traced(&collector).start().await;
+    let mut server = pounce().guest(Abi::P3, "slow").with_admin().traced(&collector).start().await;
     // The instance that the others share.
     client::fetch_path(server.addr(), "/?ms=0").await;
     let mut connection = Connection::open(server.addr(), Protocol::H2).await;
     let mut started = Vec::new();
-    for path in ["/waits?ms=500", "/busy?ms=50&busy=100"] {
+    for (path, in_flight) in [("/waits?ms=3000", 4), ("/busy?ms=200&busy=100", 8)] {
         started.extend((0..4).map(|_| tokio::spawn(connection.start(client::get(path)))));
         // Those that wait are all in before one computes, for while it does its instance takes nobody in.
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        server.in_flight(in_flight).await;
     }
     for response in started {
         let answer = client::Answer::read(response.await.unwrap().expect("a response")).await;
@@ -37,7 +37,8 @@ async fn neighbours_are_not_charged_for_each_other() {
     // Computing is measured by the clock on the wall, giving way to others not: at least most of the 100 ms.
     assert!(busy.iter().all(|time| (0.02..0.4).contains(time)), "{busy:?}");
     assert!(busy.iter().sum::<f64>() > 0.2, "{busy:?}");
-    assert!(waits.iter().all(|time| *time < 0.02), "{waits:?}");
+    // A hundredth of it; but a machine that is busy may stop any of them for a while.
+    assert!(waits.iter().all(|time| *time < 0.08), "{waits:?}");
 }
 
 /// Whatever becomes of a request, the time that its guest spent is told.
@@ -53,6 +54,6 @@ async fn a_request_that_fails_has_its_time_too() {
             .await;
         assert_eq!(client::fetch_path(server.addr(), "/").await.status, 504);
         let time = seconds(&collector.span().await);
-        assert!((0.05..1.0).contains(&time), "{abi:?}: {time}");
+        assert!((0.05..5.0).contains(&time), "{abi:?}: {time}");
     }
 }

@@ -7,7 +7,7 @@ use crate::support::server::serve;
 use crate::support::{Collector, eventually, pounce};
 use http::{Response, header};
 use http_body_util::Full;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 #[tokio::test]
 async fn an_endpoint_that_is_none_costs_spans_and_nothing_else() {
@@ -22,13 +22,13 @@ async fn an_endpoint_that_is_none_costs_spans_and_nothing_else() {
         let server = to(format!("{scheme}://localhost:{}", broken.addr().port()))
             .env("OTEL_EXPORTER_OTLP_TIMEOUT", 100)
             .env("OTEL_BSP_MAX_QUEUE_SIZE", 64)
+            // Long before it is over, the server has stopped.
+            .flag("--grace-period", "10m")
             .start()
             .await;
         request(&server, 200).await;
         tokio::time::sleep(Duration::from_millis(150)).await;
-        let begin = Instant::now();
         let exit = server.stop().await;
-        assert!(begin.elapsed() < Duration::from_secs(20), "{trouble:?}: {:?}", begin.elapsed());
         exit.expect(0, &[told]);
         let totals = exit.totals();
         assert_eq!((totals.ended, totals.exported, totals.dropped), (200, 0, 200), "{trouble:?} {exit}");
@@ -51,14 +51,13 @@ async fn who_asks_for_a_wait_is_left_alone_and_gets_everything() {
             .await;
         request(&server, 1).await;
         collector.exports_of(1).await;
-        let asked = Instant::now();
         // Its answer has arrived, too: what was sent just before that could not know.
         server.logged(&["cannot export spans", "it asks to be left alone"]).await;
         request(&server, 40).await;
-        tokio::time::sleep(Duration::from_millis(1200)).await;
-        assert_eq!(collector.exports().len(), 1, "{protocol}: somebody did not wait");
         collector.spans(41).await;
-        assert!(asked.elapsed() > Duration::from_millis(1900), "{protocol}: {:?}", asked.elapsed());
+        let times: Vec<_> = collector.exports().iter().map(|export| export.at).collect();
+        let waited = times[1] - times[0];
+        assert!(waited > Duration::from_millis(1900), "{protocol}: somebody waited {waited:?} only");
         let exit = server.stop().await;
         assert_eq!((exit.totals().exported, exit.totals().dropped), (41, 0), "{protocol} {exit}");
     }
@@ -138,12 +137,10 @@ async fn an_endpoint_that_always_asks_to_try_again_does_not_hold_up_the_end() {
     for reply in [Reply::Refuse(503), Reply::RetryAfter(429, 15)] {
         let collector = Collector::start().await;
         collector.always(reply.clone());
-        let server = to(collector.endpoint()).flag("--grace-period", "30s").start().await;
+        let server = to(collector.endpoint()).flag("--grace-period", "10m").start().await;
         request(&server, 1).await;
         collector.exports_of(1).await;
-        let begin = Instant::now();
         let exit = server.stop().await;
-        assert!(begin.elapsed() < Duration::from_secs(10), "{reply:?} {:?}", begin.elapsed());
         assert_eq!(exit.totals().dropped, 1, "{exit}");
     }
 }
