@@ -201,7 +201,8 @@ options! {
 
         /// Share of traces that is kept, from 0 to 1.
         ///
-        /// Where the caller of a request has decided, its decision stands.
+        /// Where the caller of a request has decided, its decision stands. Sampled traces say their share in
+        /// tracestate (ot=th:…), by which a backend knows how many requests each stands for.
         sample: Sampler, "RATIO" = "1.0"
             or otel_env::sampler["OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"];
 

@@ -122,11 +122,17 @@ impl Children {
             return None;
         }
         state.room -= name.len();
+        // The decision is the server's, and so is what tells of it, where whoever names the parent left that out.
+        let trace_state = start.trace_state.clone();
+        let trace_state = match start.trace_id == self.server.trace_id {
+            true => trace_state.or_ot_of(&self.server.trace_state),
+            false => trace_state,
+        };
         let context = SpanContext {
             trace_id: start.trace_id,
             span_id: start.id.unwrap_or_else(SpanId::random),
             flags: self.server.flags,
-            trace_state: start.trace_state.clone(),
+            trace_state,
         };
         state.learn(context.trace_id, context.span_id);
         let child = Arc::new(Child::new(Arc::clone(self), context, name, start));

@@ -1,7 +1,7 @@
 //! What must hold of the headers that strangers send, for any bytes: driven by the property tests and by `fuzz/`; no
 //! part of the library's interface. Each function panics where it does not hold.
 
-use super::context::{RANDOM, SAMPLED};
+use super::context::{RANDOM, SAMPLED, TraceState};
 use super::id::TraceId;
 use super::propagation::{Baggage, Caller, MAX_BAGGAGE, MAX_BAGGAGE_MEMBERS, Propagator};
 use super::sampler::Sampler;
@@ -65,7 +65,8 @@ pub fn sampling(input: &[u8]) {
     let rules: Vec<SampleRoute> = rules.split('\n').filter_map(|rule| rule.parse().ok()).collect();
     let decide = |sample_routes: &[SampleRoute], path: &str| {
         let otel = Otel { sample_routes: sample_routes.to_vec(), ..Otel::default() };
-        Sampler::new(&otel).flags(TraceId([0; 16]), &Caller::default(), &Method::GET, path) & SAMPLED != 0
+        let decision = Sampler::new(&otel).decide(TraceId([0; 16]), Caller::default(), &Method::GET, path);
+        decision.flags & SAMPLED != 0
     };
     decide(&rules, path);
     let plain = rules.iter().filter(|rule| !rule.path.contains(['{', '}']));
@@ -85,7 +86,14 @@ pub fn sampling(input: &[u8]) {
     let caller = propagator.extract(&headers);
     let of_ratio = |ratio| {
         let otel = Otel { sampler: config::Sampler::Ratio(ratio), ..Otel::default() };
-        Sampler::new(&otel).flags(TraceId([7; 16]), &caller, &Method::GET, "/") & SAMPLED != 0
+        let decision = Sampler::new(&otel).decide(TraceId([7; 16]), caller.clone(), &Method::GET, "/");
+        let state = decision.trace_state;
+        assert_eq!(TraceState::parse(state.as_str()), state, "a state that is not read as it is written");
+        let ot = state.as_str().split(',').find_map(|member| member.strip_prefix("ot="));
+        let has_threshold = ot.is_some_and(|ot| ot.split(';').any(|entry| entry.starts_with("th:")));
+        let is_share = decision.flags & SAMPLED != 0 && ratio < 1.0;
+        assert_eq!(has_threshold, is_share, "the share is told where one has decided, and nowhere else");
+        decision.flags & SAMPLED != 0
     };
     assert!(of_ratio(1.0) && !of_ratio(0.0), "all or nothing is no question of chance");
     assert!(!of_ratio(0.25) || of_ratio(0.75), "what a small share has, a large one has, too");

@@ -84,7 +84,7 @@ use path_names::PathNames;
 use pipeline::Pipeline;
 use recording::Recording;
 use request::Request;
-use sampler::Sampler;
+use sampler::{Decision, Sampler};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
@@ -332,11 +332,9 @@ impl Telemetry {
             stranger = std::mem::take(&mut caller).context;
         }
         let trace_id = caller.context.as_ref().map_or_else(TraceId::random, |parent| parent.trace_id);
-        let flags = traces.sampler.flags(trace_id, &caller, &head.method, head.uri.path());
-        let (parent_id, trace_state) = match caller.context {
-            Some(parent) => (Some(parent.span_id), parent.trace_state),
-            None => (None, TraceState::default()),
-        };
+        let parent_id = caller.context.as_ref().map(|parent| parent.span_id);
+        let Decision { flags, trace_state } =
+            traces.sampler.decide(trace_id, caller, &head.method, head.uri.path());
         let context = SpanContext { trace_id, span_id: SpanId::random(), flags, trace_state };
         let shared = &traces.shared;
         let outlet = if context.is_sampled() {

@@ -2,16 +2,15 @@
 //!
 //! Ratios follow the specification's `ProbabilitySampler`: a trace is kept when its 56 random bits are at or above
 //! the threshold `(1 - ratio) * 2^56`. Every service that samples by these bits keeps the same traces. The bits are the
-//! trace id's, or those that the caller's `tracestate` gives (`ot=rv:…`).
+//! trace id's, or those that the caller's `tracestate` gives (`ot=rv:…`). The trace's own state then says the threshold
+//! (`ot=th:…`), by which others know how many traces each stands for. Where the caller has decided, its state stands; a
+//! trace that is not sampled has no threshold, and where all are kept there is none to tell.
 
-use super::context::{RANDOM, SAMPLED, SpanContext};
+use super::context::{RANDOM, SAMPLED, TraceState};
 use super::id::TraceId;
-use super::propagation::Caller;
+use super::propagation::{Caller, Threshold};
 use crate::config;
 use http::Method;
-
-/// 2^56: one more than the largest [`TraceId::randomness`].
-const RANDOM_RANGE: f64 = (1u64 << 56) as f64;
 
 /// A sampler ready to decide.
 pub(super) struct Sampler {
@@ -25,12 +24,20 @@ pub(super) struct Sampler {
     new_trace: u8,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// What becomes of a request's trace.
+#[derive(Debug)]
+pub(super) struct Decision {
+    /// Flags of the new span.
+    pub(super) flags: u8,
+    /// State of the new span: the caller's, with what is to be told of the decision.
+    pub(super) trace_state: TraceState,
+}
+
+#[derive(Debug, PartialEq)]
 enum Rule {
     Always,
     Never,
-    /// Keep when the randomness is at least this.
-    AtLeast(u64),
+    Share(Threshold),
 }
 
 /// Rules by route. Those for one method come first, those for any last.
@@ -51,18 +58,21 @@ impl Sampler {
         }
     }
 
-    /// Flags of a new span in the trace `id`, which is the caller's if it has sent one, for a request of `path`.
-    pub(super) fn flags(&self, id: TraceId, caller: &Caller, method: &Method, path: &str) -> u8 {
+    /// Decides for a new span in the trace `id`, which is the caller's if it has sent one, for a request of `path`.
+    pub(super) fn decide(&self, id: TraceId, caller: Caller, method: &Method, path: &str) -> Decision {
+        let Caller { context, sampled } = caller;
         // Ids that we make are random; of others we know only what their maker says.
-        let random = caller.context.as_ref().map_or(self.new_trace, |parent| parent.flags & RANDOM);
-        let sampled = match caller.sampled {
-            Some(sampled) if self.by_parent => sampled,
+        let random = context.as_ref().map_or(self.new_trace, |parent| parent.flags & RANDOM);
+        let state = context.map(|parent| parent.trace_state).unwrap_or_default();
+        let (sampled, trace_state) = match sampled {
+            Some(true) if self.by_parent => (true, state),
+            Some(false) if self.by_parent => (false, state.with_threshold(None)),
             _ => {
                 let by_route = self.routes.as_ref().and_then(|routes| routes.find(method, path));
-                by_route.unwrap_or(self.root).keeps(id, caller.context.as_ref())
+                by_route.unwrap_or(&self.root).decide(id, state)
             }
         };
-        random | if sampled { SAMPLED } else { 0 }
+        Decision { flags: random | if sampled { SAMPLED } else { 0 }, trace_state }
     }
 }
 
@@ -81,21 +91,23 @@ impl Rule {
         if ratio >= 1.0 {
             Rule::Always
         } else if ratio > 0.0 {
-            Rule::AtLeast(((1.0 - ratio) * RANDOM_RANGE) as u64)
+            Rule::Share(Threshold::of_ratio(ratio))
         } else {
             Rule::Never
         }
     }
 
-    fn keeps(self, id: TraceId, parent: Option<&SpanContext>) -> bool {
-        match self {
-            Rule::Always => true,
-            Rule::Never => false,
-            Rule::AtLeast(threshold) => {
-                let explicit = parent.and_then(|parent| explicit_randomness(parent.trace_state.as_str()));
-                explicit.unwrap_or_else(|| id.randomness()) >= threshold
+    /// Whether the trace is kept, and its state then.
+    fn decide(&self, id: TraceId, state: TraceState) -> (bool, TraceState) {
+        let (kept, threshold) = match self {
+            Rule::Always => (true, None),
+            Rule::Never => (false, None),
+            Rule::Share(share) => {
+                let kept = share.admits(state.randomness().unwrap_or_else(|| id.randomness()));
+                (kept, Some(share).filter(|_| kept))
             }
-        }
+        };
+        (kept, state.with_threshold(threshold))
     }
 }
 
@@ -116,26 +128,17 @@ impl Routes {
     }
 
     /// The rule for a request, if it is one of these.
-    fn find(&self, method: &Method, path: &str) -> Option<Rule> {
+    fn find(&self, method: &Method, path: &str) -> Option<&Rule> {
         let of_method = |of: &Option<Method>| of.as_ref().is_none_or(|of| of == method);
         let mut routers = self.0.iter().filter(|(of, _)| of_method(of));
-        routers.find_map(|(_, router)| router.at(path).ok().map(|found| *found.value))
+        routers.find_map(|(_, router)| router.at(path).ok().map(|found| found.value))
     }
-}
-
-/// The random bits that `ot=…;rv:0123456789abcd` in a `tracestate` gives; malformed ones count as absent.
-fn explicit_randomness(trace_state: &str) -> Option<u64> {
-    let of_otel = trace_state.split(',').find_map(|member| member.strip_prefix("ot="))?;
-    let digits = of_otel.split(';').find_map(|entry| entry.strip_prefix("rv:"))?;
-    let is_right = digits.len() == 14
-        && digits.bytes().all(|digit| digit.is_ascii_digit() || matches!(digit, b'a'..=b'f'));
-    is_right.then(|| u64::from_str_radix(digits, 16).ok())?
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::context::{SpanContext, TraceState};
+    use crate::telemetry::context::SpanContext;
     use crate::telemetry::id::SpanId;
     use config::Sampler as Setting;
 
@@ -153,7 +156,7 @@ mod tests {
     }
 
     fn flags(sampler: &Sampler, id: TraceId, caller: &Caller) -> u8 {
-        sampler.flags(id, caller, &Method::GET, "/")
+        sampler.decide(id, caller.clone(), &Method::GET, "/").flags
     }
 
     fn decide(setting: &Setting, caller: &Caller) -> bool {
@@ -242,12 +245,61 @@ mod tests {
         assert!(!decide(&half.parent_based(), &with_state("ot=rv:ffffffffffffff")));
     }
 
+    #[test]
+    fn the_threshold_is_told_of_the_ratio_that_decided() {
+        let caller = |flags: u8, state: &str| {
+            let mut caller = parent(flags);
+            caller.context.as_mut().unwrap().trace_state = TraceState::parse(state);
+            caller
+        };
+        let nobody = Caller::default();
+        let (half, quarter) = (Setting::Ratio(0.5), Setting::Ratio(0.25));
+        let based = |setting: &Setting| setting.clone().parent_based();
+        let (high, low) = ("rv:ffffffffffffff", "rv:00000000000000");
+        let undecided = Caller { sampled: None, ..caller(0, "") };
+        for (setting, caller, expected) in [
+            // The traces of these tests have low bits, but for those that bring others.
+            (half.clone(), nobody.clone(), (false, "")),
+            (half.clone(), caller(0, &format!("ot={high}")), (true, &*format!("ot=th:8;{high}"))),
+            (quarter, caller(1, &format!("a=1,ot=th:8;{high}")), (true, &format!("ot=th:c;{high},a=1"))),
+            (half.clone(), caller(1, &format!("a=1,ot=th:8;{low}")), (false, &format!("ot={low},a=1"))),
+            // Where all are kept there is nothing to tell, nor where none is.
+            (Setting::AlwaysOn, nobody.clone(), (true, "")),
+            (Setting::AlwaysOn, caller(1, "ot=th:8,a=1"), (true, "a=1")),
+            (Setting::AlwaysOff, caller(1, "ot=th:8,a=1"), (false, "a=1")),
+            // A decision of the caller's stands, and what it tells of it.
+            (based(&half), caller(1, &format!("a=1,ot=th:c;{low}")), (true, &format!("a=1,ot=th:c;{low}"))),
+            (based(&half), caller(1, "a=1"), (true, "a=1")),
+            (based(&half), caller(0, &format!("a=1,ot={high}")), (false, &format!("a=1,ot={high}"))),
+            (based(&half), caller(0, &format!("a=1,ot=th:c;{high}")), (false, &format!("ot={high},a=1"))),
+            (based(&half), undecided, (false, "")),
+        ] {
+            let decision = new(&setting).decide(TraceId([7; 16]), caller.clone(), &Method::GET, "/");
+            let found = (decision.flags & SAMPLED != 0, decision.trace_state.as_str());
+            assert_eq!(found, expected, "{setting:?} {caller:?}");
+        }
+        let kept = |setting: &Setting, path| {
+            let sample_routes = vec!["/quarter=0.25".parse().unwrap(), "/all=1".parse().unwrap()];
+            let otel = config::Otel { sampler: setting.clone(), sample_routes, ..config::Otel::default() };
+            let decision =
+                Sampler::new(&otel).decide(TraceId([0xff; 16]), nobody.clone(), &Method::GET, path);
+            assert_eq!(decision.flags & SAMPLED, SAMPLED);
+            decision.trace_state.as_str().to_owned()
+        };
+        for setting in [half.clone(), based(&half)] {
+            assert_eq!(
+                ["/", "/quarter", "/all"].map(|path| kept(&setting, path)),
+                ["ot=th:8", "ot=th:c", ""]
+            );
+        }
+    }
+
     fn routed(routes: &[&str]) -> impl Fn(&str, &str, &Caller) -> bool {
         let sample_routes = routes.iter().map(|route| route.parse().unwrap()).collect();
         let sampler = Sampler::new(&config::Otel { sample_routes, ..config::Otel::default() });
         move |method, path, caller| {
             let method = method.parse().unwrap();
-            sampler.flags(TraceId([7; 16]), caller, &method, path) & SAMPLED != 0
+            sampler.decide(TraceId([7; 16]), caller.clone(), &method, path).flags & SAMPLED != 0
         }
     }
 

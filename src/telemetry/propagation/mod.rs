@@ -7,12 +7,14 @@
 mod b3;
 mod baggage;
 mod known;
+mod ot;
 #[cfg(test)]
 mod tests;
 mod w3c;
 
 pub(crate) use baggage::Baggage;
 pub(super) use baggage::{MAX_BAGGAGE, MAX_MEMBERS as MAX_BAGGAGE_MEMBERS};
+pub(super) use ot::Threshold;
 pub(super) use w3c::parse_tracestate;
 
 use super::context::SpanContext;

@@ -3,13 +3,13 @@
 //! A broken `traceparent` means a new trace, whatever came with it. A broken `tracestate` is dropped alone. Nothing
 //! here is logged: a client could fill the log with it.
 
-use super::trim;
+use super::{ot, trim};
 use crate::telemetry::context::{RANDOM, SAMPLED, SpanContext, TraceState};
 use crate::telemetry::id::{SpanId, TraceId, read_hex};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Members that a `tracestate` may have.
-const MAX_MEMBERS: usize = 32;
+pub(super) const MAX_MEMBERS: usize = 32;
 /// Bytes of `tracestate` that we carry; the specification asks for 512 at least.
 const MAX_STATE: usize = 4096;
 /// Members longer than this go first when a `tracestate` is too long.
@@ -64,32 +64,42 @@ fn parse_traceparent(text: &[u8]) -> Option<(TraceId, SpanId, u8)> {
     Some((trace_id, span_id, flags & (SAMPLED | RANDOM)))
 }
 
-/// Joins all `tracestate` fields in order; `None` when any part is broken or there are too many members.
+/// Joins all `tracestate` fields in order; `None` when any part is broken or there are too many members. What is a member
+/// by these rules, and not by those of OpenTelemetry whose it is, is left out alone, and so is a second one of that name.
 pub(in crate::telemetry) fn parse_tracestate<'a>(
     fields: impl Iterator<Item = &'a [u8]>,
 ) -> Option<TraceState> {
     let mut members: Vec<&str> = Vec::new();
+    let (mut given, mut has_ot) = (0, false);
     for member in fields.flat_map(|field| field.split(|byte| *byte == b',')) {
         let member = trim(member);
         if member.is_empty() {
             continue; // allowed, and not counted
         }
         let equals = member.iter().position(|byte| *byte == b'=')?;
-        if !is_key(&member[..equals]) || !is_value(&member[equals + 1..]) || members.len() == MAX_MEMBERS {
+        if !is_key(&member[..equals]) || !is_value(&member[equals + 1..]) || given == MAX_MEMBERS {
             return None;
         }
-        members.push(std::str::from_utf8(member).ok()?);
+        given += 1;
+        let member = std::str::from_utf8(member).ok()?;
+        if let Some(value) = member.strip_prefix(ot::KEY) {
+            let is_second = std::mem::replace(&mut has_ot, true);
+            if is_second || !ot::is_sound(value) {
+                continue;
+            }
+        }
+        members.push(member);
     }
-    shorten(&mut members);
+    shorten(&mut members, 0);
     Some(TraceState::checked(members.join(",")))
 }
 
-/// Drops whole members until the rest fits: long ones first, then from the end.
-fn shorten(members: &mut Vec<&str>) {
+/// Drops whole members until the rest fits: long ones first, then from the end; none of the first `kept`.
+pub(super) fn shorten(members: &mut Vec<&str>, kept: usize) {
     let length = |members: &[&str]| members.iter().map(|member| member.len() + 1).sum::<usize>();
     while length(members) > MAX_STATE + 1 {
-        let long = members.iter().rposition(|member| member.len() > LONG_MEMBER);
-        members.remove(long.unwrap_or(members.len() - 1));
+        let long = members[kept..].iter().rposition(|member| member.len() > LONG_MEMBER);
+        members.remove(long.map_or(members.len() - 1, |at| kept + at));
     }
 }
 

@@ -30,6 +30,11 @@ fn expect_kept(served: &Served, reason: &str) {
             "{}: the flags on the wire",
             span.name
         );
+        assert_eq!(
+            span.trace_state, "",
+            "{}: it stands for itself alone, whatever the caller says",
+            span.name
+        );
         let is_server = span.span_id == server.span_id;
         assert_eq!(span.attributes.contains_key("pounce.sampling.reason"), is_server, "{}", span.name);
     }

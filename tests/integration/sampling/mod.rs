@@ -13,6 +13,8 @@ mod kept;
 mod limits;
 /// Shares by route.
 mod routes;
+/// What a share says of itself, and what becomes of what a caller says of its own.
+mod told;
 
 /// The trace of requests that carry one.
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -22,6 +24,7 @@ const CALLER: &str = "b7ad6b7169203331";
 /// Asks for `path` as somebody whose caller decided not to sample; gives status and body.
 async fn ask_unsampled(server: &Pounce, path: &str) -> client::Answer {
     let request = client::get(path).with("traceparent", format!("00-{TRACE}-{CALLER}-00"));
+    let request = request.with("tracestate", "ot=th:8");
     client::fetch(server.addr(), Protocol::H1, request).await
 }
 

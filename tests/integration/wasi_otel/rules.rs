@@ -21,6 +21,7 @@ for_both_abis!(
     a_propagator_in_the_guest_names_the_parent,
     links_say_whether_the_span_is_remote,
     a_span_that_ends_before_it_starts_has_a_length,
+    spans_have_the_share_that_was_sampled,
     ends_take_spans_off_wherever_they_are,
     work_after_the_response_is_still_told,
 );
@@ -176,6 +177,30 @@ async fn a_span_that_ends_before_it_starts_has_a_length(abi: Abi) {
         let span = of(&spans, id);
         assert_eq!(span.end - span.start, 1, "{}", span.name);
     }
+}
+
+/// Whether or not the guest's SDK carries the state along.
+async fn spans_have_the_share_that_was_sampled(abi: Abi) {
+    // All but one in 2^24.
+    let (share, told) = ("0.999999940395355224609375", "ot=th:000001");
+    let (collector, origin) = (Collector::start().await, Origin::answering(200).await);
+    let builder = pounce().guest(abi, "otel").flag("--otel-sample", share).traced(&collector);
+    let server = builder.flag("--allow-outbound", format!("http://{}", origin.addr())).start().await;
+    let steps = json!([
+        { "see": true },
+        { "start": { "span": ONE } },
+        { "send": origin.url("/") },
+        { "end": { "span": ONE, "name": "without" } },
+        { "end": { "span": TWO, "name": "with", "state": { "ot": "th:c", "a": "1" } } },
+    ]);
+    let answer = ask(&server, &raw(&steps)).await;
+    assert_eq!(answer["seen"][0]["outer"]["state"], json!([["ot", "th:000001"]]));
+    let spans = collector.spans(4).await;
+    let states: Vec<_> = spans.iter().map(|span| (span.name.as_str(), span.trace_state.as_str())).collect();
+    for expected in [("GET /raw", told), ("GET", told), ("without", told), ("with", "a=1,ot=th:c")] {
+        assert!(states.contains(&expected), "{expected:?} in {states:?}");
+    }
+    assert_eq!(origin.arrived()[0].values("tracestate"), [told]);
 }
 
 async fn a_propagator_in_the_guest_names_the_parent(abi: Abi) {
