@@ -1,3 +1,5 @@
+//! When a line has a budget, when it is spent, and what is said of the lines that were left out.
+
 use super::*;
 
 fn left_out() -> LeftOut {
