@@ -7,12 +7,13 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body::{Body as _, Frame, SizeHint};
+use http::StatusCode;
+use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use wasmtime_wasi_http::{Error as HttpError, WasiBody};
 
 use super::error;
-use crate::host::{Failure, RequestScope, poll_frame};
+use crate::host::{Broken, Failure, RequestScope, Written, asked_for_frame};
 use crate::telemetry::Phases;
 
 /// Why a request body ended before its end.
@@ -29,23 +30,52 @@ pub(crate) enum RequestBodyError {
 /// Makes a request body that a guest can read.
 pub(super) fn inbound<B>(body: B) -> WasiBody
 where
-    B: http_body::Body<Data = Bytes, Error = RequestBodyError> + Send + 'static,
+    B: http_body::Body<Data = Bytes, Error = RequestBodyError> + Send + Unpin + 'static,
 {
-    body.map_err(|error| match error {
-        RequestBodyError::TooLarge(limit) => HttpError::HttpRequestBodySize(Some(limit)),
-        RequestBodyError::Incomplete(_) => HttpError::ConnectionTerminated,
-    })
-    .boxed_unsync()
+    Inbound(body).boxed_unsync()
+}
+
+/// The body of a request as guests know it.
+struct Inbound<B>(B);
+
+impl<B> http_body::Body for Inbound<B>
+where
+    B: http_body::Body<Data = Bytes, Error = RequestBodyError> + Unpin,
+{
+    type Data = Bytes;
+    type Error = HttpError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, HttpError>>> {
+        asked_for_frame();
+        let frame = ready!(Pin::new(&mut self.0).poll_frame(cx));
+        Poll::Ready(frame.map(|frame| {
+            frame.map_err(|error| match error {
+                RequestBodyError::TooLarge(limit) => HttpError::HttpRequestBodySize(Some(limit)),
+                RequestBodyError::Incomplete(_) => HttpError::ConnectionTerminated,
+            })
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
+    }
 }
 
 /// The body of a guest's response.
 pub(crate) struct Body {
-    inner: WasiBody,
+    inner: Written,
     scope: Arc<RequestScope>,
 }
 
 impl Body {
-    pub(super) fn new(inner: WasiBody, scope: Arc<RequestScope>) -> Self {
+    pub(super) fn new(inner: Written, scope: Arc<RequestScope>) -> Self {
         Self { inner, scope }
     }
 
@@ -57,6 +87,11 @@ impl Body {
             self.scope.admitted.elapsed().saturating_sub(queue + instantiate.unwrap_or_default())
         });
         [("queue", queue), ("instantiate", instantiate), ("guest", guest)]
+    }
+
+    /// Bytes that have come already of a body that should have none. No byte of it is asked for over HTTP/1.1.
+    pub(crate) fn excess(&self) -> Option<Failure> {
+        self.inner.excess().map(failed)
     }
 
     /// The response is complete although the end of the stream was not read (its length was known, or it has no body):
@@ -71,23 +106,18 @@ impl http_body::Body for Body {
     type Data = Bytes;
     type Error = Failure;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
-        let frame = ready!(poll_frame(&mut self.inner, cx));
-        if !matches!(frame, Some(Ok(_))) {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        let frame = ready!(self.inner.poll(cx, "response"));
+        let is_over = !matches!(frame, Some(Ok(_))) || self.inner.is_end_stream();
+        if is_over {
             self.scope.tell_spent();
         }
-        match frame {
-            Some(Ok(frame)) => Poll::Ready(Some(Ok(frame))),
-            // wasi-http ends the stream as if it were whole when its writer vanishes with a failed instance.
-            None => Poll::Ready(self.scope.failure().cloned().map(Err)),
-            Some(Err(error)) => {
-                let failure = self.scope.failure().cloned().unwrap_or_else(|| error::error_code(&error));
-                Poll::Ready(Some(Err(failure)))
-            }
-        }
+        // What the guest has failed of comes first, whatever that made of its body.
+        let failure = self.scope.failure().filter(|_| is_over);
+        Poll::Ready(match (failure, frame) {
+            (Some(failure), _) => Some(Err(failure.clone())),
+            (None, frame) => frame.map(|frame| frame.map_err(failed)),
+        })
     }
 
     fn is_end_stream(&self) -> bool {
@@ -97,6 +127,16 @@ impl http_body::Body for Body {
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
     }
+}
+
+/// What the server is told of a body that its guest broke off.
+fn failed(broken: Broken) -> Failure {
+    let name = match &broken {
+        Broken::Code(code) => return error::error_code(code),
+        Broken::Length { written, promised } if written > promised => "http_response_body_size",
+        Broken::Length { .. } | Broken::Unfinished { .. } => "http_response_incomplete",
+    };
+    Failure::error_code(StatusCode::BAD_GATEWAY, name, broken.message("response"))
 }
 
 impl Drop for Body {

@@ -262,7 +262,7 @@ impl Guests {
         permit: OwnedSemaphorePermit,
     ) -> Result<http::Response<Body>, Failure>
     where
-        B: http_body::Body<Data = Bytes, Error = RequestBodyError> + Send + 'static,
+        B: http_body::Body<Data = Bytes, Error = RequestBodyError> + Send + Unpin + 'static,
     {
         let budget = &self.mold().budget;
         if budget.used() >= budget.limit() {

@@ -13,16 +13,15 @@ use tokio::sync::oneshot;
 use wasmtime::Store;
 use wasmtime_wasi_http::p2::bindings::http::types as wit;
 use wasmtime_wasi_http::p2::bindings::{Proxy, ProxyPre};
-use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 use wasmtime_wasi_http::{Error as HttpError, WasiBody, WasiHttpView as _};
 
 use super::error::{classify, error_code, exited_well};
 use super::instance::Mold;
 use super::{IDLE_TIMEOUT, TellSpent};
-use crate::host::{Failure, HostState, RequestScope, Serving};
+use crate::host::{Abi, Failure, HostState, RequestScope, Serving, Written};
 use crate::telemetry::Phases;
 
-type Head = Result<http::Response<HyperOutgoingBody>, wit::ErrorCode>;
+type Head = Result<http::Response<Written>, wit::ErrorCode>;
 
 /// An instance and how often it has been used.
 struct Instance {
@@ -68,7 +67,7 @@ impl Pool {
         self: &Arc<Self>,
         request: http::Request<WasiBody>,
         scope: Arc<RequestScope>,
-    ) -> Result<http::Response<WasiBody>, Failure> {
+    ) -> Result<http::Response<Written>, Failure> {
         let (sender, mut head) = oneshot::channel();
         let mut work = Box::pin(self.clone().run(request, scope.clone(), sender));
         // The head is taken only when the guest pauses or ends, so that for a short request everything about it is
@@ -88,7 +87,7 @@ impl Pool {
                     // It streams, or works on after the response.
                     tokio::spawn(work);
                 }
-                Ok(response.map(|body| WasiBody::new(http_body_util::BodyExt::map_err(body, Into::into))))
+                Ok(response)
             }
             Some(Err(code)) => Err(error_code(&HttpError::from(code))),
             None => Err(scope
@@ -138,17 +137,23 @@ impl Pool {
             }
         };
         drop(spent);
-        let failure = match done {
-            Some(Ok(Ok(()))) => return self.put_back(instance),
-            // It left after its answer.
-            Some(Ok(Err(error))) if exited_well(&error) && scope.is_answered() => return,
-            Some(Ok(Err(error))) => classify(&error, instance.store.data(), Some(&scope)),
-            Some(Err(_panic)) => Failure::internal("the host panicked while it ran the guest"),
-            None => return,
+        let failure = match &done {
+            // It returned, or left after its answer.
+            Some(Ok(Ok(()))) | None => None,
+            Some(Ok(Err(error))) if exited_well(error) && scope.is_answered() => None,
+            Some(Ok(Err(error))) => Some(classify(error, instance.store.data(), Some(&scope))),
+            Some(Err(_panic)) => Some(Failure::internal("the host panicked while it ran the guest")),
         };
-        // Before the store goes and takes the body's writer with it: the body then knows that it is broken.
-        super::report(instance.store.data().component(), &scope, &failure);
-        scope.fail(failure);
+        if let Some(failure) = failure {
+            super::report(instance.store.data().component(), &scope, &failure);
+            scope.fail(failure);
+        }
+        // Before the store goes and takes the bodies' writers with it: they then know that they are broken. An instance
+        // that still has one of them is not used again.
+        let has_left_some = scope.settle() | instance.store.data().outgoing.uploads().settle();
+        if matches!(done, Some(Ok(Ok(())))) && !has_left_some {
+            self.put_back(instance);
+        }
     }
 
     async fn take(&self) -> Result<Instance, Failure> {
@@ -191,7 +196,12 @@ async fn handle(
     let request = store.data_mut().http().new_incoming_request(scheme, request)?;
     let answered = scope.clone();
     let outparam = store.data_mut().http().new_response_outparam_from_callback(move |response| {
-        answered.answer();
+        let response = response.map(|response| {
+            let (head, body) = response.into_parts();
+            let body = Written::new(body, &head.headers, Abi::P2);
+            http::Response::from_parts(head, body)
+        });
+        answered.answer(response.as_ref().ok().map(http::Response::body));
         // Nobody waits any more when the client is gone.
         _ = head.send(response);
     })?;

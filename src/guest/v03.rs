@@ -21,7 +21,7 @@ use wasmtime_wasi_http::{Error as HttpError, WasiBody, WasiHttpView as _};
 use super::error::{classify, error_code, exited_well, is_missing_result};
 use super::instance::Mold;
 use super::{IDLE_TIMEOUT, TellSpent};
-use crate::host::{Failure, HostState, Meter, RequestScope, Serving, current_request};
+use crate::host::{Abi, Failure, HostState, Meter, RequestScope, Serving, Uploads, Written, current_request};
 use crate::telemetry::{Linked, Phases, ServerSpan};
 
 /// How often a busy worker looks whether a request that was cancelled is being ignored.
@@ -80,12 +80,14 @@ impl Pool {
         &self,
         request: http::Request<WasiBody>,
         scope: Arc<RequestScope>,
-    ) -> Result<http::Response<WasiBody>, Failure> {
+    ) -> Result<http::Response<Written>, Failure> {
         let _spent = TellSpent(&scope);
         let error = match self.handler.handle(scope.clone(), request).await {
             Ok(response) => {
-                scope.answer();
-                return Ok(response);
+                let (head, body) = response.into_parts();
+                let body = Written::new(body, &head.headers, Abi::P3);
+                scope.answer(Some(&body));
+                return Ok(http::Response::from_parts(head, body));
             }
             Err(error) => error,
         };
@@ -141,12 +143,14 @@ impl HandlerState for Workers {
         let created = tokio::time::timeout(limit, self.create()).await;
         let created = created.unwrap_or_else(|_| Err(Failure::timeout(limit)));
         let (store, proxy) = created.map_err(|failure| wasmtime::Error::new(NoInstance(failure)))?;
-        let requests = Requests { meter: store.data().meter.clone(), ..Requests::default() };
+        let state = store.data();
+        let (meter, uploads) = (state.meter.clone(), state.outgoing.uploads().clone());
+        let requests = Requests { meter, uploads, ..Requests::default() };
         Ok(Instance {
             store,
             proxy,
             view: |state| state.http(),
-            expiration: Watch { requests: requests.clone(), linger: self.linger, wake: None },
+            expiration: Watch { requests: requests.clone(), linger: self.linger, wake: None, settled: false },
             state: Worker { requests, sharing: self.sharing },
         })
     }
@@ -162,8 +166,23 @@ struct Requests {
     /// One was cancelled: what the guest still does for it, it does for nobody.
     cancelled: Arc<AtomicBool>,
     meter: Option<Meter>,
+    /// Bodies of requests that the guest sends.
+    uploads: Uploads,
     /// We ended the worker.
     stopped: Arc<AtomicBool>,
+}
+
+impl Requests {
+    /// Settles all bodies, for there is no task left that could finish one (a guest may well hand a body from one
+    /// request's task to another's). False where a response is only on its way to us.
+    fn settle(&self) -> bool {
+        self.uploads.settle();
+        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        live.iter().filter_map(Weak::upgrade).fold(true, |all, scope| {
+            scope.settle();
+            all && (scope.is_answered() || scope.is_closed())
+        })
+    }
 }
 
 /// What a worker does when requests come and when it ends.
@@ -255,8 +274,27 @@ impl WorkerState for Worker {
                 scope.fail(failure.clone());
             }
         }
-        // Only now do the bodies of these requests lose their writer: each already knows that it is broken.
-        drop(store);
+        // Only then do bodies lose their writers: each already knows whether it is broken.
+        store.data().outgoing.uploads().settle();
+        let (settled, coming): (Vec<_>, Vec<_>) = store
+            .data()
+            .live()
+            .into_iter()
+            .partition(|scope| scope.is_answered() || scope.failure().is_some());
+        settled.iter().for_each(|scope| _ = scope.settle());
+        if coming.is_empty() {
+            return;
+        }
+        // The guest may well be done before its response has come to us.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                for scope in coming {
+                    scope.answered().await;
+                    scope.settle();
+                }
+                drop(store);
+            });
+        }
     }
 }
 
@@ -274,15 +312,18 @@ struct Watch {
     requests: Requests,
     linger: Option<Duration>,
     wake: Option<Pin<Box<Sleep>>>,
+    /// Nothing is left to be settled of an idle instance.
+    settled: bool,
 }
 
 impl Watch {
     /// Whether the worker should end now.
-    fn is_over(&self, status: WorkerStatus, since: Instant) -> bool {
+    fn is_over(&mut self, status: WorkerStatus, since: Instant) -> bool {
         if status == WorkerStatus::Idle {
             // Every task has ended: nobody is left who could end the spans that are open.
             let mut begun = self.requests.begun.lock().unwrap_or_else(PoisonError::into_inner);
             begun.drain(..).for_each(|span| span.close_children());
+            self.settled = self.requests.settle();
             return since.elapsed() >= IDLE_TIMEOUT;
         }
         let requests = self.requests.live.lock().unwrap_or_else(PoisonError::into_inner);
@@ -321,6 +362,7 @@ impl WorkerExpiration for Watch {
                 return Poll::Ready(());
             }
             let idle = status == WorkerStatus::Idle;
+            let idle = idle && self.settled;
             let next = if idle { IDLE_TIMEOUT.saturating_sub(since.elapsed()).max(WATCH) } else { WATCH };
             let wake = self.wake.get_or_insert_with(|| Box::pin(tokio::time::sleep(next)));
             match wake.as_mut().poll(cx) {

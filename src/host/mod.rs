@@ -16,6 +16,7 @@ mod stdio;
 mod telemetry;
 mod wasi_otel;
 mod writer;
+mod written;
 
 use std::sync::Arc;
 
@@ -25,7 +26,6 @@ use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
 pub(crate) use current::{Serving, current_request};
 pub(crate) use failure::{Blame, Failure};
-pub(crate) use frames::poll_frame;
 pub(crate) use guest_log::GuestLog;
 pub(crate) use limits::{Limits, MemoryBudget, Refused};
 pub(crate) use meter::Meter;
@@ -33,6 +33,7 @@ pub(crate) use outbound::{OwnListeners, error_type};
 pub(crate) use scope::{IncomingContext, RequestScope, Trace};
 pub(crate) use state::HostState;
 use telemetry::{Ignored, Recorder};
+pub(crate) use written::{Abi, Broken, Uploads, Written, asked_for_frame};
 
 use crate::config;
 use crate::telemetry::host_metrics::Host as Metrics;

@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use http_body_util::BodyExt as _;
 use wasmtime::component::{Accessor, Linker, Resource};
 use wasmtime::{AsContextMut, StoreContextMut};
 use wasmtime_wasi_http::p2::bindings::http::{outgoing_handler, types as types_02};
@@ -20,6 +21,7 @@ use super::current::{Current, current};
 use super::outbound::{self, Client};
 use super::scope::Trace;
 use super::state::HostState;
+use super::written::{Abi, Uploads, Written};
 use crate::telemetry::host_metrics::{Host as Metrics, OutgoingEnd, OutgoingRequest};
 use crate::telemetry::{ClientSpan, Connected, Propagator};
 
@@ -30,8 +32,10 @@ pub(crate) struct Outgoing {
     /// Telemetry is on.
     traced: bool,
     metrics: Option<Arc<Metrics>>,
-    /// The caller, from the shadowed import to the hook.
+    uploads: Uploads,
+    /// The caller, and the version of wasi:http that it calls by, from the shadowed import to the hook.
     caller: Option<Current>,
+    abi: Abi,
 }
 
 /// A call under way.
@@ -40,6 +44,7 @@ struct Call {
     span: Option<ClientSpan>,
     trace: Option<Trace>,
     measured: Option<OutgoingRequest>,
+    body: Written,
 }
 
 impl Call {
@@ -51,21 +56,42 @@ impl Call {
             });
         }
         if let Some(span) = self.span.take() {
-            end_span(span, response, self.trace.as_ref());
+            self.end_span(span, response);
+        }
+    }
+
+    fn end_span(&self, span: ClientSpan, response: &Result<http::Response<WasiBody>, Error>) {
+        match response {
+            Ok(response) => {
+                let connected = response.extensions().get::<Connected>().copied();
+                span.respond(response.status(), response.version(), connected);
+            }
+            Err(error) => {
+                let message = self.body.reason("request").unwrap_or_else(|| error.to_string());
+                let quota = self.trace.as_ref().map(|trace| &trace.quota);
+                span.fail(outbound::error_type(error), &message, quota);
+            }
         }
     }
 }
 
-/// The guest let go of it, or its request is over: then for the request's reason.
+/// The guest let go of it, perhaps with a body that it had not finished, or its request is over: then for the request's
+/// reason.
 impl Drop for Call {
     fn drop(&mut self) {
-        if let Some(failure) = self.trace.as_ref().and_then(|trace| trace.failure()) {
-            let error_type = failure.error_type.as_deref().unwrap_or("error");
+        let quota = self.trace.as_ref().map(|trace| &trace.quota);
+        let failure = self.trace.as_ref().and_then(|trace| trace.failure());
+        let reason = failure
+            .map(|failure| (failure.error_type.as_deref().unwrap_or("error"), failure.message.clone()))
+            .or_else(|| {
+                Some((outbound::error_type(&Error::HttpProtocolError), self.body.reason("request")?))
+            });
+        if let Some((error_type, message)) = reason {
             if let Some(measured) = self.measured.take() {
                 measured.end(OutgoingEnd::Failed(error_type));
             }
             if let Some(span) = self.span.take() {
-                span.fail(error_type, &failure.message, self.trace.as_ref().map(|trace| &trace.quota));
+                span.fail(error_type, &message, quota);
             }
         }
     }
@@ -78,7 +104,13 @@ impl Outgoing {
         traced: bool,
         metrics: Option<Arc<Metrics>>,
     ) -> Self {
-        Self { client, propagator, traced, metrics, caller: None }
+        let uploads = Uploads::default();
+        Self { client, propagator, traced, metrics, uploads, caller: None, abi: Abi::P2 }
+    }
+
+    /// The bodies of requests that are being sent.
+    pub(crate) fn uploads(&self) -> &Uploads {
+        &self.uploads
     }
 }
 
@@ -101,11 +133,15 @@ impl WasiHttpHooks for Outgoing {
 
     fn send_request(
         &mut self,
-        mut request: http::Request<WasiBody>,
+        request: http::Request<WasiBody>,
         options: Option<RequestOptions>,
         _result: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
-        let mut call = Call { span: None, trace: None, measured: None };
+        let (head, body) = request.into_parts();
+        let body = Written::new(body, &head.headers, self.abi);
+        self.uploads.add(&body);
+        let mut request = http::Request::from_parts(head, body.clone().boxed_unsync());
+        let mut call = Call { span: None, trace: None, measured: None, body };
         if let Some(caller) = self.caller.take() {
             let span = start_span(&caller, self.propagator, &self.client, &request);
             (call.span, call.trace) = (Some(span), Some(caller.trace));
@@ -153,26 +189,14 @@ fn start_span(
     server.client(parent.as_ref(), request.method(), uri, || client.peer_service(uri))
 }
 
-fn end_span(span: ClientSpan, response: &Result<http::Response<WasiBody>, Error>, trace: Option<&Trace>) {
-    match response {
-        Ok(response) => {
-            let connected = response.extensions().get::<Connected>().copied();
-            span.respond(response.status(), response.version(), connected);
-        }
-        Err(error) => {
-            span.fail(outbound::error_type(error), &error.to_string(), trace.map(|trace| &trace.quota));
-        }
-    }
-}
-
 /// Leaves the caller for the hook, which runs in the same synchronous section.
-fn note_caller(store: &mut StoreContextMut<'_, HostState>) {
+fn note_caller(store: &mut StoreContextMut<'_, HostState>, abi: Abi) {
     let caller = current(store);
     let state = store.data_mut();
     if caller.is_none() && state.outgoing.traced {
         state.ignored.unattributed.fetch_add(1, Ordering::Relaxed);
     }
-    state.outgoing.caller = caller;
+    (state.outgoing.caller, state.outgoing.abi) = (caller, abi);
 }
 
 /// Shadows `wasi:http/outgoing-handler` (0.2).
@@ -185,7 +209,7 @@ pub(crate) fn link_02(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
             Resource<types_02::OutgoingRequest>,
             Option<Resource<types_02::RequestOptions>>,
         )| {
-            note_caller(&mut store);
+            note_caller(&mut store, Abi::P2);
             let response = outgoing_handler::Host::handle(&mut store.data_mut().http(), request, options);
             store.data_mut().outgoing.caller = None;
             Ok((match response {
@@ -206,7 +230,7 @@ pub(crate) fn link_03(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
         |accessor: &Accessor<HostState>, (request,): (Resource<types_03::Request>,)| {
             Box::pin(async move {
                 // Before the first await, as `current` demands; the hook runs before it too.
-                accessor.with(|mut access| note_caller(&mut access.as_context_mut()));
+                accessor.with(|mut access| note_caller(&mut access.as_context_mut(), Abi::P3));
                 let http = accessor.with_getter::<WasiHttp>(WasiHttpView::http);
                 let response = <WasiHttp as client::HostWithStore<HostState>>::send(&http, request).await;
                 if response.is_err() {

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use super::failure::{Blame, Failure};
 use super::limits::Refused;
+use super::written::Written;
 use crate::telemetry::{Baggage, Phases, Quota, ServerSpan};
 
 /// The trace headers of a request as they came, for a guest's `inject` while telemetry is off.
@@ -85,6 +86,8 @@ pub(crate) struct RequestScope {
     closed: AtomicBool,
     /// The guest has given a response head.
     answered: AtomicBool,
+    /// The body of the response.
+    body: OnceLock<Written>,
     /// To be set when the request is cancelled: that its worker works for nobody.
     worker: OnceLock<Arc<AtomicBool>>,
     /// The peak of the instance that serves the request, in bytes; the store that knows it runs elsewhere (0.3).
@@ -96,6 +99,7 @@ pub(crate) struct RequestScope {
     cancel: Notify,
     fail: Notify,
     close: Notify,
+    answer: Notify,
     /// Held for as long as the request takes up a place: the last owner of the scope frees it.
     _permit: OwnedSemaphorePermit,
 }
@@ -110,6 +114,7 @@ impl RequestScope {
             acknowledged: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             answered: AtomicBool::new(false),
+            body: OnceLock::new(),
             worker: OnceLock::new(),
             memory: OnceLock::new(),
             spent: AtomicU64::new(0),
@@ -117,6 +122,7 @@ impl RequestScope {
             cancel: Notify::new(),
             fail: Notify::new(),
             close: Notify::new(),
+            answer: Notify::new(),
             _permit: permit,
         }
     }
@@ -195,9 +201,27 @@ impl RequestScope {
         self.acknowledged.store(true, Ordering::Release);
     }
 
-    /// The guest has given a response head.
-    pub(crate) fn answer(&self) {
+    /// The guest has given a response head; with an error code there is no body.
+    pub(crate) fn answer(&self, body: Option<&Written>) {
+        if let Some(body) = body {
+            // A guest answers once.
+            _ = self.body.set(body.clone());
+        }
         self.answered.store(true, Ordering::Release);
+        self.answer.notify_one();
+    }
+
+    /// Resolves once a response's body can be settled, or never will be. For one waiter.
+    pub(crate) async fn answered(&self) {
+        while !self.is_answered() && !self.is_closed() {
+            self.answer.notified().await;
+        }
+    }
+
+    /// [Settles](Written::settle) the response's body, if there is one: to be called before the guest goes, and after the
+    /// failure that it goes for. Whether the guest has left the body open.
+    pub(crate) fn settle(&self) -> bool {
+        self.body.get().is_some_and(Written::settle)
     }
 
     pub(crate) fn is_answered(&self) -> bool {
@@ -267,6 +291,7 @@ impl RequestScope {
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.close.notify_one();
+        self.answer.notify_one();
     }
 
     pub(crate) fn is_closed(&self) -> bool {

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::drain::Phase;
+use super::gather::Gather;
 use super::handler::Handler;
+use super::hangup::Socket;
 use super::idle::{Activity, Patience, TimedIo};
 use super::stall::Streams;
 use crate::telemetry::Peer;
@@ -38,7 +39,8 @@ impl Protocol {
             // `TimedIo` has a better one.
             .header_read_timeout(None)
             .max_buf_size(size.max(MIN_HEADER_SIZE))
-            .half_close(false);
+            // That the client sends no more does not mean that it takes no response: `TimedIo` tells who is gone.
+            .half_close(true);
         builder
             .http2()
             .timer(TokioTimer::new())
@@ -51,10 +53,11 @@ impl Protocol {
     /// Serves a connection to its end.
     pub(crate) async fn serve<T>(&self, stream: T, peer: Peer, handler: Arc<Handler>)
     where
-        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        T: Socket,
     {
         let activity = Arc::new(Activity::default());
-        let io = TokioIo::new(TimedIo::new(stream, activity.clone(), self.patience));
+        let io = TimedIo::new(stream, activity.clone(), self.patience);
+        let io = TokioIo::new(Gather::new(io, activity.clone()));
         let mut phase = handler.drain.watch();
         let service = {
             let activity = activity.clone();

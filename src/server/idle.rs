@@ -15,6 +15,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use super::hangup::{Hangup, Socket};
+
 /// What every HTTP/2 connection begins with.
 const H2_PREFACE: &[u8] = b"PRI * HTTP/2";
 
@@ -50,6 +52,12 @@ impl Activity {
     pub(crate) fn upload(self: &Arc<Self>) -> Upload {
         self.uploads.fetch_add(1, Ordering::AcqRel);
         Upload(self.clone())
+    }
+
+    /// Whether no request is under way, nor the rest of one's body, on a connection that is not HTTP/2's.
+    pub(crate) fn is_between_requests(&self) -> bool {
+        let is_idle = |count: &AtomicUsize| count.load(Ordering::Acquire) == 0;
+        is_idle(&self.requests) && is_idle(&self.uploads) && !self.is_h2()
     }
 
     /// Whether the peer began with HTTP/2's preface.
@@ -102,6 +110,7 @@ pub(crate) struct TimedIo<T> {
     /// The peer does not take what is written, until then at the latest. Made when it happens for the first time.
     stalled: bool,
     stall: Option<Pin<Box<Sleep>>>,
+    hangup: Hangup,
 }
 
 impl<T> TimedIo<T> {
@@ -118,6 +127,7 @@ impl<T> TimedIo<T> {
             sleep: Box::pin(tokio::time::sleep_until(now)),
             stalled: false,
             stall: None,
+            hangup: Hangup::default(),
         }
     }
 
@@ -222,13 +232,18 @@ impl<T: AsyncRead + Unpin> AsyncRead for TimedIo<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for TimedIo<T> {
+impl<T: Socket> AsyncWrite for TimedIo<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.inner).poll_write(cx, buf);
         self.watched(cx, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // hyper flushes whenever it has looked at a connection. An HTTP/2 connection it also reads.
+        if self.activity.requests.load(Ordering::Acquire) > 0 && !self.activity.is_h2() {
+            let this = &mut *self;
+            this.hangup.check(&this.inner, cx)?;
+        }
         let written = Pin::new(&mut self.inner).poll_flush(cx);
         self.watched(cx, written)
     }

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use socket2::{Domain, Protocol as Transport, SockRef, Socket, TcpKeepalive, Type};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -15,6 +14,7 @@ use tokio::task::JoinSet;
 use super::connection::Protocol;
 use super::drain::Phase;
 use super::handler::Handler;
+use super::hangup;
 use super::idle::Patience;
 use super::inherited::Inherited;
 use crate::config::{self, ListenAddr};
@@ -272,7 +272,7 @@ impl Server {
 
     fn serve<T>(&self, open: &mut JoinSet<()>, permit: OwnedSemaphorePermit, stream: T, peer: Peer)
     where
-        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        T: hangup::Socket,
     {
         let (protocol, handler) = (self.protocol.clone(), self.handler.clone());
         open.spawn(async move {

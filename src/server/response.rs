@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version, request};
+use http_body::Body as _;
 
 pub(crate) use body::Body;
 use body::Content;
@@ -146,25 +147,52 @@ pub(crate) fn finish(
 ) -> Response<Body> {
     // Whatever the guest made of a body that broke off, the client is told what was wrong with it.
     let answer = exchange.arrival.fault().map_or(answer, Err);
-    let answer = answer.and_then(|response| match response.status() {
+    let is_head = exchange.is_head;
+    let answer = answer.and_then(|mut response| match response.status() {
         // 101 would make hyper hand over the connection, and other 1xx are no answers.
         status if status.is_informational() => Err(Failure::error_code(
             StatusCode::BAD_GATEWAY,
             "http_protocol_error",
             format!("the guest answered with status {status}, which is not a final one"),
         )),
-        _ => Ok(response),
+        _ => {
+            let is_bodiless = is_without_content(&mut response) | is_head;
+            // Of a body that should have no byte hyper asks for none.
+            let excess = if is_bodiless { None } else { response.body().excess() };
+            excess.map_or(Ok((response, is_bodiless)), Err)
+        }
     });
     match answer {
-        Ok(response) => {
+        Ok((response, is_bodiless)) => {
             exchange.answer(response.status(), response.headers());
             let promised =
                 response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-            let bodiless = exchange.is_head
-                || matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-            response.map(|body| Body::new(Content::Guest(body), promised, bodiless, exchange))
+            let is_old = exchange.version < Version::HTTP_11;
+            let is_told = exchange.version < Version::HTTP_2 && response.status() == StatusCode::NOT_MODIFIED;
+            let mut response =
+                response.map(|body| Body::new(Content::Guest(body), promised, is_bodiless, exchange));
+            response.body_mut().tells_length = is_told && promised.is_some();
+            if is_old && response.body().size_hint().exact().is_none() {
+                end_by_closing(&mut response);
+            }
+            response
         }
         Err(failure) => refuse(&failure, exchange),
+    }
+}
+
+/// Whether the response has no content for its status, and then says so, whatever its guest has made of it or passes on of
+/// a server that knows no better.
+fn is_without_content(response: &mut Response<guest::Body>) -> bool {
+    match response.status() {
+        // RFC 9110 §8.6: no Content-Length; §15.3.6: none, or 0, which hyper adds over HTTP/1.1.
+        StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT => {
+            response.headers_mut().remove(CONTENT_LENGTH);
+            true
+        }
+        // Its length is that of what is not sent.
+        StatusCode::NOT_MODIFIED => true,
+        _ => false,
     }
 }
 
@@ -188,9 +216,19 @@ fn refuse(failure: &Failure, mut exchange: Exchange) -> Response<Body> {
 
 /// Tells an HTTP/1 client that the connection ends with this response; HTTP/2 has GOAWAY for it.
 pub(crate) fn say_goodbye(response: &mut Response<Body>) {
-    if response.body().exchange.version < Version::HTTP_2 {
+    let version = response.body().exchange.version;
+    if version < Version::HTTP_2 {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
+    if version < Version::HTTP_11 {
+        end_by_closing(response);
+    }
+}
+
+/// Has the connection of a client that speaks HTTP/1.0 closed after this response. To one of another version hyper adds
+/// `connection: keep-alive` where the client has asked for it, even if it is going to close.
+fn end_by_closing(response: &mut Response<Body>) {
+    *response.version_mut() = Version::HTTP_10;
 }
 
 /// Adds a `Server-Timing` with the request's trace, where it has one, and the phases up to the response head. What the

@@ -22,6 +22,8 @@ mod architecture;
 mod backend;
 /// Who failed, and what it said.
 mod blame;
+/// Bodies that guests write: what is not whole never looks whole.
+mod bodies;
 /// The spans of what guests call.
 mod calls;
 /// `pounce check`: what is in force, who set it, and everything that is wrong.
@@ -70,6 +72,8 @@ mod log;
 mod neighbours;
 /// What a guest may call, and the trace that goes with it.
 mod outbound;
+/// Requests that a client sends without waiting for the responses.
+mod pipelined;
 /// The component of the first run.
 mod prebuilt;
 /// Trace context and baggage, in and out: formats, trust, destinations.

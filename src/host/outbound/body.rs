@@ -14,6 +14,7 @@ use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::error;
 use crate::host::frames::poll_frame;
+use crate::host::written::asked_for_frame;
 
 /// What the sender of a request sees of its body while hyper has it.
 #[derive(Clone, Debug)]
@@ -130,6 +131,7 @@ impl Body for Download {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        asked_for_frame();
         let Some((body, _)) = &mut self.body else {
             return Poll::Ready(None);
         };

@@ -5,7 +5,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::StatusCode;
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::Sleep;
 
@@ -36,8 +35,11 @@ pub(crate) struct Body {
     handed_over: bool,
     /// Bytes that the head promises.
     promised: Option<u64>,
-    /// The response has no body, whatever the guest writes (HEAD, 204, 304); over HTTP/2 hyper would send it.
+    /// The response has no body, whatever the guest writes (HEAD, 204, 205, 304); over HTTP/2 hyper would send it.
     bodiless: bool,
+    /// It has none, and hyper is to pass on what its head says of it, which over HTTP/1.1 it does with a body only, of
+    /// which it then asks for nothing.
+    pub(super) tells_length: bool,
     /// The guest failed, and hyper is told after a pause.
     broken: Option<(BrokenOff, Pin<Box<Sleep>>)>,
     pub(super) exchange: Exchange,
@@ -45,7 +47,16 @@ pub(crate) struct Body {
 
 impl Body {
     pub(super) fn new(content: Content, promised: Option<u64>, bodiless: bool, exchange: Exchange) -> Self {
-        Self { content, rest: None, handed_over: false, promised, bodiless, broken: None, exchange }
+        Self {
+            content,
+            rest: None,
+            handed_over: false,
+            promised,
+            bodiless,
+            tells_length: false,
+            broken: None,
+            exchange,
+        }
     }
 
     /// The response is complete: the guest may work on, but not on this.
@@ -79,13 +90,13 @@ impl http_body::Body for Body {
         if this.bodiless {
             return Poll::Ready(None);
         }
-        let frame = ready!(this.poll_piece(cx));
-        match this.checked(frame) {
+        match ready!(this.poll_piece(cx)) {
             None => {
                 this.complete();
                 Poll::Ready(None)
             }
             Some(Ok(frame)) => {
+                this.exchange.sent += frame.data_ref().map_or(0, |data| data.len() as u64);
                 // hyper may not ask again after any of these: then the body is complete when hyper lets go of it, which
                 // over HTTP/2 is when the peer has made room for it.
                 this.handed_over = frame.is_trailers() || this.is_whole();
@@ -112,11 +123,14 @@ impl http_body::Body for Body {
 
     fn is_end_stream(&self) -> bool {
         // One that ends before its promise is asked once more, and says so then.
-        self.broken.is_none() && (self.bodiless || self.content_is_over() && self.is_whole())
+        self.broken.is_none()
+            && !self.tells_length
+            && (self.bodiless || self.content_is_over() && self.is_whole())
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
+            _ if self.tells_length => SizeHint::with_exact(self.promised.unwrap_or(0)),
             _ if self.bodiless => SizeHint::with_exact(0),
             Content::Ours(text) => SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64)),
             // What the head says, whatever the guest makes of it: hyper compares the two.
@@ -145,30 +159,6 @@ impl Body {
             }
             frame => frame,
         })
-    }
-
-    /// Counts a frame. A body that ends before the length that its head promises has failed.
-    fn checked(
-        &mut self,
-        frame: Option<Result<Frame<Bytes>, Failure>>,
-    ) -> Option<Result<Frame<Bytes>, Failure>> {
-        let data = match &frame {
-            Some(Ok(frame)) => frame.data_ref(),
-            Some(Err(_)) => return frame,
-            None => None,
-        };
-        self.exchange.sent += data.map_or(0, |data| data.len() as u64);
-        let sent = self.exchange.sent;
-        match self.promised.filter(|promised| data.is_none() && sent < *promised) {
-            Some(promised) => Some(Err(Failure::error_code(
-                StatusCode::BAD_GATEWAY,
-                "http_response_incomplete",
-                format!(
-                    "the body ended after {sent} of the {promised} bytes that its Content-Length promises"
-                ),
-            ))),
-            None => frame,
-        }
     }
 
     /// All that belongs to the response has been handed over.

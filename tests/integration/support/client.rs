@@ -88,6 +88,7 @@ pub(crate) struct Connection {
     addr: SocketAddr,
     sender: Sender,
     driver: tokio::task::JoinHandle<hyper::Result<()>>,
+    socket: socket2::Socket,
 }
 
 enum Sender {
@@ -98,7 +99,9 @@ enum Sender {
 impl Connection {
     /// Connects.
     pub(crate) async fn open(addr: SocketAddr, protocol: Protocol) -> Self {
-        let io = TokioIo::new(TcpStream::connect(addr).await.expect("it listens"));
+        let stream = TcpStream::connect(addr).await.expect("it listens");
+        let socket = socket2::SockRef::from(&stream).try_clone().expect("room for one more");
+        let io = TokioIo::new(stream);
         let (sender, driver) = match protocol {
             Protocol::H1 => {
                 let (sender, connection) = http1::handshake(io).await.expect("a handshake");
@@ -110,7 +113,7 @@ impl Connection {
                 (Sender::H2(sender), tokio::spawn(connection))
             }
         };
-        Connection { addr, sender, driver }
+        Connection { addr, sender, driver, socket }
     }
 
     /// Sends a request; the future is the head of its response. On HTTP/2 several can be under way.
@@ -158,8 +161,11 @@ impl Connection {
         within("the end of the connection", self.driver).await.expect("no panic")
     }
 
-    /// Ends the connection at once, as a client does that went away.
+    /// Ends the connection at once with a reset, as the kernel of a client does that went away.
     pub(crate) fn abort(self) {
+        self.socket.set_linger(Some(std::time::Duration::ZERO)).expect("an open socket");
+        // hyper's driver of HTTP/2 is not all that holds the connection. The server may have been quicker.
+        _ = self.socket.shutdown(std::net::Shutdown::Both);
         self.driver.abort();
     }
 }
