@@ -133,6 +133,7 @@ impl App {
             drain: Drain::new(),
             access: AccessLog::new(config.log.access, telemetry.signals().logs, &config.otel),
             server_timing: config.http.server_timing,
+            response_timeout: config.http.response_timeout.0,
             max_body: config.http.max_request_body.0,
         });
         let server = Arc::new(Server::new(&config.http, handler.clone()));

@@ -57,6 +57,12 @@ options! {
         /// client gets 504. 0 or none for no limit.
         request_timeout: Timeout, "TIME" = "30s";
 
+        /// Time a response has until its end.
+        ///
+        /// Counted from the request head to the last byte of the response. Then the guest is interrupted, and the
+        /// response breaks off (504 where it has not begun). 0 or none for no limit.
+        response_timeout: Timeout, "TIME" = "none";
+
         /// Largest request head; larger ones get 431.
         max_header_size: ByteSize, "SIZE" = "32KiB";
 

@@ -94,6 +94,11 @@ impl Body {
         self.inner.excess().map(failed)
     }
 
+    /// The response will not be complete, for this reason: stops the guest.
+    pub(crate) fn abandon(&self, failure: Failure) {
+        self.scope.abandon(failure);
+    }
+
     /// The response is complete although the end of the stream was not read (its length was known, or it has no body):
     /// the guest may work on after it.
     pub(crate) fn complete(&self) {

@@ -36,6 +36,10 @@ use crate::telemetry::{Baggage, ServerSpan, Signals, host_metrics};
 
 /// Instance slots beyond those that requests in flight take.
 const SPARE_SLOTS: usize = 8;
+/// What limits the time to a response head.
+const REQUEST_TIMEOUT: &str = "http.request-timeout";
+/// What limits it as well, where it is shorter.
+const RESPONSE_TIMEOUT: &str = "http.response-timeout";
 /// How long an instance without requests is kept.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -79,8 +83,8 @@ pub(crate) struct Guests {
     version: inspect::Version,
     isolation: Isolation,
     propagates: bool,
-    /// From request to response head (`http.request-timeout`).
-    timeout: Option<Duration>,
+    /// From request to response head, and the setting that says so.
+    timeout: Option<(Duration, &'static str)>,
 }
 
 impl Guests {
@@ -142,7 +146,7 @@ impl Guests {
             version,
             isolation,
             propagates: component.propagates,
-            timeout,
+            timeout: head_timeout(&config.http),
         };
         tracing::debug!(component = name, "the component is compiled; making a first instance");
         guests.probe().await.with_context(|| format!("component `{}` cannot be served", path.display()))?;
@@ -280,11 +284,14 @@ impl Guests {
         // Dropped before the call: what the guest has under way then knows why it ends.
         let guard = CancelOnDrop(Some(scope.clone()));
         let answer = match self.timeout {
-            Some(limit) => tokio::time::timeout(limit, call.as_mut()).await.unwrap_or_else(|_| {
+            Some((limit, setting)) => tokio::time::timeout(limit, call.as_mut()).await.unwrap_or_else(|_| {
                 // Before the guest is stopped, which lets go of the body.
                 let waits_for_client = arrival.is_awaited();
-                let failure =
-                    if waits_for_client { Failure::client_timeout(limit) } else { Failure::timeout(limit) };
+                let failure = if waits_for_client {
+                    Failure::client_timeout(limit, setting)
+                } else {
+                    Failure::timeout(limit, setting)
+                };
                 scope.fail(failure.clone());
                 Err(failure)
             }),
@@ -307,6 +314,14 @@ impl Guests {
         let header = |name| request.headers().get(name).cloned();
         Some(IncomingContext { traceparent: header("traceparent"), tracestate: header("tracestate") })
     }
+}
+
+/// The shorter of the times that a response head has, with the setting it comes from.
+fn head_timeout(http: &config::Http) -> Option<(Duration, &'static str)> {
+    let limit = |timeout: config::Timeout, setting| timeout.0.map(|limit| (limit, setting));
+    let limits =
+        [limit(http.request_timeout, REQUEST_TIMEOUT), limit(http.response_timeout, RESPONSE_TIMEOUT)];
+    limits.into_iter().flatten().min_by_key(|(limit, _)| *limit)
 }
 
 /// Instance slots for so many requests in flight: an instance that is being torn down, or that works on after its

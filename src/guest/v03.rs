@@ -20,7 +20,7 @@ use wasmtime_wasi_http::{Error as HttpError, WasiBody, WasiHttpView as _};
 
 use super::error::{classify, error_code, exited_well, is_missing_result};
 use super::instance::Mold;
-use super::{IDLE_TIMEOUT, TellSpent};
+use super::{IDLE_TIMEOUT, REQUEST_TIMEOUT, TellSpent};
 use crate::host::{Abi, Failure, HostState, Meter, RequestScope, Serving, Uploads, Written, current_request};
 use crate::telemetry::{Linked, Phases, ServerSpan};
 
@@ -141,7 +141,7 @@ impl HandlerState for Workers {
         // The worker is a task of its own: nobody drops it when the request that it starts for has timed out.
         let limit = self.linger.unwrap_or(INSTANTIATE_WITHIN);
         let created = tokio::time::timeout(limit, self.create()).await;
-        let created = created.unwrap_or_else(|_| Err(Failure::timeout(limit)));
+        let created = created.unwrap_or_else(|_| Err(Failure::timeout(limit, REQUEST_TIMEOUT)));
         let (store, proxy) = created.map_err(|failure| wasmtime::Error::new(NoInstance(failure)))?;
         let state = store.data();
         let (meter, uploads) = (state.meter.clone(), state.outgoing.uploads().clone());

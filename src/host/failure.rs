@@ -98,18 +98,31 @@ impl Failure {
         Cause::new(status, Blame::Guest, message).error_type(name).exception(None)
     }
 
-    /// The response head did not come in time.
-    pub(crate) fn timeout(after: Duration) -> Self {
-        let message = format!("no response head within {after:?} (http.request-timeout)");
+    /// The response head did not come in time; `setting` is the one that says in what time.
+    pub(crate) fn timeout(after: Duration, setting: &str) -> Self {
+        let message = format!("no response head within {after:?} ({setting})");
         Cause::new(StatusCode::GATEWAY_TIMEOUT, Blame::Guest, message).error_type("timeout").exception(None)
     }
 
-    /// The client did not send on while the guest waited for the request's body, and time was up.
-    pub(crate) fn client_timeout(after: Duration) -> Self {
-        let message = format!("the client did not send its request within {after:?} (http.request-timeout)");
+    /// The client did not send on while the guest waited for the request's body, and time was up, as `setting` says.
+    pub(crate) fn client_timeout(after: Duration, setting: &str) -> Self {
+        let message = format!("the client did not send its request within {after:?} ({setting})");
         Cause::new(StatusCode::REQUEST_TIMEOUT, Blame::Client, message)
             .error_type("client_timeout")
             .exception(None)
+    }
+
+    /// The response did not end in time.
+    pub(crate) fn response_timeout(after: Duration) -> Self {
+        let message = format!("the response did not end within {after:?} (http.response-timeout)");
+        Cause::new(StatusCode::GATEWAY_TIMEOUT, Blame::Guest, message).error_type("timeout").exception(None)
+    }
+
+    /// The response did not end in time, because the client did not take it.
+    pub(crate) fn response_not_taken(after: Duration) -> Self {
+        let message =
+            format!("the client did not take its response within {after:?} (http.response-timeout)");
+        Cause::new(StatusCode::REQUEST_TIMEOUT, Blame::Client, message).error_type("timeout").exception(None)
     }
 
     /// Another request of the same instance failed, of the error type `kind`, and took the instance with it. What that

@@ -32,7 +32,8 @@ impl Protocol {
     /// `max_header_size` bytes are the most that a request head may have.
     pub(crate) fn new(max_header_size: u64, patience: Patience) -> Self {
         let size = usize::try_from(max_header_size).unwrap_or(usize::MAX);
-        let mut builder = auto::Builder::new(Streams { patience: patience.idle });
+        let mut builder =
+            auto::Builder::new(Streams { patience: patience.idle, is_timed: patience.response.is_some() });
         builder
             .http1()
             .timer(TokioTimer::new())

@@ -1,12 +1,14 @@
 //! The request path, on one screen.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::EXPECT;
 use http::{Request, Response, Version};
 use hyper::body::Incoming;
 
 use super::admission::Admission;
+use super::deadline::Deadline;
 use super::drain::{Drain, Phase};
 use super::forward;
 use super::forwarded::{Forwarding, Hop};
@@ -27,6 +29,8 @@ pub(crate) struct Handler {
     pub(crate) access: AccessLog,
     /// Whether responses tell of trace and phases (`http.server-timing`).
     pub(crate) server_timing: bool,
+    /// From a request's head to the end of its response (`http.response-timeout`).
+    pub(crate) response_timeout: Option<Duration>,
     /// Bytes of a request body (`http.max-request-body`).
     pub(crate) max_body: Option<u64>,
 }
@@ -49,7 +53,8 @@ impl Handler {
         let open = self.drain.open();
         let arrival = body.arrival();
         let exchange = Exchange::begin(span.clone(), &head, arrival.clone(), activity.begin(), open)
-            .logged_as(self.guests.name(), access);
+            .logged_as(self.guests.name(), access)
+            .until(Deadline::new(self.response_timeout));
         let (version, waits_to_continue) = (head.version, head.headers.contains_key(EXPECT));
 
         let answer = async {

@@ -7,8 +7,8 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ pub(crate) struct Patience {
     pub(crate) header: Option<Duration>,
     /// Without any request, and without reading on.
     pub(crate) idle: Option<Duration>,
+    /// From a request's head to the end of its response.
+    pub(crate) response: Option<Duration>,
 }
 
 /// What a connection's requests and its socket know of each other.
@@ -38,6 +40,8 @@ pub(crate) struct Activity {
     /// Beginnings and ends of both so far: the socket sees by it that its clocks start afresh.
     changes: AtomicUsize,
     is_h2: AtomicBool,
+    /// When the response of HTTP/1.1 that is under way must be over.
+    deadline: Mutex<Option<Instant>>,
 }
 
 impl Activity {
@@ -45,7 +49,7 @@ impl Activity {
     pub(crate) fn begin(self: &Arc<Self>) -> Busy {
         self.requests.fetch_add(1, Ordering::AcqRel);
         self.changes.fetch_add(1, Ordering::AcqRel);
-        Busy(self.clone())
+        Busy { activity: self.clone(), is_timed: false }
     }
 
     /// A request's body on its way in, until the guard is dropped.
@@ -60,6 +64,14 @@ impl Activity {
         is_idle(&self.requests) && is_idle(&self.uploads) && !self.is_h2()
     }
 
+    fn set_deadline(&self, deadline: Option<Instant>) {
+        *self.deadline.lock().unwrap_or_else(PoisonError::into_inner) = deadline;
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        *self.deadline.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether the peer began with HTTP/2's preface.
     pub(crate) fn is_h2(&self) -> bool {
         self.is_h2.load(Ordering::Acquire)
@@ -68,12 +80,26 @@ impl Activity {
 
 /// A request under way on a connection.
 #[derive(Debug)]
-pub(crate) struct Busy(Arc<Activity>);
+pub(crate) struct Busy {
+    activity: Arc<Activity>,
+    is_timed: bool,
+}
+
+impl Busy {
+    /// The response must be over by then: of HTTP/1.1, which has one at a time.
+    pub(crate) fn until(&mut self, deadline: Instant) {
+        self.is_timed = true;
+        self.activity.set_deadline(Some(deadline));
+    }
+}
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.changes.fetch_add(1, Ordering::AcqRel);
-        self.0.requests.fetch_sub(1, Ordering::AcqRel);
+        if self.is_timed {
+            self.activity.set_deadline(None);
+        }
+        self.activity.changes.fetch_add(1, Ordering::AcqRel);
+        self.activity.requests.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -107,8 +133,9 @@ pub(crate) struct TimedIo<T> {
     seen: usize,
     first_bytes: usize,
     sleep: Pin<Box<Sleep>>,
-    /// The peer does not take what is written, until then at the latest. Made when it happens for the first time.
-    stalled: bool,
+    /// Since when the peer does not take what is written, and how long that may last. Made when it happens for the first
+    /// time.
+    stalled: Option<Instant>,
     stall: Option<Pin<Box<Sleep>>>,
     hangup: Hangup,
 }
@@ -125,7 +152,7 @@ impl<T> TimedIo<T> {
             seen: 0,
             first_bytes: 0,
             sleep: Box::pin(tokio::time::sleep_until(now)),
-            stalled: false,
+            stalled: None,
             stall: None,
             hangup: Hangup::default(),
         }
@@ -191,13 +218,15 @@ impl<T> TimedIo<T> {
     /// Runs the clock of a peer that does not read on: from the first write that has to wait to the next that does not.
     fn watched<R>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
         if written.is_ready() {
-            self.stalled = false;
+            self.stalled = None;
             return written;
         }
-        let Some(limit) = self.patience.idle else { return Poll::Pending };
-        let stall = self.stall.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
-        if !std::mem::replace(&mut self.stalled, true) {
-            stall.as_mut().reset(Instant::now() + limit);
+        let since = *self.stalled.get_or_insert_with(Instant::now);
+        let deadlines = [self.patience.idle.map(|limit| since + limit), self.activity.deadline()];
+        let Some(deadline) = deadlines.into_iter().flatten().min() else { return Poll::Pending };
+        let stall = self.stall.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        if stall.deadline() != deadline {
+            stall.as_mut().reset(deadline);
         }
         stall
             .as_mut()

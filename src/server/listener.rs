@@ -206,7 +206,11 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn new(http: &config::Http, handler: Arc<Handler>) -> Self {
-        let patience = Patience { header: http.header_timeout.0, idle: http.idle_timeout.0 };
+        let patience = Patience {
+            header: http.header_timeout.0,
+            idle: http.idle_timeout.0,
+            response: http.response_timeout.0,
+        };
         Self {
             protocol: Arc::new(Protocol::new(http.max_header_size.0, patience)),
             connections: Arc::new(Semaphore::new(http.max_connections.min(Semaphore::MAX_PERMITS))),

@@ -2,6 +2,7 @@
 
 mod admission;
 mod connection;
+mod deadline;
 mod drain;
 mod forward;
 mod forwarded;

@@ -12,6 +12,7 @@ use http_body::Body as _;
 pub(crate) use body::Body;
 use body::Content;
 
+use super::deadline::Deadline;
 use super::drain::{OpenRequest, Phase};
 use super::idle::Busy;
 use super::stall::Flow;
@@ -35,10 +36,11 @@ pub(crate) struct Exchange {
     arrival: Arrival,
     /// Of an HTTP/2 stream, whose peer must make room for the response.
     flow: Option<Arc<Flow>>,
+    deadline: Option<Deadline>,
     open: OpenRequest,
     component: Option<Arc<str>>,
     access: Option<Box<Access>>,
-    _busy: Busy,
+    busy: Busy,
 }
 
 impl Exchange {
@@ -58,10 +60,11 @@ impl Exchange {
             ended: false,
             arrival,
             flow: Flow::current(),
+            deadline: None,
             open,
             component: None,
             access: None,
-            _busy: busy,
+            busy,
         }
     }
 
@@ -69,6 +72,18 @@ impl Exchange {
     pub(crate) fn logged_as(mut self, component: &Arc<str>, access: Option<Box<Access>>) -> Self {
         self.component = Some(component.clone());
         self.access = access;
+        self
+    }
+
+    /// With the moment by which the response must be over, if there is one.
+    pub(crate) fn until(mut self, deadline: Option<Deadline>) -> Self {
+        self.deadline = deadline;
+        if let Some(deadline) = deadline {
+            match &self.flow {
+                Some(flow) => flow.until(deadline.at),
+                None => self.busy.until(deadline.at),
+            }
+        }
         self
     }
 
@@ -135,7 +150,12 @@ impl Drop for Exchange {
             // Dropped before its end: by hyper, because the client is gone, or by us, because time is up, the server's
             // or that of a client which does not read on.
             let cut = self.open.phase() == Phase::Cut;
-            self.break_off(&if cut { Failure::draining() } else { Failure::client_disconnected() });
+            let late = self.deadline.filter(Deadline::has_passed);
+            self.break_off(&match late {
+                _ if cut => Failure::draining(),
+                Some(deadline) => Failure::response_not_taken(deadline.after),
+                None => Failure::client_disconnected(),
+            });
         }
     }
 }

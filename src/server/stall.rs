@@ -7,8 +7,8 @@
 //! there is a stall.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -31,6 +31,8 @@ pub(crate) struct Flow {
     /// Frames given, and frames that there was room for: odd while the last one waits.
     turns: AtomicUsize,
     cut: AtomicBool,
+    /// When the response must be over.
+    deadline: OnceLock<Instant>,
 }
 
 impl Flow {
@@ -53,6 +55,12 @@ impl Flow {
         self.turns.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// The response must be over by then, whether the peer makes room or not.
+    pub(crate) fn until(&self, deadline: Instant) {
+        // A stream carries one response.
+        _ = self.deadline.set(deadline);
+    }
+
     /// The peer has had its time: what was given last never went out.
     pub(crate) fn is_cut(&self) -> bool {
         self.cut.load(Ordering::Relaxed)
@@ -64,6 +72,8 @@ impl Flow {
 pub(crate) struct Streams {
     /// How long a peer may take to make room (`http.idle-timeout`).
     pub(crate) patience: Option<Duration>,
+    /// Responses have a time to be over in (`http.response-timeout`).
+    pub(crate) is_timed: bool,
 }
 
 impl<F> Executor<F> for Streams
@@ -71,15 +81,13 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        match self.patience {
-            None => drop(tokio::spawn(stream)),
-            Some(patience) => {
-                let flow = Arc::<Flow>::default();
-                let watched =
-                    Watched { stream, flow: flow.clone(), patience, seen: 0, since: None, clock: None };
-                drop(tokio::spawn(STREAM.scope(flow, watched)));
-            }
+        if self.patience.is_none() && !self.is_timed {
+            drop(tokio::spawn(stream));
+            return;
         }
+        let (flow, patience) = (Arc::<Flow>::default(), self.patience);
+        let watched = Watched { stream, flow: flow.clone(), patience, seen: 0, since: None, clock: None };
+        drop(tokio::spawn(STREAM.scope(flow, watched)));
     }
 }
 
@@ -89,7 +97,7 @@ pin_project! {
         #[pin]
         stream: F,
         flow: Arc<Flow>,
-        patience: Duration,
+        patience: Option<Duration>,
         // The stall that was seen last.
         seen: usize,
         since: Option<Instant>,
@@ -114,7 +122,9 @@ impl<F: Future<Output = ()>> Future for Watched<F> {
             *this.seen = turns;
             *this.since = None;
         }
-        let deadline = *this.since.get_or_insert_with(Instant::now) + *this.patience;
+        let since = *this.since.get_or_insert_with(Instant::now);
+        let deadlines = [this.patience.map(|patience| since + patience), this.flow.deadline.get().copied()];
+        let Some(deadline) = deadlines.into_iter().flatten().min() else { return Poll::Pending };
         let clock = this.clock.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         while clock.as_mut().poll(cx).is_ready() {
             if clock.deadline() >= deadline {

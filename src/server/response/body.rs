@@ -40,6 +40,8 @@ pub(crate) struct Body {
     /// It has none, and hyper is to pass on what its head says of it, which over HTTP/1.1 it does with a body only, of
     /// which it then asks for nothing.
     pub(super) tells_length: bool,
+    /// Strikes when the response must be over.
+    deadline: Option<Pin<Box<Sleep>>>,
     /// The guest failed, and hyper is told after a pause.
     broken: Option<(BrokenOff, Pin<Box<Sleep>>)>,
     pub(super) exchange: Exchange,
@@ -47,6 +49,7 @@ pub(crate) struct Body {
 
 impl Body {
     pub(super) fn new(content: Content, promised: Option<u64>, bodiless: bool, exchange: Exchange) -> Self {
+        let deadline = exchange.deadline.filter(|_| matches!(content, Content::Guest(_)));
         Self {
             content,
             rest: None,
@@ -54,6 +57,7 @@ impl Body {
             promised,
             bodiless,
             tells_length: false,
+            deadline: deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline.at))),
             broken: None,
             exchange,
         }
@@ -90,6 +94,9 @@ impl http_body::Body for Body {
         if this.bodiless {
             return Poll::Ready(None);
         }
+        if let Some(failure) = this.poll_deadline(cx) {
+            return this.break_off(&failure, cx);
+        }
         match ready!(this.poll_piece(cx)) {
             None => {
                 this.complete();
@@ -105,19 +112,7 @@ impl http_body::Body for Body {
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
-            Some(Err(failure)) => {
-                this.exchange.break_off(&failure);
-                // hyper drops what it has not sent yet when a body fails: a pause lets the client have the head
-                // and all that the guest did write.
-                let mut pause = Box::pin(tokio::time::sleep(FLUSH_PAUSE));
-                let poll = pause.as_mut().poll(cx);
-                let error = BrokenOff(failure.message.clone());
-                if poll.is_ready() {
-                    return Poll::Ready(Some(Err(error)));
-                }
-                this.broken = Some((error, pause));
-                Poll::Pending
-            }
+            Some(Err(failure)) => this.break_off(&failure, cx),
         }
     }
 
@@ -143,6 +138,36 @@ impl http_body::Body for Body {
 }
 
 impl Body {
+    /// Why the response must be over now, if it must; stops the guest.
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Option<Failure> {
+        let is_over = self.deadline.as_mut()?.as_mut().poll(cx).is_ready();
+        let deadline = self.exchange.deadline.filter(|_| is_over)?;
+        self.deadline = None;
+        let failure = Failure::response_timeout(deadline.after);
+        if let Content::Guest(body) = &self.content {
+            body.abandon(failure.clone());
+        }
+        Some(failure)
+    }
+
+    /// Ends the response visibly.
+    fn break_off(
+        &mut self,
+        failure: &Failure,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        self.exchange.break_off(failure);
+        // hyper drops what it has not sent yet when a body fails: a pause lets the client have the head and all that the
+        // guest did write.
+        let mut pause = Box::pin(tokio::time::sleep(FLUSH_PAUSE));
+        let error = BrokenOff(failure.message.clone());
+        if pause.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        self.broken = Some((error, pause));
+        Poll::Pending
+    }
+
     /// The next frame, or a piece of it where a slow peer must not take too long for one.
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
         let frame = match (self.rest.take(), &mut self.content) {

@@ -9,6 +9,8 @@ use std::time::Duration;
 mod sizes;
 /// Heads, idle connections and guests.
 mod times;
+/// Responses that take too long.
+mod whole;
 /// Peers that leave no room for their response.
 mod windows;
 

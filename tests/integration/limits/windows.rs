@@ -16,7 +16,7 @@ for_both_abis!(
 );
 
 /// An HTTP/2 client whose windows open only when the test says so.
-async fn connect(server: &Pounce, window: u32) -> SendRequest<Bytes> {
+pub(super) async fn connect(server: &Pounce, window: u32) -> SendRequest<Bytes> {
     let socket = TcpStream::connect(server.addr()).await.unwrap();
     let (sender, connection) = h2::client::Builder::new()
         .initial_window_size(window)
