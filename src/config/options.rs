@@ -91,6 +91,9 @@ options! {
         max_memory: ByteSize, "SIZE" = "128MiB";
 
         /// Memory all instances together may use; beyond it requests are shed.
+        ///
+        /// Linear memory, and what the server keeps for guests: header fields, bodies, calls, streams, tasks; of
+        /// the latter an instance may have 32 MiB.
         max_total_memory: ByteSize, "SIZE" =
             (memory::share_for_guests, "80 % of the cgroup's or the machine's", "2GiB");
 

@@ -7,10 +7,13 @@ use wasmtime::{FrameSymbol, PoolConcurrencyLimitError, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 use wasmtime_wasi_http::Error as HttpError;
 
-use crate::host::{self, Failure, HostState, Refused, RequestScope};
+use crate::host::{self, Failure, HeldTooMuch, HostState, MAX_HELD, Refused, RequestScope};
 
 /// Bytes of a stack trace that go on a span; further frames are left out.
 const MAX_STACKTRACE: usize = 8 * 1024;
+
+/// Why a request is shed for want of memory.
+pub(super) const TOTAL_REACHED: &str = "all guests together reached guest.max-total-memory";
 
 /// Whether the guest left of its own accord, without a complaint: after its answer that is no failure.
 pub(super) fn exited_well(error: &wasmtime::Error) -> bool {
@@ -43,12 +46,20 @@ pub(super) fn classify(
     }
     let backtrace = error.downcast_ref::<WasmBacktrace>().map(stacktrace);
     let trap = error.downcast_ref::<Trap>().copied();
-    if let Some(refused) = state.refused(culprit) {
+    let held_too_much = error.downcast_ref::<HeldTooMuch>().map(|HeldTooMuch(refused)| *refused);
+    if let Some(refused) = held_too_much.or_else(|| state.refused(culprit)) {
         let message = match refused {
             Refused::Instance => {
                 format!("the guest needs more than {} bytes of memory (guest.max-memory)", state.limits.max())
             }
-            Refused::Total => "all guests together reached guest.max-total-memory".to_owned(),
+            Refused::Host => format!(
+                "the host keeps more than {MAX_HELD} bytes for the guest: header fields, bodies, calls, streams, tasks"
+            ),
+            // It is not this guest's fault, and the client may try again.
+            Refused::Total if !culprit.is_some_and(RequestScope::is_answered) => {
+                return Failure::overloaded(TOTAL_REACHED);
+            }
+            Refused::Total => TOTAL_REACHED.to_owned(),
         };
         return Failure::out_of_memory(message, backtrace);
     }
@@ -69,9 +80,7 @@ pub(super) fn classify(
 /// The failure to make an instance in a store of this state.
 pub(super) fn classify_instantiation(error: &wasmtime::Error, state: Option<&HostState>) -> Failure {
     match state {
-        Some(state) if state.limits.refused() == Some(Refused::Total) => {
-            Failure::overloaded("all guests together reached guest.max-total-memory")
-        }
+        Some(state) if state.limits.refused() == Some(Refused::Total) => Failure::overloaded(TOTAL_REACHED),
         Some(state) => classify(error, state, None),
         None => Failure::internal(format!("no store: {error:#}")),
     }

@@ -7,7 +7,7 @@ use wasmtime::{Engine, Store, UpdateDeadline};
 
 use super::error::classify_instantiation;
 use crate::host::{
-    Capabilities, Failure, HostState, Limits, MAX_HANDLES, MAX_HOSTCALL_BYTES, MemoryBudget, Meter, Serving,
+    Capabilities, Failure, HostState, Limits, MAX_HOSTCALL_BYTES, MemoryBudget, Meter, Serving, install_hooks,
 };
 
 /// What every instance of a component is made from.
@@ -36,7 +36,6 @@ impl Mold {
         let mut store = Store::new(&self.engine, HostState::new(&self.capabilities, limits, serving)?);
         store.limiter(|state| &mut state.limits);
         store.set_hostcall_fuel(MAX_HOSTCALL_BYTES);
-        store.set_max_component_handles(MAX_HANDLES);
         // Computing guests give way at each tick, so that timers and other requests get their turn; what ends them is
         // the drop of their future.
         store.set_epoch_deadline(1);
@@ -44,7 +43,7 @@ impl Mold {
             let meter = store.data().meter.clone();
             Ok(UpdateDeadline::YieldCustom(1, Box::pin(give_way(meter))))
         });
-        Meter::install(&mut store);
+        install_hooks(&mut store);
         Ok(store)
     }
 

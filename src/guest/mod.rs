@@ -216,7 +216,7 @@ impl Guests {
         (self.mold().instances(), self.slots as u64)
     }
 
-    /// Bytes of linear memory that all instances hold, and may hold.
+    /// Bytes of memory that all instances hold, and may hold: linear memory, and what the host keeps for them.
     pub(crate) fn memory(&self) -> (u64, u64) {
         let budget = &self.mold().budget;
         (budget.used(), budget.limit())
@@ -270,7 +270,7 @@ impl Guests {
     {
         let budget = &self.mold().budget;
         if budget.used() >= budget.limit() {
-            return Err(Failure::overloaded("all guests together reached guest.max-total-memory"));
+            return Err(Failure::overloaded(error::TOTAL_REACHED));
         }
         let incoming = self.incoming(&request, &span);
         let scope = Arc::new(RequestScope::new(Trace::new(span, incoming, baggage), permit));

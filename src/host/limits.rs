@@ -1,11 +1,12 @@
 //! Memory of guests: what one instance may take, what all may take together, and what a request is told when it is
-//! refused.
+//! refused. It is linear memory, and what the host keeps for a guest beside it (`held`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use wasmtime::ResourceLimiter;
 
+use super::held::MAX_HELD;
 use super::meter::Meter;
 
 /// Core instances, memories and tables of one store. A component of a real toolchain needs about 4, 1 and 2; composed
@@ -14,7 +15,7 @@ const MAX_CORE_INSTANCES: usize = 256;
 const MAX_MEMORIES: usize = 32;
 const MAX_TABLES: usize = 64;
 
-/// Linear memory of all guests, against `guest.max-total-memory`.
+/// Memory of all guests, against `guest.max-total-memory`: linear memory, and what the host keeps for them.
 #[derive(Debug)]
 pub(crate) struct MemoryBudget {
     used: AtomicU64,
@@ -40,7 +41,7 @@ impl MemoryBudget {
         self.used.fetch_sub(bytes, Ordering::AcqRel);
     }
 
-    /// Bytes of linear memory that guests hold now.
+    /// Bytes that guests hold now.
     pub(crate) fn used(&self) -> u64 {
         self.used.load(Ordering::Acquire)
     }
@@ -57,6 +58,8 @@ pub(crate) enum Refused {
     Instance,
     /// All instances together reached `guest.max-total-memory`.
     Total,
+    /// What the host keeps for the instance reached [`MAX_HELD`].
+    Host,
 }
 
 /// The limiter of one store. Gives back what it took when the store goes.
@@ -65,6 +68,8 @@ pub(crate) struct Limits {
     /// Bytes that all memories of the store may have together (wasmtime's own limiter counts each memory alone).
     max: u64,
     used: u64,
+    /// What the host keeps for the guest.
+    held: u64,
     /// Shared with the requests of the instance, whose spans tell it when the store is out of reach.
     peak: Arc<AtomicU64>,
     refused: Option<Refused>,
@@ -77,7 +82,7 @@ pub(crate) struct Limits {
 
 impl Limits {
     pub(crate) fn new(max: u64, budget: Arc<MemoryBudget>) -> Self {
-        Self { max, used: 0, peak: Arc::default(), refused: None, last: 0, budget, meter: None }
+        Self { max, used: 0, held: 0, peak: Arc::default(), refused: None, last: 0, budget, meter: None }
     }
 
     pub(super) fn set_meter(&mut self, meter: Option<Meter>) {
@@ -89,6 +94,25 @@ impl Limits {
         if let Some(meter) = &self.meter {
             meter.refused(refused);
         }
+    }
+
+    /// The host keeps so many bytes for the guest now.
+    ///
+    /// # Errors
+    /// They are too many, for the instance or with all others; then the sum stays as it was.
+    pub(super) fn hold(&mut self, bytes: u64) -> Result<(), Refused> {
+        let more = bytes.saturating_sub(self.held);
+        let refused = if more > 0 && bytes > MAX_HELD {
+            Refused::Host
+        } else if more == 0 || self.budget.take(more) {
+            self.budget.give_back(self.held.saturating_sub(bytes));
+            self.held = bytes;
+            return Ok(());
+        } else {
+            Refused::Total
+        };
+        self.refuse(refused);
+        Err(refused)
     }
 
     /// The most bytes of linear memory that the instance has had.
@@ -113,7 +137,7 @@ impl Limits {
 
 impl Drop for Limits {
     fn drop(&mut self) {
-        self.budget.give_back(self.used);
+        self.budget.give_back(self.used + self.held);
     }
 }
 
@@ -214,6 +238,25 @@ mod tests {
         limits.memory_grow_failed(wasmtime::format_err!("no memory")).unwrap();
         assert_eq!(budget.used(), 0);
         assert!(limits.memory_growing(0, 100, None).unwrap());
+    }
+
+    #[test]
+    fn what_the_host_keeps_counts_as_well() {
+        let budget = Arc::new(MemoryBudget::new(MAX_HELD + 100));
+        let mut one = Limits::new(100, budget.clone());
+        one.hold(60).unwrap();
+        assert_eq!(one.hold(MAX_HELD + 1), Err(Refused::Host));
+        assert_eq!((one.refused(), budget.used()), (Some(Refused::Host), 60));
+        one.hold(40).unwrap();
+        assert_eq!(budget.used(), 40);
+        let mut two = Limits::new(100, budget.clone());
+        two.hold(MAX_HELD).unwrap();
+        assert_eq!(one.hold(120), Err(Refused::Total));
+        assert!(one.memory_growing(0, 50, None).unwrap());
+        drop(one);
+        assert_eq!(budget.used(), MAX_HELD);
+        drop(two);
+        assert_eq!(budget.used(), 0);
     }
 
     #[test]

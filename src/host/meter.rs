@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
-use wasmtime::{CallHook, Store, StoreContextMut};
+use wasmtime::{CallHook, StoreContextMut};
 
 use super::current::running;
 use super::limits::Refused;
@@ -40,17 +40,8 @@ pub(crate) struct Charged {
 }
 
 impl Meter {
-    /// Has the meter of `store` run, if it has one.
-    pub(crate) fn install(store: &mut Store<HostState>) {
-        if let Some(meter) = store.data().meter.clone() {
-            store.call_hook(move |store, event| {
-                meter.on(store, event);
-                Ok(())
-            });
-        }
-    }
-
-    fn on(&self, mut store: StoreContextMut<'_, HostState>, event: CallHook) {
+    /// Guest code begins or ends to run.
+    pub(super) fn on(&self, mut store: StoreContextMut<'_, HostState>, event: CallHook) {
         match event {
             CallHook::CallingWasm => {
                 let next = running(&mut store);

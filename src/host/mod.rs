@@ -5,6 +5,7 @@ mod current;
 mod failure;
 mod frames;
 mod guest_log;
+mod held;
 mod limits;
 mod meter;
 mod outbound;
@@ -27,6 +28,7 @@ use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 pub(crate) use current::{Serving, current_request};
 pub(crate) use failure::{Blame, Failure};
 pub(crate) use guest_log::GuestLog;
+pub(crate) use held::{HeldTooMuch, MAX_HELD, install as install_hooks};
 pub(crate) use limits::{Limits, MemoryBudget, Refused};
 pub(crate) use meter::Meter;
 pub(crate) use outbound::{OwnListeners, error_type};
@@ -43,9 +45,9 @@ use crate::telemetry::{Propagator, Signals};
 pub(crate) const MAX_RESOURCES: usize = 10_000;
 /// Of these, spans: the rest is for what a guest needs to answer at all.
 const MAX_SPANS: usize = MAX_RESOURCES / 2;
-/// Handles that the guest of one store may hold, at some 16 bytes each. More than resources, because a guest with too
-/// many spans gets handles that do nothing: `pounce:telemetry` never traps.
-pub(crate) const MAX_HANDLES: usize = 1 << 17;
+/// Handles that the guest of one store may hold. More than resources, because a guest with too many spans gets handles
+/// that do nothing: `pounce:telemetry` never traps.
+const MAX_HANDLES: usize = 1 << 17;
 /// Bytes that one call may copy from guest to host memory.
 pub(crate) const MAX_HOSTCALL_BYTES: usize = 4 * 1024 * 1024;
 /// Elements of one table; JavaScript and Go components need several times what Rust does.

@@ -18,6 +18,7 @@ use wasmtime_wasi_http::{
 };
 
 use super::current::{Current, current};
+use super::held::{BODY_CHUNK, Calls};
 use super::outbound::{self, Client};
 use super::scope::Trace;
 use super::state::HostState;
@@ -32,6 +33,8 @@ pub(crate) struct Outgoing {
     /// Telemetry is on.
     traced: bool,
     metrics: Option<Arc<Metrics>>,
+    /// Those under way.
+    pub(super) calls: Calls,
     uploads: Uploads,
     /// The caller, and the version of wasi:http that it calls by, from the shadowed import to the hook.
     caller: Option<Current>,
@@ -105,7 +108,8 @@ impl Outgoing {
         metrics: Option<Arc<Metrics>>,
     ) -> Self {
         let uploads = Uploads::default();
-        Self { client, propagator, traced, metrics, uploads, caller: None, abi: Abi::P2 }
+        let calls = Calls::default();
+        Self { client, propagator, traced, metrics, calls, uploads, caller: None, abi: Abi::P2 }
     }
 
     /// The bodies of requests that are being sent.
@@ -129,6 +133,14 @@ impl WasiHttpHooks for Outgoing {
 
     fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
         Arc::new(is_forbidden)
+    }
+
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        BODY_CHUNK
+    }
+
+    fn p3_outgoing_body_chunk_size(&mut self) -> usize {
+        BODY_CHUNK
     }
 
     fn send_request(
@@ -158,8 +170,10 @@ impl WasiHttpHooks for Outgoing {
                 _ => Propagator::remove(request.headers_mut()),
             }
         }
+        let under_way = self.calls.begin(&request);
         let response = self.client.send(request, options);
         Box::new(async move {
+            let _under_way = under_way;
             // Ready at once: 0.3 then spawns nothing for it, and our client drives its connections itself.
             let done: Box<dyn Future<Output = Result<(), Error>> + Send> =
                 Box::new(std::future::ready(Ok(())));

@@ -33,6 +33,8 @@ pub(crate) struct HostState {
     pub(super) requests: Requests,
     /// Handles on spans that are in the table.
     pub(super) spans: usize,
+    /// Handles of `pounce:telemetry` that do nothing, and are in no table but the guest's own.
+    pub(super) empty_handles: usize,
     output: [GuestOutput; 2],
     pub(super) writer: Writer,
     /// Telemetry calls of guests that did nothing.
@@ -82,6 +84,7 @@ impl HostState {
             limits,
             requests: Requests::new(serving),
             spans: 0,
+            empty_handles: 0,
             guest_parents: capabilities.guest_parents,
             propagator: capabilities.propagator,
             output,

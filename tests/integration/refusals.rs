@@ -32,6 +32,23 @@ async fn a_release_candidate_must_be_rebuilt() {
     exit.expect(2, &["wasi:http/handler@0.3.0-rc-2026-02-09", "release candidate", "rebuil"]);
 }
 
+/// Threads and garbage collection are no part of what guests may use.
+#[tokio::test]
+async fn a_proposal_that_is_off_is_named() {
+    let modules = [
+        ("threads", "(core module $odd (memory 1 2 shared))"),
+        ("threads", "(core module $odd (memory 1) (func (drop (i32.atomic.load (i32.const 0)))))"),
+        ("gc", "(core module $odd (type $s (struct (field i32))) (func (param (ref null $s))))"),
+    ];
+    let whole = std::fs::read_to_string(fixture("status.wat")).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("odd.wat");
+    for (proposal, module) in modules {
+        std::fs::write(&path, whole.replacen("(component\n", &format!("(component\n{module}"), 1)).unwrap();
+        pounce().component(&path).run().await.expect(2, &["odd.wat", "does not compile", proposal]);
+    }
+}
+
 /// All of them in one go, each with what to do about it.
 #[tokio::test]
 async fn every_missing_import_is_listed() {

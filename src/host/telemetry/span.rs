@@ -24,7 +24,21 @@ pub struct GuestSpan {
 static NONE: GuestSpan = GuestSpan { trace: None, child: None, owned: false };
 
 /// The number of a handle that does nothing, which no table gives out.
-pub(super) const NO_HANDLE: u32 = u32::MAX;
+const NO_HANDLE: u32 = u32::MAX;
+
+/// A handle that does nothing, counted: the guest keeps a place for it, as for any other.
+pub(super) fn nothing<T: 'static>(host: &mut Host<'_>) -> Resource<T> {
+    host.data_mut().empty_handles += 1;
+    Resource::new_own(NO_HANDLE)
+}
+
+/// Counts such a handle no more, if it is one.
+pub(super) fn forget_nothing<T: 'static>(host: &mut Host<'_>, handle: &Resource<T>) {
+    if handle.rep() == NO_HANDLE {
+        let state = host.data_mut();
+        state.empty_handles = state.empty_handles.saturating_sub(1);
+    }
+}
 
 /// A handle for the guest. A store with too many gets one that does nothing, and a count: a trap would cost the
 /// request, and a full table every other resource.
@@ -37,11 +51,12 @@ pub(super) fn give(host: &mut Host<'_>, span: GuestSpan) -> Resource<GuestSpan> 
         return given;
     }
     invalid(host);
-    Resource::new_own(NO_HANDLE)
+    nothing(host)
 }
 
 /// Takes a handle back; none where it does nothing, which is in no table.
 pub(super) fn take(host: &mut Host<'_>, handle: Resource<GuestSpan>) -> Option<GuestSpan> {
+    forget_nothing(host, &handle);
     let state = host.data_mut();
     let span = state.table.delete(handle).ok()?;
     state.spans -= 1;

@@ -4,7 +4,7 @@ use wasmtime::AsContextMut as _;
 use wasmtime::component::Resource;
 
 use super::propagation::context_of;
-use super::span::{GuestSpan, NO_HANDLE, Target, give, named, take};
+use super::span::{GuestSpan, Target, forget_nothing, give, named, nothing, take};
 use super::{GuestScope, Host, Telemetry, convert, current, invalid, on_span, unattributed};
 use crate::config::GuestParents;
 use crate::host::HostState;
@@ -238,14 +238,14 @@ impl wit::HostSpanWithStore<HostState> for Telemetry {
         };
         // What entered nothing needs no place in the table.
         let Some(key) = key else {
-            return Ok(Resource::new_own(NO_HANDLE));
+            return Ok(nothing(&mut host));
         };
         let given = host.data_mut().table.push(GuestScope(key));
         Ok(given.unwrap_or_else(|_| {
             // Nobody could leave it again.
             host.data_mut().requests.leave(key);
             invalid(&mut host);
-            Resource::new_own(NO_HANDLE)
+            nothing(&mut host)
         }))
     }
 
@@ -264,6 +264,7 @@ impl wit::HostSpanWithStore<HostState> for Telemetry {
 
 impl wit::HostScopeWithStore<HostState> for Telemetry {
     fn drop(mut host: Host<'_>, this: Resource<GuestScope>) -> Result<()> {
+        forget_nothing(&mut host, &this);
         let state = host.data_mut();
         if let Ok(GuestScope(key)) = state.table.delete(this) {
             state.requests.leave(key);

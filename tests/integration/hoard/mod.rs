@@ -2,3 +2,5 @@
 
 /// Bodies of empty pieces.
 mod empty;
+/// What the host keeps for a guest.
+mod held;

@@ -80,9 +80,9 @@ definitions! {
     GUEST_MEMORY_PEAK = Histogram("pounce.guest.memory.peak", "By", BYTES):
         "Most linear memory of the instance that served a request, up to the end of the request.";
     GUEST_MEMORY_USED = UpDownCounter("pounce.guest.memory.used", "By"):
-        "Linear memory of all instances.";
+        "Memory of all instances: linear memory, and what the host keeps for guests.";
     GUEST_MEMORY_LIMIT = UpDownCounter("pounce.guest.memory.limit", "By"):
-        "Linear memory that all instances may have (guest.max-total-memory).";
+        "Memory that all instances may have (guest.max-total-memory).";
     POOL_SLOTS_USED = UpDownCounter("pounce.pool.slots.used", "{slot}"):
         "Slots of instances that are taken.";
     POOL_SLOTS_LIMIT = UpDownCounter("pounce.pool.slots.limit", "{slot}"):
