@@ -12,7 +12,9 @@ use anyhow::Context as _;
 use crate::admin::{self, Admin};
 use crate::config::{Config, ListenAddr};
 use crate::guest::{Guests, OwnListeners};
-use crate::server::{Admission, Drain, Forwarding, Handler, Inherited, Listener, Server, SocketFile};
+use crate::server::{
+    Admission, Drain, Forwarding, Handler, HeadLimits, Inherited, Listener, Server, SocketFile,
+};
 use crate::telemetry::logs::OtlpLog;
 use crate::telemetry::{AccessLog, Kept, Telemetry, host_metrics};
 
@@ -134,6 +136,7 @@ impl App {
             access: AccessLog::new(config.log.access, telemetry.signals().logs, &config.otel),
             server_timing: config.http.server_timing,
             response_timeout: config.http.response_timeout.0,
+            heads: HeadLimits::new(&config.http),
             max_body: config.http.max_request_body.0,
         });
         let server = Arc::new(Server::new(&config.http, handler.clone()));

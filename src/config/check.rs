@@ -20,6 +20,9 @@ const MOST_TRACES: usize = 100_000;
 const SMALLEST_HEADER: ByteSize = ByteSize(8 << 10);
 const LARGEST_HEADER: ByteSize = ByteSize(16 << 20);
 
+/// Twice as many are read, and the map that holds them has room for 24 576.
+const MOST_HEADERS: usize = 10_000;
+
 /// One page of linear memory.
 const PAGE: ByteSize = ByteSize(64 << 10);
 
@@ -73,6 +76,14 @@ pub(crate) fn check(config: &Config) -> Vec<Wrong> {
         let hint = format!("set it to a number from 1 to {MOST}");
         must((1..=MOST).contains(&count), key, format!("{count} is out of range"), hint);
     }
+
+    let hint = format!("set it to a number from 1 to {MOST_HEADERS}");
+    must(
+        (1..=MOST_HEADERS).contains(&http.max_headers),
+        "http.max-headers",
+        format!("{} is out of range", http.max_headers),
+        hint,
+    );
 
     let sizes = [
         ("http.max-header-size", http.max_header_size, SMALLEST_HEADER, LARGEST_HEADER),

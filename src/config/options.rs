@@ -66,6 +66,11 @@ options! {
         /// Largest request head; larger ones get 431.
         max_header_size: ByteSize, "SIZE" = "32KiB";
 
+        /// Lines of headers that a request may have; with more it gets 431.
+        ///
+        /// The same for HTTP/1.1 and HTTP/2, whose pieces of a Cookie count as one line.
+        max_headers: usize, "N" = "100";
+
         /// Largest request body; larger ones get 413.
         ///
         /// 0 or none for no limit.

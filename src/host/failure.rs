@@ -172,6 +172,11 @@ impl Failure {
         Cause::new(StatusCode::PAYLOAD_TOO_LARGE, Blame::Client, message).done()
     }
 
+    /// The request's head is larger than `http.max-header-size`, or has more lines than `http.max-headers`.
+    pub(crate) fn head_too_large(message: impl Into<String>) -> Self {
+        Cause::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, Blame::Client, message).done()
+    }
+
     /// The request is malformed, its head or its body.
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
         Cause::new(StatusCode::BAD_REQUEST, Blame::Client, message).error_type("bad_request").done()

@@ -12,6 +12,7 @@ use super::drain::Phase;
 use super::gather::Gather;
 use super::handler::Handler;
 use super::hangup::Socket;
+use super::head::HeadLimits;
 use super::idle::{Activity, Patience, TimedIo};
 use super::stall::Streams;
 use crate::telemetry::Peer;
@@ -29,9 +30,8 @@ pub(crate) struct Protocol {
 }
 
 impl Protocol {
-    /// `max_header_size` bytes are the most that a request head may have.
-    pub(crate) fn new(max_header_size: u64, patience: Patience) -> Self {
-        let size = usize::try_from(max_header_size).unwrap_or(usize::MAX);
+    pub(crate) fn new(heads: HeadLimits, patience: Patience) -> Self {
+        let size = heads.size_to_read();
         let mut builder =
             auto::Builder::new(Streams { patience: patience.idle, is_timed: patience.response.is_some() });
         builder
@@ -40,6 +40,7 @@ impl Protocol {
             // `TimedIo` has a better one.
             .header_read_timeout(None)
             .max_buf_size(size.max(MIN_HEADER_SIZE))
+            .max_headers(heads.lines_to_read())
             // That the client sends no more does not mean that it takes no response: `TimedIo` tells who is gone.
             .half_close(true);
         builder

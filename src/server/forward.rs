@@ -3,10 +3,9 @@
 
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST};
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderName, Method, Request, Uri, request};
+use http::{HeaderName, Method, Request, Uri, Version, request};
 
 use super::forwarded::Origin;
-use super::head;
 use super::inbound::InboundBody;
 use crate::guest::Failure;
 use crate::telemetry::Peer;
@@ -20,7 +19,6 @@ pub(crate) fn prepare(
     if head.method == Method::CONNECT {
         return Err(Failure::not_implemented("CONNECT cannot be expressed in wasi:http"));
     }
-    head::check(&head)?;
     body.check_length(&head)?;
     head.uri = absolute(origin.peer(), &head)?;
     drop_connection_headers(&mut head);
@@ -44,12 +42,20 @@ fn absolute(peer: &Peer, head: &request::Parts) -> Result<Uri, Failure> {
         ),
         None => None,
     };
+    if let Some(authority) = head.uri.authority()
+        && head.version >= Version::HTTP_2
+        && head.headers.contains_key(HOST)
+        && !host.as_ref().is_some_and(|host| is_same(authority, host, &head.uri))
+    {
+        // HTTP/2 names the host once; a second name must be the same one (RFC 9113 §8.3.1).
+        return Err(Failure::bad_request("Host and :authority contradict each other"));
+    }
     let authority = match (head.uri.authority(), host) {
-        // The target's own host counts, whatever Host says (RFC 9112 §3.2.2, RFC 9113 §8.3.1).
+        // The target's own host counts, whatever Host says (RFC 9112 §3.2.2).
         (Some(authority), _) => authority.clone(),
         (None, Some(host)) => host,
         // HTTP/1.0 may leave it out; 1.1 may not.
-        (None, None) if head.version <= http::Version::HTTP_10 => local_authority(peer),
+        (None, None) if head.version <= Version::HTTP_10 => local_authority(peer),
         (None, None) => return Err(Failure::bad_request("no Host header")),
     };
     if authority.as_str().contains('@') {
@@ -65,6 +71,13 @@ fn absolute(peer: &Peer, head: &request::Parts) -> Result<Uri, Failure> {
     parts.authority = Some(authority);
     parts.path_and_query = Some(rooted(parts.path_and_query)?);
     Uri::from_parts(parts).map_err(|_| Failure::bad_request("the request target is not a URI"))
+}
+
+/// Whether both name the same host and port of what `uri` names.
+fn is_same(one: &Authority, other: &Authority, uri: &Uri) -> bool {
+    let default = if uri.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 };
+    let port = |authority: &Authority| authority.port_u16().unwrap_or(default);
+    one.host().eq_ignore_ascii_case(other.host()) && port(one) == port(other)
 }
 
 /// An absolute URI may leave out its path, in front of a query, too (RFC 9110 §4.2.3).

@@ -12,6 +12,7 @@ use super::deadline::Deadline;
 use super::drain::{Drain, Phase};
 use super::forward;
 use super::forwarded::{Forwarding, Hop};
+use super::head::{self, HeadLimits};
 use super::idle::Activity;
 use super::inbound::InboundBody;
 use super::leftover;
@@ -31,6 +32,8 @@ pub(crate) struct Handler {
     pub(crate) server_timing: bool,
     /// From a request's head to the end of its response (`http.response-timeout`).
     pub(crate) response_timeout: Option<Duration>,
+    /// What a request head may have.
+    pub(crate) heads: HeadLimits,
     /// Bytes of a request body (`http.max-request-body`).
     pub(crate) max_body: Option<u64>,
 }
@@ -43,7 +46,8 @@ impl Handler {
         activity: &Arc<Activity>,
         request: Request<Incoming>,
     ) -> Response<Body> {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
+        head::join_cookies(&mut head.headers);
         let origin = self.forwarding.origin(hop, &head);
         let peer = origin.peer();
         let span = self.telemetry.server_span(peer, &head, None);
@@ -60,6 +64,7 @@ impl Handler {
         let answer = async {
             // Sheds load before any work is done for the request.
             let permit = self.admission.admit()?;
+            self.heads.check(&head)?;
             let baggage = self.telemetry.baggage(peer, &head);
             let request = forward::prepare(&origin, head, body)?;
             self.guests.invoke(request, &arrival, span, baggage, permit).await

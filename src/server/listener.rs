@@ -15,6 +15,7 @@ use super::connection::Protocol;
 use super::drain::Phase;
 use super::handler::Handler;
 use super::hangup;
+use super::head::HeadLimits;
 use super::idle::Patience;
 use super::inherited::Inherited;
 use crate::config::{self, ListenAddr};
@@ -212,7 +213,7 @@ impl Server {
             response: http.response_timeout.0,
         };
         Self {
-            protocol: Arc::new(Protocol::new(http.max_header_size.0, patience)),
+            protocol: Arc::new(Protocol::new(HeadLimits::new(http), patience)),
             connections: Arc::new(Semaphore::new(http.max_connections.min(Semaphore::MAX_PERMITS))),
             handler,
         }

@@ -23,5 +23,6 @@ pub(crate) use admission::Admission;
 pub(crate) use drain::{Drain, Phase};
 pub(crate) use forwarded::Forwarding;
 pub(crate) use handler::Handler;
+pub(crate) use head::HeadLimits;
 pub(crate) use inherited::Inherited;
 pub(crate) use listener::{Listener, Server, SocketFile};
