@@ -29,6 +29,7 @@ main() {
   collector
   rotel
   victoria
+  h2spec
   prometheus
   echo "setup: everything is there (cache: $cache)"
 }

@@ -18,6 +18,8 @@ rotel_version=0.0.1a15
 opentelemetry_python_version=1.45.2
 # Also in tests/integration/backend/victoria.rs. The last of those that have both programs.
 victoria_version=1.117.0
+# Also in tests/integration/h2spec.rs; the versions of what it needs are in tests/services/h2spec/go.mod.
+h2spec_version=2.2.1
 go_version=1.26.6
 
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -183,6 +185,27 @@ build_collector() {
   go=$tool
   mkdir -p "$2"
   (cd "$1" && CGO_ENABLED=0 "$go" build -mod=readonly -buildvcs=false -p 2 -trimpath -ldflags '-s -w' -o "$2/collector" .)
+}
+
+# What HTTP/2 servers must do and bear, case by case, for tests/integration/h2spec.rs. It has no go.mod of its own.
+h2spec() {
+  local source=$repository/tests/services/h2spec
+  tool=$cache/h2spec-$h2spec_version
+  cached "$tool" "h2spec $h2spec_version" build_h2spec "$source"
+  tool=$tool/h2spec
+}
+
+# build_h2spec SOURCE DIR
+build_h2spec() {
+  local go
+  go_compiler
+  go=$tool
+  mkdir -p "$2"
+  (
+    cd "$1"
+    CGO_ENABLED=0 "$go" build -mod=readonly -buildvcs=false -p 2 -trimpath -ldflags '-s -w' -o "$2/h2spec" \
+      github.com/summerwind/h2spec/cmd/h2spec
+  )
 }
 
 # An OTLP receiver that shares no code with those above: Rust, and strict about JSON and text.

@@ -46,6 +46,8 @@ mod forwarded;
 mod guest_spans;
 /// The guests that show spans, calls and limits answer what their heads say.
 mod guests_telemetry;
+/// h2spec's cases of HTTP/2.
+mod h2spec;
 /// Request heads: what the server itself refuses, and what a guest sees of the others.
 mod heads;
 /// What guests have their host keep: it is bounded, it counts, it is given back.

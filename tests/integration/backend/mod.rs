@@ -27,7 +27,7 @@ use std::process::{Child, Command};
 const PROTOCOLS: [&str; 3] = ["http/protobuf", "http/json", "grpc"];
 
 /// Where `make setup` leaves a tool (scripts/tools.sh), unless the variable says otherwise.
-fn tool(variable: &str, place: &str) -> PathBuf {
+pub(crate) fn tool(variable: &str, place: &str) -> PathBuf {
     let var = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let path = var(variable).unwrap_or_else(|| {
         let home = || var("HOME").expect("a home").join(".cache");
