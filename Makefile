@@ -34,6 +34,10 @@ soak: guests ## 60 s at full load with traps, clients that leave and slow reader
 identity: guests ## 10 minutes of interleaved requests with random seeds: nothing on the wrong trace
 	POUNCE_IDENTITY=600 $(CARGO) test --test integration -- identity::soak --nocapture
 
+.PHONY: floods
+floods: guests ## 30 s of each flood by one client (POUNCE_FLOODS=…): others' answers and p99, memory
+	POUNCE_FLOODS=$(or $(POUNCE_FLOODS),30) $(CARGO) test --test integration -- floods:: --nocapture --test-threads 1
+
 .PHONY: receivers
 receivers: guests ## Serving beside receivers that fail in each way, 20 s each (POUNCE_RECEIVERS=…): throughput, p99, memory
 	POUNCE_RECEIVERS=$(or $(POUNCE_RECEIVERS),20) $(CARGO) test --test integration -- backend::failing --nocapture

@@ -60,8 +60,10 @@ pub(crate) struct Use {
 /// The limits in force.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Limits {
-    /// Requests whose responses are not over.
+    /// Requests that guests work on.
     pub(crate) in_flight: Use,
+    /// Responses whose guests have finished and whose clients have not taken all of them.
+    pub(crate) waiting: Use,
     /// Slots for instances.
     pub(crate) pool_slots: Use,
     /// Linear memory of all instances, in bytes.
@@ -73,6 +75,8 @@ pub(crate) struct Limits {
 pub(crate) struct Totals {
     /// Requests refused with 503 for want of room.
     pub(crate) requests_shed: u64,
+    /// Those of them that were beyond the share of their client's address.
+    pub(crate) requests_shed_per_peer: u64,
     /// Requests of guests that no rule allows.
     pub(crate) outgoing_requests_refused: u64,
     /// Lines of guests' output beyond the rate that is logged.

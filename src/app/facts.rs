@@ -25,7 +25,8 @@ pub(super) fn of(
 fn limits(handler: &Handler) -> Limits {
     let of = |(used, limit): (u64, u64)| Use { used, limit };
     Limits {
-        in_flight: of((handler.drain.in_flight() as u64, handler.admission.limit() as u64)),
+        in_flight: of(handler.admission.in_flight()),
+        waiting: of(handler.admission.waiting()),
         pool_slots: of(handler.guests.slots()),
         guest_memory: of(handler.guests.memory()),
     }
@@ -36,6 +37,7 @@ fn totals(handler: &Handler) -> Totals {
     let telemetry = handler.telemetry.totals();
     Totals {
         requests_shed: handler.admission.shed(),
+        requests_shed_per_peer: handler.admission.shed_by_share(),
         outgoing_requests_refused: losses.outgoing_requests,
         output_lines_dropped: losses.output_lines,
         telemetry_calls_unattributed: losses.telemetry_unattributed,

@@ -238,8 +238,12 @@ impl Serving {
         let losses = handler.guests.losses();
         for (count, what) in [
             (
-                handler.admission.shed(),
+                handler.admission.shed() - handler.admission.shed_by_share(),
                 "requests shed for want of room (http.max-in-flight, guest.max-total-memory)",
+            ),
+            (
+                handler.admission.shed_by_share(),
+                "requests shed beyond the share of one client address (http.max-in-flight-per-peer)",
             ),
             (losses.output_lines, "lines of guest output dropped"),
             (losses.outgoing_requests, "outgoing requests refused (guest.allow-outbound)"),

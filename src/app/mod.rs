@@ -121,7 +121,7 @@ impl App {
             );
         }
         tracing::info!(component = name, "{}", guests.describe());
-        let admission = Arc::new(Admission::new(in_flight));
+        let admission = Arc::new(Admission::new(in_flight, config.http.max_in_flight_per_peer));
         let guests = Arc::new(guests);
         if let Some(metrics) = telemetry.metrics() {
             guests.observe(&metrics.host);

@@ -69,6 +69,7 @@ pub(crate) fn check(config: &Config) -> Vec<Wrong> {
     let counts = [
         ("http.max-connections", http.max_connections),
         ("http.max-in-flight", http.max_in_flight),
+        ("http.max-in-flight-per-peer", http.max_in_flight_per_peer.unwrap_or(1)),
         ("guest.reuse", guest.reuse),
         ("guest.concurrency", guest.concurrency),
     ];

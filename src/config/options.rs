@@ -28,6 +28,12 @@ options! {
         /// A shed request gets 503 with Retry-After, before any work is done for it.
         max_in_flight: usize, "N" = "1024";
 
+        /// Of these, requests of one client address; further ones are shed.
+        ///
+        /// An address of IPv6 is its /64 network. Those that trusted proxies tell count for their clients, those on
+        /// Unix sockets for nobody. The share's 503 has this option's name in log and span.
+        max_in_flight_per_peer: Option<usize>, "N" = (no_value, "a quarter of max-in-flight", "64");
+
         /// Reverse proxy whose word on its clients is believed: a network, an address, or unix.
         ///
         /// From these, and from nobody else, come client address, scheme, host and port of a request, for the guest

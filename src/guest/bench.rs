@@ -7,9 +7,8 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::Semaphore;
 
-use super::{Arrival, Guests, OwnListeners, RequestBodyError};
+use super::{Arrival, Guests, OwnListeners, RequestBodyError, Rooms, Share};
 use crate::config::Config;
 use crate::telemetry::Baggage;
 use crate::telemetry::bench::Spans;
@@ -19,7 +18,7 @@ pub struct Served {
     runtime: Runtime,
     guests: Guests,
     spans: Spans,
-    places: Arc<Semaphore>,
+    places: Share,
 }
 
 impl Served {
@@ -42,7 +41,7 @@ impl Served {
             OwnListeners::default(),
             spans.telemetry().signals(),
         ))?;
-        Ok(Served { runtime, guests, spans, places: Arc::new(Semaphore::new(1)) })
+        Ok(Served { runtime, guests, spans, places: Share { all: Arc::new(Rooms::new(1, 1)), own: None } })
     }
 
     /// One request from its head to the end of its response, which must be 200.
@@ -55,11 +54,11 @@ impl Served {
         self.runtime.block_on(async {
             let (head, body) = request.into_parts();
             let span = self.spans.server_span(&head);
-            let permit = Arc::clone(&self.places).acquire_owned().await?;
+            let place = self.places.take().map_err(|full| anyhow::anyhow!("no place: {full:?}"))?;
             let request = http::Request::from_parts(head, body);
             let answer = self
                 .guests
-                .invoke(request, &Arrival::default(), span.clone(), Baggage::default(), permit)
+                .invoke(request, &Arrival::default(), span.clone(), Baggage::default(), place)
                 .await;
             let (head, body) = answer.map_err(|failure| anyhow::anyhow!("{}", failure.message))?.into_parts();
             span.response_head(head.status, &head.headers);

@@ -72,11 +72,13 @@ where
 pub(crate) struct Body {
     inner: Written,
     scope: Arc<RequestScope>,
+    /// The guest has finished when its body has ended.
+    finishes: bool,
 }
 
 impl Body {
-    pub(super) fn new(inner: Written, scope: Arc<RequestScope>) -> Self {
-        Self { inner, scope }
+    pub(super) fn new(inner: Written, scope: Arc<RequestScope>, finishes: bool) -> Self {
+        Self { inner, scope, finishes }
     }
 
     /// The times of the request's phases so far: in the queue, for an instance, and in the guest. One that is not known
@@ -105,6 +107,16 @@ impl Body {
         self.scope.tell_spent();
         self.scope.close();
     }
+
+    /// Frees the place of a guest that has finished, where that was not possible at the time.
+    pub(crate) fn finish_again(&self) {
+        self.scope.finish_again();
+    }
+
+    /// Others are refused for want of what the response's request takes up.
+    pub(crate) fn is_pressed(&self) -> bool {
+        self.scope.is_pressed()
+    }
 }
 
 impl http_body::Body for Body {
@@ -116,6 +128,9 @@ impl http_body::Body for Body {
         let is_over = !matches!(frame, Some(Ok(_))) || self.inner.is_end_stream();
         if is_over {
             self.scope.tell_spent();
+            if self.finishes {
+                self.scope.finish();
+            }
         }
         // What the guest has failed of comes first, whatever that made of its body.
         let failure = self.scope.failure().filter(|_| is_over);

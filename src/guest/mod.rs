@@ -20,9 +20,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use tokio::sync::OwnedSemaphorePermit;
 
-pub(crate) use crate::host::{Blame, Failure, OwnListeners, RequestScope};
+pub(crate) use crate::host::{Blame, Failure, Full, OwnListeners, Place, RequestScope, Rooms, Share};
 pub(crate) use arrival::{Arrival, Rest};
 pub(crate) use body::{Body, RequestBodyError};
 pub(crate) use examine::{Examined, Import, examine};
@@ -263,7 +262,7 @@ impl Guests {
         arrival: &Arrival,
         span: ServerSpan,
         baggage: Baggage,
-        permit: OwnedSemaphorePermit,
+        place: Place,
     ) -> Result<http::Response<Body>, Failure>
     where
         B: http_body::Body<Data = Bytes, Error = RequestBodyError> + Send + Unpin + 'static,
@@ -273,7 +272,7 @@ impl Guests {
             return Err(Failure::overloaded(error::TOTAL_REACHED));
         }
         let incoming = self.incoming(&request, &span);
-        let scope = Arc::new(RequestScope::new(Trace::new(span, incoming, baggage), permit));
+        let scope = Arc::new(RequestScope::new(Trace::new(span, incoming, baggage), place));
         let request = request.map(body::inbound);
         let mut call = pin!(async {
             match &self.pool {
@@ -299,7 +298,11 @@ impl Guests {
         };
         guard.disarm();
         match answer {
-            Ok(response) => Ok(response.map(|body| Body::new(body, scope.clone()))),
+            Ok(response) => {
+                // A 0.3 guest has finished when its body has; a 0.2 one says so itself.
+                let finishes = matches!(self.pool, Pool::V03(_));
+                Ok(response.map(|body| Body::new(body, scope.clone(), finishes)))
+            }
             Err(failure) => {
                 scope.abandon(failure.clone());
                 Err(failure)
@@ -333,6 +336,15 @@ fn slots_for(in_flight: usize) -> usize {
 /// Requests in flight that so many slots are enough for: the inverse of [`slots_for`].
 fn room(slots: usize) -> usize {
     ((slots.saturating_sub(SPARE_SLOTS) * 8 + 7) / 9).max(1)
+}
+
+/// Says, when it is dropped, that the guest has done all that it does for a request.
+struct Finish<'a>(&'a RequestScope);
+
+impl Drop for Finish<'_> {
+    fn drop(&mut self) {
+        self.0.finish();
+    }
 }
 
 /// Tells the span, when it is dropped, what the guest has cost so far.

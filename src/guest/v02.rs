@@ -17,7 +17,7 @@ use wasmtime_wasi_http::{Error as HttpError, WasiBody, WasiHttpView as _};
 
 use super::error::{classify, error_code, exited_well};
 use super::instance::Mold;
-use super::{IDLE_TIMEOUT, TellSpent};
+use super::{Finish, IDLE_TIMEOUT, TellSpent};
 use crate::host::{Abi, Failure, HostState, RequestScope, Serving, Written};
 use crate::telemetry::Phases;
 
@@ -104,6 +104,8 @@ impl Pool {
         scope: Arc<RequestScope>,
         head: oneshot::Sender<Head>,
     ) {
+        // Dropped last, when the instance has gone or is back: who comes next may need it.
+        let _finish = Finish(&scope);
         let mut instance = match self.take().await {
             Ok(instance) => instance,
             Err(failure) => return scope.fail(failure),

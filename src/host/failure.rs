@@ -125,6 +125,18 @@ impl Failure {
         Cause::new(StatusCode::REQUEST_TIMEOUT, Blame::Client, message).error_type("timeout").exception(None)
     }
 
+    /// The client did not send on for so long while the guest waited for the request's body, and others were refused
+    /// for want of the place.
+    pub(crate) fn client_stalled(after: Duration) -> Self {
+        let message = format!(
+            "the client did not send on for {after:?}, and others were refused a place (http.max-in-flight, \
+             http.max-in-flight-per-peer)"
+        );
+        Cause::new(StatusCode::REQUEST_TIMEOUT, Blame::Client, message)
+            .error_type("client_timeout")
+            .exception(None)
+    }
+
     /// Another request of the same instance failed, of the error type `kind`, and took the instance with it. What that
     /// one said of it stays on its own span; the stack is told where nobody knows whose it is.
     pub(crate) fn worker_failed(kind: &str, stacktrace: Option<String>) -> Self {

@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::HeaderValue;
-use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::sync::Notify;
 
 use super::failure::{Blame, Failure};
 use super::limits::Refused;
+use super::place::Place;
 use super::written::Written;
 use crate::telemetry::{Baggage, Phases, Quota, ServerSpan};
 
@@ -100,12 +101,14 @@ pub(crate) struct RequestScope {
     fail: Notify,
     close: Notify,
     answer: Notify,
-    /// Held for as long as the request takes up a place: the last owner of the scope frees it.
-    _permit: OwnedSemaphorePermit,
+    /// The guest has done all that it does for the response.
+    finished: AtomicBool,
+    /// What the request takes up: the last owner of the scope frees it.
+    place: Place,
 }
 
 impl RequestScope {
-    pub(crate) fn new(trace: Trace, permit: OwnedSemaphorePermit) -> Self {
+    pub(crate) fn new(trace: Trace, place: Place) -> Self {
         Self {
             trace,
             admitted: Instant::now(),
@@ -123,7 +126,8 @@ impl RequestScope {
             fail: Notify::new(),
             close: Notify::new(),
             answer: Notify::new(),
-            _permit: permit,
+            finished: AtomicBool::new(false),
+            place,
         }
     }
 
@@ -226,6 +230,24 @@ impl RequestScope {
 
     pub(crate) fn is_answered(&self) -> bool {
         self.answered.load(Ordering::Acquire)
+    }
+
+    /// The guest has finished: its place is free for others, whether or not the client has taken the response.
+    pub(crate) fn finish(&self) {
+        self.finished.store(true, Ordering::Release);
+        self.place.finish();
+    }
+
+    /// Tries again to free the place of a guest that had finished when there was no room for its response to wait.
+    pub(crate) fn finish_again(&self) {
+        if self.finished.load(Ordering::Acquire) {
+            self.place.finish();
+        }
+    }
+
+    /// Others are refused for want of what this request takes up.
+    pub(crate) fn is_pressed(&self) -> bool {
+        self.place.is_pressed()
     }
 
     /// Where the instance that serves the request keeps its peak of memory.

@@ -8,6 +8,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 
+use super::ahead::Ahead;
 use super::drain::Phase;
 use super::gather::Gather;
 use super::handler::Handler;
@@ -26,14 +27,17 @@ const MIN_HEADER_SIZE: usize = 8192;
 #[derive(Clone, Debug)]
 pub(crate) struct Protocol {
     builder: auto::Builder<Streams>,
+    /// For peers with a share of the places: no more streams than that.
+    shared: auto::Builder<Streams>,
     patience: Patience,
 }
 
 impl Protocol {
-    pub(crate) fn new(heads: HeadLimits, patience: Patience) -> Self {
+    /// `heads` is the most that a request head may have, `share` places the most that one peer may, and `ahead` counts
+    /// what is read ahead of all of them.
+    pub(crate) fn new(heads: HeadLimits, patience: Patience, share: usize, ahead: Ahead) -> Self {
         let size = heads.size_to_read();
-        let mut builder =
-            auto::Builder::new(Streams { patience: patience.idle, is_timed: patience.response.is_some() });
+        let mut builder = auto::Builder::new(Streams { patience: patience.idle, ahead });
         builder
             .http1()
             .timer(TokioTimer::new())
@@ -49,7 +53,11 @@ impl Protocol {
             .max_concurrent_streams(MAX_STREAMS)
             .max_header_list_size(u32::try_from(size).unwrap_or(u32::MAX))
             .adaptive_window(true);
-        Self { builder, patience }
+        let mut shared = builder.clone();
+        // What it would be refused it had better not send.
+        let streams = u32::try_from(share).unwrap_or(u32::MAX).min(MAX_STREAMS);
+        shared.http2().max_concurrent_streams(streams);
+        Self { builder, shared, patience }
     }
 
     /// Serves a connection to its end.
@@ -57,19 +65,22 @@ impl Protocol {
     where
         T: Socket,
     {
-        let activity = Arc::new(Activity::default());
+        let hop = handler.forwarding.hop(peer);
+        let share = handler.admission.share(hop.counted());
+        let builder = if share.own.is_some() { &self.shared } else { &self.builder };
+        let activity = Arc::new(Activity::new(share));
         let io = TimedIo::new(stream, activity.clone(), self.patience);
         let io = TokioIo::new(Gather::new(io, activity.clone()));
         let mut phase = handler.drain.watch();
         let service = {
             let activity = activity.clone();
-            let hop = Arc::new(handler.forwarding.hop(peer));
+            let hop = Arc::new(hop);
             service_fn(move |request| {
                 let (handler, hop, activity) = (handler.clone(), hop.clone(), activity.clone());
                 async move { Ok::<_, Infallible>(handler.handle(&hop, &activity, request).await) }
             })
         };
-        let mut connection = pin!(self.builder.serve_connection(io, service));
+        let mut connection = pin!(builder.serve_connection(io, service));
         let mut told = false;
         loop {
             tokio::select! {

@@ -142,6 +142,13 @@ impl Forwarding {
     }
 }
 
+impl Hop {
+    /// The address that has a share of the places; none of proxies, whose clients have theirs, and on Unix sockets.
+    pub(crate) fn counted(&self) -> Option<IpAddr> {
+        self.peer.remote.filter(|_| !self.is_trusted).map(|remote| remote.ip())
+    }
+}
+
 impl Said {
     /// Host and port that the client asked for, where they are not what the head says.
     fn authority(&self, head: &request::Parts, tls: bool) -> Option<Authority> {
@@ -181,6 +188,11 @@ impl Origin<'_> {
     /// The peer, with what it told of this request where it is believed.
     pub(crate) fn peer(&self) -> &Peer {
         &self.peer
+    }
+
+    /// The client, where a proxy told it.
+    pub(crate) fn told_client(&self) -> Option<IpAddr> {
+        self.peer.told.as_ref()?.client
     }
 
     /// Puts what is known into the headers that a guest gets, in place of all that others claim; `head` is for the URI

@@ -11,13 +11,13 @@ use super::admission::Admission;
 use super::deadline::Deadline;
 use super::drain::{Drain, Phase};
 use super::forward;
-use super::forwarded::{Forwarding, Hop};
+use super::forwarded::{Forwarding, Hop, Origin};
 use super::head::{self, HeadLimits};
 use super::idle::Activity;
 use super::inbound::InboundBody;
 use super::leftover;
 use super::response::{self, Body, Exchange};
-use crate::guest::Guests;
+use crate::guest::{Guests, Share};
 use crate::telemetry::{AccessLog, Telemetry};
 
 /// Serves the requests of all connections.
@@ -53,7 +53,10 @@ impl Handler {
         let span = self.telemetry.server_span(peer, &head, None);
         let access = self.access.begin(peer, &head);
         let received = access.as_ref().map(|access| access.received());
-        let body = InboundBody::new(body, &head, self.max_body, activity, &span).watched_by(received);
+        let share = self.share(&origin, activity);
+        let body = InboundBody::new(body, &head, self.max_body, activity, &span)
+            .watched_by(received)
+            .hurried_by(&share);
         let open = self.drain.open();
         let arrival = body.arrival();
         let exchange = Exchange::begin(span.clone(), &head, arrival.clone(), activity.begin(), open)
@@ -63,15 +66,16 @@ impl Handler {
 
         let answer = async {
             // Sheds load before any work is done for the request.
-            let permit = self.admission.admit()?;
+            let place = self.admission.admit(&share)?;
             self.heads.check(&head)?;
             let baggage = self.telemetry.baggage(peer, &head);
             let request = forward::prepare(&origin, head, body)?;
-            self.guests.invoke(request, &arrival, span, baggage, permit).await
+            let answer = self.guests.invoke(request, &arrival, span, baggage, place).await;
+            self.admission.count(&answer);
+            answer
         }
         .await;
 
-        self.admission.count(&answer);
         if waits_to_continue {
             // A guest that answers first and reads then: hyper gets its turn to send `100 Continue`, which it cannot
             // do any more once it has the response.
@@ -89,5 +93,13 @@ impl Handler {
             response::say_goodbye(&mut response);
         }
         response
+    }
+
+    /// Where a request gets its place: its connection's share, or that of the client that a proxy told.
+    fn share(&self, origin: &Origin<'_>, activity: &Activity) -> Share {
+        match (origin.told_client(), activity.share()) {
+            (None, Some(share)) => share.clone(),
+            (told, _) => self.admission.share(told),
+        }
     }
 }

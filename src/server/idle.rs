@@ -2,8 +2,8 @@
 //!
 //! hyper's own header timer starts when it waits for a head, so it would close an idle keep-alive connection as if it
 //! were slow. Here `header-timeout` runs from a head's first byte to the request, and `idle-timeout` while there is
-//! neither byte nor request, and while a peer does not take what is written to it. (One that leaves an HTTP/2 stream no
-//! room is `stall`'s.)
+//! neither byte nor request, and while a peer does not take what is written to it; that wait is cut short while
+//! others are refused for want of the place (`wait`). (One that leaves an HTTP/2 stream no room is `stall`'s.)
 
 use std::io;
 use std::pin::Pin;
@@ -16,6 +16,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use super::hangup::{Hangup, Socket};
+use super::wait::Wait;
+use crate::guest::Share;
 
 /// What every HTTP/2 connection begins with.
 const H2_PREFACE: &[u8] = b"PRI * HTTP/2";
@@ -27,8 +29,6 @@ pub(crate) struct Patience {
     pub(crate) header: Option<Duration>,
     /// Without any request, and without reading on.
     pub(crate) idle: Option<Duration>,
-    /// From a request's head to the end of its response.
-    pub(crate) response: Option<Duration>,
 }
 
 /// What a connection's requests and its socket know of each other.
@@ -42,9 +42,28 @@ pub(crate) struct Activity {
     is_h2: AtomicBool,
     /// When the response of HTTP/1.1 that is under way must be over.
     deadline: Mutex<Option<Instant>>,
+    /// Where its requests get their places, unless a proxy says whose they are.
+    share: Option<Share>,
 }
 
 impl Activity {
+    /// That of a connection whose requests get their places there.
+    pub(crate) fn new(share: Share) -> Self {
+        Self { share: Some(share), ..Self::default() }
+    }
+
+    /// Where its requests get their places, unless a proxy says whose they are.
+    pub(crate) fn share(&self) -> Option<&Share> {
+        self.share.as_ref()
+    }
+
+    /// A request on the connection may hold a place that others are refused. One that a proxy shares among its clients
+    /// is never in a hurry: they are many, and it may be slow for one of them.
+    fn is_pressed(&self) -> bool {
+        let own = self.share.as_ref().filter(|share| share.own.is_some());
+        own.is_some_and(|share| self.requests.load(Ordering::Acquire) > 0 && share.is_pressed())
+    }
+
     /// A request on the connection, until the guard is dropped.
     pub(crate) fn begin(self: &Arc<Self>) -> Busy {
         self.requests.fetch_add(1, Ordering::AcqRel);
@@ -133,10 +152,8 @@ pub(crate) struct TimedIo<T> {
     seen: usize,
     first_bytes: usize,
     sleep: Pin<Box<Sleep>>,
-    /// Since when the peer does not take what is written, and how long that may last. Made when it happens for the first
-    /// time.
-    stalled: Option<Instant>,
-    stall: Option<Pin<Box<Sleep>>>,
+    /// For a peer that does not take what is written.
+    stall: Wait,
     hangup: Hangup,
 }
 
@@ -152,8 +169,7 @@ impl<T> TimedIo<T> {
             seen: 0,
             first_bytes: 0,
             sleep: Box::pin(tokio::time::sleep_until(now)),
-            stalled: None,
-            stall: None,
+            stall: Wait::default(),
             hangup: Hangup::default(),
         }
     }
@@ -218,19 +234,12 @@ impl<T> TimedIo<T> {
     /// Runs the clock of a peer that does not read on: from the first write that has to wait to the next that does not.
     fn watched<R>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
         if written.is_ready() {
-            self.stalled = None;
+            self.stall.end();
             return written;
         }
-        let since = *self.stalled.get_or_insert_with(Instant::now);
-        let deadlines = [self.patience.idle.map(|limit| since + limit), self.activity.deadline()];
-        let Some(deadline) = deadlines.into_iter().flatten().min() else { return Poll::Pending };
-        let stall = self.stall.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        if stall.deadline() != deadline {
-            stall.as_mut().reset(deadline);
-        }
-        stall
-            .as_mut()
-            .poll(cx)
+        let (idle, activity) = (self.patience.idle, &self.activity);
+        self.stall
+            .poll(cx, idle, activity.deadline(), || activity.is_pressed())
             .map(|()| Err(io::Error::new(io::ErrorKind::TimedOut, "the peer does not read its response")))
     }
 }

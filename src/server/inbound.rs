@@ -14,7 +14,8 @@ use hyper::body::Incoming;
 
 use super::idle::{Activity, Upload};
 use super::leftover::Leftover;
-use crate::guest::{Arrival, Failure, RequestBodyError};
+use super::wait::{HURRY, Wait};
+use crate::guest::{Arrival, Failure, RequestBodyError, Share};
 use crate::telemetry::{Received, ServerSpan};
 
 /// The body of a request.
@@ -31,6 +32,9 @@ pub(crate) struct InboundBody {
     uncounted: Option<ServerSpan>,
     /// Who else looks at how many have come.
     watched: Option<Received>,
+    /// Whose places it is about, and how long the guest has waited for the client.
+    share: Option<Share>,
+    wait: Wait,
     /// Dropped when the body has ended.
     upload: Option<Upload>,
     /// The client sends nothing unless the guest reads.
@@ -56,6 +60,8 @@ impl InboundBody {
         Self {
             received: 0,
             watched: None,
+            share: None,
+            wait: Wait::default(),
             uncounted: is_uncounted.then(|| span.clone()),
             left: max,
             max: max.unwrap_or(u64::MAX),
@@ -71,6 +77,18 @@ impl InboundBody {
     pub(crate) fn watched_by(mut self, watched: Option<Received>) -> Self {
         self.watched = watched;
         self
+    }
+
+    /// Has it break off when the client sends nothing while others are refused a place of `share`.
+    pub(crate) fn hurried_by(mut self, share: &Share) -> Self {
+        self.share = self.inner.as_ref().map(|_| share.clone());
+        self
+    }
+
+    /// The client has sent nothing of what the guest waits for. Ready when it has had its time.
+    fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(share) = &self.share else { return Poll::Pending };
+        self.wait.poll(cx, None, None, || share.is_pressed())
     }
 
     /// What tells later how it came.
@@ -136,7 +154,15 @@ impl http_body::Body for InboundBody {
     ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
         let this = &mut *self;
         let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
-        let frame = ready!(this.arrival.poll(cx, |cx| Pin::new(&mut *inner).poll_frame(cx)));
+        let Poll::Ready(frame) = this.arrival.poll(cx, |cx| Pin::new(&mut *inner).poll_frame(cx)) else {
+            ready!(this.poll_wait(cx));
+            this.inner = None;
+            this.upload = None;
+            this.arrival.break_off(Failure::client_stalled(HURRY));
+            let reason = "it sends nothing while others wait".to_owned();
+            return Poll::Ready(Some(Err(RequestBodyError::Incomplete(reason))));
+        };
+        this.wait.end();
         let is_last = matches!(&frame, Some(Ok(frame)) if is_last(frame, inner));
         let frame = match frame {
             Some(Ok(frame)) => frame,

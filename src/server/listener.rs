@@ -207,13 +207,14 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn new(http: &config::Http, handler: Arc<Handler>) -> Self {
-        let patience = Patience {
-            header: http.header_timeout.0,
-            idle: http.idle_timeout.0,
-            response: http.response_timeout.0,
-        };
+        let patience = Patience { header: http.header_timeout.0, idle: http.idle_timeout.0 };
         Self {
-            protocol: Arc::new(Protocol::new(HeadLimits::new(http), patience)),
+            protocol: Arc::new(Protocol::new(
+                HeadLimits::new(http),
+                patience,
+                handler.admission.per_peer(),
+                handler.admission.ahead().clone(),
+            )),
             connections: Arc::new(Semaphore::new(http.max_connections.min(Semaphore::MAX_PERMITS))),
             handler,
         }

@@ -1,6 +1,7 @@
 //! Sockets and HTTP; knows no wasmtime. A connection comes in at `listener`, a request goes through `handler`.
 
 mod admission;
+mod ahead;
 mod connection;
 mod deadline;
 mod drain;
@@ -18,6 +19,7 @@ mod leftover;
 mod listener;
 mod response;
 mod stall;
+mod wait;
 
 pub(crate) use admission::Admission;
 pub(crate) use drain::{Drain, Phase};

@@ -12,6 +12,7 @@ use http_body::Body as _;
 pub(crate) use body::Body;
 use body::Content;
 
+use super::ahead::Source;
 use super::deadline::Deadline;
 use super::drain::{OpenRequest, Phase};
 use super::idle::Busy;
@@ -189,8 +190,10 @@ pub(crate) fn finish(
                 response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
             let is_old = exchange.version < Version::HTTP_11;
             let is_told = exchange.version < Version::HTTP_2 && response.status() == StatusCode::NOT_MODIFIED;
-            let mut response =
-                response.map(|body| Body::new(Content::Guest(body), promised, is_bodiless, exchange));
+            let mut response = response.map(|body| {
+                let source = Source::new(body, exchange.flow.as_ref());
+                Body::new(Content::Guest(source), promised, is_bodiless, exchange)
+            });
             response.body_mut().tells_length = is_told && promised.is_some();
             if is_old && response.body().size_hint().exact().is_none() {
                 end_by_closing(&mut response);
@@ -229,6 +232,9 @@ fn refuse(failure: &Failure, mut exchange: Exchange) -> Response<Body> {
     }
     exchange.answer(status, &head.headers);
     exchange.fail(failure);
+    if let Some(flow) = exchange.flow.as_ref().filter(|_| failure.is_overloaded()) {
+        flow.refuse();
+    }
     let (promised, bodiless) = (Some(text.len() as u64), exchange.is_head);
     let body = Body::new(Content::Ours(Some(text)), promised, bodiless, exchange);
     Response::from_parts(head, body)

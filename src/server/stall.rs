@@ -4,17 +4,21 @@
 //! hyper keeps those to itself. But it asks a body for the next frame only once there was room for the one before. So a
 //! body that has given a frame and is not asked for another is stalled by its peer, where one that was asked and has
 //! none waits for its guest. That a body tells the task that sends it; the task has the clock, and makes it only when
-//! there is a stall.
+//! there is a stall. Meanwhile it reads on for the client (`ahead`), so that the guest need not wait, too.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::rt::Executor;
 use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
+
+use super::ahead::{Ahead, ReadAhead};
+use super::wait::Wait;
+use crate::guest;
 
 /// Bytes of one frame at most. A peer must make room for as many in each `http.idle-timeout`; guests may write pieces
 /// that a slow network takes longer for.
@@ -26,13 +30,18 @@ tokio::task_local! {
 }
 
 /// What the body of a response tells the task that sends it, and the other way round.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Flow {
     /// Frames given, and frames that there was room for: odd while the last one waits.
     turns: AtomicUsize,
     cut: AtomicBool,
     /// When the response must be over.
     deadline: OnceLock<Instant>,
+    /// The response says that there was no place: it may not take one up for long either.
+    is_refusal: AtomicBool,
+    ahead: Ahead,
+    /// The guest's body: its response asks for frames, and the task reads on when nobody asks.
+    kept: Mutex<Option<ReadAhead>>,
 }
 
 impl Flow {
@@ -61,6 +70,29 @@ impl Flow {
         _ = self.deadline.set(deadline);
     }
 
+    /// Keeps a guest's body for both who read it.
+    pub(super) fn keep(&self, body: guest::Body) {
+        *self.kept() = Some(ReadAhead::new(body, self.ahead.clone()));
+    }
+
+    pub(super) fn kept(&self) -> MutexGuard<'_, Option<ReadAhead>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The response says that there was no place.
+    pub(crate) fn refuse(&self) {
+        self.is_refusal.store(true, Ordering::Relaxed);
+    }
+
+    fn is_stalled(&self) -> bool {
+        self.turns.load(Ordering::Relaxed) & 1 == 1
+    }
+
+    /// Others are refused for want of what the stream takes up.
+    fn is_pressed(&self) -> bool {
+        self.is_refusal.load(Ordering::Relaxed) || self.kept().as_ref().is_some_and(ReadAhead::is_pressed)
+    }
+
     /// The peer has had its time: what was given last never went out.
     pub(crate) fn is_cut(&self) -> bool {
         self.cut.load(Ordering::Relaxed)
@@ -68,12 +100,12 @@ impl Flow {
 }
 
 /// Runs the streams of HTTP/2 connections, each in a task of its own.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Streams {
     /// How long a peer may take to make room (`http.idle-timeout`).
     pub(crate) patience: Option<Duration>,
-    /// Responses have a time to be over in (`http.response-timeout`).
-    pub(crate) is_timed: bool,
+    /// What is read ahead of all peers.
+    pub(crate) ahead: Ahead,
 }
 
 impl<F> Executor<F> for Streams
@@ -81,12 +113,9 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        if self.patience.is_none() && !self.is_timed {
-            drop(tokio::spawn(stream));
-            return;
-        }
-        let (flow, patience) = (Arc::<Flow>::default(), self.patience);
-        let watched = Watched { stream, flow: flow.clone(), patience, seen: 0, since: None, clock: None };
+        let flow = Arc::new(Flow { ahead: self.ahead.clone(), ..Flow::default() });
+        let watched =
+            Watched { stream, flow: flow.clone(), patience: self.patience, seen: 0, wait: Wait::default() };
         drop(tokio::spawn(STREAM.scope(flow, watched)));
     }
 }
@@ -100,9 +129,7 @@ pin_project! {
         patience: Option<Duration>,
         // The stall that was seen last.
         seen: usize,
-        since: Option<Instant>,
-        // Left running when a stall is over, because the next one is near: it is cheaper to let it strike in vain.
-        clock: Option<Pin<Box<Sleep>>>,
+        wait: Wait,
     }
 }
 
@@ -114,26 +141,25 @@ impl<F: Future<Output = ()>> Future for Watched<F> {
         if this.stream.poll(cx).is_ready() {
             return Poll::Ready(());
         }
-        let turns = this.flow.turns.load(Ordering::Relaxed);
-        if turns & 1 == 0 {
+        if !this.flow.is_stalled() {
             return Poll::Pending;
         }
-        if *this.seen != turns {
-            *this.seen = turns;
-            *this.since = None;
+        let turns = this.flow.turns.load(Ordering::Relaxed);
+        if std::mem::replace(this.seen, turns) != turns {
+            this.wait.end();
         }
-        let since = *this.since.get_or_insert_with(Instant::now);
-        let deadlines = [this.patience.map(|patience| since + patience), this.flow.deadline.get().copied()];
-        let Some(deadline) = deadlines.into_iter().flatten().min() else { return Poll::Pending };
-        let clock = this.clock.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        while clock.as_mut().poll(cx).is_ready() {
-            if clock.deadline() >= deadline {
-                tracing::debug!("a peer does not read its response: the stream is reset");
-                this.flow.cut.store(true, Ordering::Relaxed);
-                return Poll::Ready(());
-            }
-            clock.as_mut().reset(deadline);
+        if let Some(kept) = &mut *this.flow.kept() {
+            kept.fill(cx);
         }
-        Poll::Pending
+        if this
+            .wait
+            .poll(cx, *this.patience, this.flow.deadline.get().copied(), || this.flow.is_pressed())
+            .is_pending()
+        {
+            return Poll::Pending;
+        }
+        tracing::debug!("a peer does not read its response: the stream is reset");
+        this.flow.cut.store(true, Ordering::Relaxed);
+        Poll::Ready(())
     }
 }

@@ -38,6 +38,8 @@ mod drain;
 mod export;
 /// What a client gets when a guest fails, and what the span says.
 mod failures;
+/// What one client does to a server for a while, and what it costs the others.
+mod floods;
 /// Components from JavaScript and Python.
 mod foreign;
 /// Reverse proxies: whom to believe, and what guests see of it.

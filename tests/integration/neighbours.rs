@@ -28,6 +28,7 @@ async fn guests_that_compute_let_others_be_heard(abi: Abi) {
         .with_admin()
         .flag("--isolation", "request")
         .flag("--max-in-flight", BUSY)
+        .flag("--max-in-flight-per-peer", BUSY)
         .flag("--request-timeout", "none")
         .start()
         .await;

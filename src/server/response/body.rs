@@ -5,11 +5,12 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::{Frame, SizeHint};
 use tokio::time::Sleep;
 
 use super::Exchange;
-use crate::guest::{self, Failure};
+use crate::guest::Failure;
+use crate::server::ahead::Source;
 use crate::server::stall;
 
 /// Between the last bytes of a response that breaks off and its end.
@@ -22,7 +23,7 @@ pub(crate) struct BrokenOff(String);
 
 /// Who wrote it.
 pub(super) enum Content {
-    Guest(guest::Body),
+    Guest(Source),
     Ours(Option<Bytes>),
 }
 
@@ -173,7 +174,7 @@ impl Body {
         let frame = match (self.rest.take(), &mut self.content) {
             (Some(rest), _) => Some(Ok(Frame::data(rest))),
             (None, Content::Ours(text)) => text.take().map(|text| Ok(Frame::data(text))),
-            (None, Content::Guest(body)) => ready!(Pin::new(body).poll_frame(cx)),
+            (None, Content::Guest(body)) => ready!(body.poll_frame(cx)),
         };
         let is_long = |frame: &Frame<Bytes>| frame.data_ref().is_some_and(|data| data.len() > stall::PIECE);
         Poll::Ready(match frame {

@@ -5,6 +5,8 @@ use crate::support::client::{self, Connection};
 use crate::support::{Abi, Collector, Protocol, eventually, for_both_abis, pounce, within};
 use std::time::Duration;
 
+/// Shares of the places, and clients that hold them and take nothing.
+mod shares;
 /// Heads and bodies.
 mod sizes;
 /// Heads, idle connections and guests.

@@ -51,6 +51,7 @@ async fn a_window_that_stays_closed_costs_its_stream_alone(abi: Abi) {
         .guest(abi, "slow")
         .flag("--idle-timeout", "1s")
         .flag("--max-in-flight", 2)
+        .flag("--max-in-flight-per-peer", 2)
         .traced(&collector)
         .start()
         .await;

@@ -212,7 +212,11 @@ async fn sheds_timeouts_and_clients_that_leave_are_measured(abi: Abi) {
     assert_eq!(durations["200"], 1, "{durations:?}");
     let shed = durations["503 overloaded"];
     assert!(shed >= attempts, "{durations:?}");
-    assert_eq!(sum(&metrics, "pounce.requests.shed"), shed as i64, "the same by both");
+    let counted = &named(&metrics, "pounce.requests.shed").points;
+    let counted = counted.iter().map(|point| (text(&point.attributes, "reason"), point.value.clone()));
+    let expected = [("guests", 0), ("max_in_flight", shed), ("max_in_flight_per_peer", 0)];
+    let expected = expected.map(|(reason, count)| (reason.to_owned(), count.to_string()));
+    assert_eq!(BTreeMap::from_iter(counted), BTreeMap::from(expected), "the same by both");
     assert_eq!(sum(&metrics, "pounce.requests.limit"), 1);
     assert_eq!(active(&metrics), 0);
     let traps = &named(&metrics, "pounce.guest.traps").points;

@@ -99,7 +99,17 @@ enum Sender {
 impl Connection {
     /// Connects.
     pub(crate) async fn open(addr: SocketAddr, protocol: Protocol) -> Self {
-        let stream = TcpStream::connect(addr).await.expect("it listens");
+        Self::over(TcpStream::connect(addr).await.expect("it listens"), addr, protocol).await
+    }
+
+    /// Connects as somebody else: from 127.0.0.2.
+    pub(crate) async fn open_elsewhere(addr: SocketAddr, protocol: Protocol) -> Self {
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        socket.bind(([127, 0, 0, 2], 0).into()).expect("all of 127.0.0.0/8 is ours");
+        Self::over(socket.connect(addr).await.expect("it listens"), addr, protocol).await
+    }
+
+    async fn over(stream: TcpStream, addr: SocketAddr, protocol: Protocol) -> Self {
         let socket = socket2::SockRef::from(&stream).try_clone().expect("room for one more");
         let io = TokioIo::new(stream);
         let (sender, driver) = match protocol {

@@ -90,7 +90,15 @@ definitions! {
     READY = UpDownCounter("pounce.ready", "{server}"):
         "1 while requests are served, 0 while the server starts or drains.";
     REQUESTS_SHED = Counter("pounce.requests.shed", "{request}"):
-        "Requests refused for want of room.";
+        "Requests refused for want of room; the reason is the limit, or guests for want of memory or of an instance.";
+    REQUESTS_WORKING = UpDownCounter("pounce.requests.in_flight", "{request}"):
+        "Requests that guests work on.";
+    RESPONSES_WAITING = UpDownCounter("pounce.responses.waiting", "{response}"):
+        "Responses whose guests have finished and whose clients have not taken all of them.";
+    RESPONSES_WAITING_LIMIT = UpDownCounter("pounce.responses.waiting.limit", "{response}"):
+        "Responses that may wait so; beyond it, guests keep their places.";
+    RESPONSES_READ_AHEAD = UpDownCounter("pounce.responses.read_ahead", "By"):
+        "Bytes of responses that guests have written and clients leave no room for.";
     REQUESTS_LIMIT = UpDownCounter("pounce.requests.limit", "{request}"):
         "Requests that may be in flight at once (http.max-in-flight, or fewer where memory is short).";
     GUEST_TRAPS = Counter("pounce.guest.traps", "{trap}"):

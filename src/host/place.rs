@@ -1,0 +1,177 @@
+//! Places: how many requests guests work on at once, and how many responses wait for their clients after that. A request
+//! takes a place of each kind among all, and one of its client's share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long somebody counts as just refused.
+const RECENT: Duration = Duration::from_secs(2);
+
+/// Places of one kind, some of them taken.
+#[derive(Debug)]
+pub(crate) struct Room {
+    limit: usize,
+    taken: AtomicUsize,
+    /// When somebody was refused last, in milliseconds since `start`; 0 for never.
+    refused: AtomicU64,
+    start: Instant,
+}
+
+impl Room {
+    fn new(limit: usize) -> Self {
+        Self { limit, taken: AtomicUsize::new(0), refused: AtomicU64::new(0), start: Instant::now() }
+    }
+
+    /// Takes one if there is one.
+    fn take(&self) -> bool {
+        // Counted first and looked at then: two that come at once cannot both get the last one.
+        if self.taken.fetch_add(1, Ordering::AcqRel) < self.limit {
+            return true;
+        }
+        self.give_back();
+        self.refused.store(self.now(), Ordering::Relaxed);
+        false
+    }
+
+    fn give_back(&self) {
+        self.taken.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// All are taken, and somebody has just been refused one.
+    fn is_pressed(&self) -> bool {
+        let refused = self.refused.load(Ordering::Relaxed);
+        refused > 0 && self.now().saturating_sub(refused) < RECENT.as_millis() as u64
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX).max(1)
+    }
+
+    /// Places that are taken.
+    pub(crate) fn taken(&self) -> usize {
+        self.taken.load(Ordering::Acquire)
+    }
+
+    /// Places that there are.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+}
+
+/// The places of everybody, or the share that one client may have of them.
+#[derive(Debug)]
+pub(crate) struct Rooms {
+    /// For requests that guests work on.
+    pub(crate) working: Room,
+    /// For responses whose guests have finished, and whose clients have not taken all of them yet.
+    pub(crate) waiting: Room,
+}
+
+impl Rooms {
+    pub(crate) fn new(working: usize, waiting: usize) -> Self {
+        Self { working: Room::new(working), waiting: Room::new(waiting) }
+    }
+}
+
+/// Where a request gets its place: among all, and in its client's share if it has one. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Share {
+    pub(crate) all: Arc<Rooms>,
+    /// None for who is exempt.
+    pub(crate) own: Option<Arc<Rooms>>,
+}
+
+/// Which places were all taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Full {
+    /// Everybody's.
+    All(usize),
+    /// Those of the client's share.
+    Own(usize),
+}
+
+impl Share {
+    /// A place for a request, until it is dropped.
+    pub(crate) fn take(&self) -> Result<Place, Full> {
+        self.take_of(|rooms| &rooms.working)?;
+        Ok(Place { share: self.clone(), state: AtomicU8::new(WORKING) })
+    }
+
+    fn take_of(&self, room: impl Fn(&Rooms) -> &Room) -> Result<(), Full> {
+        let all = room(&self.all);
+        if let Some(own) = self.own.as_deref().map(&room).filter(|own| !own.take()) {
+            // Where both are, its share is not what keeps it out.
+            return Err(if all.taken() < all.limit { Full::Own(own.limit) } else { Full::All(all.limit) });
+        }
+        if all.take() {
+            return Ok(());
+        }
+        if let Some(own) = &self.own {
+            room(own).give_back();
+        }
+        Err(Full::All(all.limit))
+    }
+
+    fn give_back(&self, room: impl Fn(&Rooms) -> &Room) {
+        for rooms in self.rooms() {
+            room(rooms).give_back();
+        }
+    }
+
+    fn rooms(&self) -> impl Iterator<Item = &Rooms> {
+        std::iter::once(&*self.all).chain(self.own.as_deref())
+    }
+
+    /// Others have just been refused for want of a place that a request of this share may hold.
+    pub(crate) fn is_pressed(&self) -> bool {
+        self.rooms().any(|rooms| rooms.working.is_pressed())
+    }
+}
+
+/// A place's guest is at work.
+const WORKING: u8 = 0;
+/// Somebody looks for room to wait.
+const LEAVING: u8 = 1;
+/// The response waits for its client.
+const WAITING: u8 = 2;
+
+/// What one request takes up: a place while its guest works, then one in which its response waits for the client. Given
+/// back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    share: Share,
+    state: AtomicU8,
+}
+
+impl Place {
+    /// The guest has finished: others may have its place, if there is room for the response to wait.
+    pub(crate) fn finish(&self) {
+        let is_mine = self.state.compare_exchange(WORKING, LEAVING, Ordering::AcqRel, Ordering::Acquire);
+        if is_mine.is_err() {
+            return;
+        }
+        let has_room = self.share.take_of(|rooms| &rooms.waiting).is_ok();
+        if has_room {
+            self.share.give_back(|rooms| &rooms.working);
+        }
+        self.state.store(if has_room { WAITING } else { WORKING }, Ordering::Release);
+    }
+
+    /// Others wait for what this request holds.
+    pub(crate) fn is_pressed(&self) -> bool {
+        match self.state.load(Ordering::Acquire) {
+            WAITING => self.share.rooms().any(|rooms| rooms.waiting.is_pressed()),
+            _ => self.share.is_pressed(),
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        match *self.state.get_mut() {
+            WAITING => self.share.give_back(|rooms| &rooms.waiting),
+            _ => self.share.give_back(|rooms| &rooms.working),
+        }
+    }
+}
