@@ -7,7 +7,7 @@ HELLO := guests/prebuilt/hello.wasm
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: ## Build Pounce and serve the prebuilt hello, each trace a tree on the terminal
@@ -41,6 +41,11 @@ floods: guests ## 30 s of each flood by one client (POUNCE_FLOODS=…): others' 
 .PHONY: receivers
 receivers: guests ## Serving beside receivers that fail in each way, 20 s each (POUNCE_RECEIVERS=…): throughput, p99, memory
 	POUNCE_RECEIVERS=$(or $(POUNCE_RECEIVERS),20) $(CARGO) test --test integration -- backend::failing --nocapture
+
+.PHONY: wasi-testsuite
+wasi-testsuite: ## Run the wasi:http components of a checkout of WebAssembly/wasi-testsuite (prod/testsuite-base): SUITE=…
+	$(CARGO) build --quiet
+	scripts/wasi-testsuite.py $(or $(SUITE),$(error SUITE=… names the checkout))
 
 .PHONY: fuzz
 fuzz: ## Fuzz the parsers of headers, settings and variables, 60 s each (FUZZ_SECONDS=…); needs a C++ compiler
