@@ -111,9 +111,12 @@ options! {
         /// Whether requests share an instance: request (they don't) or instance (they do).
         ///
         /// With request, each request gets a fresh instance and can't see or harm another. With
-        /// instance, requests share its memory and its traps, and start faster.
+        /// instance, requests share its memory and its traps, and start faster. Several 0.3 components
+        /// composed into one (middleware) get a fresh one by default: what an inner one does in a task of
+        /// its own cannot be told to belong to a request while others share its instance. With instance
+        /// they serve several times as much, and what cannot be told is on no trace, but counted.
         isolation: Option<Isolation>, "MODE" =
-            (no_value, "request for wasi:http 0.2 components, instance for 0.3", "request");
+            (no_value, "request for wasi:http 0.2 and for compositions, instance for 0.3", "request");
 
         /// Requests an instance serves before it is replaced, with --isolation instance.
         reuse: usize, "N" = "128";

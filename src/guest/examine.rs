@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use super::component::{self, host_of};
 use super::engine;
 use super::inspect::{self, Contents, Inspection};
-use super::{COMPOSED, isolation, room, slots_for};
+use super::{isolation, of_composition, room, slots_for};
 use crate::config::{Config, Isolation};
 use crate::host::openable;
 
@@ -94,9 +94,10 @@ fn compile(wasm: &[u8], inspection: Inspection, config: &Config, found: &mut Exa
     let in_flight = room(slots.count).min(config.http.max_in_flight);
     let isolation = isolation(version, composed, guest.isolation);
     found.isolation = Some(describe(isolation, version, config, in_flight));
-    if guest.isolation.is_some_and(|wanted| wanted != isolation) {
-        found.warnings.push(COMPOSED.to_owned());
-    }
+    // Fresh instances that were asked for need no explanation.
+    let said = of_composition(version, isolation)
+        .filter(|_| composed && guest.isolation != Some(Isolation::Request));
+    found.warnings.extend(said.map(str::to_owned));
     if in_flight < config.http.max_in_flight {
         found.warnings.push(format!(
             "there is room for fewer instances here than http.max-in-flight ({}) asks for: {in_flight} requests at once \

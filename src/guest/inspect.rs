@@ -2,7 +2,10 @@
 //! decides the isolation, and a file that cannot be served is refused with what it is instead.
 
 use anyhow::{Context as _, bail};
-use wasmparser::{Encoding, Parser, Payload};
+use wasmparser::{
+    ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind, ComponentTypeRef,
+    Encoding, Instance, Parser, Payload,
+};
 
 /// The line of wasi:http that a component's handler belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,8 +35,9 @@ pub(crate) struct Inspection {
 /// What the bytes say of any component.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Contents {
-    /// Several components in one: a subtask of an inner one can outlive its caller, and then nobody can tell whose
-    /// request it works for (wasmtime #14247).
+    /// Several instances with code of their own in one: a subtask of an inner one can outlive its caller, and then
+    /// nobody can tell whose request it works for (wasmtime #14247). One component that a tool has wrapped in another,
+    /// which only passes on imports and exports, is not composed.
     pub(crate) composed: bool,
     pub(crate) imports: Vec<String>,
     pub(crate) exports: Vec<String>,
@@ -45,6 +49,8 @@ pub(crate) struct Contents {
     pub(crate) least_memory: u64,
 }
 
+/// Of a section that cannot be read.
+const INVALID: &str = "not a valid component";
 /// Bytes of a page of memory.
 const PAGE: u64 = 64 * 1024;
 
@@ -60,41 +66,37 @@ pub(crate) fn inspect(wasm: &[u8]) -> anyhow::Result<Inspection> {
 /// The same of any component, whatever it exports.
 pub(crate) fn contents(wasm: &[u8]) -> anyhow::Result<Contents> {
     let mut found = Contents::default();
-    let mut depth = 0u32;
-    // Whether each open level is a component (else a core module).
-    let mut levels = Vec::new();
+    // Those that are open, the outermost first.
+    let mut levels: Vec<Level> = Vec::new();
     for payload in Parser::new(0).parse_all(wasm) {
-        match payload.context("not valid WebAssembly")? {
+        let payload = payload.context("not valid WebAssembly")?;
+        match payload {
             Payload::Version { encoding: Encoding::Module, .. } if levels.is_empty() => bail!(
                 "this is a core module, not a component; build a component: `cargo build --target wasm32-wasip2` \
                  (Rust), `componentize-js` (JavaScript), `componentize-py` (Python), or wrap the module with \
                  `wasm-tools component new`"
             ),
-            Payload::Version { encoding, .. } => {
-                let component = encoding == Encoding::Component;
-                if !component {
-                    found.modules += 1;
-                    // wit-component puts its own modules directly into the outermost component.
-                    found.composed |= depth > 1;
-                }
-                levels.push(component);
-                depth += u32::from(component);
+            Payload::Version { encoding: Encoding::Module, .. } => {
+                found.modules += 1;
+                levels.push(Level::Module);
             }
-            Payload::End(_) => depth -= u32::from(levels.pop().unwrap_or(false)),
-            Payload::ComponentImportSection(section) if depth == 1 => {
-                for import in section {
-                    found.imports.push(import.context("not a valid component")?.name.name.to_owned());
-                }
+            Payload::Version { encoding: Encoding::Component, .. } => {
+                levels.push(Level::Component(Parts::default()))
             }
-            Payload::ComponentExportSection(section) if depth == 1 => {
-                for export in section {
-                    found.exports.push(export.context("not a valid component")?.name.name.to_owned());
+            Payload::End(_) => {
+                let ended = levels.pop();
+                match (ended, levels.last_mut()) {
+                    (Some(Level::Component(inner)), Some(Level::Component(outer))) => {
+                        outer.components.push(inner.with_code());
+                    }
+                    (Some(Level::Component(outermost)), None) => found.composed = outermost.with_code() > 1,
+                    _ => {}
                 }
             }
             Payload::MemorySection(section) => {
                 found.memories += section.count();
                 for memory in section {
-                    let memory = memory.context("not a valid component")?;
+                    let memory = memory.context(INVALID)?;
                     if memory.memory64 {
                         bail!("it uses memory64, which is not supported; build it for 32 bits (wasm32)");
                     }
@@ -103,10 +105,110 @@ pub(crate) fn contents(wasm: &[u8]) -> anyhow::Result<Contents> {
                 }
             }
             Payload::TableSection(section) => found.tables += section.count(),
-            _ => {}
+            payload => {
+                if levels.len() == 1 {
+                    found.name(&payload).context(INVALID)?;
+                }
+                if let Some(Level::Component(parts)) = levels.last_mut() {
+                    parts.take(payload).context(INVALID)?;
+                }
+            }
         }
     }
     Ok(found)
+}
+
+impl Contents {
+    /// Notes the names of what the outermost component imports and exports.
+    fn name(&mut self, payload: &Payload<'_>) -> wasmparser::Result<()> {
+        match payload {
+            Payload::ComponentImportSection(section) => {
+                for import in section.clone() {
+                    self.imports.push(import?.name.name.to_owned());
+                }
+            }
+            Payload::ComponentExportSection(section) => {
+                for export in section.clone() {
+                    self.exports.push(export?.name.name.to_owned());
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// What is open around a section.
+enum Level {
+    Module,
+    Component(Parts),
+}
+
+/// What a component is made of, as far as it tells whether it is composed.
+#[derive(Default)]
+struct Parts {
+    /// It makes instances of core modules: code that runs in its own name.
+    has_code: bool,
+    /// By their index: how many instances with code an instance of each of its components has.
+    components: Vec<u32>,
+    /// How many its inner instances have.
+    inner: u32,
+}
+
+impl Parts {
+    /// How many instances with code an instance of it has.
+    fn with_code(&self) -> u32 {
+        self.inner.saturating_add(u32::from(self.has_code))
+    }
+
+    fn take(&mut self, payload: Payload<'_>) -> wasmparser::Result<()> {
+        /// One that is not looked into: it counts as composed.
+        const UNKNOWN: u32 = 2;
+        match payload {
+            Payload::InstanceSection(section) => {
+                for instance in section {
+                    self.has_code |= matches!(instance?, Instance::Instantiate { .. });
+                }
+            }
+            Payload::ComponentInstanceSection(section) => {
+                for instance in section {
+                    if let ComponentInstance::Instantiate { component_index, .. } = instance? {
+                        let known =
+                            usize::try_from(component_index).ok().and_then(|at| self.components.get(at));
+                        self.inner = self.inner.saturating_add(*known.unwrap_or(&UNKNOWN));
+                    }
+                }
+            }
+            Payload::ComponentImportSection(section) => {
+                for import in section {
+                    if matches!(import?.ty, ComponentTypeRef::Component(_)) {
+                        self.components.push(UNKNOWN);
+                    }
+                }
+            }
+            Payload::ComponentAliasSection(section) => {
+                for alias in section {
+                    if matches!(
+                        alias?,
+                        ComponentAlias::InstanceExport { kind: ComponentExternalKind::Component, .. }
+                            | ComponentAlias::Outer { kind: ComponentOuterAliasKind::Component, .. }
+                    ) {
+                        self.components.push(UNKNOWN);
+                    }
+                }
+            }
+            Payload::ComponentExportSection(section) => {
+                for export in section {
+                    // An export gives what it exports one more index.
+                    if export?.kind == ComponentExternalKind::Component {
+                        self.components.push(UNKNOWN);
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
 }
 
 /// The line that handles requests, of what a component exports.
@@ -181,14 +283,45 @@ mod tests {
     }
 
     #[test]
-    fn a_module_inside_an_inner_component_is_composition() {
-        let plain = r#"(component (core module (memory 1)) (component)
-            (instance $i) (export "wasi:http/handler@0.3.0" (instance $i)))"#;
-        let found = inspect_wat(plain).unwrap().contents;
-        assert!(!found.composed);
-        assert_eq!((found.modules, found.memories), (1, 1));
-        let composed = r#"(component (component (core module))
-            (instance $i) (export "wasi:http/handler@0.3.0" (instance $i)))"#;
-        assert!(inspect_wat(composed).unwrap().contents.composed);
+    fn components_are_composed_where_several_have_code() {
+        let is_composed = |inside: &str| {
+            let found = inspect_wat(&format!(
+                r#"(component {inside} (instance $i) (export "wasi:http/handler@0.3.0" (instance $i)))"#
+            ));
+            found.expect("a handler").contents.composed
+        };
+        const CODE: &str = "(core module $m) (core instance (instantiate $m))";
+        let inner = |name: &str| format!("(component ${name} {CODE})");
+        let made = |name: &str| format!("(instance (instantiate ${name}))");
+
+        assert!(!is_composed(CODE), "one component");
+        assert!(
+            !is_composed(&format!("{CODE} (component $shim) {}", made("shim"))),
+            "and a shim without code"
+        );
+        assert!(!is_composed(&format!("{} {}", inner("a"), made("a"))), "wrapped in another");
+        assert!(
+            !is_composed(&format!("{} {} {}", inner("a"), inner("unused"), made("a"))),
+            "of two, one is made"
+        );
+        let twice_wrapped = format!("(component $w {} {}) {}", inner("a"), made("a"), made("w"));
+        assert!(!is_composed(&twice_wrapped), "wrapped twice");
+
+        assert!(
+            is_composed(&format!("{CODE} {} {}", inner("a"), made("a"))),
+            "an outer one with code of its own"
+        );
+        assert!(is_composed(&[inner("a"), inner("b"), made("a"), made("b")].join(" ")), "two side by side");
+        assert!(is_composed(&[inner("a"), made("a"), made("a")].join(" ")), "one, made twice");
+        let deep = format!("(component $w {} {} {}) {}", inner("a"), made("a"), made("a"), made("w"));
+        assert!(is_composed(&deep), "two in a wrapper");
+        let aliased = format!(
+            "{} (component $w (alias outer 1 $a (component $b)) {}) {}",
+            inner("a"),
+            made("b"),
+            made("w")
+        );
+        assert!(is_composed(&aliased), "one that is not looked into");
+        assert_eq!(inspect_wat(&handler("wasi:http/handler@0.3.0")).unwrap().contents.modules, 0);
     }
 }

@@ -42,16 +42,30 @@ const RESPONSE_TIMEOUT: &str = "http.response-timeout";
 /// How long an instance without requests is kept.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Why a component does not get the isolation that is set.
-const COMPOSED: &str = "several components are composed in it, so each request gets an instance of its own: in a shared \
-                        one a subtask could not be told to belong to a request";
+/// What composing costs, and why.
+const COMPOSED: &str = "several components are composed in it, so each request gets an instance of its own, at a third of \
+                        the throughput or less: among requests that share one, what an inner component does in a task \
+                        of its own cannot be told to belong to one of them; --isolation instance shares them all the same";
+/// What that means where it is done all the same.
+const COMPOSED_SHARED: &str = "several components are composed in it and share instances: what an inner component tells \
+                               or calls while other requests are in its instance is on no trace, and counted as without a \
+                               current request";
 
-/// How requests share instances: what is set, or else what goes with the version, as far as the composition allows it.
+/// How requests share instances: what is set, or else what goes with version and composition.
 fn isolation(version: inspect::Version, composed: bool, wanted: Option<Isolation>) -> Isolation {
-    match version {
-        inspect::Version::V02 => wanted.unwrap_or(Isolation::Request),
-        inspect::Version::V03 if composed => Isolation::Request,
-        inspect::Version::V03 => wanted.unwrap_or(Isolation::Instance),
+    wanted.unwrap_or(match version {
+        inspect::Version::V03 if !composed => Isolation::Instance,
+        inspect::Version::V02 | inspect::Version::V03 => Isolation::Request,
+    })
+}
+
+/// What to say of the isolation of a composed component. (Of 0.2 each request has an instance of its own anyway, or one
+/// after the other.)
+fn of_composition(version: inspect::Version, isolation: Isolation) -> Option<&'static str> {
+    match (version, isolation) {
+        (inspect::Version::V02, _) => None,
+        (inspect::Version::V03, Isolation::Request) => Some(COMPOSED),
+        (inspect::Version::V03, Isolation::Instance) => Some(COMPOSED_SHARED),
     }
 }
 
@@ -126,8 +140,12 @@ impl Guests {
             }
             Pre::V03(pre) => {
                 let isolation = isolation(inspect::Version::V03, component.composed, guest.isolation);
-                if guest.isolation.is_some_and(|wanted| wanted != isolation) {
-                    tracing::warn!(component = name, "{COMPOSED}");
+                let said = of_composition(inspect::Version::V03, isolation).filter(|_| component.composed);
+                match (said, guest.isolation) {
+                    (Some(said), Some(Isolation::Instance)) => tracing::warn!(component = name, "{said}"),
+                    (Some(said), None) => tracing::info!(component = name, "{said}"),
+                    // It is what was asked for.
+                    (Some(_), Some(Isolation::Request)) | (None, _) => {}
                 }
                 let sharing = match isolation {
                     Isolation::Request => v03::Sharing::NONE,

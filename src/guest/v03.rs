@@ -165,6 +165,8 @@ struct Requests {
     begun: Arc<Mutex<Vec<ServerSpan>>>,
     /// One was cancelled: what the guest still does for it, it does for nobody.
     cancelled: Arc<AtomicBool>,
+    /// Since the worker was seen without any task, no request has begun.
+    is_idle: Arc<AtomicBool>,
     meter: Option<Meter>,
     /// Bodies of requests that the guest sends.
     uploads: Uploads,
@@ -213,7 +215,9 @@ impl WorkerState for Worker {
     ) -> Pin<Box<dyn Future<Output = ()> + Send + Sync>> {
         let state = store.data_mut();
         let instantiate = state.instantiate.take();
-        state.serve_also(task, &scope);
+        // A new store has no task but this one; another had none when it was seen to idle.
+        let finds_none = self.requests.is_idle.swap(false, Ordering::AcqRel) || instantiate.is_some();
+        state.serve_also(task, &scope, finds_none);
         scope.set_instance_memory(state.limits.peak().clone());
         scope.taken_up(Phases {
             reused: Some(instantiate.is_none()),
@@ -320,7 +324,8 @@ impl Watch {
     /// Whether the worker should end now.
     fn is_over(&mut self, status: WorkerStatus, since: Instant) -> bool {
         if status == WorkerStatus::Idle {
-            // Every task has ended: nobody is left who could end the spans that are open.
+            // Every task has ended: nobody is left who could end the spans that are open, or speak for a request.
+            self.requests.is_idle.store(true, Ordering::Release);
             let mut begun = self.requests.begun.lock().unwrap_or_else(PoisonError::into_inner);
             begun.drain(..).for_each(|span| span.close_children());
             self.settled = self.requests.settle();

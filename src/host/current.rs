@@ -42,7 +42,11 @@ enum Serves {
     /// One at a time: whatever the guest does, it does for this one.
     One(Option<Arc<RequestScope>>),
     /// Several at once, told apart by the task that the host started for each.
-    Many(Vec<Task>),
+    Many {
+        tasks: Vec<Task>,
+        /// Since no task at all was left in the store, no request but the last of these has begun.
+        is_alone: bool,
+    },
 }
 
 #[derive(Debug)]
@@ -82,8 +86,9 @@ impl Current {
 /// The request on whose behalf the guest calls, if that is certain.
 ///
 /// In a store that serves several requests only a call stack of depth 1 names its task for sure: a subtask that
-/// outlived its caller shows the caller's id, which may name a newer request by now (wasmtime #14247). Everything else
-/// is "no current request": never the last one. Call it before the first await of a host function: after it the stack
+/// outlived its caller shows the caller's id, which may name a newer request by now, or one of its subtasks (wasmtime
+/// #14247). A deeper stack counts where no other request can be meant: nothing was under way in the store when this one
+/// began, and none has begun since. Everything else is "no current request": never the last one. Call it before the first await of a host function: after it the stack
 /// is empty. A slot in the store, a task-local or an ambient span would name whoever ran last.
 pub(super) fn current(store: &mut StoreContextMut<'_, HostState>) -> Option<Current> {
     let requests = &store.data().requests;
@@ -173,20 +178,22 @@ fn caller(store: &mut StoreContextMut<'_, HostState>) -> (Option<GuestTaskId>, C
         }
         Err(_) => (None, false),
     };
-    let caller = match &store.data().requests.serves {
-        Serves::One(_) => Caller::One,
-        Serves::Many(_) if !is_root => Caller::Unknown,
-        Serves::Many(tasks) => {
-            tasks.iter().rposition(|known| Some(known.id) == task).map_or(Caller::Unknown, Caller::Task)
-        }
+    let known = match &store.data().requests.serves {
+        Serves::One(_) => return (task, Caller::One),
+        Serves::Many { tasks, .. } if is_root => tasks.iter().rposition(|known| Some(known.id) == task),
+        Serves::Many { tasks, is_alone: true } if task.is_some() => tasks.len().checked_sub(1),
+        Serves::Many { .. } => None,
     };
-    (task, caller)
+    (task, known.map_or(Caller::Unknown, Caller::Task))
 }
 
 impl Requests {
     /// None yet.
     pub(super) fn new(serving: Serving) -> Self {
-        let serves = if serving == Serving::Many { Serves::Many(Vec::new()) } else { Serves::One(None) };
+        let serves = match serving {
+            Serving::Many => Serves::Many { tasks: Vec::new(), is_alone: false },
+            Serving::One | Serving::OneInTasks => Serves::One(None),
+        };
         let has_tasks = serving != Serving::One;
         Requests { serves, has_tasks, entered: Vec::new(), begun: 0, next_key: 0 }
     }
@@ -199,11 +206,13 @@ impl Requests {
         }
     }
 
-    /// Also this one, in that task; false where the store serves one at a time.
-    pub(super) fn add(&mut self, id: GuestTaskId, scope: &Arc<RequestScope>) -> bool {
-        let Serves::Many(tasks) = &mut self.serves else {
+    /// Also this one, in that task; `finds_none`: every task that the store had has ended. False where the store serves
+    /// one at a time.
+    pub(super) fn add(&mut self, id: GuestTaskId, scope: &Arc<RequestScope>, finds_none: bool) -> bool {
+        let Serves::Many { tasks, is_alone } = &mut self.serves else {
             return false;
         };
+        *is_alone = finds_none;
         self.begun += 1;
         // Ids are slot numbers and come again: whoever had this one has ended.
         let over = tasks.iter().position(|task| task.id == id).or_else(|| {
@@ -221,14 +230,14 @@ impl Requests {
 
     /// The store may serve several requests at once.
     pub(super) fn is_shared(&self) -> bool {
-        matches!(self.serves, Serves::Many(_))
+        matches!(self.serves, Serves::Many { .. })
     }
 
     /// No request is being answered.
     pub(super) fn is_idle(&self) -> bool {
         match &self.serves {
             Serves::One(scope) => scope.is_none(),
-            Serves::Many(tasks) => tasks.iter().all(|task| task.scope.strong_count() == 0),
+            Serves::Many { tasks, .. } => tasks.iter().all(|task| task.scope.strong_count() == 0),
         }
     }
 
@@ -241,7 +250,7 @@ impl Requests {
     pub(super) fn live(&self) -> Vec<Arc<RequestScope>> {
         let all: Vec<_> = match &self.serves {
             Serves::One(scope) => scope.iter().cloned().collect(),
-            Serves::Many(tasks) => tasks.iter().filter_map(|task| task.scope.upgrade()).collect(),
+            Serves::Many { tasks, .. } => tasks.iter().filter_map(|task| task.scope.upgrade()).collect(),
         };
         all.into_iter().filter(|scope| !scope.is_closed()).collect()
     }
@@ -275,14 +284,14 @@ impl Requests {
     fn one(&self) -> Option<&Arc<RequestScope>> {
         match &self.serves {
             Serves::One(scope) => scope.as_ref(),
-            Serves::Many(_) => None,
+            Serves::Many { .. } => None,
         }
     }
 
     fn task(&self, at: usize) -> Option<&Task> {
         match &self.serves {
             Serves::One(_) => None,
-            Serves::Many(tasks) => tasks.get(at),
+            Serves::Many { tasks, .. } => tasks.get(at),
         }
     }
 }
@@ -290,7 +299,7 @@ impl Requests {
 /// The guest is gone, and with it whoever could end its spans.
 impl Drop for Requests {
     fn drop(&mut self) {
-        if let Serves::Many(tasks) = &self.serves {
+        if let Serves::Many { tasks, .. } = &self.serves {
             tasks.iter().for_each(|task| task.trace.span.close_children());
         }
         self.set(None);

@@ -122,13 +122,13 @@ impl HostState {
         self.limits.forget_refusal();
     }
 
-    /// The store also serves this request, in that task.
-    pub(crate) fn serve_also(&mut self, task: GuestTaskId, scope: &Arc<RequestScope>) {
+    /// The store also serves this request, in that task; `finds_none`: every task that the store had has ended.
+    pub(crate) fn serve_also(&mut self, task: GuestTaskId, scope: &Arc<RequestScope>, finds_none: bool) {
         if self.requests.is_idle() {
             // What an earlier request was refused is not this one's concern.
             self.limits.forget_refusal();
         }
-        if !self.requests.add(task, scope) {
+        if !self.requests.add(task, scope, finds_none) {
             self.serve_one(Some(scope.clone()));
         }
     }

@@ -28,6 +28,8 @@ mod bodies;
 mod calls;
 /// `pounce check`: what is in force, who set it, and everything that is wrong.
 mod check;
+/// Components composed of several.
+mod composed;
 /// The tree that people read.
 mod console;
 /// `pounce doctor`: why telemetry does not arrive, and what to do.
