@@ -25,6 +25,7 @@ main() {
   componentize_js
   componentize_py
   opentelemetry_python
+  h2c
   jaeger
   collector
   rotel

@@ -21,6 +21,8 @@ victoria_version=1.117.0
 # Also in tests/integration/h2spec.rs; the versions of what it needs are in tests/services/h2spec/go.mod.
 h2spec_version=2.2.1
 go_version=1.26.6
+# Also in tests/integration/http2/clients.rs. Counts the changes to tests/services/h2c/main.go.
+h2c_version=1
 
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${POUNCE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pounce}
@@ -123,6 +125,23 @@ opentelemetry_python() {
   cached "$tool" "OpenTelemetry for Python $opentelemetry_python_version" python_environment \
     --requirement "$repository/tests/services/requirements.txt"
   tool=$tool/bin/python
+}
+
+# Requests by Go's standard client, for tests/integration/http2.
+h2c() {
+  local source=$repository/tests/services/h2c
+  tool=$cache/h2c-$h2c_version
+  cached "$tool" "an HTTP/2 client in Go" build_h2c "$source"
+  tool=$tool/h2c
+}
+
+# build_h2c SOURCE DIR
+build_h2c() {
+  local go
+  go_compiler
+  go=$tool
+  mkdir -p "$2"
+  (cd "$1" && CGO_ENABLED=0 "$go" build -buildvcs=false -p 2 -trimpath -o "$2/h2c" .)
 }
 
 # --- backends -------------------------------------------------------------------------------------------------------

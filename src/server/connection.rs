@@ -1,12 +1,15 @@
 //! One connection: HTTP/1.1 or HTTP/2 by what the peer begins with, and its end when the server drains.
 
 use std::convert::Infallible;
+use std::error::Error;
 use std::pin::pin;
 use std::sync::Arc;
 
+use http::{Request, Response};
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
+use tokio::sync::watch;
 
 use super::ahead::Ahead;
 use super::drain::Phase;
@@ -14,21 +17,23 @@ use super::gather::Gather;
 use super::handler::Handler;
 use super::hangup::Socket;
 use super::head::HeadLimits;
+use super::http2::{self, Http2};
 use super::idle::{Activity, Patience, TimedIo};
+use super::incoming::Incoming;
+use super::response::Body;
 use super::stall::Streams;
 use crate::telemetry::Peer;
 
-/// Streams that one HTTP/2 peer may have open at once.
-const MAX_STREAMS: u32 = 256;
 /// hyper's own least size of a read buffer.
 const MIN_HEADER_SIZE: usize = 8192;
 
 /// How connections are spoken to.
 #[derive(Clone, Debug)]
 pub(crate) struct Protocol {
-    builder: auto::Builder<Streams>,
+    http1: http1::Builder,
+    http2: Http2,
     /// For peers with a share of the places: no more streams than that.
-    shared: auto::Builder<Streams>,
+    shared: Http2,
     patience: Patience,
 }
 
@@ -37,9 +42,8 @@ impl Protocol {
     /// what is read ahead of all of them.
     pub(crate) fn new(heads: HeadLimits, patience: Patience, share: usize, ahead: Ahead) -> Self {
         let size = heads.size_to_read();
-        let mut builder = auto::Builder::new(Streams { patience: patience.idle, ahead });
-        builder
-            .http1()
+        let mut http1 = http1::Builder::new();
+        http1
             .timer(TokioTimer::new())
             // `TimedIo` has a better one.
             .header_read_timeout(None)
@@ -47,17 +51,13 @@ impl Protocol {
             .max_headers(heads.lines_to_read())
             // That the client sends no more does not mean that it takes no response: `TimedIo` tells who is gone.
             .half_close(true);
-        builder
-            .http2()
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(MAX_STREAMS)
-            .max_header_list_size(u32::try_from(size).unwrap_or(u32::MAX))
-            .adaptive_window(true);
-        let mut shared = builder.clone();
+        let streams = Streams { patience: patience.idle, ahead };
+        let size = u32::try_from(size).unwrap_or(u32::MAX);
+        let http2 = Http2::new(size, http2::MAX_STREAMS, streams.clone());
         // What it would be refused it had better not send.
-        let streams = u32::try_from(share).unwrap_or(u32::MAX).min(MAX_STREAMS);
-        shared.http2().max_concurrent_streams(streams);
-        Self { builder, shared, patience }
+        let share = u32::try_from(share).unwrap_or(u32::MAX).min(http2::MAX_STREAMS);
+        let shared = Http2::new(size, share, streams);
+        Self { http1, http2, shared, patience }
     }
 
     /// Serves a connection to its end.
@@ -67,34 +67,59 @@ impl Protocol {
     {
         let hop = handler.forwarding.hop(peer);
         let share = handler.admission.share(hop.counted());
-        let builder = if share.own.is_some() { &self.shared } else { &self.builder };
+        let http2 = if share.own.is_some() { &self.shared } else { &self.http2 };
         let activity = Arc::new(Activity::new(share));
-        let io = TimedIo::new(stream, activity.clone(), self.patience);
-        let io = TokioIo::new(Gather::new(io, activity.clone()));
+        let mut io = TimedIo::new(stream, activity.clone(), self.patience);
         let mut phase = handler.drain.watch();
-        let service = {
+        let answer = {
             let activity = activity.clone();
             let hop = Arc::new(hop);
-            service_fn(move |request| {
+            move |request: Request<Incoming>| {
                 let (handler, hop, activity) = (handler.clone(), hop.clone(), activity.clone());
-                async move { Ok::<_, Infallible>(handler.handle(&hop, &activity, request).await) }
-            })
+                async move { handler.handle(&hop, &activity, request).await }
+            }
         };
-        let mut connection = pin!(builder.serve_connection(io, service));
+        let is_h2 = tokio::select! {
+            is_h2 = io.begins_with_h2() => is_h2,
+            _ = phase.wait_for(|phase| *phase >= Phase::Closing) => return,
+        };
+        let ended: Result<(), Box<dyn Error + Send + Sync>> = match is_h2 {
+            Ok(true) => http2.serve(io, &activity, phase, answer).await.map_err(Into::into),
+            Ok(false) => self.serve_http1(Gather::new(io, activity), phase, answer).await.map_err(Into::into),
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = ended {
+            // The peer's doing, nearly always; what it means for a request is on that request's span.
+            tracing::debug!(error = &*error as &dyn Error, "connection ended");
+        }
+    }
+
+    async fn serve_http1<T, A, F>(
+        &self,
+        io: Gather<TimedIo<T>>,
+        mut phase: watch::Receiver<Phase>,
+        answer: A,
+    ) -> hyper::Result<()>
+    where
+        T: Socket,
+        A: Fn(Request<Incoming>) -> F,
+        F: Future<Output = Response<Body>>,
+    {
+        let service = service_fn(|request: Request<hyper::body::Incoming>| {
+            let response = answer(request.map(Incoming::Http1));
+            async { Ok::<_, Infallible>(response.await) }
+        });
+        let mut connection = pin!(self.http1.serve_connection(TokioIo::new(io), service));
         let mut told = false;
         loop {
             tokio::select! {
-                result = connection.as_mut() => {
-                    if let Err(error) = result {
-                        // The peer's doing, nearly always; what it means for a request is on that request's span.
-                        tracing::debug!(error = error.as_ref() as &dyn std::error::Error, "connection ended");
-                    }
-                    return;
-                }
-                _ = phase.wait_for(|phase| if told { *phase >= Phase::Cut } else { should_tell(*phase, &activity) }) => {
+                ended = connection.as_mut() => return ended,
+                // An idle connection would be closed on the spot, with a request perhaps on its way: it stays until
+                // nothing is in flight, and each response says that it is the last.
+                _ = phase.wait_for(|phase| *phase >= if told { Phase::Cut } else { Phase::Closing }) => {
                     if told {
-                        // Dropping the connection resets what is still open on it.
-                        return;
+                        // Dropping the connection breaks off what is still under way on it.
+                        return Ok(());
                     }
                     told = true;
                     connection.as_mut().graceful_shutdown();
@@ -102,10 +127,4 @@ impl Protocol {
             }
         }
     }
-}
-
-/// GOAWAY lets an HTTP/2 peer finish what it began. An idle HTTP/1 connection would be closed on the spot, with a
-/// request perhaps on its way: it stays until nothing is in flight, and each response says that it is the last.
-fn should_tell(phase: Phase, activity: &Activity) -> bool {
-    phase >= Phase::Closing || (phase == Phase::Draining && activity.is_h2())
 }

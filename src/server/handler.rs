@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use http::header::EXPECT;
 use http::{Request, Response, Version};
-use hyper::body::Incoming;
 
 use super::admission::Admission;
 use super::deadline::Deadline;
@@ -15,6 +14,7 @@ use super::forwarded::{Forwarding, Hop, Origin};
 use super::head::{self, HeadLimits};
 use super::idle::Activity;
 use super::inbound::InboundBody;
+use super::incoming::Incoming;
 use super::leftover;
 use super::response::{self, Body, Exchange};
 use crate::guest::{Guests, Share};

@@ -5,11 +5,12 @@
 //! neither byte nor request, and while a peer does not take what is written to it; that wait is cut short while
 //! others are refused for want of the place (`wait`). (One that leaves an HTTP/2 stream no room is `stall`'s.)
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -20,7 +21,9 @@ use super::wait::Wait;
 use crate::guest::Share;
 
 /// What every HTTP/2 connection begins with.
-const H2_PREFACE: &[u8] = b"PRI * HTTP/2";
+const H2_PREFACE: &[u8; 12] = b"PRI * HTTP/2";
+/// Bytes that HTTP/2 reads before what has come of uploads is taken out of its hands: 3,300 frames of the smallest kind.
+pub(crate) const TURN: usize = 32 * 1024;
 
 /// How long a peer may take.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +47,8 @@ pub(crate) struct Activity {
     deadline: Mutex<Option<Instant>>,
     /// Where its requests get their places, unless a proxy says whose they are.
     share: Option<Share>,
+    /// Bytes that HTTP/2 has read in this turn.
+    turn: AtomicUsize,
 }
 
 impl Activity {
@@ -95,6 +100,12 @@ impl Activity {
     pub(crate) fn is_h2(&self) -> bool {
         self.is_h2.load(Ordering::Acquire)
     }
+
+    /// Lets HTTP/2 read [`TURN`] bytes again. Whether it had read so many: then there may be more, and nobody wakes the
+    /// task for it.
+    pub(crate) fn begin_turn(&self) -> bool {
+        self.turn.swap(0, Ordering::Relaxed) >= TURN
+    }
 }
 
 /// A request under way on a connection.
@@ -142,6 +153,26 @@ enum Waiting {
     Head,
 }
 
+/// The first bytes of a connection.
+#[derive(Debug, Default)]
+struct Early {
+    bytes: [u8; H2_PREFACE.len()],
+    len: usize,
+    given: usize,
+}
+
+impl Early {
+    fn rest(&self) -> &[u8] {
+        &self.bytes[self.given..self.len]
+    }
+
+    fn give(&mut self, buf: &mut ReadBuf<'_>) {
+        let n = self.rest().len().min(buf.remaining());
+        buf.put_slice(&self.rest()[..n]);
+        self.given += n;
+    }
+}
+
 /// The socket.
 pub(crate) struct TimedIo<T> {
     inner: T,
@@ -151,6 +182,8 @@ pub(crate) struct TimedIo<T> {
     since: Instant,
     seen: usize,
     first_bytes: usize,
+    /// Read to know the version, and yet to be read by who speaks it.
+    early: Early,
     sleep: Pin<Box<Sleep>>,
     /// For a peer that does not take what is written.
     stall: Wait,
@@ -168,6 +201,7 @@ impl<T> TimedIo<T> {
             since: now,
             seen: 0,
             first_bytes: 0,
+            early: Early::default(),
             sleep: Box::pin(tokio::time::sleep_until(now)),
             stall: Wait::default(),
             hangup: Hangup::default(),
@@ -244,12 +278,29 @@ impl<T> TimedIo<T> {
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for TimedIo<T> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+impl<T: AsyncRead + Unpin> TimedIo<T> {
+    /// Whether the peer begins with HTTP/2's preface, as soon as its first bytes tell. What was read for it is read once
+    /// more.
+    pub(crate) async fn begins_with_h2(&mut self) -> io::Result<bool> {
+        poll_fn(|cx| {
+            while self.first_bytes < H2_PREFACE.len() {
+                let mut bytes = [0; H2_PREFACE.len()];
+                let mut buf = ReadBuf::new(&mut bytes[self.early.len..]);
+                ready!(self.poll_socket(cx, &mut buf))?;
+                let read = buf.filled();
+                if read.is_empty() {
+                    break;
+                }
+                let end = self.early.len + read.len();
+                self.early.bytes[self.early.len..end].copy_from_slice(read);
+                self.early.len = end;
+            }
+            Poll::Ready(Ok(self.activity.is_h2()))
+        })
+        .await
+    }
+
+    fn poll_socket(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         match Pin::new(&mut self.inner).poll_read(cx, buf) {
             Poll::Ready(Ok(())) => {
@@ -267,6 +318,29 @@ impl<T: AsyncRead + Unpin> AsyncRead for TimedIo<T> {
             },
             poll => poll,
         }
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for TimedIo<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.early.rest().is_empty() {
+            self.early.give(buf);
+            return Poll::Ready(Ok(()));
+        }
+        if !self.activity.is_h2() {
+            return self.poll_socket(cx, buf);
+        }
+        if self.activity.turn.load(Ordering::Relaxed) >= TURN {
+            return Poll::Pending;
+        }
+        let before = buf.filled().len();
+        let read = self.poll_socket(cx, buf);
+        self.activity.turn.fetch_add(buf.filled().len() - before, Ordering::Relaxed);
+        read
     }
 }
 

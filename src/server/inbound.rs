@@ -1,6 +1,5 @@
 //! A request's body on its way in: it ends with an error where it exceeds the limit.
 
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,9 +9,9 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, EXPECT};
 use http::{Version, request};
 use http_body::{Body as _, Frame, SizeHint};
-use hyper::body::Incoming;
 
 use super::idle::{Activity, Upload};
+use super::incoming::{Broken, Incoming};
 use super::leftover::Leftover;
 use super::wait::{HURRY, Wait};
 use crate::guest::{Arrival, Failure, RequestBodyError, Share};
@@ -121,21 +120,11 @@ fn announced(head: &request::Parts) -> Option<u64> {
 }
 
 /// Why a body came no further: its client broke the protocol, or is gone.
-fn fault(error: &hyper::Error) -> Failure {
-    let mut source = std::error::Error::source(error);
-    while let Some(error) = source {
-        // hyper says of a body in HTTP/1.1 that is malformed what the kernel never says of a socket; h2 says who it was
-        // that reset the stream.
-        let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
-        let is_reset = error
-            .downcast_ref::<h2::Error>()
-            .is_some_and(|error| error.is_library() && error.reason() == Some(h2::Reason::PROTOCOL_ERROR));
-        if is_reset || matches!(kind, Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData)) {
-            return Failure::bad_request(format!("the request's body is malformed: {error}"));
-        }
-        source = error.source();
+fn fault(error: &Broken) -> Failure {
+    match error.malformed() {
+        Some(what) => Failure::bad_request(format!("the request's body is malformed: {what}")),
+        None => Failure::client_disconnected(),
     }
-    Failure::client_disconnected()
 }
 
 /// Whether nothing follows `frame`, which `inner` gave. hyper forgets to end a body whose last bytes come after the

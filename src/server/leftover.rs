@@ -6,10 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 
 use super::idle::Upload;
 use super::inbound::is_last;
+use super::incoming::Incoming;
 use crate::guest::{Arrival, Failure, Rest};
 
 /// How long after its response a client may go on sending what nobody reads. To close the connection at once would reset

@@ -1,10 +1,10 @@
 //! HTTP/2 streams whose peer does not read on.
 //!
-//! The socket of such a peer may well be writable, so that `idle` sees nothing of it: what has run out is a window, and
-//! hyper keeps those to itself. But it asks a body for the next frame only once there was room for the one before. So a
-//! body that has given a frame and is not asked for another is stalled by its peer, where one that was asked and has
-//! none waits for its guest. That a body tells the task that sends it; the task has the clock, and makes it only when
-//! there is a stall. Meanwhile it reads on for the client (`ahead`), so that the guest need not wait, too.
+//! The socket of such a peer may well be writable, so that `idle` sees nothing of it: what has run out is a window.
+//! `http2` asks a body for the next frame only once there was room for the one before. So a body that has given a frame
+//! and is not asked for another is stalled by its peer, where one that was asked and has none waits for its guest. That
+//! a body tells the task that sends it; the task has the clock, and makes it only when there is a stall. Meanwhile it
+//! reads on for the client (`ahead`), so that the guest need not wait, too.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -58,6 +58,8 @@ mod heads;
 mod hoard;
 /// Guests that tell more, and worse, than anybody would want to hear.
 mod hostile;
+/// HTTP/2: what Go's and Node's clients need, windows, floods.
+mod http2;
 /// Nothing lands on the wrong trace, however requests are interleaved.
 mod identity;
 /// Sockets that the service manager hands over.

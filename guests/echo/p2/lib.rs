@@ -1,4 +1,5 @@
-//! Sends the request's body back as it comes, content type and trailers too, in constant memory.
+//! Sends the request's body back as it comes, content type and trailers too, in constant memory, but not before `?ms=`
+//! have passed (default 0).
 //!
 //! A request body that breaks off breaks the response off. With `?seen` it answers in place of that what it sees of the
 //! request: a line with scheme and authority, one for each header, and one with path and query.
@@ -15,6 +16,7 @@ struct Echo;
 
 impl wasip2::exports::http::incoming_handler::Guest for Echo {
     fn handle(request: IncomingRequest, out: ResponseOutparam) {
+        p2::wait(p2::target(&request).number("ms", 0));
         let fields = Fields::new();
         for name in ECHOED {
             // Setting nothing is as good as not setting.

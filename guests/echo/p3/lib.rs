@@ -1,4 +1,5 @@
-//! Sends the request's body back as it comes, content type and trailers too, in constant memory.
+//! Sends the request's body back as it comes, content type and trailers too, in constant memory, but not before `?ms=`
+//! have passed (default 0).
 //!
 //! The bytes pass through this guest's memory; with `?through` the stream itself is handed back and they do not.
 //! A request body that breaks off breaks the response off. With `?seen` it answers in place of that what it sees of the
@@ -16,15 +17,17 @@ struct Echo;
 
 impl wasip3::exports::http::handler::Guest for Echo {
     async fn handle(request: Request) -> Result<Response, ErrorCode> {
+        let target = p3::target(&request);
+        p3::wait(target.number("ms", 0)).await;
         let fields = Fields::new();
         for name in ECHOED {
             // Setting nothing is as good as not setting.
             let _ = fields.set(name, &request.get_headers().get(name));
         }
-        if p3::target(&request).get("seen").is_some() {
+        if target.get("seen").is_some() {
             return Ok(p3::respond(200, p3::content_type("text/plain"), seen(&request).into_bytes()));
         }
-        let through = p3::target(&request).get("through").is_some();
+        let through = target.get("through").is_some();
         let (mut input, end) = p3::body(request);
         if through {
             let (response, _transmitted) = Response::new(fields, Some(input), end);

@@ -1,0 +1,126 @@
+//! An HTTP/2 connection, by the h2 crate itself: hyper's server lets a peer's small frames lie in h2 until a guest reads
+//! them, where 129 of them end the connection with all its streams, and it gives the peer room for more as soon as they
+//! are taken out. Here they are taken out at once, and there is room when the guest has read.
+
+mod answer;
+mod pieces;
+mod upload;
+
+use std::future::poll_fn;
+use std::pin::pin;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::rt::Executor as _;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+
+pub(crate) use upload::Upload;
+
+use self::upload::Uploads;
+use super::drain::Phase;
+use super::idle::Activity;
+use super::incoming::Incoming;
+use super::response::Body;
+use super::stall::Streams;
+
+/// Streams that one peer may have open at once.
+pub(super) const MAX_STREAMS: u32 = 256;
+/// Bytes that the peer of a stream may send before the guest reads: all that is kept of an upload, and what one that
+/// is read at once can carry in a round trip. Twice as much would let the requests of a full server
+/// (`http.max-in-flight`) hold half a gigabyte.
+const STREAM_WINDOW: u32 = 256 * 1024;
+/// What h2 grants for frames below 256 bytes that it holds, each counting what it lacks of them. It holds them for a
+/// [`TURN`](super::idle::TURN) at most, so that this guards nothing here; and those that come for a stream that nobody
+/// reads any more it counts for the life of the connection, which should not end by them: room for four million.
+const SMALL_FRAMES: usize = 1 << 30;
+
+/// How HTTP/2 is spoken.
+#[derive(Clone, Debug)]
+pub(super) struct Http2 {
+    builder: h2::server::Builder,
+    streams: Streams,
+}
+
+impl Http2 {
+    /// `max_header_size` bytes are the most that a request head may have, `max_streams` the most that a peer may have open
+    /// at once, [`MAX_STREAMS`] at most.
+    pub(super) fn new(max_header_size: u32, max_streams: u32, streams: Streams) -> Self {
+        let mut builder = h2::server::Builder::new();
+        builder
+            .max_concurrent_streams(max_streams)
+            .max_header_list_size(max_header_size)
+            .initial_window_size(STREAM_WINDOW)
+            // Uploads that nobody reads take no room from the other streams that are advertised.
+            .initial_connection_window_size(max_streams * STREAM_WINDOW)
+            .data_frame_budget(SMALL_FRAMES);
+        Self { builder, streams }
+    }
+
+    /// Serves a connection to its end; `answer` answers its requests, each in a task of its own.
+    pub(super) async fn serve<T, A, F>(
+        &self,
+        io: T,
+        activity: &Activity,
+        mut phase: watch::Receiver<Phase>,
+        answer: A,
+    ) -> Result<(), h2::Error>
+    where
+        T: AsyncRead + AsyncWrite + Unpin,
+        A: Fn(Request<Incoming>) -> F,
+        F: Future<Output = Response<Body>> + Send + 'static,
+    {
+        // Before the connection, so that they outlive it: they learn from h2 that it is gone.
+        let mut uploads = Uploads::default();
+        let mut connection = {
+            let mut handshake = pin!(self.builder.handshake::<_, Bytes>(io));
+            tokio::select! {
+                connection = handshake.as_mut() => connection?,
+                _ = phase.wait_for(|phase| *phase >= Phase::Closing) => return Ok(()),
+            }
+        };
+        let mut told = false;
+        loop {
+            let next = poll_fn(|cx| {
+                let next = connection.poll_accept(cx);
+                uploads.fetch();
+                if next.is_pending() && activity.begin_turn() {
+                    cx.waker().wake_by_ref();
+                }
+                next
+            });
+            tokio::select! {
+                next = next => match next.transpose()? {
+                    Some((request, respond)) => self.begin(request, respond, &mut uploads, &answer),
+                    None => return Ok(()),
+                },
+                _ = phase.wait_for(|phase| *phase >= if told { Phase::Cut } else { Phase::Draining }) => {
+                    if told {
+                        // Dropping the connection resets what is still open on it.
+                        return Ok(());
+                    }
+                    told = true;
+                    // GOAWAY lets the peer finish what it began.
+                    connection.graceful_shutdown();
+                }
+            }
+        }
+    }
+
+    /// Has a request answered.
+    fn begin<A, F>(
+        &self,
+        request: Request<h2::RecvStream>,
+        respond: h2::server::SendResponse<Bytes>,
+        uploads: &mut Uploads,
+        answer: &A,
+    ) where
+        A: Fn(Request<Incoming>) -> F,
+        F: Future<Output = Response<Body>> + Send + 'static,
+    {
+        let (head, stream) = request.into_parts();
+        let (body, awaited) = uploads.begin(&head, stream);
+        let response = answer(Request::from_parts(head, body));
+        self.streams.execute(answer::answer(respond, awaited, response));
+    }
+}

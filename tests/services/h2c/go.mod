@@ -1,0 +1,3 @@
+module pounce-tests/h2c
+
+go 1.24
