@@ -189,6 +189,11 @@ impl Failure {
         Cause::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, Blame::Client, message).done()
     }
 
+    /// The request's target alone is larger than a whole head may be (RFC 9112 §3).
+    pub(crate) fn target_too_long(message: impl Into<String>) -> Self {
+        Cause::new(StatusCode::URI_TOO_LONG, Blame::Client, message).done()
+    }
+
     /// The request is malformed, its head or its body.
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
         Cause::new(StatusCode::BAD_REQUEST, Blame::Client, message).error_type("bad_request").done()

@@ -58,6 +58,13 @@ fn absolute(peer: &Peer, head: &request::Parts) -> Result<Uri, Failure> {
         (None, None) if head.version <= Version::HTTP_10 => local_authority(peer),
         (None, None) => return Err(Failure::bad_request("no Host header")),
     };
+    if authority.host().is_empty() {
+        // No http URI does without (RFC 9110 §4.2.1).
+        return Err(Failure::bad_request("the host is empty"));
+    }
+    if !has_sound_port(&authority) {
+        return Err(Failure::bad_request("the port of the host is no number up to 65535"));
+    }
     if authority.as_str().contains('@') {
         return Err(Failure::bad_request("the host has user information"));
     }
@@ -71,6 +78,15 @@ fn absolute(peer: &Peer, head: &request::Parts) -> Result<Uri, Failure> {
     parts.authority = Some(authority);
     parts.path_and_query = Some(rooted(parts.path_and_query)?);
     Uri::from_parts(parts).map_err(|_| Failure::bad_request("the request target is not a URI"))
+}
+
+/// Whether the port, if there is one, is a number that a port can have. It may be empty (RFC 3986 §3.2.3).
+fn has_sound_port(authority: &Authority) -> bool {
+    let (_, name) = authority.as_str().rsplit_once('@').unwrap_or(("", authority.as_str()));
+    match name.strip_prefix(authority.host()).and_then(|rest| rest.strip_prefix(':')) {
+        None | Some("") => true,
+        Some(port) => port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok(),
+    }
 }
 
 /// Whether both name the same host and port of what `uri` names.

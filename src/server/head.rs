@@ -41,6 +41,13 @@ impl HeadLimits {
                 self.lines
             )));
         }
+        let target = target_of(head);
+        if target > self.size {
+            return Err(Failure::target_too_long(format!(
+                "the request's target has {target} bytes, more than {} (http.max-header-size)",
+                self.size
+            )));
+        }
         let size = size_of(head);
         if size > self.size {
             return Err(Failure::head_too_large(format!(
@@ -57,10 +64,6 @@ impl HeadLimits {
 /// Bytes of a head, as its version counts them: what HTTP/1.1 puts on the wire, or the list of HTTP/2, with 32 bytes more
 /// for each line (RFC 9113 §6.5.2).
 fn size_of(head: &request::Parts) -> usize {
-    let text = |part: Option<&str>| part.map_or(0, str::len);
-    let target = text(head.uri.path_and_query().map(|target| target.as_str()))
-        + text(head.uri.authority().map(|authority| authority.as_str()))
-        + text(head.uri.scheme_str());
     let (line, first) = if head.version >= Version::HTTP_2 {
         // `:method`, `:scheme`, `:authority` and `:path`.
         (32, 4 * 32 + 32)
@@ -68,7 +71,15 @@ fn size_of(head: &request::Parts) -> usize {
         (": \r\n".len(), "  HTTP/1.1\r\n\r\n".len())
     };
     let lines = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + line);
-    head.method.as_str().len() + target + first + lines.sum::<usize>()
+    head.method.as_str().len() + target_of(head) + first + lines.sum::<usize>()
+}
+
+/// Bytes of the target: path, query, and what HTTP/2 and absolute targets have in front of them.
+fn target_of(head: &request::Parts) -> usize {
+    let text = |part: Option<&str>| part.map_or(0, str::len);
+    text(head.uri.path_and_query().map(|target| target.as_str()))
+        + text(head.uri.authority().map(|authority| authority.as_str()))
+        + text(head.uri.scheme_str())
 }
 
 /// Makes one `Cookie` of several, as RFC 9113 §8.2.3 asks for where HTTP/2 ends: its clients send each pair by itself. A

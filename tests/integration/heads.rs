@@ -183,6 +183,8 @@ async fn a_head_beyond_a_limit_is_seen_everywhere(abi: Abi) {
         assert_eq!(connection.fetch(cookies).await.status, 200);
         let large = client::get("/large").with("x", "y".repeat(9000));
         assert_eq!(client::fetch(server.addr(), protocol, large).await.status, 431, "{protocol:?}");
+        let long = client::get(&format!("/{}", "y".repeat(9000)));
+        assert_eq!(client::fetch(server.addr(), protocol, long).await.status, 414, "{protocol:?}");
     }
     let counted = |status: &str| {
         let metrics = collector.host_metrics();
