@@ -46,6 +46,8 @@ mod floods;
 mod foreign;
 /// Reverse proxies: whom to believe, and what guests see of it.
 mod forwarded;
+/// HTTP/1.1 as it should not be written, beside bare hyper.
+mod framing;
 /// Spans of a guest's own.
 mod guest_spans;
 /// The guests that show spans, calls and limits answer what their heads say.
