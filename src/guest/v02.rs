@@ -21,6 +21,9 @@ use super::{Finish, IDLE_TIMEOUT, TellSpent};
 use crate::host::{Abi, Failure, HostState, RequestScope, Serving, Written};
 use crate::telemetry::Phases;
 
+/// How often a guest that has given its head and is not at its end is polled again before the head goes out.
+const TURNS: u8 = 2;
+
 type Head = Result<http::Response<Written>, wit::ErrorCode>;
 
 /// An instance and how often it has been used.
@@ -71,14 +74,24 @@ impl Pool {
         let (sender, mut head) = oneshot::channel();
         let mut work = Box::pin(self.clone().run(request, scope.clone(), sender));
         // The head is taken only when the guest pauses or ends, so that for a short request everything about it is
-        // known by then, and nothing has to be handed from one thread to another.
+        // known by then, and nothing has to be handed from one thread to another. A guest that merely had to give way
+        // for a moment gets another turn, or two, to come to its end.
+        let (mut taken, mut turns) = (None, TURNS);
         let (head, ended) = std::future::poll_fn(|cx| {
             let ended = work.as_mut().poll(cx).is_ready();
-            match head.try_recv() {
-                Ok(head) => Poll::Ready((Some(head), ended)),
-                Err(oneshot::error::TryRecvError::Empty) if !ended => Poll::Pending,
-                Err(_) => Poll::Ready((None, ended)),
+            if taken.is_none() {
+                taken = match head.try_recv() {
+                    Ok(head) => Some(head),
+                    Err(oneshot::error::TryRecvError::Empty) if !ended => return Poll::Pending,
+                    Err(_) => return Poll::Ready((None, ended)),
+                };
             }
+            if !ended && turns > 0 {
+                turns -= 1;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Poll::Ready((taken.take(), ended))
         })
         .await;
         match head {
