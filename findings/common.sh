@@ -28,9 +28,8 @@ expect() {
 
 # build_go FOLDER: builds the program in findings/FOLDER, whose modules its go.sum pins; its place is in $program.
 build_go() {
-  go_compiler
+  go_program "$here/$1" "$1" . "$work"
   program=$work/$1
-  (cd "$here/$1" && CGO_ENABLED=0 "$tool" build -mod=readonly -buildvcs=false -trimpath -o "$program" .)
 }
 
 # python_with PIP-ARGUMENT…: a Python with these packages; its place is in $python.

@@ -131,17 +131,19 @@ opentelemetry_python() {
 h2c() {
   local source=$repository/tests/services/h2c
   tool=$cache/h2c-$h2c_version
-  cached "$tool" "an HTTP/2 client in Go" build_h2c "$source"
+  cached "$tool" "an HTTP/2 client in Go" go_program "$source" h2c .
   tool=$tool/h2c
 }
 
-# build_h2c SOURCE DIR
-build_h2c() {
+# go_program SOURCE NAME PACKAGE DIR: builds DIR/NAME from a package, with the modules that SOURCE pins. Neither `go get` nor
+# `go mod tidy`: they ask for modules that only tests of others need, and that a proxy may refuse. go.sum verifies what is
+# asked for.
+go_program() {
   local go
   go_compiler
   go=$tool
-  mkdir -p "$2"
-  (cd "$1" && CGO_ENABLED=0 "$go" build -buildvcs=false -p 2 -trimpath -o "$2/h2c" .)
+  mkdir -p "$4"
+  (cd "$1" && CGO_ENABLED=0 "$go" build -mod=readonly -buildvcs=false -p 2 -trimpath -ldflags '-s -w' -o "$4/$2" "$3")
 }
 
 # --- backends -------------------------------------------------------------------------------------------------------
@@ -188,43 +190,21 @@ go_programs() {
   rm -r "$dir/src"
 }
 
-# The OpenTelemetry Collector with an OTLP receiver and a file exporter, which loses nothing of what it is sent.
+# The OpenTelemetry Collector with an OTLP receiver and a file exporter, which loses nothing of what it is sent. Its own
+# builder calls `go mod tidy` (see go_program).
 collector() {
   local source=$repository/tests/services/collector
   tool=$cache/collector-$collector_version
-  cached "$tool" "the OpenTelemetry Collector $collector_version (1 to 4 minutes)" build_collector "$source"
+  cached "$tool" "the OpenTelemetry Collector $collector_version (1 to 4 minutes)" go_program "$source" collector .
   tool=$tool/collector
-}
-
-# build_collector SOURCE DIR. Neither `go get` nor `go mod tidy`, nor the collector's own builder, which calls it: they ask
-# for modules that only tests of others need, and that a proxy may refuse. go.sum verifies what is asked for.
-build_collector() {
-  local go
-  go_compiler
-  go=$tool
-  mkdir -p "$2"
-  (cd "$1" && CGO_ENABLED=0 "$go" build -mod=readonly -buildvcs=false -p 2 -trimpath -ldflags '-s -w' -o "$2/collector" .)
 }
 
 # What HTTP/2 servers must do and bear, case by case, for tests/integration/h2spec.rs. It has no go.mod of its own.
 h2spec() {
   local source=$repository/tests/services/h2spec
   tool=$cache/h2spec-$h2spec_version
-  cached "$tool" "h2spec $h2spec_version" build_h2spec "$source"
+  cached "$tool" "h2spec $h2spec_version" go_program "$source" h2spec github.com/summerwind/h2spec/cmd/h2spec
   tool=$tool/h2spec
-}
-
-# build_h2spec SOURCE DIR
-build_h2spec() {
-  local go
-  go_compiler
-  go=$tool
-  mkdir -p "$2"
-  (
-    cd "$1"
-    CGO_ENABLED=0 "$go" build -mod=readonly -buildvcs=false -p 2 -trimpath -ldflags '-s -w' -o "$2/h2spec" \
-      github.com/summerwind/h2spec/cmd/h2spec
-  )
 }
 
 # An OTLP receiver that shares no code with those above: Rust, and strict about JSON and text.
