@@ -22,7 +22,7 @@ pub(crate) struct Arrival(Option<Arc<State>>);
 pub(crate) enum Rest {
     /// The body has come whole, or there is none.
     Nothing,
-    /// So many bytes.
+    /// The bytes that the head announced and that have not come.
     Bytes(u64),
     /// The head did not announce a length.
     Unknown,
@@ -88,7 +88,7 @@ impl Arrival {
         poll
     }
 
-    /// So many more bytes have come.
+    /// Counts bytes that have come.
     pub(crate) fn came(&self, bytes: u64) {
         if let Some(state) = &self.0 {
             let rest = state.rest.load(Ordering::Acquire);

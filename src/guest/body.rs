@@ -2,18 +2,15 @@
 //! complete when the guest failed half-way.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::StatusCode;
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use wasmtime_wasi_http::{Error as HttpError, WasiBody};
 
-use super::error;
-use crate::host::{Broken, Failure, RequestScope, Written, asked_for_frame};
+use crate::host::{Broken, Failure, FailureKind, RequestScope, Written, asked_for_frame};
 use crate::telemetry::Phases;
 
 /// Why a request body ended before its end.
@@ -71,13 +68,13 @@ where
 /// The body of a guest's response.
 pub(crate) struct Body {
     inner: Written,
-    scope: Arc<RequestScope>,
+    scope: RequestScope,
     /// The guest has finished when its body has ended.
     finishes: bool,
 }
 
 impl Body {
-    pub(super) fn new(inner: Written, scope: Arc<RequestScope>, finishes: bool) -> Self {
+    pub(super) fn new(inner: Written, scope: RequestScope, finishes: bool) -> Self {
         Self { inner, scope, finishes }
     }
 
@@ -133,9 +130,9 @@ impl http_body::Body for Body {
             }
         }
         // What the guest has failed of comes first, whatever that made of its body.
-        let failure = self.scope.failure().filter(|_| is_over);
+        let failure = if is_over { self.scope.failure() } else { None };
         Poll::Ready(match (failure, frame) {
-            (Some(failure), _) => Some(Err(failure.clone())),
+            (Some(failure), _) => Some(Err(failure)),
             (None, frame) => frame.map(|frame| frame.map_err(failed)),
         })
     }
@@ -151,21 +148,22 @@ impl http_body::Body for Body {
 
 /// What the server is told of a body that its guest broke off.
 fn failed(broken: Broken) -> Failure {
-    let name = match &broken {
-        Broken::Code(code) => return error::error_code(code),
-        Broken::Length { written, promised } if written > promised => "http_response_body_size",
-        Broken::Length { .. } | Broken::Unfinished { .. } => "http_response_incomplete",
+    let kind = match broken {
+        Broken::Code(code) => return Failure::error_code(code),
+        Broken::Length { written, promised } if written > promised => FailureKind::BodyTooLong,
+        Broken::Length { .. } | Broken::Unfinished { .. } => FailureKind::BodyUnfinished,
     };
-    Failure::error_code(StatusCode::BAD_GATEWAY, name, broken.message("response"))
+    Failure::new(kind, broken.message("response"))
 }
 
 impl Drop for Body {
     fn drop(&mut self) {
-        // Dropped before its end: nobody reads what the guest still writes.
-        if !self.inner.is_end_stream() && !self.scope.is_closed() {
+        if self.inner.is_end_stream() {
+            self.scope.close();
+        } else if !self.scope.is_closed() {
+            // Nobody reads what the guest still writes.
             self.scope.tell_spent();
             self.scope.cancel();
         }
-        self.scope.close();
     }
 }

@@ -2,12 +2,10 @@
 
 use std::fmt::Write as _;
 
-use http::StatusCode;
 use wasmtime::{FrameSymbol, PoolConcurrencyLimitError, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
-use wasmtime_wasi_http::Error as HttpError;
 
-use crate::host::{self, Failure, HeldTooMuch, HostState, MAX_HELD, Refused, RequestScope};
+use crate::host::{Failure, FailureKind, HeldTooMuch, HostState, MAX_HELD, Refused, Trace};
 
 /// Bytes of a stack trace that go on a span; further frames are left out.
 const MAX_STACKTRACE: usize = 8 * 1024;
@@ -26,22 +24,14 @@ pub(super) fn is_missing_result(error: &wasmtime::Error) -> bool {
 }
 
 /// Classifies the error that ended a guest's work for `culprit`, or nobody knows whom, in a store of this state.
-pub(super) fn classify(
-    error: &wasmtime::Error,
-    state: &HostState,
-    culprit: Option<&RequestScope>,
-) -> Failure {
+pub(super) fn classify(error: &wasmtime::Error, state: &HostState, culprit: Option<&Trace>) -> Failure {
     if error.downcast_ref::<PoolConcurrencyLimitError>().is_some() {
         return Failure::overloaded("every instance slot is taken");
     }
-    // The worker loop of 0.3 catches our panics, and says no more than this.
-    if error.to_string() == "worker panicked" {
-        return Failure::internal("the host panicked while it ran the guest");
-    }
     if let Some(I32Exit(code)) = error.downcast_ref::<I32Exit>() {
         return match code {
-            0 => Failure::no_response("the guest exited before it answered"),
-            code => Failure::trap("exit", format!("the guest exited with status {code}"), None),
+            0 => Failure::new(FailureKind::NoResponse, "the guest exited before it answered"),
+            code => Failure::new(FailureKind::Exit, format!("the guest exited with status {code}")),
         };
     }
     let backtrace = error.downcast_ref::<WasmBacktrace>().map(stacktrace);
@@ -56,24 +46,27 @@ pub(super) fn classify(
                 "the host keeps more than {MAX_HELD} bytes for the guest: header fields, bodies, calls, streams, tasks"
             ),
             // It is not this guest's fault, and the client may try again.
-            Refused::Total if !culprit.is_some_and(RequestScope::is_answered) => {
+            Refused::Total if !culprit.is_some_and(|culprit| culprit.is_answered()) => {
                 return Failure::overloaded(TOTAL_REACHED);
             }
             Refused::Total => TOTAL_REACHED.to_owned(),
         };
-        return Failure::out_of_memory(message, backtrace);
+        return Failure::traced(FailureKind::OutOfMemory, message, backtrace);
     }
     match trap {
         // What a handler of 0.2 does by returning without one.
-        Some(Trap::NoAsyncResult) => Failure::no_response("the handler ended without a response"),
+        Some(Trap::NoAsyncResult) => {
+            Failure::new(FailureKind::NoResponse, "the handler ended without a response")
+        }
         Some(trap) => {
             // A panic ends in this trap, which says nothing of it.
             let is_panic = trap == Trap::UnreachableCodeReached;
-            let said = culprit.filter(|_| is_panic).and_then(|culprit| state.panic_of(culprit.span()));
-            Failure::trap(kind(trap), said.unwrap_or_else(|| trap.to_string()), backtrace)
+            let said = culprit.filter(|_| is_panic).and_then(|culprit| state.panic_of(&culprit.span));
+            let message = said.unwrap_or_else(|| trap.to_string());
+            Failure::traced(FailureKind::Trap(trap), message, backtrace)
         }
         // An error of a host function: what it says is for the guest's author.
-        None => Failure::trap("host_error", error.root_cause().to_string(), backtrace),
+        None => Failure::traced(FailureKind::HostError, error.root_cause().to_string(), backtrace),
     }
 }
 
@@ -82,28 +75,7 @@ pub(super) fn classify_instantiation(error: &wasmtime::Error, state: Option<&Hos
     match state {
         Some(state) if state.limits.refused() == Some(Refused::Total) => Failure::overloaded(TOTAL_REACHED),
         Some(state) => classify(error, state, None),
-        None => Failure::internal(format!("no store: {error:#}")),
-    }
-}
-
-/// The name of a trap in `error.type` and `exception.type`.
-fn kind(trap: Trap) -> &'static str {
-    match trap {
-        Trap::StackOverflow => "stack_overflow",
-        Trap::MemoryOutOfBounds => "out_of_bounds",
-        Trap::TableOutOfBounds => "table_out_of_bounds",
-        Trap::IndirectCallToNull => "indirect_call_to_null",
-        Trap::BadSignature => "bad_signature",
-        Trap::IntegerOverflow => "integer_overflow",
-        Trap::IntegerDivisionByZero => "integer_divide_by_zero",
-        Trap::BadConversionToInteger => "bad_conversion_to_integer",
-        Trap::UnreachableCodeReached => "unreachable",
-        Trap::HeapMisaligned => "unaligned_atomic",
-        Trap::NullReference => "null_reference",
-        Trap::AllocationTooLarge => "allocation_too_large",
-        Trap::Interrupt => "interrupt",
-        // The component model's own rules: a re-entered instance, a misused handle.
-        _ => "component_model",
+        None => Failure::new(FailureKind::Internal, format!("no store: {error:#}")),
     }
 }
 
@@ -147,30 +119,4 @@ fn at(symbol: &FrameSymbol, out: &mut String) {
     if let (Some(file), Some(line)) = (symbol.file(), symbol.line()) {
         _ = writeln!(out, "       at {file}:{line}");
     }
-}
-
-/// A guest that answers with a wasi:http error code: DESIGN §2.2 gives 502 and 504 where the code says so.
-pub(super) fn error_code(error: &HttpError) -> Failure {
-    let name = host::error_type(error);
-    let status = match error {
-        HttpError::DnsTimeout
-        | HttpError::ConnectionTimeout
-        | HttpError::ConnectionReadTimeout
-        | HttpError::ConnectionWriteTimeout
-        | HttpError::HttpResponseTimeout => StatusCode::GATEWAY_TIMEOUT,
-        HttpError::DnsError { .. }
-        | HttpError::DestinationNotFound
-        | HttpError::DestinationUnavailable
-        | HttpError::DestinationIpUnroutable
-        | HttpError::ConnectionRefused
-        | HttpError::ConnectionTerminated
-        | HttpError::TlsProtocolError
-        | HttpError::TlsCertificateError
-        | HttpError::TlsAlertReceived { .. }
-        | HttpError::HttpResponseIncomplete
-        | HttpError::HttpProtocolError
-        | HttpError::HttpUpgradeFailed => StatusCode::BAD_GATEWAY,
-        _ => StatusCode::INTERNAL_SERVER_ERROR,
-    };
-    Failure::error_code(status, name, format!("the guest answered with the error code {name}: {error}"))
 }

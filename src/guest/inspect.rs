@@ -49,7 +49,7 @@ pub(crate) struct Contents {
     pub(crate) least_memory: u64,
 }
 
-/// Of a section that cannot be read.
+/// The message for a section that cannot be read.
 const INVALID: &str = "not a valid component";
 /// Bytes of a page of memory.
 const PAGE: u64 = 64 * 1024;
@@ -63,7 +63,7 @@ pub(crate) fn inspect(wasm: &[u8]) -> anyhow::Result<Inspection> {
     Ok(Inspection { version: version(&contents.exports)?, contents })
 }
 
-/// The same of any component, whatever it exports.
+/// Reads the sections of any component, whatever it exports.
 pub(crate) fn contents(wasm: &[u8]) -> anyhow::Result<Contents> {
     let mut found = Contents::default();
     // Those that are open, the outermost first.
@@ -162,7 +162,7 @@ impl Parts {
     }
 
     fn take(&mut self, payload: Payload<'_>) -> wasmparser::Result<()> {
-        /// One that is not looked into: it counts as composed.
+        /// Instances with code of a component that is not looked into: it counts as composed.
         const UNKNOWN: u32 = 2;
         match payload {
             Payload::InstanceSection(section) => {

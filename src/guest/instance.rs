@@ -10,16 +10,16 @@ use crate::host::{
     Capabilities, Failure, HostState, Limits, MAX_HOSTCALL_BYTES, MemoryBudget, Meter, Serving, install_hooks,
 };
 
-/// What every instance of a component is made from.
-pub(crate) struct Mold {
+/// Makes the instances of a component.
+pub(crate) struct InstanceFactory {
     pub(crate) engine: Engine,
-    pub(crate) capabilities: Capabilities,
+    pub(crate) capabilities: Arc<Capabilities>,
     pub(crate) budget: Arc<MemoryBudget>,
     /// Bytes of linear memory of one instance (`guest.max-memory`).
     pub(crate) max_memory: u64,
 }
 
-impl Mold {
+impl InstanceFactory {
     /// Instances that take up a slot now.
     pub(crate) fn instances(&self) -> u64 {
         match (self.engine.pooling_allocator_metrics(), &self.capabilities.metrics) {
@@ -31,7 +31,7 @@ impl Mold {
     }
 
     /// A store with every limit in force.
-    pub(crate) fn store(&self, serving: Serving) -> wasmtime::Result<Store<HostState>> {
+    fn store(&self, serving: Serving) -> wasmtime::Result<Store<HostState>> {
         let limits = Limits::new(self.max_memory, self.budget.clone());
         let mut store = Store::new(&self.engine, HostState::new(&self.capabilities, limits, serving)?);
         store.limiter(|state| &mut state.limits);
@@ -57,7 +57,7 @@ impl Mold {
         let mut store = self.store(serving).map_err(|error| classify_instantiation(&error, None))?;
         match instantiate(&mut store).await {
             Ok(instance) => {
-                store.data_mut().instantiated(start.elapsed(), self.capabilities.metrics.as_ref());
+                store.data_mut().instantiated(start.elapsed());
                 Ok((store, instance))
             }
             Err(error) => Err(classify_instantiation(&error, Some(store.data()))),

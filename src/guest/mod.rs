@@ -7,6 +7,7 @@ mod component;
 mod engine;
 mod error;
 mod examine;
+mod idle;
 mod inspect;
 mod instance;
 mod v02;
@@ -21,23 +22,25 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bytes::Bytes;
 
-pub(crate) use crate::host::{Blame, Failure, Full, OwnListeners, Place, RequestScope, Rooms, Share};
+pub(crate) use crate::host::{
+    Blame, Failure, FailureKind, Full, OwnListeners, Place, RequestScope, Rooms, Share,
+};
 pub(crate) use arrival::{Arrival, Rest};
 pub(crate) use body::{Body, RequestBodyError};
 pub(crate) use examine::{Examined, Import, examine};
 
 use self::component::Pre;
-use self::instance::Mold;
+use self::instance::InstanceFactory;
 use crate::config::{self, Isolation};
-use crate::host::{Capabilities, IncomingContext, MemoryBudget, Trace};
+use crate::host::{Capabilities, IncomingContext, MemoryBudget};
 use crate::telemetry::logs::printable;
 use crate::telemetry::{Baggage, ServerSpan, Signals, host_metrics};
 
 /// Instance slots beyond those that requests in flight take.
 const SPARE_SLOTS: usize = 8;
-/// What limits the time to a response head.
+/// The setting that limits the time to a response head.
 const REQUEST_TIMEOUT: &str = "http.request-timeout";
-/// What limits it as well, where it is shorter.
+/// The setting that limits that time as well, where it is shorter.
 const RESPONSE_TIMEOUT: &str = "http.response-timeout";
 /// How long an instance without requests is kept.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -114,14 +117,14 @@ impl Guests {
         signals: Signals,
     ) -> anyhow::Result<Self> {
         let guest = &config.guest;
-        let capabilities = Capabilities::new(name, config, own, signals)?;
+        let capabilities = Arc::new(Capabilities::new(name, config, own, signals)?);
         let component = component::load(
             path,
             slots_for(config.http.max_in_flight),
             guest.max_memory.0,
             guest.max_total_memory.0,
         )?;
-        let mold = Mold {
+        let factory = InstanceFactory {
             engine: component.slots.engine,
             capabilities,
             budget: Arc::new(MemoryBudget::new(guest.max_total_memory.0)),
@@ -132,7 +135,7 @@ impl Guests {
             Pre::V02(pre) => {
                 let isolation = isolation(inspect::Version::V02, component.composed, guest.isolation);
                 let reuse = if isolation == Isolation::Instance { guest.reuse } else { 1 };
-                let pool = Arc::new(v02::Pool::new(mold, pre, reuse, timeout));
+                let pool = Arc::new(v02::Pool::new(factory, pre, reuse, timeout));
                 if reuse > 1 {
                     expire_idle(&pool);
                 }
@@ -153,7 +156,7 @@ impl Guests {
                         v03::Sharing { reuse: guest.reuse.max(1), concurrency: guest.concurrency.max(1) }
                     }
                 };
-                (Pool::V03(v03::Pool::new(mold, pre, sharing, timeout)), inspect::Version::V03, isolation)
+                (Pool::V03(v03::Pool::new(factory, pre, sharing, timeout)), inspect::Version::V03, isolation)
             }
         };
         let guests = Self {
@@ -183,8 +186,7 @@ impl Guests {
             Ok(Err(failure)) => failure,
             Err(_) => anyhow::bail!("its start functions did not end within {limit:?}"),
         };
-        let trace = failure.exception.as_ref().and_then(|exception| exception.stacktrace.as_deref());
-        let trace = trace.map(|trace| format!("\n{trace}")).unwrap_or_default();
+        let trace = failure.stacktrace.as_ref().map(|trace| format!("\n{trace}")).unwrap_or_default();
         anyhow::bail!("no instance of it can be made: {}{trace}", failure.message)
     }
 
@@ -209,9 +211,9 @@ impl Guests {
 
     /// What guests were refused or lost, for the lines at exit.
     pub(crate) fn losses(&self) -> Losses {
-        let Capabilities { log, ignored, client, .. } = &self.mold().capabilities;
+        let Capabilities { recorder, ignored, client, .. } = &*self.factory().capabilities;
         Losses {
-            output_lines: log.dropped(),
+            output_lines: recorder.log.dropped(),
             outgoing_requests: client.refused(),
             telemetry_unattributed: ignored.unattributed.load(Ordering::Relaxed),
             telemetry_invalid: ignored.invalid.load(Ordering::Relaxed),
@@ -230,12 +232,12 @@ impl Guests {
 
     /// Slots for instances that are taken, and all.
     pub(crate) fn slots(&self) -> (u64, u64) {
-        (self.mold().instances(), self.slots as u64)
+        (self.factory().instances(), self.slots as u64)
     }
 
     /// Bytes of memory that all instances hold, and may hold: linear memory, and what the host keeps for them.
     pub(crate) fn memory(&self) -> (u64, u64) {
-        let budget = &self.mold().budget;
+        let budget = &self.factory().budget;
         (budget.used(), budget.limit())
     }
 
@@ -246,9 +248,9 @@ impl Guests {
             let guests = Arc::downgrade(self);
             metrics.observe(definition, &[], move || guests.upgrade().map(|guests| read(&guests)));
         };
-        observe(&names::GUEST_MEMORY_USED, |guests| guests.mold().budget.used());
-        observe(&names::GUEST_MEMORY_LIMIT, |guests| guests.mold().budget.limit());
-        observe(&names::POOL_SLOTS_USED, |guests| guests.mold().instances());
+        observe(&names::GUEST_MEMORY_USED, |guests| guests.factory().budget.used());
+        observe(&names::GUEST_MEMORY_LIMIT, |guests| guests.factory().budget.limit());
+        observe(&names::POOL_SLOTS_USED, |guests| guests.factory().instances());
         observe(&names::POOL_SLOTS_LIMIT, |guests| guests.slots as u64);
         observe(&names::OUTBOUND_REFUSED, |guests| guests.losses().outgoing_requests);
         observe(&names::OUTPUT_DROPPED, |guests| guests.losses().output_lines);
@@ -262,10 +264,10 @@ impl Guests {
         lost("foreign", |losses| losses.telemetry_foreign);
     }
 
-    fn mold(&self) -> &Mold {
+    fn factory(&self) -> &InstanceFactory {
         match &self.pool {
-            Pool::V02(pool) => pool.mold(),
-            Pool::V03(pool) => pool.mold(),
+            Pool::V02(pool) => pool.factory(),
+            Pool::V03(pool) => pool.factory(),
         }
     }
 
@@ -285,12 +287,12 @@ impl Guests {
     where
         B: http_body::Body<Data = Bytes, Error = RequestBodyError> + Send + Unpin + 'static,
     {
-        let budget = &self.mold().budget;
+        let budget = &self.factory().budget;
         if budget.used() >= budget.limit() {
             return Err(Failure::overloaded(error::TOTAL_REACHED));
         }
         let incoming = self.incoming(&request, &span);
-        let scope = Arc::new(RequestScope::new(Trace::new(span, incoming, baggage), place));
+        let scope = RequestScope::new(span, incoming, baggage, place);
         let request = request.map(body::inbound);
         let mut call = pin!(async {
             match &self.pool {
@@ -299,7 +301,7 @@ impl Guests {
             }
         });
         // Dropped before the call: what the guest has under way then knows why it ends.
-        let guard = CancelOnDrop(Some(scope.clone()));
+        let guard = OnDrop::new(|| scope.abandon(Failure::client_disconnected()));
         let answer = match self.timeout {
             Some((limit, setting)) => tokio::time::timeout(limit, call.as_mut()).await.unwrap_or_else(|_| {
                 // Before the guest is stopped, which lets go of the body.
@@ -356,37 +358,23 @@ fn room(slots: usize) -> usize {
     ((slots.saturating_sub(SPARE_SLOTS) * 8 + 7) / 9).max(1)
 }
 
-/// Says, when it is dropped, that the guest has done all that it does for a request.
-struct Finish<'a>(&'a RequestScope);
+/// Does something when it is dropped, unless it is disarmed.
+struct OnDrop<F: FnOnce()>(Option<F>);
 
-impl Drop for Finish<'_> {
-    fn drop(&mut self) {
-        self.0.finish();
+impl<F: FnOnce()> OnDrop<F> {
+    fn new(what: F) -> Self {
+        Self(Some(what))
     }
-}
 
-/// Tells the span, when it is dropped, what the guest has cost so far.
-struct TellSpent<'a>(&'a RequestScope);
-
-impl Drop for TellSpent<'_> {
-    fn drop(&mut self) {
-        self.0.tell_spent();
-    }
-}
-
-/// Stops the guest of a request whose caller went away before the response head.
-struct CancelOnDrop(Option<Arc<RequestScope>>);
-
-impl CancelOnDrop {
     fn disarm(mut self) {
         self.0 = None;
     }
 }
 
-impl Drop for CancelOnDrop {
+impl<F: FnOnce()> Drop for OnDrop<F> {
     fn drop(&mut self) {
-        if let Some(scope) = self.0.take() {
-            scope.abandon(Failure::client_disconnected());
+        if let Some(what) = self.0.take() {
+            what();
         }
     }
 }
@@ -407,11 +395,11 @@ fn expire_idle(pool: &Arc<v02::Pool>) {
 fn report(component: &str, scope: &RequestScope, failure: &Failure) {
     if scope.is_closed() {
         let error = &*printable(&failure.message);
-        let context = scope.span().context();
+        let context = scope.span.context();
         tracing::warn!(
             component,
             error,
-            error.type = failure.error_type.as_deref(),
+            error.type = failure.kind.error_type(),
             trace_id = context.as_ref().map(|context| tracing::field::display(&context.trace_id)),
             span_id = context.as_ref().map(|context| tracing::field::display(&context.span_id)),
             "guest failed after its response was over"

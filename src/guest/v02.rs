@@ -3,7 +3,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -15,10 +15,11 @@ use wasmtime_wasi_http::p2::bindings::http::types as wit;
 use wasmtime_wasi_http::p2::bindings::{Proxy, ProxyPre};
 use wasmtime_wasi_http::{Error as HttpError, WasiBody, WasiHttpView as _};
 
-use super::error::{classify, error_code, exited_well};
-use super::instance::Mold;
-use super::{Finish, IDLE_TIMEOUT, TellSpent};
-use crate::host::{Abi, Failure, HostState, RequestScope, Serving, Written};
+use super::error::{classify, exited_well};
+use super::idle::Idle;
+use super::instance::InstanceFactory;
+use super::{IDLE_TIMEOUT, OnDrop};
+use crate::host::{Abi, Failure, FailureKind, HostState, RequestScope, Serving, Written};
 use crate::telemetry::Phases;
 
 /// How often a guest that has given its head and is not at its end is polled again before the head goes out.
@@ -31,27 +32,31 @@ struct Instance {
     store: Store<HostState>,
     proxy: Proxy,
     served: usize,
-    idle_since: Instant,
 }
 
 /// The instances of a 0.2 component.
 pub(crate) struct Pool {
-    mold: Mold,
+    factory: InstanceFactory,
     pre: ProxyPre<HostState>,
     /// Requests that an instance serves before it is replaced; 1 is a fresh one for each.
     reuse: usize,
-    idle: Mutex<Vec<Instance>>,
+    idle: Idle<Instance>,
     /// How long a guest may go on working after its response is over.
     linger: Option<Duration>,
 }
 
 impl Pool {
-    pub(crate) fn new(mold: Mold, pre: ProxyPre<HostState>, reuse: usize, linger: Option<Duration>) -> Self {
-        Self { mold, pre, reuse: reuse.max(1), idle: Mutex::default(), linger }
+    pub(crate) fn new(
+        factory: InstanceFactory,
+        pre: ProxyPre<HostState>,
+        reuse: usize,
+        linger: Option<Duration>,
+    ) -> Self {
+        Self { factory, pre, reuse: reuse.max(1), idle: Idle::new(IDLE_TIMEOUT), linger }
     }
 
-    pub(crate) fn mold(&self) -> &Mold {
-        &self.mold
+    pub(crate) fn factory(&self) -> &InstanceFactory {
+        &self.factory
     }
 
     /// Makes one instance and throws it away, for its errors and to warm the slot.
@@ -60,16 +65,18 @@ impl Pool {
     }
 
     async fn create(&self) -> Result<Instance, Failure> {
-        let (store, proxy) =
-            self.mold.instance(Serving::One, async |store| self.pre.instantiate_async(store).await).await?;
-        Ok(Instance { store, proxy, served: 0, idle_since: Instant::now() })
+        let (store, proxy) = self
+            .factory
+            .instance(Serving::One, async |store| self.pre.instantiate_async(store).await)
+            .await?;
+        Ok(Instance { store, proxy, served: 0 })
     }
 
     /// The response to one request. Dropping the future stops the guest.
     pub(crate) async fn call(
         self: &Arc<Self>,
         request: http::Request<WasiBody>,
-        scope: Arc<RequestScope>,
+        scope: RequestScope,
     ) -> Result<http::Response<Written>, Failure> {
         let (sender, mut head) = oneshot::channel();
         let mut work = Box::pin(self.clone().run(request, scope.clone(), sender));
@@ -102,11 +109,10 @@ impl Pool {
                 }
                 Ok(response)
             }
-            Some(Err(code)) => Err(error_code(&HttpError::from(code))),
-            None => Err(scope
-                .failure()
-                .cloned()
-                .unwrap_or_else(|| Failure::no_response("the handler returned without a response"))),
+            Some(Err(code)) => Err(Failure::error_code(HttpError::from(code))),
+            None => Err(scope.failure().unwrap_or_else(|| {
+                Failure::new(FailureKind::NoResponse, "the handler returned without a response")
+            })),
         }
     }
 
@@ -114,11 +120,11 @@ impl Pool {
     async fn run(
         self: Arc<Self>,
         request: http::Request<WasiBody>,
-        scope: Arc<RequestScope>,
+        scope: RequestScope,
         head: oneshot::Sender<Head>,
     ) {
         // Dropped last, when the instance has gone or is back: who comes next may need it.
-        let _finish = Finish(&scope);
+        let _finish = OnDrop::new(|| scope.finish());
         let mut instance = match self.take().await {
             Ok(instance) => instance,
             Err(failure) => return scope.fail(failure),
@@ -132,15 +138,14 @@ impl Pool {
         let instantiate = state.instantiate.take();
         state.serve_one(Some(scope.clone()));
         // Known now, and said now: the response may be over before the guest is.
-        scope.taken_up(Phases {
+        let phases = Phases {
             reused: Some(reused),
             queue: Some(queue.saturating_sub(instantiate.unwrap_or_default())),
             instantiate,
             ..Phases::default()
-        });
-
-        scope.set_instance_memory(state.limits.peak().clone());
-        let spent = TellSpent(&scope);
+        };
+        scope.taken_up(phases, state.limits.peak().clone());
+        let spent = OnDrop::new(|| scope.tell_spent());
         let done = {
             let call = metered(handle(&mut instance, request, &scope, head), &scope);
             tokio::select! {
@@ -157,7 +162,7 @@ impl Pool {
             Some(Ok(Ok(()))) | None => None,
             Some(Ok(Err(error))) if exited_well(error) && scope.is_answered() => None,
             Some(Ok(Err(error))) => Some(classify(error, instance.store.data(), Some(&scope))),
-            Some(Err(_panic)) => Some(Failure::internal("the host panicked while it ran the guest")),
+            Some(Err(_panic)) => Some(Failure::panicked()),
         };
         if let Some(failure) = failure {
             super::report(instance.store.data().component(), &scope, &failure);
@@ -172,29 +177,22 @@ impl Pool {
     }
 
     async fn take(&self) -> Result<Instance, Failure> {
-        if self.reuse > 1 {
-            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-            idle.retain(|instance| instance.idle_since.elapsed() < IDLE_TIMEOUT);
-            // The one used last is the warmest.
-            if let Some(instance) = idle.pop() {
-                return Ok(instance);
-            }
+        match self.idle.take() {
+            Some(instance) => Ok(instance),
+            None => self.create().await,
         }
-        self.create().await
     }
 
     fn put_back(&self, mut instance: Instance) {
         instance.store.data_mut().serve_one(None);
         if instance.served < self.reuse {
-            instance.idle_since = Instant::now();
-            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(instance);
+            self.idle.put(instance);
         }
     }
 
     /// Drops the instances that nobody has asked for lately.
     pub(crate) fn expire_idle(&self) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.retain(|instance| instance.idle_since.elapsed() < IDLE_TIMEOUT);
+        self.idle.expire();
     }
 }
 
@@ -202,7 +200,7 @@ impl Pool {
 async fn handle(
     instance: &mut Instance,
     request: http::Request<WasiBody>,
-    scope: &Arc<RequestScope>,
+    scope: &RequestScope,
     head: oneshot::Sender<Head>,
 ) -> wasmtime::Result<()> {
     let store = &mut instance.store;
@@ -235,7 +233,7 @@ async fn linger(scope: &RequestScope, limit: Option<Duration>) {
 /// Adds up the time for which `work` runs: the guest's time on a processor, as far as it can be known from outside.
 async fn metered<F: Future>(work: F, scope: &RequestScope) -> F::Output {
     let mut work = pin!(work);
-    let is_told = scope.span().wants_costs();
+    let is_told = scope.span.wants_costs();
     std::future::poll_fn(|cx| {
         let start = is_told.then(Instant::now);
         let poll = work.as_mut().poll(cx);

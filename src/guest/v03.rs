@@ -3,7 +3,7 @@
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -18,11 +18,14 @@ use wasmtime_wasi_http::p3::bindings::ServicePre;
 use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::{Error as HttpError, WasiBody, WasiHttpView as _};
 
-use super::error::{classify, error_code, exited_well, is_missing_result};
-use super::instance::Mold;
-use super::{IDLE_TIMEOUT, REQUEST_TIMEOUT, TellSpent};
-use crate::host::{Abi, Failure, HostState, Meter, RequestScope, Serving, Uploads, Written, current_request};
-use crate::telemetry::{Linked, Phases, ServerSpan};
+use super::error::{classify, exited_well, is_missing_result};
+use super::instance::InstanceFactory;
+use super::{IDLE_TIMEOUT, OnDrop, REQUEST_TIMEOUT};
+use crate::host::{
+    Abi, Failure, FailureKind, HostState, Meter, RequestScope, Serving, Trace, Uploads, Written,
+    current_request,
+};
+use crate::telemetry::{Linked, Phases};
 
 /// How often a busy worker looks whether a request that was cancelled is being ignored.
 const WATCH: Duration = Duration::from_millis(50);
@@ -58,16 +61,16 @@ pub(crate) struct Pool {
 
 impl Pool {
     pub(crate) fn new(
-        mold: Mold,
+        factory: InstanceFactory,
         pre: ServicePre<HostState>,
         sharing: Sharing,
         linger: Option<Duration>,
     ) -> Self {
-        Self { handler: ProxyHandler::new(Workers { mold, pre, sharing, linger }) }
+        Self { handler: ProxyHandler::new(Workers { factory, pre, sharing, linger }) }
     }
 
-    pub(crate) fn mold(&self) -> &Mold {
-        &self.handler.state().mold
+    pub(crate) fn factory(&self) -> &InstanceFactory {
+        &self.handler.state().factory
     }
 
     /// Makes one instance and throws it away, for its errors and to warm the slot.
@@ -79,9 +82,9 @@ impl Pool {
     pub(crate) async fn call(
         &self,
         request: http::Request<WasiBody>,
-        scope: Arc<RequestScope>,
+        scope: RequestScope,
     ) -> Result<http::Response<Written>, Failure> {
-        let _spent = TellSpent(&scope);
+        let _spent = OnDrop::new(|| scope.tell_spent());
         let error = match self.handler.handle(scope.clone(), request).await {
             Ok(response) => {
                 let (head, body) = response.into_parts();
@@ -92,20 +95,21 @@ impl Pool {
             Err(error) => error,
         };
         if let Some(code) = error.downcast_ref::<ErrorCode>() {
-            return Err(error_code(&HttpError::from(code.clone())));
+            return Err(Failure::error_code(HttpError::from(code.clone())));
         }
-        if let Some(error) = error.downcast_ref::<InstantiationError<Arc<RequestScope>>>() {
+        if let Some(error) = error.downcast_ref::<InstantiationError<RequestScope>>() {
             return Err(match error.error.downcast_ref::<NoInstance>() {
                 Some(NoInstance(failure)) => failure.clone(),
-                None => Failure::internal(format!("no instance: {:#}", error.error)),
+                None => Failure::new(FailureKind::Internal, format!("no instance: {:#}", error.error)),
             });
         }
         if error.downcast_ref::<ExpirationError>().is_some() {
-            return Err(scope.failure().cloned().unwrap_or_else(Failure::client_disconnected));
+            return Err(scope.failure().unwrap_or_else(Failure::client_disconnected));
         }
         // The worker failed; it says why when it hands back its store, which is after this.
         let reason = tokio::time::timeout(REASON_WITHIN, scope.failed()).await;
-        Err(reason.unwrap_or_else(|_| Failure::internal(format!("the worker failed: {error:#}"))))
+        Err(reason
+            .unwrap_or_else(|_| Failure::new(FailureKind::Internal, format!("the worker failed: {error:#}"))))
     }
 }
 
@@ -116,7 +120,7 @@ struct NoInstance(Failure);
 
 /// Makes workers.
 struct Workers {
-    mold: Mold,
+    factory: InstanceFactory,
     pre: ServicePre<HostState>,
     sharing: Sharing,
     linger: Option<Duration>,
@@ -124,7 +128,7 @@ struct Workers {
 
 impl Workers {
     async fn create(&self) -> Result<(Store<HostState>, Proxy), Failure> {
-        self.mold
+        self.factory
             .instance(self.sharing.serving(), async |store| {
                 Ok(Proxy::P3(self.pre.instantiate_async(store).await?))
             })
@@ -145,7 +149,7 @@ impl HandlerState for Workers {
         let (store, proxy) = created.map_err(|failure| wasmtime::Error::new(NoInstance(failure)))?;
         let state = store.data();
         let (meter, uploads) = (state.meter.clone(), state.outgoing.uploads().clone());
-        let requests = Requests { meter, uploads, ..Requests::default() };
+        let requests = Arc::new(Requests { meter, uploads, ..Requests::default() });
         Ok(Instance {
             store,
             proxy,
@@ -156,46 +160,64 @@ impl HandlerState for Workers {
     }
 }
 
-/// The requests of one worker, for the part of it that runs outside the store.
-#[derive(Clone, Default)]
+/// The requests of one worker, for the two parts of it: [`Worker`], which the store calls, and [`Watch`], which runs outside.
+#[derive(Default)]
 struct Requests {
-    /// Those that are not over.
-    live: Arc<Mutex<Vec<Weak<RequestScope>>>>,
-    /// The spans of those whose tasks may still run.
-    begun: Arc<Mutex<Vec<ServerSpan>>>,
+    /// Requests that are not over, or whose tasks may still run.
+    begun: Mutex<Vec<Trace>>,
     /// One was cancelled: what the guest still does for it, it does for nobody.
     cancelled: Arc<AtomicBool>,
     /// Since the worker was seen without any task, no request has begun.
-    is_idle: Arc<AtomicBool>,
+    is_idle: AtomicBool,
     meter: Option<Meter>,
     /// Bodies of requests that the guest sends.
     uploads: Uploads,
     /// We ended the worker.
-    stopped: Arc<AtomicBool>,
+    stopped: AtomicBool,
+    /// The worker's task was dropped, by a panic or with the runtime.
+    dropped: AtomicBool,
 }
 
 impl Requests {
-    /// Settles all bodies, for there is no task left that could finish one (a guest may well hand a body from one
-    /// request's task to another's). False where a response is only on its way to us.
+    fn begun(&self) -> MutexGuard<'_, Vec<Trace>> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(&self, trace: &Trace) {
+        let mut begun = self.begun();
+        if begun.len() == begun.capacity() {
+            begun.retain(|trace| {
+                trace.is_worked_on() || trace.span.is_recording() || trace.span.has_open_children()
+            });
+        }
+        begun.push(trace.clone());
+    }
+
+    /// Ends what is open of an instance that has no task left which could end it: spans, and bodies (a guest may well hand
+    /// a body from one request's task to another's). False where a response is only on its way to us.
     fn settle(&self) -> bool {
         self.uploads.settle();
-        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        live.iter().filter_map(Weak::upgrade).fold(true, |all, scope| {
-            scope.settle();
-            all && (scope.is_answered() || scope.is_closed())
-        })
+        let mut begun = self.begun();
+        let mut all = true;
+        begun.retain(|trace| {
+            trace.span.close_children();
+            trace.settle();
+            all &= trace.is_answered() || trace.is_closed();
+            trace.is_worked_on()
+        });
+        all
     }
 }
 
 /// What a worker does when requests come and when it ends.
 struct Worker {
-    requests: Requests,
+    requests: Arc<Requests>,
     sharing: Sharing,
 }
 
 impl WorkerState for Worker {
     type StoreData = HostState;
-    type RequestData = Arc<RequestScope>;
+    type RequestData = RequestScope;
 
     fn should_accept_request(&self, concurrent: usize, total: usize) -> ShouldAccept {
         if total >= self.sharing.reuse {
@@ -210,7 +232,7 @@ impl WorkerState for Worker {
     fn on_request_start(
         &self,
         mut store: StoreContextMut<'_, HostState>,
-        scope: Arc<RequestScope>,
+        scope: RequestScope,
         task: GuestTaskId,
     ) -> Pin<Box<dyn Future<Output = ()> + Send + Sync>> {
         let state = store.data_mut();
@@ -218,25 +240,14 @@ impl WorkerState for Worker {
         // A new store has no task but this one; another had none when it was seen to idle.
         let finds_none = self.requests.is_idle.swap(false, Ordering::AcqRel) || instantiate.is_some();
         state.serve_also(task, &scope, finds_none);
-        scope.set_instance_memory(state.limits.peak().clone());
-        scope.taken_up(Phases {
+        let phases = Phases {
             reused: Some(instantiate.is_none()),
             queue: Some(scope.admitted.elapsed().saturating_sub(instantiate.unwrap_or_default())),
             instantiate,
             ..Phases::default()
-        });
-        {
-            let mut requests = self.requests.live.lock().unwrap_or_else(PoisonError::into_inner);
-            requests.retain(|scope| scope.strong_count() > 0);
-            requests.push(Arc::downgrade(&scope));
-        }
-        if scope.span().is_recording() {
-            let mut begun = self.requests.begun.lock().unwrap_or_else(PoisonError::into_inner);
-            if begun.len() == begun.capacity() {
-                begun.retain(|span| span.is_recording() || span.has_open_children());
-            }
-            begun.push(scope.span().clone());
-        }
+        };
+        scope.taken_up(phases, state.limits.peak().clone());
+        self.requests.begin(&scope);
         scope.on_cancel(self.requests.cancelled.clone());
         // Once the head is out this future goes, and with it the question whether the loop is stuck.
         let noticed = Acknowledge(scope);
@@ -253,25 +264,29 @@ impl WorkerState for Worker {
                 let meter = store.data().meter.as_ref().filter(|_| is_missing_result(&error))?;
                 meter.last()
             });
-            let failure = classify(&error, store.data(), culprit.as_deref());
+            let failure = match self.requests.dropped.load(Ordering::Acquire) {
+                true if std::thread::panicking() => Failure::panicked(),
+                true => Failure::draining(),
+                false => classify(&error, store.data(), culprit.as_deref()),
+            };
             let live = store.data().live();
             // Where we ended it ourselves, it was for one whose time was up.
             let culprit =
                 culprit.or_else(|| live.iter().find(|scope| stopped && scope.is_timed_out()).cloned());
-            let kind = if stopped { "timeout" } else { failure.error_type.as_deref().unwrap_or("error") };
-            let stacktrace = failure.stacktrace().filter(|_| culprit.is_none());
+            let kind = if stopped { &FailureKind::Timeout } else { &failure.kind };
+            let stacktrace = failure.stacktrace.clone().filter(|_| culprit.is_none());
             let innocent = Failure::worker_failed(kind, stacktrace);
             for scope in &live {
                 let own = match &culprit {
-                    Some(culprit) => Arc::ptr_eq(culprit, scope),
+                    Some(culprit) => culprit.is_same(scope),
                     None => store.data().served_one(),
                 };
                 if own && exited_well(&error) && scope.is_answered() {
                     continue;
                 }
                 let failure = if own && !stopped { &failure } else { &innocent };
-                if !own && let Some(context) = culprit.as_ref().and_then(|culprit| culprit.span().context()) {
-                    scope.span().add_link(Linked::local(context), Vec::new());
+                if !own && let Some(context) = culprit.as_ref().and_then(|culprit| culprit.span.context()) {
+                    scope.span.add_link(Linked::local(context), Vec::new());
                 }
                 // A request that timed out has its own reason already, and that one stays.
                 super::report(store.data().component(), scope, failure);
@@ -303,7 +318,7 @@ impl WorkerState for Worker {
 }
 
 /// Says that a request's instance knows whatever there is to know of its end.
-struct Acknowledge(Arc<RequestScope>);
+struct Acknowledge(RequestScope);
 
 impl Drop for Acknowledge {
     fn drop(&mut self) {
@@ -313,7 +328,7 @@ impl Drop for Acknowledge {
 
 /// Ends a worker from outside its event loop: when it idles, ignores what was cancelled, or works on for nobody.
 struct Watch {
-    requests: Requests,
+    requests: Arc<Requests>,
     linger: Option<Duration>,
     wake: Option<Pin<Box<Sleep>>>,
     /// Nothing is left to be settled of an idle instance.
@@ -323,30 +338,40 @@ struct Watch {
 impl Watch {
     /// Whether the worker should end now.
     fn is_over(&mut self, status: WorkerStatus, since: Instant) -> bool {
-        if status == WorkerStatus::Idle {
-            // Every task has ended: nobody is left who could end the spans that are open, or speak for a request.
-            self.requests.is_idle.store(true, Ordering::Release);
-            let mut begun = self.requests.begun.lock().unwrap_or_else(PoisonError::into_inner);
-            begun.drain(..).for_each(|span| span.close_children());
-            self.settled = self.requests.settle();
-            return since.elapsed() >= IDLE_TIMEOUT;
-        }
-        let requests = self.requests.live.lock().unwrap_or_else(PoisonError::into_inner);
-        let live: Vec<_> = requests.iter().filter_map(Weak::upgrade).collect();
-        let abandoned = live.iter().all(|scope| scope.is_closed() || scope.is_cancelled());
-        // A request whose client is gone may wait for a neighbour that computes; one that has used up its time is
-        // stuck, or stuck behind one that will be.
-        let ignores =
-            live.iter().any(|scope| scope.is_ignored_for(IGNORED_FOR) && (abandoned || scope.is_timed_out()));
+        let Requests { cancelled, is_idle, .. } = &*self.requests;
+        // Set under the lock of the request that is cancelled: it is never seen late by more than one look.
+        let cancelled = cancelled.load(Ordering::Acquire);
+        let abandoned = || self.requests.begun().iter().all(|request| request.is_closed());
         match status {
-            WorkerStatus::Requests => ignores,
+            WorkerStatus::Idle => {
+                // Every task has ended: nobody is left who could end the spans that are open, or speak for a request.
+                is_idle.store(true, Ordering::Release);
+                self.settled = self.requests.settle();
+                since.elapsed() >= IDLE_TIMEOUT
+            }
+            // By far the most frequent, and cheap: what nobody has cancelled nobody ignores.
+            WorkerStatus::Requests if !cancelled => false,
+            // A request whose client is gone may wait for a neighbour that computes; one that has used up its time is
+            // stuck, or stuck behind one that will be.
+            WorkerStatus::Requests => {
+                let abandoned = abandoned();
+                self.requests.begun().iter().any(|request| {
+                    request.is_ignored_for(IGNORED_FOR) && (abandoned || request.is_timed_out())
+                })
+            }
             // Streams its responses, or works on after them: only the latter may not last for ever.
-            _ => {
-                let cancelled = self.requests.cancelled.load(Ordering::Acquire);
+            WorkerStatus::PostReturn => {
                 let linger = if cancelled { Some(IGNORED_FOR) } else { self.linger };
-                abandoned && linger.is_some_and(|linger| since.elapsed() >= linger)
+                linger.is_some_and(|linger| since.elapsed() >= linger) && abandoned()
             }
         }
+    }
+}
+
+/// The worker loop lets go of its watch after its store; before it only where the loop itself is dropped.
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.requests.dropped.store(true, Ordering::Release);
     }
 }
 

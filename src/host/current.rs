@@ -1,7 +1,5 @@
 //! Whose request is it? The one rule that says on whose behalf a guest calls, and under which of its spans.
 
-use std::sync::{Arc, Weak};
-
 use wasmtime::StoreContextMut;
 use wasmtime::component::GuestTaskId;
 
@@ -40,7 +38,7 @@ pub(super) struct Requests {
 #[derive(Debug)]
 enum Serves {
     /// One at a time: whatever the guest does, it does for this one.
-    One(Option<Arc<RequestScope>>),
+    One(Option<RequestScope>),
     /// Several at once, told apart by the task that the host started for each.
     Many {
         tasks: Vec<Task>,
@@ -52,9 +50,7 @@ enum Serves {
 #[derive(Debug)]
 struct Task {
     id: GuestTaskId,
-    /// Weak: the place of a request is free when its response is over.
-    scope: Weak<RequestScope>,
-    /// What the task does after that still belongs to the request's trace.
+    /// What the task does after the response still belongs to the request, whose place is free then.
     trace: Trace,
 }
 
@@ -95,7 +91,7 @@ pub(super) fn current(store: &mut StoreContextMut<'_, HostState>) -> Option<Curr
     if requests.entered.is_empty()
         && let Serves::One(scope) = &requests.serves
     {
-        return Some(Current { trace: scope.as_ref()?.trace.clone(), span: None });
+        return Some(Current { trace: Trace::clone(scope.as_ref()?), span: None });
     }
     let (task, caller) = caller(store);
     let trace = store.data().requests.trace(&caller)?.clone();
@@ -104,7 +100,7 @@ pub(super) fn current(store: &mut StoreContextMut<'_, HostState>) -> Option<Curr
     Some(Current { trace, span: innermost.and_then(|entered| entered.span.clone()) })
 }
 
-/// The trace of that request alone, borrowed: for the many calls that entered spans do not matter to.
+/// That request alone, borrowed: for the many calls that entered spans do not matter to.
 pub(super) fn current_trace<'a>(store: &'a mut StoreContextMut<'_, HostState>) -> Option<&'a Trace> {
     let requests = &store.data().requests;
     // With one request it does not matter which task calls, and need not be found out.
@@ -113,26 +109,8 @@ pub(super) fn current_trace<'a>(store: &'a mut StoreContextMut<'_, HostState>) -
 }
 
 /// The request itself, by the same rule, for as long as its response is not over.
-pub(crate) fn current_request(store: &mut StoreContextMut<'_, HostState>) -> Option<Arc<RequestScope>> {
-    match caller(store) {
-        (_, Caller::One) => store.data().requests.one().cloned(),
-        (_, Caller::Task(at)) => store.data().requests.task(at)?.scope.upgrade(),
-        (_, Caller::Unknown) => None,
-    }
-}
-
-/// The request whose code the store runs, by the same rule, and whether somebody looks at its time; it may be
-/// over.
-pub(super) fn running(store: &mut StoreContextMut<'_, HostState>) -> Option<(Weak<RequestScope>, bool)> {
-    let (_, caller) = caller(store);
-    let requests = &store.data().requests;
-    let wants_costs = requests.trace(&caller)?.span.wants_costs();
-    let scope = match caller {
-        Caller::One => Arc::downgrade(requests.one()?),
-        Caller::Task(at) => requests.task(at)?.scope.clone(),
-        Caller::Unknown => return None,
-    };
-    Some((scope, wants_costs))
+pub(crate) fn current_request(store: &mut StoreContextMut<'_, HostState>) -> Option<RequestScope> {
+    current_trace(store)?.scope()
 }
 
 /// Makes `span` (none: the server span) the innermost of the calling task; gives the key that [`leave`] takes.
@@ -140,8 +118,8 @@ pub(super) fn enter(store: &mut StoreContextMut<'_, HostState>, span: Option<Chi
     push(store, span, false)
 }
 
-/// The same for a span of the guest's own SDK, until [`leave_announced`](Requests::leave_announced); false where it
-/// was not entered.
+/// Makes a span of the guest's own SDK the innermost of the calling task, until
+/// [`leave_announced`](Requests::leave_announced); false where there is no room for it.
 pub(super) fn enter_announced(store: &mut StoreContextMut<'_, HostState>, span: SpanContext) -> bool {
     // What there is to record of it comes with its end.
     push(store, Some(ChildSpan::Unrecorded(span)), true).is_some()
@@ -188,7 +166,7 @@ fn caller(store: &mut StoreContextMut<'_, HostState>) -> (Option<GuestTaskId>, C
 }
 
 impl Requests {
-    /// None yet.
+    /// A store without requests.
     pub(super) fn new(serving: Serving) -> Self {
         let serves = match serving {
             Serving::Many => Serves::Many { tasks: Vec::new(), is_alone: false },
@@ -198,17 +176,17 @@ impl Requests {
         Requests { serves, has_tasks, entered: Vec::new(), begun: 0, next_key: 0 }
     }
 
-    /// From now on this one and no other. What the guest left open of the one before is ended.
-    pub(super) fn set(&mut self, scope: Option<Arc<RequestScope>>) {
+    /// The store serves this request from now on, and no other. What the guest left open of the one before is ended.
+    pub(super) fn set(&mut self, scope: Option<RequestScope>) {
         self.entered.clear();
         if let Serves::One(Some(before)) = std::mem::replace(&mut self.serves, Serves::One(scope)) {
-            before.span().close_children();
+            before.span.close_children();
         }
     }
 
-    /// Also this one, in that task; `finds_none`: every task that the store had has ended. False where the store serves
-    /// one at a time.
-    pub(super) fn add(&mut self, id: GuestTaskId, scope: &Arc<RequestScope>, finds_none: bool) -> bool {
+    /// Adds a request, which `id` is the task of; `finds_none`: every task that the store had has ended. False where the
+    /// store serves one request at a time.
+    pub(super) fn add(&mut self, id: GuestTaskId, trace: &Trace, finds_none: bool) -> bool {
         let Serves::Many { tasks, is_alone } = &mut self.serves else {
             return false;
         };
@@ -217,14 +195,14 @@ impl Requests {
         // Ids are slot numbers and come again: whoever had this one has ended.
         let over = tasks.iter().position(|task| task.id == id).or_else(|| {
             let full = tasks.len() >= MAX_REMEMBERED;
-            tasks.iter().position(|task| full && task.scope.strong_count() == 0)
+            tasks.iter().position(|task| full && !task.trace.is_worked_on())
         });
         if let Some(over) = over {
             let task = tasks.remove(over);
             self.entered.retain(|entered| entered.task != Some(task.id));
             task.trace.span.close_children();
         }
-        tasks.push(Task { id, scope: Arc::downgrade(scope), trace: scope.trace.clone() });
+        tasks.push(Task { id, trace: trace.clone() });
         true
     }
 
@@ -237,7 +215,7 @@ impl Requests {
     pub(super) fn is_idle(&self) -> bool {
         match &self.serves {
             Serves::One(scope) => scope.is_none(),
-            Serves::Many { tasks, .. } => tasks.iter().all(|task| task.scope.strong_count() == 0),
+            Serves::Many { tasks, .. } => !tasks.iter().any(|task| task.trace.is_worked_on()),
         }
     }
 
@@ -247,10 +225,10 @@ impl Requests {
     }
 
     /// The requests whose responses are not over yet.
-    pub(super) fn live(&self) -> Vec<Arc<RequestScope>> {
+    pub(super) fn live(&self) -> Vec<RequestScope> {
         let all: Vec<_> = match &self.serves {
             Serves::One(scope) => scope.iter().cloned().collect(),
-            Serves::Many { tasks, .. } => tasks.iter().filter_map(|task| task.scope.upgrade()).collect(),
+            Serves::Many { tasks, .. } => tasks.iter().filter_map(|task| task.trace.scope()).collect(),
         };
         all.into_iter().filter(|scope| !scope.is_closed()).collect()
     }
@@ -274,24 +252,10 @@ impl Requests {
     }
 
     fn trace(&self, caller: &Caller) -> Option<&Trace> {
-        match caller {
-            Caller::One => self.one().map(|scope| &scope.trace),
-            Caller::Task(at) => self.task(*at).map(|task| &task.trace),
-            Caller::Unknown => None,
-        }
-    }
-
-    fn one(&self) -> Option<&Arc<RequestScope>> {
-        match &self.serves {
-            Serves::One(scope) => scope.as_ref(),
-            Serves::Many { .. } => None,
-        }
-    }
-
-    fn task(&self, at: usize) -> Option<&Task> {
-        match &self.serves {
-            Serves::One(_) => None,
-            Serves::Many { tasks, .. } => tasks.get(at),
+        match (caller, &self.serves) {
+            (Caller::One, Serves::One(scope)) => scope.as_deref(),
+            (Caller::Task(at), Serves::Many { tasks, .. }) => tasks.get(*at).map(|task| &task.trace),
+            _ => None,
         }
     }
 }

@@ -1,13 +1,15 @@
-//! What ended a request without the response the guest meant to give: one value that decides the status the client
-//! gets, the `error.type` on the span, and who is to blame (DESIGN §2.2).
+//! What ended a request without the response the guest meant to give. [`FailureKind`] is the table of causes (DESIGN §2.2): the
+//! status that the client gets, the `error.type` and who is to blame follow from it, and nothing else decides them.
 
-use std::borrow::Cow;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
+use wasmtime::Trap;
+use wasmtime_wasi_http::Error as HttpError;
 
+use super::outbound;
 use crate::telemetry::Exception;
 
 /// Who is at fault: it decides the level of the log line, and says to an operator where to look.
@@ -18,6 +20,160 @@ pub(crate) enum Blame {
     Client,
 }
 
+/// The cause of a failure.
+#[derive(Debug)]
+pub(crate) enum FailureKind {
+    /// The guest trapped.
+    Trap(Trap),
+    /// The guest exited with a status that is not 0.
+    Exit,
+    /// A host function returned an error that is no trap, for what the guest did with it.
+    HostError,
+    /// The guest was refused memory and trapped for want of it.
+    OutOfMemory,
+    /// The handler returned, or the guest exited, without a response.
+    NoResponse,
+    /// The guest answered with an error code of wasi:http, or ended its body with one.
+    ErrorCode(HttpError),
+    /// The guest answered with a status that is not a final one.
+    InterimStatus,
+    /// The guest wrote more than its `Content-Length` promises.
+    BodyTooLong,
+    /// The guest left its body unfinished.
+    BodyUnfinished,
+    /// The response head, or the end of the response, did not come in time.
+    Timeout,
+    /// Another request of the same instance failed.
+    WorkerFailed,
+    /// No room: too many requests in flight, no free instance slot, or too much guest memory in use.
+    Overloaded,
+    /// The drain's grace period ended first.
+    Shutdown,
+    /// A fault of ours: a panic, or an error that no guest can cause.
+    Internal,
+    /// The client did not take the response in time.
+    ClientTookTooLong,
+    /// The client did not send on while the guest waited for the request's body.
+    ClientTimeout,
+    /// The client closed the connection or reset the stream before the end of the response.
+    ClientDisconnected,
+    /// The request is malformed, its head or its body.
+    BadRequest,
+    /// The request body is larger than `http.max-request-body`.
+    RequestBodyTooLarge,
+    /// The request's head is larger than `http.max-header-size`, or has more lines than `http.max-headers`.
+    HeadTooLarge,
+    /// The request's target alone is larger than a whole head may be (RFC 9112 §3).
+    TargetTooLong,
+    /// The request has an `Expect` with something else than `100-continue`.
+    ExpectationFailed,
+    /// A method or protocol that wasi:http cannot express.
+    NotImplemented,
+}
+
+impl FailureKind {
+    /// One row of the table: status, `error.type` (snake_case and low in cardinality; none where the status says all),
+    /// and blame.
+    fn row(&self) -> (StatusCode, Option<&'static str>, Blame) {
+        use Blame::{Client, Guest, Host};
+        match self {
+            Self::Trap(trap) => (StatusCode::INTERNAL_SERVER_ERROR, Some(trap_type(*trap)), Guest),
+            Self::Exit => (StatusCode::INTERNAL_SERVER_ERROR, Some("wasm_trap.exit"), Guest),
+            Self::HostError => (StatusCode::INTERNAL_SERVER_ERROR, Some("wasm_trap.host_error"), Guest),
+            Self::OutOfMemory => (StatusCode::INTERNAL_SERVER_ERROR, Some("out_of_memory"), Guest),
+            Self::NoResponse => (StatusCode::INTERNAL_SERVER_ERROR, Some("no_response"), Guest),
+            Self::ErrorCode(code) => (outbound::status(code), Some(outbound::error_type(code)), Guest),
+            Self::InterimStatus => (StatusCode::BAD_GATEWAY, Some("http_protocol_error"), Guest),
+            Self::BodyTooLong => (StatusCode::BAD_GATEWAY, Some("http_response_body_size"), Guest),
+            Self::BodyUnfinished => (StatusCode::BAD_GATEWAY, Some("http_response_incomplete"), Guest),
+            Self::Timeout => (StatusCode::GATEWAY_TIMEOUT, Some("timeout"), Guest),
+            Self::WorkerFailed => (StatusCode::INTERNAL_SERVER_ERROR, Some("worker_failed"), Guest),
+            Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, Some("overloaded"), Host),
+            Self::Shutdown => (StatusCode::SERVICE_UNAVAILABLE, Some("shutdown"), Host),
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, Some("internal"), Host),
+            Self::ClientTookTooLong => (StatusCode::REQUEST_TIMEOUT, Some("timeout"), Client),
+            Self::ClientTimeout => (StatusCode::REQUEST_TIMEOUT, Some("client_timeout"), Client),
+            // Nobody gets the status.
+            Self::ClientDisconnected => (StatusCode::BAD_REQUEST, Some("client_disconnected"), Client),
+            Self::BadRequest => (StatusCode::BAD_REQUEST, Some("bad_request"), Client),
+            Self::RequestBodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, None, Client),
+            Self::HeadTooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, None, Client),
+            Self::TargetTooLong => (StatusCode::URI_TOO_LONG, None, Client),
+            Self::ExpectationFailed => (StatusCode::EXPECTATION_FAILED, None, Client),
+            Self::NotImplemented => (StatusCode::NOT_IMPLEMENTED, None, Client),
+        }
+    }
+
+    /// The status that the client gets where the response head has not been sent yet.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.row().0
+    }
+
+    /// The `error.type` of a request that is answered with [`status`](Self::status); none where that says all.
+    pub(crate) fn error_type(&self) -> Option<&'static str> {
+        self.row().1
+    }
+
+    /// The `error.type` of a request whose response broke off for this: its status tells nothing of what went wrong.
+    pub(crate) fn error_type_after_head(&self) -> &'static str {
+        // Of the kinds that have none only a body that is too large shows after the head.
+        self.error_type().unwrap_or("http_request_body_size")
+    }
+
+    pub(crate) fn blame(&self) -> Blame {
+        self.row().2
+    }
+
+    /// Whether the failure is only a refusal of what the client sent: a span that got the status has then not failed
+    /// (OpenTelemetry's conventions for HTTP, on the status of spans), and has no exception.
+    fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::BadRequest
+                | Self::RequestBodyTooLarge
+                | Self::HeadTooLarge
+                | Self::TargetTooLong
+                | Self::ExpectationFailed
+                | Self::NotImplemented
+        )
+    }
+
+    /// Whether the guest did not come to answer, which `pounce.guest.traps` counts; an error code is an answer.
+    pub(crate) fn is_guest_trap(&self) -> bool {
+        matches!(
+            self,
+            Self::Trap(_)
+                | Self::Exit
+                | Self::HostError
+                | Self::OutOfMemory
+                | Self::NoResponse
+                | Self::Timeout
+                | Self::WorkerFailed
+        )
+    }
+}
+
+/// The `error.type` of a trap.
+fn trap_type(trap: Trap) -> &'static str {
+    match trap {
+        Trap::StackOverflow => "wasm_trap.stack_overflow",
+        Trap::MemoryOutOfBounds => "wasm_trap.out_of_bounds",
+        Trap::TableOutOfBounds => "wasm_trap.table_out_of_bounds",
+        Trap::IndirectCallToNull => "wasm_trap.indirect_call_to_null",
+        Trap::BadSignature => "wasm_trap.bad_signature",
+        Trap::IntegerOverflow => "wasm_trap.integer_overflow",
+        Trap::IntegerDivisionByZero => "wasm_trap.integer_divide_by_zero",
+        Trap::BadConversionToInteger => "wasm_trap.bad_conversion_to_integer",
+        Trap::UnreachableCodeReached => "wasm_trap.unreachable",
+        Trap::HeapMisaligned => "wasm_trap.unaligned_atomic",
+        Trap::NullReference => "wasm_trap.null_reference",
+        Trap::AllocationTooLarge => "wasm_trap.allocation_too_large",
+        Trap::Interrupt => "wasm_trap.interrupt",
+        // The component model's own rules: a re-entered instance, a misused handle.
+        _ => "wasm_trap.component_model",
+    }
+}
+
 /// Why a request failed. Cheap to clone and to return: requests that share an instance share its failure.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure(Arc<Cause>);
@@ -25,16 +181,11 @@ pub(crate) struct Failure(Arc<Cause>);
 /// What there is to know about a [`Failure`].
 #[derive(Debug)]
 pub(crate) struct Cause {
-    /// What the client gets where the response head has not been sent yet.
-    pub(crate) status: StatusCode,
-    /// `error.type` of the span, snake_case and low in cardinality; `None` where the status says all (413).
-    pub(crate) error_type: Option<Cow<'static, str>>,
-    pub(crate) blame: Blame,
+    pub(crate) kind: FailureKind,
     /// One sentence for the log; never sent to a client.
     pub(crate) message: String,
-    /// `None` where a span that got the status has not failed: a client's mistake is no error of a server's (OpenTelemetry's
-    /// conventions for HTTP, on the status of spans).
-    pub(crate) exception: Option<Exception>,
+    /// Where the guest was when it failed.
+    pub(crate) stacktrace: Option<String>,
 }
 
 impl Deref for Failure {
@@ -45,84 +196,46 @@ impl Deref for Failure {
     }
 }
 
-impl Cause {
-    fn new(status: StatusCode, blame: Blame, message: impl Into<String>) -> Self {
-        let message = message.into();
-        Self { status, error_type: None, blame, message, exception: None }
-    }
-
-    fn error_type(mut self, error_type: impl Into<Cow<'static, str>>) -> Self {
-        self.error_type = Some(error_type.into());
-        self
-    }
-
-    /// Records the failure on the span as an `exception` event of its own error type, too.
-    fn exception(mut self, stacktrace: Option<String>) -> Failure {
-        self.exception = Some(Exception {
-            kind: self.error_type.as_deref().unwrap_or("error").to_owned(),
-            message: self.message.clone(),
-            stacktrace,
-            attributes: Vec::new(),
-        });
-        self.done()
-    }
-
-    fn done(self) -> Failure {
-        Failure(Arc::new(self))
-    }
-}
-
-/// 500, blamed on the guest.
-fn guest(message: impl Into<String>) -> Cause {
-    Cause::new(StatusCode::INTERNAL_SERVER_ERROR, Blame::Guest, message)
-}
-
 impl Failure {
-    /// The guest trapped; `kind` is the trap's name in snake_case.
-    pub(crate) fn trap(kind: &str, message: impl Into<String>, stacktrace: Option<String>) -> Self {
-        guest(message).error_type(format!("wasm_trap.{kind}")).exception(stacktrace)
+    /// A failure of `kind`; `message` says in one sentence what happened.
+    pub(crate) fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self::traced(kind, message, None)
     }
 
-    /// The guest was refused memory and trapped for want of it.
-    pub(crate) fn out_of_memory(message: impl Into<String>, stacktrace: Option<String>) -> Self {
-        guest(message).error_type("out_of_memory").exception(stacktrace)
+    /// A failure with the guest's backtrace, where there is one.
+    pub(crate) fn traced(kind: FailureKind, message: impl Into<String>, stacktrace: Option<String>) -> Self {
+        Self(Arc::new(Cause { kind, message: message.into(), stacktrace }))
     }
 
-    /// The handler returned, or the guest exited, without a response.
-    pub(crate) fn no_response(message: impl Into<String>) -> Self {
-        guest(message).error_type("no_response").exception(None)
-    }
-
-    /// The guest answered with a wasi:http error code; `name` is its name in snake_case.
-    pub(crate) fn error_code(status: StatusCode, name: &'static str, message: impl Into<String>) -> Self {
-        Cause::new(status, Blame::Guest, message).error_type(name).exception(None)
+    /// The guest answered with an error code of wasi:http.
+    pub(crate) fn error_code(code: HttpError) -> Self {
+        let name = outbound::error_type(&code);
+        let message = format!("the guest answered with the error code {name}: {code}");
+        Self::new(FailureKind::ErrorCode(code), message)
     }
 
     /// The response head did not come in time; `setting` is the one that says in what time.
     pub(crate) fn timeout(after: Duration, setting: &str) -> Self {
-        let message = format!("no response head within {after:?} ({setting})");
-        Cause::new(StatusCode::GATEWAY_TIMEOUT, Blame::Guest, message).error_type("timeout").exception(None)
+        Self::new(FailureKind::Timeout, format!("no response head within {after:?} ({setting})"))
     }
 
     /// The client did not send on while the guest waited for the request's body, and time was up, as `setting` says.
     pub(crate) fn client_timeout(after: Duration, setting: &str) -> Self {
         let message = format!("the client did not send its request within {after:?} ({setting})");
-        Cause::new(StatusCode::REQUEST_TIMEOUT, Blame::Client, message)
-            .error_type("client_timeout")
-            .exception(None)
+        Self::new(FailureKind::ClientTimeout, message)
     }
 
     /// The response did not end in time.
     pub(crate) fn response_timeout(after: Duration) -> Self {
         let message = format!("the response did not end within {after:?} (http.response-timeout)");
-        Cause::new(StatusCode::GATEWAY_TIMEOUT, Blame::Guest, message).error_type("timeout").exception(None)
+        Self::new(FailureKind::Timeout, message)
     }
 
     /// The response did not end in time, because the client did not take it.
     pub(crate) fn response_not_taken(after: Duration) -> Self {
         let message =
             format!("the client did not take its response within {after:?} (http.response-timeout)");
-        Cause::new(StatusCode::REQUEST_TIMEOUT, Blame::Client, message).error_type("timeout").exception(None)
+        Self::new(FailureKind::ClientTookTooLong, message)
     }
 
     /// The client did not send on for so long while the guest waited for the request's body, and others were refused
@@ -132,88 +245,59 @@ impl Failure {
             "the client did not send on for {after:?}, and others were refused a place (http.max-in-flight, \
              http.max-in-flight-per-peer)"
         );
-        Cause::new(StatusCode::REQUEST_TIMEOUT, Blame::Client, message)
-            .error_type("client_timeout")
-            .exception(None)
+        Self::new(FailureKind::ClientTimeout, message)
     }
 
-    /// Another request of the same instance failed, of the error type `kind`, and took the instance with it. What that
-    /// one said of it stays on its own span; the stack is told where nobody knows whose it is.
-    pub(crate) fn worker_failed(kind: &str, stacktrace: Option<String>) -> Self {
-        guest(format!("another request of the instance failed: {kind}"))
-            .error_type("worker_failed")
-            .exception(stacktrace)
+    /// Another request of the same instance failed for `reason`, and took the instance with it. What that one said of it
+    /// stays on its own span; the stack is told where nobody knows whose it is.
+    pub(crate) fn worker_failed(reason: &FailureKind, stacktrace: Option<String>) -> Self {
+        let message = format!("another request of the instance failed: {}", reason.error_type_after_head());
+        Self::traced(FailureKind::WorkerFailed, message, stacktrace)
     }
 
-    /// Where the guest was when it failed.
-    pub(crate) fn stacktrace(&self) -> Option<String> {
-        self.exception.as_ref()?.stacktrace.clone()
-    }
-
-    /// No room: too many requests in flight, no free instance slot, or too much guest memory in use.
     pub(crate) fn overloaded(message: impl Into<String>) -> Self {
-        Cause::new(StatusCode::SERVICE_UNAVAILABLE, Blame::Host, message)
-            .error_type("overloaded")
-            .exception(None)
+        Self::new(FailureKind::Overloaded, message)
     }
 
     /// Whether the request was shed.
     pub(crate) fn is_overloaded(&self) -> bool {
-        self.error_type.as_deref() == Some("overloaded")
+        matches!(self.kind, FailureKind::Overloaded)
     }
 
-    /// The peer closed the connection or reset the stream before the end of the response. Nobody gets the status.
     pub(crate) fn client_disconnected() -> Self {
-        let message = "the client went away before the response was complete";
-        Cause::new(StatusCode::BAD_REQUEST, Blame::Client, message)
-            .error_type("client_disconnected")
-            .exception(None)
+        Self::new(FailureKind::ClientDisconnected, "the client went away before the response was complete")
     }
 
-    /// The drain's grace period ended first.
     pub(crate) fn draining() -> Self {
         let message = "the server stopped before the response was complete (http.grace-period)";
-        Cause::new(StatusCode::SERVICE_UNAVAILABLE, Blame::Host, message)
-            .error_type("shutdown")
-            .exception(None)
+        Self::new(FailureKind::Shutdown, message)
     }
 
-    /// The request body is larger than `http.max-request-body`.
+    /// The request body is larger than `limit` bytes.
     pub(crate) fn body_too_large(limit: u64) -> Self {
         let message = format!("the request body is larger than {limit} bytes (http.max-request-body)");
-        Cause::new(StatusCode::PAYLOAD_TOO_LARGE, Blame::Client, message).done()
+        Self::new(FailureKind::RequestBodyTooLarge, message)
     }
 
-    /// The request's head is larger than `http.max-header-size`, or has more lines than `http.max-headers`.
-    pub(crate) fn head_too_large(message: impl Into<String>) -> Self {
-        Cause::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, Blame::Client, message).done()
-    }
-
-    /// The request's target alone is larger than a whole head may be (RFC 9112 §3).
-    pub(crate) fn target_too_long(message: impl Into<String>) -> Self {
-        Cause::new(StatusCode::URI_TOO_LONG, Blame::Client, message).done()
-    }
-
-    /// The request is malformed, its head or its body.
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
-        Cause::new(StatusCode::BAD_REQUEST, Blame::Client, message).error_type("bad_request").done()
+        Self::new(FailureKind::BadRequest, message)
     }
 
-    /// An `Expect` with something else than `100-continue`.
-    pub(crate) fn expectation_failed(expected: &str) -> Self {
-        let message = format!("the request expects {expected:?}; only 100-continue can be met");
-        Cause::new(StatusCode::EXPECTATION_FAILED, Blame::Client, message).done()
+    /// The host panicked while it ran the guest.
+    pub(crate) fn panicked() -> Self {
+        Self::new(FailureKind::Internal, "the host panicked while it ran the guest")
     }
 
-    /// A method or protocol that wasi:http cannot express.
-    pub(crate) fn not_implemented(message: impl Into<String>) -> Self {
-        Cause::new(StatusCode::NOT_IMPLEMENTED, Blame::Client, message).done()
-    }
-
-    /// A fault of ours: a panic, or an error that no guest can cause.
-    pub(crate) fn internal(message: impl Into<String>) -> Self {
-        Cause::new(StatusCode::INTERNAL_SERVER_ERROR, Blame::Host, message)
-            .error_type("internal")
-            .exception(None)
+    /// The failure as an `exception` event of a span; none where a span that got the status has not failed.
+    pub(crate) fn exception(&self) -> Option<Exception> {
+        (!self.kind.is_refusal()).then(|| Exception {
+            kind: self.kind.error_type_after_head().to_owned(),
+            message: self.message.clone(),
+            stacktrace: self.stacktrace.clone(),
+            attributes: Vec::new(),
+        })
     }
 }
+
+#[cfg(test)]
+mod tests;

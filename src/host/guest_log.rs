@@ -4,8 +4,8 @@
 //! Never blocks a guest: the log's own writer is lossy and counts (see `telemetry/logs.rs`), and what exceeds the rate
 //! is counted here and said once a second.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use serde_json::Value as Json;
@@ -31,8 +31,10 @@ pub(crate) struct GuestLog {
     component: String,
     /// Where lines are exported to, if they are.
     records: Option<Arc<LogRecords>>,
-    window: Mutex<Instant>,
-    lines: AtomicU64,
+    start: Instant,
+    /// The second since `start` that is under way, and in the lower half how many lines it has had.
+    window: AtomicU64,
+    /// Lines dropped since that was last said, and in all.
     dropped: AtomicU64,
     dropped_total: AtomicU64,
 }
@@ -42,8 +44,8 @@ impl GuestLog {
         Self {
             component: component.to_owned(),
             records,
-            window: Mutex::new(Instant::now()),
-            lines: AtomicU64::new(0),
+            start: Instant::now(),
+            window: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
             dropped_total: AtomicU64::new(0),
         }
@@ -59,22 +61,26 @@ impl GuestLog {
     }
 
     fn admit(&self) -> bool {
-        {
-            let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
-            if window.elapsed().as_secs() >= 1 {
-                *window = Instant::now();
-                self.lines.store(0, Ordering::Relaxed);
-                let dropped = self.dropped.swap(0, Ordering::Relaxed);
-                if dropped > 0 {
-                    tracing::warn!(
-                        component = self.component,
-                        dropped,
-                        "guest output dropped: more than {MAX_LINES_PER_SECOND} lines a second"
-                    );
-                }
+        self.admit_in(self.start.elapsed().as_secs())
+    }
+
+    /// Whether another line may be logged in this `second` since the start.
+    fn admit_in(&self, second: u64) -> bool {
+        let first = second << 32;
+        let next = |window: u64| Some(if window < first { first + 1 } else { window + 1 });
+        let before = self.window.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).unwrap_or_default();
+        if before < first {
+            let dropped = self.dropped.swap(0, Ordering::Relaxed);
+            if dropped > 0 {
+                tracing::warn!(
+                    component = self.component,
+                    dropped,
+                    "guest output dropped: more than {MAX_LINES_PER_SECOND} lines a second"
+                );
             }
+            return true;
         }
-        if self.lines.fetch_add(1, Ordering::Relaxed) < MAX_LINES_PER_SECOND {
+        if before & u64::from(u32::MAX) < MAX_LINES_PER_SECOND {
             return true;
         }
         self.dropped.fetch_add(1, Ordering::Relaxed);
@@ -203,6 +209,15 @@ mod tests {
         assert_eq!(one_line("a\nb\u{1b}[2J\u{9b}c\tä"), "a\\nb\\u{1b}[2J\\u{9b}c\\tä");
         let long = one_line(&"ä".repeat(MAX_LINE));
         assert!(long.ends_with("ä…") && long.len() <= MAX_LINE + 8, "{}", long.len());
+    }
+
+    #[test]
+    fn each_second_has_its_lines() {
+        let log = GuestLog::new("c", None);
+        let admitted = |second| (0..1500).filter(|_| log.admit_in(second)).count();
+        assert_eq!([admitted(0), admitted(0), admitted(7)], [1000, 0, 1000]);
+        assert!(!log.admit_in(6), "a thread that comes late has no second of its own");
+        assert_eq!((log.dropped(), log.dropped.load(Ordering::Relaxed)), (2501, 501));
     }
 
     #[test]

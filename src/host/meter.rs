@@ -4,14 +4,14 @@
 //! it does not wait: that, and giving way to others, is what [`Meter::pause`] takes out.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use wasmtime::{CallHook, StoreContextMut};
 
-use super::current::running;
+use super::current::current_trace;
 use super::limits::Refused;
-use super::scope::RequestScope;
+use super::scope::{RequestScope, Trace};
 use super::state::HostState;
 
 /// The meter of one store; cheap to clone.
@@ -26,15 +26,20 @@ struct Running {
     in_host: AtomicUsize,
     /// Calls back into the guest, by the host on its behalf (for memory), that are under way for who is charged.
     nested: AtomicU32,
-    who: Mutex<Option<Charged>>,
-    /// Who was charged last.
-    last: Mutex<Weak<RequestScope>>,
+    who: Mutex<Who>,
+}
+
+#[derive(Debug, Default)]
+struct Who {
+    charged: Option<Charged>,
+    /// Who was charged before a pause.
+    last: Option<Trace>,
 }
 
 /// A request whose code runs.
 #[derive(Clone, Debug)]
 pub(crate) struct Charged {
-    scope: Weak<RequestScope>,
+    trace: Trace,
     /// None where nobody looks at the time.
     since: Option<Instant>,
 }
@@ -44,10 +49,10 @@ impl Meter {
     pub(super) fn on(&self, mut store: StoreContextMut<'_, HostState>, event: CallHook) {
         match event {
             CallHook::CallingWasm => {
-                let next = running(&mut store);
+                let next = current_trace(&mut store);
                 // Each list and text that a host function returns comes with such calls: the clock need not be read for
                 // them. Somebody else may run now as well, where who is charged waits in the host.
-                if self.is_charged(next.as_ref().map(|(scope, _)| scope)) {
+                if self.is_charged(next) {
                     self.0.nested.fetch_add(1, Ordering::Relaxed);
                 } else {
                     self.begin(next);
@@ -62,8 +67,8 @@ impl Meter {
                 let alone = self.0.in_host.fetch_sub(1, Ordering::Relaxed) == 1;
                 // It was taken out because others ran meanwhile, or one of those is charged while it waits as well.
                 if !alone || !self.0.charging.load(Ordering::Relaxed) {
-                    let next = running(&mut store);
-                    if !self.is_charged(next.as_ref().map(|(scope, _)| scope)) {
+                    let next = current_trace(&mut store);
+                    if !self.is_charged(next) {
                         self.begin(next);
                     }
                 }
@@ -71,10 +76,11 @@ impl Meter {
         }
     }
 
-    fn begin(&self, next: Option<(Weak<RequestScope>, bool)>) {
-        self.charge(
-            next.map(|(scope, wants_costs)| Charged { scope, since: wants_costs.then(Instant::now) }),
-        );
+    fn begin(&self, next: Option<&Trace>) {
+        self.charge(next.map(|trace| Charged {
+            trace: trace.clone(),
+            since: trace.span.wants_costs().then(Instant::now),
+        }));
     }
 
     /// Goes on charging who was before a pause.
@@ -87,7 +93,7 @@ impl Meter {
     fn charge(&self, next: Option<Charged>) {
         self.0.nested.store(0, Ordering::Relaxed);
         self.0.charging.store(next.is_some(), Ordering::Relaxed);
-        let before = std::mem::replace(&mut *self.lock(), next);
+        let before = std::mem::replace(&mut self.lock().charged, next);
         settle(before.as_ref());
     }
 
@@ -96,44 +102,42 @@ impl Meter {
         if !self.0.charging.swap(false, Ordering::Relaxed) {
             return None;
         }
-        let charged = self.lock().take();
         self.0.nested.store(0, Ordering::Relaxed);
-        if let Some(charged) = &charged {
-            self.0.last.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&charged.scope);
-        }
+        let mut who = self.lock();
+        let charged = who.charged.take();
+        who.last = charged.as_ref().map(|charged| charged.trace.clone()).or_else(|| who.last.take());
+        drop(who);
         settle(charged.as_ref());
         charged
     }
 
-    fn is_charged(&self, scope: Option<&Weak<RequestScope>>) -> bool {
+    fn is_charged(&self, trace: Option<&Trace>) -> bool {
         self.0.charging.load(Ordering::Relaxed)
-            && scope.is_some_and(|scope| self.lock().as_ref().is_some_and(|who| who.scope.ptr_eq(scope)))
+            && trace.is_some_and(|trace| {
+                self.lock().charged.as_ref().is_some_and(|charged| charged.trace.is_same(trace))
+            })
     }
 
     /// The request whose code ran last.
-    pub(crate) fn last(&self) -> Option<Arc<RequestScope>> {
-        let charged = self.lock().as_ref().map(|charged| charged.scope.clone());
-        charged
-            .unwrap_or_else(|| self.0.last.lock().unwrap_or_else(PoisonError::into_inner).clone())
-            .upgrade()
+    pub(crate) fn last(&self) -> Option<RequestScope> {
+        let who = self.lock();
+        who.charged.as_ref().map(|charged| &charged.trace).or(who.last.as_ref())?.scope()
     }
 
     /// The request whose code runs was refused memory.
     pub(super) fn refused(&self, refused: Refused) {
-        if let Some(scope) = self.lock().as_ref().and_then(|charged| charged.scope.upgrade()) {
-            scope.set_refused(refused);
+        if let Some(charged) = &self.lock().charged {
+            charged.trace.set_refused(refused);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Charged>> {
+    fn lock(&self) -> MutexGuard<'_, Who> {
         self.0.who.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 fn settle(charged: Option<&Charged>) {
-    if let Some(Charged { scope, since: Some(since) }) = charged
-        && let Some(scope) = scope.upgrade()
-    {
-        scope.spend(since.elapsed());
+    if let Some(Charged { trace, since: Some(since) }) = charged {
+        trace.spend(since.elapsed());
     }
 }

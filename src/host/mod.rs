@@ -12,12 +12,11 @@ mod outbound;
 mod outgoing;
 mod output;
 mod place;
+mod pounce_telemetry;
 mod scope;
 mod state;
 mod stdio;
-mod telemetry;
 mod wasi_otel;
-mod writer;
 mod written;
 
 use std::sync::Arc;
@@ -27,16 +26,16 @@ use wasmtime::component::Linker;
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
 pub(crate) use current::{Serving, current_request};
-pub(crate) use failure::{Blame, Failure};
-pub(crate) use guest_log::GuestLog;
+pub(crate) use failure::{Blame, Failure, FailureKind};
+use guest_log::GuestLog;
 pub(crate) use held::{HeldTooMuch, MAX_HELD, install as install_hooks};
 pub(crate) use limits::{Limits, MemoryBudget, Refused};
 pub(crate) use meter::Meter;
-pub(crate) use outbound::{OwnListeners, error_type};
+pub(crate) use outbound::OwnListeners;
 pub(crate) use place::{Full, Place, Rooms, Share};
+use pounce_telemetry::{Ignored, Recorder};
 pub(crate) use scope::{IncomingContext, RequestScope, Trace};
 pub(crate) use state::HostState;
-use telemetry::{Ignored, Recorder};
 pub(crate) use written::{Abi, Broken, Uploads, Written, asked_for_frame};
 
 use crate::config;
@@ -45,7 +44,7 @@ use crate::telemetry::{Propagator, Signals};
 
 /// Resources that the host keeps for one store at a time.
 pub(crate) const MAX_RESOURCES: usize = 10_000;
-/// Of these, spans: the rest is for what a guest needs to answer at all.
+/// Spans that the host keeps for one store: half of the resources, so that a guest can answer at all.
 const MAX_SPANS: usize = MAX_RESOURCES / 2;
 /// Handles that the guest of one store may hold. More than resources, because a guest with too many spans gets handles
 /// that do nothing: `pounce:telemetry` never traps.
@@ -86,12 +85,13 @@ pub(crate) struct Capabilities {
     pub(crate) args: Vec<String>,
     pub(crate) dirs: Vec<Dir>,
     pub(crate) client: outbound::Client,
-    pub(crate) log: Arc<GuestLog>,
-    pub(crate) ignored: Arc<Ignored>,
-    recorder: Arc<Recorder>,
+    pub(crate) ignored: Ignored,
+    /// Where guests' output, log records and metrics go.
+    pub(crate) recorder: Recorder,
+    /// What a remote parent that a guest names is to its span.
     pub(crate) guest_parents: config::GuestParents,
     pub(crate) propagator: Propagator,
-    /// Somebody looks at spans.
+    /// Whether spans are exported or shown.
     pub(crate) traced: bool,
     /// The host's own metrics, where somebody wants them.
     pub(crate) metrics: Option<Arc<Metrics>>,
@@ -124,9 +124,8 @@ impl Capabilities {
             args: guest.args.iter().map(|arg| arg.0.clone()).collect(),
             dirs: guest.dir.iter().cloned().map(Dir).collect(),
             client: outbound::Client::new(setup),
-            recorder: Arc::new(Recorder::new(signals, log.clone())),
-            log,
-            ignored: Arc::default(),
+            recorder: Recorder::new(signals, log),
+            ignored: Ignored::default(),
             guest_parents: config.otel.guest_parents,
             propagator: Propagator::new(&config.otel.propagators),
             traced: config.otel.is_on() || config.recent_traces() > 0,
@@ -212,6 +211,6 @@ pub(crate) fn link(linker: &mut Linker<HostState>, concurrent: bool) -> wasmtime
         output::link_02(linker)?;
         output::link_03(linker)?;
     }
-    telemetry::link(linker)?;
+    pounce_telemetry::link(linker)?;
     wasi_otel::link(linker)
 }

@@ -17,6 +17,7 @@ use wasmtime_wasi_http::{
     Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttp, WasiHttpHooks, WasiHttpView,
 };
 
+use super::Capabilities;
 use super::current::{Current, current};
 use super::held::{BODY_CHUNK, Calls};
 use super::outbound::{self, Client};
@@ -28,12 +29,8 @@ use crate::telemetry::{ClientSpan, Connected, Propagator};
 
 /// The hooks of one store.
 pub(crate) struct Outgoing {
-    client: Client,
-    propagator: Propagator,
-    /// Telemetry is on.
-    traced: bool,
-    metrics: Option<Arc<Metrics>>,
-    /// Those under way.
+    capabilities: Arc<Capabilities>,
+    /// Calls that are under way.
     pub(super) calls: Calls,
     uploads: Uploads,
     /// The caller, and the version of wasi:http that it calls by, from the shadowed import to the hook.
@@ -85,7 +82,8 @@ impl Drop for Call {
         let quota = self.trace.as_ref().map(|trace| &trace.quota);
         let failure = self.trace.as_ref().and_then(|trace| trace.failure());
         let reason = failure
-            .map(|failure| (failure.error_type.as_deref().unwrap_or("error"), failure.message.clone()))
+            .as_ref()
+            .map(|failure| (failure.kind.error_type_after_head(), failure.message.clone()))
             .or_else(|| {
                 Some((outbound::error_type(&Error::HttpProtocolError), self.body.reason("request")?))
             });
@@ -101,15 +99,9 @@ impl Drop for Call {
 }
 
 impl Outgoing {
-    pub(crate) fn new(
-        client: Client,
-        propagator: Propagator,
-        traced: bool,
-        metrics: Option<Arc<Metrics>>,
-    ) -> Self {
-        let uploads = Uploads::default();
-        let calls = Calls::default();
-        Self { client, propagator, traced, metrics, calls, uploads, caller: None, abi: Abi::P2 }
+    pub(crate) fn new(capabilities: Arc<Capabilities>) -> Self {
+        let (calls, uploads) = (Calls::default(), Uploads::default());
+        Self { capabilities, calls, uploads, caller: None, abi: Abi::P2 }
     }
 
     /// The bodies of requests that are being sent.
@@ -149,29 +141,30 @@ impl WasiHttpHooks for Outgoing {
         options: Option<RequestOptions>,
         _result: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
+        let Capabilities { client, propagator, metrics, traced, .. } = &*self.capabilities;
         let (head, body) = request.into_parts();
         let body = Written::new(body, &head.headers, self.abi);
         self.uploads.add(&body);
         let mut request = http::Request::from_parts(head, body.clone().boxed_unsync());
         let mut call = Call { span: None, trace: None, measured: None, body };
         if let Some(caller) = self.caller.take() {
-            let span = start_span(&caller, self.propagator, &self.client, &request);
+            let span = start_span(&caller, *propagator, client, &request);
             (call.span, call.trace) = (Some(span), Some(caller.trace));
         }
         let context = call.span.as_ref().and_then(ClientSpan::context);
         let measured = |metrics: &Arc<Metrics>| metrics.outgoing(request.method(), request.uri(), context);
-        call.measured = self.metrics.as_ref().map(measured);
-        if self.traced {
+        call.measured = metrics.as_ref().map(measured);
+        if *traced {
             match (context, &call.trace) {
-                (Some(context), Some(trace)) if self.client.propagates_to(request.uri()) => {
-                    self.propagator.inject(context, &trace.baggage(), request.headers_mut());
+                (Some(context), Some(trace)) if client.propagates_to(request.uri()) => {
+                    propagator.inject(context, &trace.baggage(), request.headers_mut());
                 }
                 // A trace that is not certain to be this request's goes nowhere either, whatever the guest has copied.
                 _ => Propagator::remove(request.headers_mut()),
             }
         }
         let under_way = self.calls.begin(&request);
-        let response = self.client.send(request, options);
+        let response = client.send(request, options);
         Box::new(async move {
             let _under_way = under_way;
             // Ready at once: 0.3 then spawns nothing for it, and our client drives its connections itself.
@@ -207,8 +200,8 @@ fn start_span(
 fn note_caller(store: &mut StoreContextMut<'_, HostState>, abi: Abi) {
     let caller = current(store);
     let state = store.data_mut();
-    if caller.is_none() && state.outgoing.traced {
-        state.ignored.unattributed.fetch_add(1, Ordering::Relaxed);
+    if caller.is_none() && state.capabilities.traced {
+        state.capabilities.ignored.unattributed.fetch_add(1, Ordering::Relaxed);
     }
     (state.outgoing.caller, state.outgoing.abi) = (caller, abi);
 }

@@ -8,7 +8,7 @@ use wasmtime_wasi::p2::bindings::io::streams::{self, Host as _, HostOutputStream
 use wasmtime_wasi::p2::{DynOutputStream, StreamResult};
 use wasmtime_wasi::p3::bindings::cli::{stderr, stdout};
 
-use super::current::current;
+use super::current::current_trace;
 use super::state::HostState;
 use crate::telemetry::ServerSpan;
 
@@ -17,8 +17,9 @@ fn note(store: &mut StoreContextMut<'_, HostState>) {
     if !store.data().requests.is_shared() {
         return;
     }
-    let span = current(store).map_or_else(ServerSpan::off, |current| current.trace.span.clone());
-    store.data().writer.set(span);
+    static NOBODY: ServerSpan = ServerSpan::off();
+    let output = store.data().output.clone();
+    output.set_writer(current_trace(store).map_or(&NOBODY, |trace| &trace.span));
 }
 
 fn result<T>(

@@ -1,8 +1,17 @@
 //! Places: how many requests guests work on at once, and how many responses wait for their clients after that. A request
 //! takes a place of each kind among all, and one of its client's share.
+//!
+//! ```text
+//!            finish, with room to wait
+//!  Working ─────────────────────────────▶ Waiting
+//!     │ finish, without                      ▲
+//!     └───────────────▶ Finished ────────────┘ finish_again, with room
+//! ```
+//!
+//! `Working` and `Finished` take up a place to work, `Waiting` one to wait; dropping gives back which it is.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long somebody counts as just refused.
@@ -23,7 +32,7 @@ impl Room {
         Self { limit, taken: AtomicUsize::new(0), refused: AtomicU64::new(0), start: Instant::now() }
     }
 
-    /// Takes one if there is one.
+    /// Takes a place if one is free.
     fn take(&self) -> bool {
         // Counted first and looked at then: two that come at once cannot both get the last one.
         if self.taken.fetch_add(1, Ordering::AcqRel) < self.limit {
@@ -78,16 +87,16 @@ impl Rooms {
 #[derive(Clone, Debug)]
 pub(crate) struct Share {
     pub(crate) all: Arc<Rooms>,
-    /// None for who is exempt.
+    /// The client's share; none for clients that are exempt.
     pub(crate) own: Option<Arc<Rooms>>,
 }
 
-/// Which places were all taken.
+/// Places that were all taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Full {
-    /// Everybody's.
+    /// The places of all clients; how many there are.
     All(usize),
-    /// Those of the client's share.
+    /// The places of the client's share; how many there are.
     Own(usize),
 }
 
@@ -95,7 +104,7 @@ impl Share {
     /// A place for a request, until it is dropped.
     pub(crate) fn take(&self) -> Result<Place, Full> {
         self.take_of(|rooms| &rooms.working)?;
-        Ok(Place { share: self.clone(), state: AtomicU8::new(WORKING) })
+        Ok(Place { share: self.clone(), stage: Stage::Working })
     }
 
     fn take_of(&self, room: impl Fn(&Rooms) -> &Room) -> Result<(), Full> {
@@ -129,49 +138,58 @@ impl Share {
     }
 }
 
-/// A place's guest is at work.
-const WORKING: u8 = 0;
-/// Somebody looks for room to wait.
-const LEAVING: u8 = 1;
-/// The response waits for its client.
-const WAITING: u8 = 2;
+/// What a request takes up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// The guest is at work.
+    Working,
+    /// The guest has finished, and there was no room for the response to wait.
+    Finished,
+    /// The response waits for its client.
+    Waiting,
+}
 
 /// What one request takes up: a place while its guest works, then one in which its response waits for the client. Given
 /// back when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Place {
     share: Share,
-    state: AtomicU8,
+    stage: Stage,
 }
 
 impl Place {
     /// The guest has finished: others may have its place, if there is room for the response to wait.
-    pub(crate) fn finish(&self) {
-        let is_mine = self.state.compare_exchange(WORKING, LEAVING, Ordering::AcqRel, Ordering::Acquire);
-        if is_mine.is_err() {
-            return;
+    pub(crate) fn finish(&mut self) {
+        if self.stage != Stage::Waiting {
+            let has_room = self.share.take_of(|rooms| &rooms.waiting).is_ok();
+            if has_room {
+                self.share.give_back(|rooms| &rooms.working);
+            }
+            self.stage = if has_room { Stage::Waiting } else { Stage::Finished };
         }
-        let has_room = self.share.take_of(|rooms| &rooms.waiting).is_ok();
-        if has_room {
-            self.share.give_back(|rooms| &rooms.working);
+    }
+
+    /// Tries again to free the place of a guest that had finished when there was no room.
+    pub(crate) fn finish_again(&mut self) {
+        if self.stage == Stage::Finished {
+            self.finish();
         }
-        self.state.store(if has_room { WAITING } else { WORKING }, Ordering::Release);
     }
 
     /// Others wait for what this request holds.
     pub(crate) fn is_pressed(&self) -> bool {
-        match self.state.load(Ordering::Acquire) {
-            WAITING => self.share.rooms().any(|rooms| rooms.waiting.is_pressed()),
-            _ => self.share.is_pressed(),
+        match self.stage {
+            Stage::Waiting => self.share.rooms().any(|rooms| rooms.waiting.is_pressed()),
+            Stage::Working | Stage::Finished => self.share.is_pressed(),
         }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        match *self.state.get_mut() {
-            WAITING => self.share.give_back(|rooms| &rooms.waiting),
-            _ => self.share.give_back(|rooms| &rooms.working),
+        match self.stage {
+            Stage::Waiting => self.share.give_back(|rooms| &rooms.waiting),
+            Stage::Working | Stage::Finished => self.share.give_back(|rooms| &rooms.working),
         }
     }
 }

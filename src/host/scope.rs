@@ -1,15 +1,33 @@
-//! One request as the host sees it. Shared by the server's response body, the store that runs the guest and every host
-//! function: who ends first differs, so each looks here for what the others did.
+//! One request as the host sees it, from its admission until nobody works on it any more. The server's response body, the
+//! store that runs the guest and every host function share it: who ends first differs, so each looks here for what the
+//! others did.
+//!
+//! Its response goes from left to right, and is over in one of two ways:
+//!
+//! ```text
+//!            taken_up            answer              close
+//!  Waiting ───────────▶ Running ─────────▶ Answered ──────▶ Complete
+//!     │                    │                  │
+//!     └────────────────────┴──────────────────┴───────────▶ Cancelled
+//!                               cancel, abandon
+//! ```
+//!
+//! `Complete` leaves the guest at work if it likes, on its own account; `Cancelled` asks it to stop. Neither changes again.
+//! A request may *fail* in any phase, for the first reason only, and so also once its response is complete.
+//!
+//! Beside the response goes the place of the request (`place`): it is the guest's until that has finished, then one in which
+//! the response waits for its client, and free when the last [`RequestScope`] is dropped. What only refers to the request,
+//! as guests' handles on its span do, holds a [`Trace`] and no place.
 
 use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::HeaderValue;
 use tokio::sync::Notify;
 
-use super::failure::{Blame, Failure};
+use super::failure::{Failure, FailureKind};
 use super::limits::Refused;
 use super::place::Place;
 use super::written::Written;
@@ -22,243 +40,352 @@ pub(crate) struct IncomingContext {
     pub(crate) tracestate: Option<HeaderValue>,
 }
 
-/// The trace that a request belongs to; cheap to clone. A guest's handle on its span holds this and not the request
-/// itself, whose place must be free when its response is over.
-#[derive(Clone, Debug)]
-pub(crate) struct Trace(Arc<Shared>);
-
-/// What all handles on a trace share.
+/// A request that somebody works on. Clones are the same request; when the last is dropped its place is free and what it
+/// has cost is known.
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct RequestScope(Trace);
+
+/// A reference to a request that keeps no place taken. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Trace(Arc<Request>);
+
+/// What there is to know of one request.
+#[derive(Debug)]
+pub(crate) struct Request {
     pub(crate) span: ServerSpan,
     /// Kept only for a guest that asks for it, while telemetry is off.
     pub(crate) incoming: Option<IncomingContext>,
-    baggage: Mutex<Baggage>,
     /// What the guest may still record beside spans.
     pub(crate) quota: Quota,
-    /// Why the request failed: what it has under way ends for the same reason, be it later than the request.
-    failure: OnceLock<Failure>,
+    /// When the request was handed to the guest layer, for `pounce.queue.duration`.
+    pub(crate) admitted: Instant,
+    /// [`RequestScope`]s of the request.
+    scopes: AtomicUsize,
+    /// Processor time the guest has spent on it, in nanoseconds, where somebody looks at it.
+    spent: AtomicU64,
+    state: Mutex<State>,
+    /// Notified of each change of `state` that somebody may wait for.
+    changed: Notify,
 }
 
-impl Trace {
-    pub(crate) fn new(span: ServerSpan, incoming: Option<IncomingContext>, baggage: Baggage) -> Self {
-        let (baggage, quota, failure) = (Mutex::new(baggage), Quota::default(), OnceLock::new());
-        Self(Arc::new(Shared { span, incoming, baggage, quota, failure }))
+/// What changes as the request is served.
+#[derive(Debug)]
+struct State {
+    phase: Phase,
+    failure: Option<Failure>,
+    /// None once nobody works on the request.
+    place: Option<Place>,
+    /// The baggage that outgoing requests carry.
+    baggage: Baggage,
+    /// How a guest took the request up.
+    taken: Phases,
+    /// The peak of memory of the instance that serves the request, in bytes; the store that knows it runs elsewhere (0.3).
+    peak: Option<Arc<AtomicU64>>,
+    /// A growth of memory that was refused to the request.
+    refused: Option<Refused>,
+    /// The body of the response.
+    body: Option<Written>,
+    /// To be set when the request is cancelled: that its worker works for nobody (0.3).
+    worker: Option<Arc<AtomicBool>>,
+    /// The event loop of the request's instance has seen that it is cancelled, or need not see it any more (0.3).
+    acknowledged: bool,
+}
+
+/// How far the response has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// No guest has taken the request up.
+    Waiting,
+    /// A guest works on it.
+    Running,
+    /// The guest has given a response head, or an error code.
+    Answered,
+    /// The response is over, and whole.
+    Complete,
+    /// The response is over, and nobody waits for it any more.
+    Cancelled { at: Instant, answered: bool },
+}
+
+impl Phase {
+    fn is_answered(self) -> bool {
+        matches!(self, Self::Answered | Self::Complete | Self::Cancelled { answered: true, .. })
     }
 
-    pub(crate) fn failure(&self) -> Option<&Failure> {
-        self.failure.get()
-    }
-
-    /// The baggage that an outgoing request carries now.
-    pub(crate) fn baggage(&self) -> Baggage {
-        self.lock().clone()
-    }
-
-    /// Sets an entry of the baggage; false when it is refused.
-    pub(crate) fn set_baggage(&self, name: &str, value: &str) -> bool {
-        self.lock().set(name, value)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Baggage> {
-        self.0.baggage.lock().unwrap_or_else(PoisonError::into_inner)
+    fn is_over(self) -> bool {
+        matches!(self, Self::Complete | Self::Cancelled { .. })
     }
 }
 
-impl Deref for Trace {
-    type Target = Shared;
+impl RequestScope {
+    /// A request with its place, which waits for a guest.
+    pub(crate) fn new(
+        span: ServerSpan,
+        incoming: Option<IncomingContext>,
+        baggage: Baggage,
+        place: Place,
+    ) -> Self {
+        let state = State {
+            phase: Phase::Waiting,
+            failure: None,
+            place: Some(place),
+            baggage,
+            taken: Phases::default(),
+            peak: None,
+            refused: None,
+            body: None,
+            worker: None,
+            acknowledged: false,
+        };
+        Self(Trace(Arc::new(Request {
+            span,
+            incoming,
+            quota: Quota::default(),
+            admitted: Instant::now(),
+            scopes: AtomicUsize::new(1),
+            spent: AtomicU64::new(0),
+            state: Mutex::new(state),
+            changed: Notify::new(),
+        })))
+    }
+}
 
-    fn deref(&self) -> &Shared {
+impl Clone for RequestScope {
+    fn clone(&self) -> Self {
+        // As `Arc` does it: whoever clones one has one.
+        self.scopes.fetch_add(1, Ordering::Relaxed);
+        Self(self.0.clone())
+    }
+}
+
+impl Drop for RequestScope {
+    fn drop(&mut self) {
+        // What others did with theirs is done.
+        if self.scopes.fetch_sub(1, Ordering::AcqRel) > 1 {
+            return;
+        }
+        // Whoever keeps a trace keeps nothing else of the request.
+        let (place, body, peak) = {
+            let mut state = self.lock();
+            (state.place.take(), state.body.take(), state.peak())
+        };
+        drop((place, body));
+        if let Some(metrics) = self.span.metrics() {
+            let cpu = Duration::from_nanos(self.spent.load(Ordering::Relaxed));
+            metrics.spent(cpu, peak, self.span.exported_context());
+        }
+    }
+}
+
+impl Deref for RequestScope {
+    type Target = Trace;
+
+    fn deref(&self) -> &Trace {
         &self.0
     }
 }
 
-/// A request in flight. Guests only ever name it implicitly, as "the current request".
-#[derive(Debug)]
-pub(crate) struct RequestScope {
-    pub(crate) trace: Trace,
-    /// When the request was handed to the guest layer, for `pounce.queue.duration`.
-    pub(crate) admitted: Instant,
-    /// How a guest took it up.
-    taken_up: OnceLock<Phases>,
-    cancelled_at: OnceLock<Instant>,
-    /// The expiry of a cancelled request was seen by the event loop of its instance (0.3): the loop is not stuck.
-    acknowledged: AtomicBool,
-    closed: AtomicBool,
-    /// The guest has given a response head.
-    answered: AtomicBool,
-    /// The body of the response.
-    body: OnceLock<Written>,
-    /// To be set when the request is cancelled: that its worker works for nobody.
-    worker: OnceLock<Arc<AtomicBool>>,
-    /// The peak of the instance that serves the request, in bytes; the store that knows it runs elsewhere (0.3).
-    memory: OnceLock<Arc<AtomicU64>>,
-    /// Processor time the guest has spent on it, in nanoseconds, where somebody looks at it.
-    spent: AtomicU64,
-    /// A growth of memory that it was refused.
-    refused: OnceLock<Refused>,
-    cancel: Notify,
-    fail: Notify,
-    close: Notify,
-    answer: Notify,
-    /// The guest has done all that it does for the response.
-    finished: AtomicBool,
-    /// What the request takes up: the last owner of the scope frees it.
-    place: Place,
+impl Deref for Trace {
+    type Target = Request;
+
+    fn deref(&self) -> &Request {
+        &self.0
+    }
 }
 
-impl RequestScope {
-    pub(crate) fn new(trace: Trace, place: Place) -> Self {
-        Self {
-            trace,
-            admitted: Instant::now(),
-            taken_up: OnceLock::new(),
-            cancelled_at: OnceLock::new(),
-            acknowledged: AtomicBool::new(false),
-            closed: AtomicBool::new(false),
-            answered: AtomicBool::new(false),
-            body: OnceLock::new(),
-            worker: OnceLock::new(),
-            memory: OnceLock::new(),
-            spent: AtomicU64::new(0),
-            refused: OnceLock::new(),
-            cancel: Notify::new(),
-            fail: Notify::new(),
-            close: Notify::new(),
-            answer: Notify::new(),
-            finished: AtomicBool::new(false),
-            place,
-        }
+impl Trace {
+    /// The request itself, if somebody still works on it.
+    pub(crate) fn scope(&self) -> Option<RequestScope> {
+        let one_more = |scopes| (scopes > 0).then_some(scopes + 1);
+        let found = self.scopes.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more);
+        found.is_ok().then(|| RequestScope(self.clone()))
     }
 
-    pub(crate) fn span(&self) -> &ServerSpan {
-        &self.trace.span
+    /// Whether both are the same request.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Request {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A guest takes it up: tells the span how, and whoever asks [`taken`](Self::taken).
-    pub(crate) fn taken_up(&self, phases: Phases) {
-        self.span().phases(phases);
-        // A request is given to one instance only.
-        _ = self.taken_up.set(phases);
+    /// Changes the state, and wakes those who wait for a change.
+    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let changed = change(&mut self.lock());
+        self.changed.notify_waiters();
+        changed
     }
 
-    /// How a guest took it up; nothing where none did.
-    pub(crate) fn taken(&self) -> Phases {
-        self.taken_up.get().copied().unwrap_or_default()
-    }
-
-    /// Records why the request failed; the first reason stays.
-    pub(crate) fn fail(&self, failure: Failure) {
-        let error_type = failure.error_type.clone().filter(|_| failure.blame == Blame::Guest);
-        // A second failure is a consequence of the first.
-        let is_first = self.trace.failure.set(failure).is_ok();
-        if let (true, Some(error_type), Some(metrics)) = (is_first, error_type, self.span().metrics()) {
-            metrics.failed(&error_type, self.span().exported_context());
-        }
-        self.fail.notify_one();
-    }
-
-    /// Resolves with the reason once there is one. For one waiter.
-    pub(crate) async fn failed(&self) -> Failure {
+    /// Resolves with what `look` finds, once it finds something.
+    async fn find<T>(&self, look: impl Fn(&State) -> Option<T>) -> T {
         loop {
-            if let Some(failure) = self.trace.failure.get() {
-                return failure.clone();
+            // Made before the look, so that no change after it is missed.
+            let changed = self.changed.notified();
+            if let Some(found) = look(&self.lock()) {
+                return found;
             }
-            self.fail.notified().await;
+            changed.await;
         }
     }
 
-    pub(crate) fn failure(&self) -> Option<&Failure> {
-        self.trace.failure.get()
+    /// Whether somebody still works on the request.
+    pub(crate) fn is_worked_on(&self) -> bool {
+        self.scopes.load(Ordering::Acquire) > 0
+    }
+
+    /// A guest takes the request up, in an instance that keeps its peak of memory in `peak`.
+    pub(crate) fn taken_up(&self, phases: Phases, peak: Arc<AtomicU64>) {
+        self.span.phases(phases);
+        let mut state = self.lock();
+        if state.phase == Phase::Waiting {
+            state.phase = Phase::Running;
+        }
+        (state.taken, state.peak) = (phases, Some(peak));
+    }
+
+    /// How a guest took the request up; nothing where none did.
+    pub(crate) fn taken(&self) -> Phases {
+        self.lock().taken
+    }
+
+    /// The guest has given a response head; with an error code there is no body.
+    pub(crate) fn answer(&self, body: Option<&Written>) {
+        self.change(|state| {
+            match &mut state.phase {
+                phase @ (Phase::Waiting | Phase::Running) => *phase = Phase::Answered,
+                Phase::Cancelled { answered, .. } => *answered = true,
+                Phase::Answered | Phase::Complete => {}
+            }
+            state.body = body.cloned();
+        });
+    }
+
+    pub(crate) fn is_answered(&self) -> bool {
+        self.lock().phase.is_answered()
+    }
+
+    /// Resolves once a response's body can be settled, or never will be.
+    pub(crate) async fn answered(&self) {
+        self.find(|state| (state.phase.is_answered() || state.phase.is_over()).then_some(())).await;
+    }
+
+    /// The response is complete; guest code that still runs does so on its own account.
+    pub(crate) fn close(&self) {
+        self.change(|state| {
+            if !state.phase.is_over() {
+                state.phase = Phase::Complete;
+            }
+        });
     }
 
     /// Asks for the guest's work on this request to stop: nobody waits for the response any more.
     pub(crate) fn cancel(&self) {
-        // Only the first time counts.
-        _ = self.cancelled_at.set(Instant::now());
-        if let Some(worker) = self.worker.get() {
-            worker.store(true, Ordering::Release);
-        }
-        self.cancel.notify_one();
+        self.change(|state| {
+            if state.phase.is_over() {
+                return;
+            }
+            state.phase = Phase::Cancelled { at: Instant::now(), answered: state.phase.is_answered() };
+            if let Some(worker) = &state.worker {
+                worker.store(true, Ordering::Release);
+            }
+        });
     }
 
     /// The response will never be: records why, and ends whatever is still done for it.
     pub(crate) fn abandon(&self, failure: Failure) {
         self.fail(failure);
         self.cancel();
-        self.close();
     }
 
-    /// Has `flag` set when the request is cancelled; for one worker.
+    /// Whether the response is over, one way or the other.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().phase.is_over()
+    }
+
+    /// Resolves once the response is over.
+    pub(crate) async fn closed(&self) {
+        self.find(|state| state.phase.is_over().then_some(())).await;
+    }
+
+    /// Resolves once the request is cancelled.
+    pub(crate) async fn cancelled(&self) {
+        self.find(|state| matches!(state.phase, Phase::Cancelled { .. }).then_some(())).await;
+    }
+
+    /// Has `flag` set when the request is cancelled, or now if it is: by its one worker.
     pub(crate) fn on_cancel(&self, flag: Arc<AtomicBool>) {
-        // A request is given to one worker only.
-        _ = self.worker.set(flag);
-        if self.is_cancelled()
-            && let Some(worker) = self.worker.get()
-        {
-            worker.store(true, Ordering::Release);
+        let mut state = self.lock();
+        if matches!(state.phase, Phase::Cancelled { .. }) {
+            flag.store(true, Ordering::Release);
         }
+        state.worker = Some(flag);
     }
 
     /// The event loop of the request's instance has seen that it is cancelled, or need not see it any more.
     pub(crate) fn acknowledge(&self) {
-        self.acknowledged.store(true, Ordering::Release);
+        self.lock().acknowledged = true;
     }
 
-    /// The guest has given a response head; with an error code there is no body.
-    pub(crate) fn answer(&self, body: Option<&Written>) {
-        if let Some(body) = body {
-            // A guest answers once.
-            _ = self.body.set(body.clone());
-        }
-        self.answered.store(true, Ordering::Release);
-        self.answer.notify_one();
+    /// Cancelled at least so long ago, and nobody in the instance has noticed.
+    pub(crate) fn is_ignored_for(&self, time: Duration) -> bool {
+        let state = self.lock();
+        matches!(state.phase, Phase::Cancelled { at, .. } if !state.acknowledged && at.elapsed() >= time)
     }
 
-    /// Resolves once a response's body can be settled, or never will be. For one waiter.
-    pub(crate) async fn answered(&self) {
-        while !self.is_answered() && !self.is_closed() {
-            self.answer.notified().await;
+    /// Records why the request failed; the first reason stays, since a second failure is a consequence of it.
+    pub(crate) fn fail(&self, failure: Failure) {
+        let error_type = failure.kind.error_type().filter(|_| failure.kind.is_guest_trap());
+        let is_first = self.change(|state| {
+            let is_first = state.failure.is_none();
+            state.failure.get_or_insert(failure);
+            is_first
+        });
+        if let (true, Some(error_type), Some(metrics)) = (is_first, error_type, self.span.metrics()) {
+            metrics.guest_trapped(error_type, self.span.exported_context());
         }
+    }
+
+    /// Why the request failed, if it did. What it has under way ends for the same reason, be it later than the request.
+    pub(crate) fn failure(&self) -> Option<Failure> {
+        self.lock().failure.clone()
+    }
+
+    /// Resolves with the reason once the request has failed.
+    pub(crate) async fn failed(&self) -> Failure {
+        self.find(|state| state.failure.clone()).await
+    }
+
+    /// The request has used up its time.
+    pub(crate) fn is_timed_out(&self) -> bool {
+        matches!(self.lock().failure.as_ref().map(|failure| &failure.kind), Some(FailureKind::Timeout))
     }
 
     /// [Settles](Written::settle) the response's body, if there is one: to be called before the guest goes, and after the
     /// failure that it goes for. Whether the guest has left the body open.
     pub(crate) fn settle(&self) -> bool {
-        self.body.get().is_some_and(Written::settle)
-    }
-
-    pub(crate) fn is_answered(&self) -> bool {
-        self.answered.load(Ordering::Acquire)
+        let body = self.lock().body.clone();
+        body.is_some_and(|body| body.settle())
     }
 
     /// The guest has finished: its place is free for others, whether or not the client has taken the response.
     pub(crate) fn finish(&self) {
-        self.finished.store(true, Ordering::Release);
-        self.place.finish();
+        if let Some(place) = &mut self.lock().place {
+            place.finish();
+        }
     }
 
     /// Tries again to free the place of a guest that had finished when there was no room for its response to wait.
     pub(crate) fn finish_again(&self) {
-        if self.finished.load(Ordering::Acquire) {
-            self.place.finish();
+        if let Some(place) = &mut self.lock().place {
+            place.finish_again();
         }
     }
 
     /// Others are refused for want of what this request takes up.
     pub(crate) fn is_pressed(&self) -> bool {
-        self.place.is_pressed()
-    }
-
-    /// Where the instance that serves the request keeps its peak of memory.
-    pub(crate) fn set_instance_memory(&self, peak: Arc<AtomicU64>) {
-        // A request is given to one instance only.
-        _ = self.memory.set(peak);
-    }
-
-    /// Bytes of linear memory that the request's instance has had at most so far, if it has one.
-    pub(crate) fn instance_memory(&self) -> Option<u64> {
-        self.memory.get().map(|peak| peak.load(Ordering::Acquire))
+        self.lock().place.as_ref().is_some_and(Place::is_pressed)
     }
 
     /// The guest has worked on the request for so much longer.
@@ -267,74 +394,43 @@ impl RequestScope {
         self.spent.fetch_add(nanos, Ordering::Relaxed);
     }
 
-    pub(super) fn set_refused(&self, refused: Refused) {
-        // A trap is for want of memory whichever growth was refused.
-        _ = self.refused.set(refused);
-    }
-
-    /// A growth of memory that the request was refused, if any was.
-    pub(crate) fn refused(&self) -> Option<Refused> {
-        self.refused.get().copied()
-    }
-
     /// Tells the span what the guest has cost so far: its time where that is measured, and its instance's memory.
     pub(crate) fn tell_spent(&self) {
         let nanos = self.spent.load(Ordering::Relaxed);
         let cpu = (nanos > 0).then(|| Duration::from_nanos(nanos));
-        let memory_peak = self.instance_memory();
+        let memory_peak = self.lock().peak();
         if cpu.is_some() || memory_peak.is_some() {
-            self.span().phases(Phases { cpu, memory_peak, ..Phases::default() });
+            self.span.phases(Phases { cpu, memory_peak, ..Phases::default() });
         }
     }
 
-    /// The request has used up its time.
-    pub(crate) fn is_timed_out(&self) -> bool {
-        self.failure().is_some_and(|failure| failure.error_type.as_deref() == Some("timeout"))
+    pub(super) fn set_refused(&self, refused: Refused) {
+        // A trap is for want of memory whichever growth was refused.
+        self.lock().refused.get_or_insert(refused);
     }
 
-    pub(crate) fn is_cancelled(&self) -> bool {
-        self.cancelled_at.get().is_some()
+    /// A growth of memory that the request was refused, if any was.
+    pub(crate) fn refused(&self) -> Option<Refused> {
+        self.lock().refused
     }
 
-    /// Resolves once [`cancel`](Self::cancel) was called. For one waiter.
-    pub(crate) async fn cancelled(&self) {
-        while !self.is_cancelled() {
-            self.cancel.notified().await;
-        }
+    /// The baggage that an outgoing request carries now.
+    pub(crate) fn baggage(&self) -> Baggage {
+        self.lock().baggage.clone()
     }
 
-    /// Cancelled at least so long ago, and nobody in the instance has noticed.
-    pub(crate) fn is_ignored_for(&self, time: Duration) -> bool {
-        !self.acknowledged.load(Ordering::Acquire)
-            && self.cancelled_at.get().is_some_and(|at| at.elapsed() >= time)
-    }
-
-    /// The response is over, one way or another; guest code that still runs does so on its own account.
-    pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::Release);
-        self.close.notify_one();
-        self.answer.notify_one();
-    }
-
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
-    }
-
-    /// Resolves once the response is over. For one waiter.
-    pub(crate) async fn closed(&self) {
-        while !self.is_closed() {
-            self.close.notified().await;
-        }
+    /// Sets an entry of the baggage; false when it is refused.
+    pub(crate) fn set_baggage(&self, name: &str, value: &str) -> bool {
+        self.lock().baggage.set(name, value)
     }
 }
 
-/// Nobody works on it any more: what it has cost is known.
-impl Drop for RequestScope {
-    fn drop(&mut self) {
-        let span = self.span();
-        if let Some(metrics) = span.metrics() {
-            let cpu = Duration::from_nanos(self.spent.load(Ordering::Relaxed));
-            metrics.spent(cpu, self.instance_memory(), span.exported_context());
-        }
+impl State {
+    /// Bytes of linear memory that the request's instance has had at most so far, if it has one.
+    fn peak(&self) -> Option<u64> {
+        self.peak.as_ref().map(|peak| peak.load(Ordering::Acquire))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,17 +12,15 @@ use super::guest_log::Stream;
 use super::limits::{Limits, Refused};
 use super::meter::Meter;
 use super::outgoing::Outgoing;
-use super::scope::RequestScope;
-use super::stdio::GuestOutput;
-use super::telemetry::{Ignored, Recorder};
-use super::writer::Writer;
+use super::scope::{RequestScope, Trace};
+use super::stdio::{GuestStream, StoreOutput};
 use super::{Capabilities, MAX_FIELDS_SIZE, MAX_RESOURCES};
-use crate::config::GuestParents;
-use crate::telemetry::host_metrics::{self, Live};
-use crate::telemetry::{Folds, Propagator, Quota, ServerSpan};
+use crate::telemetry::host_metrics::Live;
+use crate::telemetry::{Folds, Quota, ServerSpan};
 
 /// The `T` of every `Store<T>`.
 pub(crate) struct HostState {
+    pub(super) capabilities: Arc<Capabilities>,
     pub(crate) table: ResourceTable,
     wasi: WasiCtx,
     http: WasiHttpCtx,
@@ -35,18 +33,11 @@ pub(crate) struct HostState {
     pub(super) spans: usize,
     /// Handles of `pounce:telemetry` that do nothing, and are in no table but the guest's own.
     pub(super) empty_handles: usize,
-    output: [GuestOutput; 2],
-    pub(super) writer: Writer,
-    /// Telemetry calls of guests that did nothing.
-    pub(super) ignored: Arc<Ignored>,
-    pub(super) recorder: Arc<Recorder>,
+    pub(super) output: Arc<StoreOutput>,
     /// For what the guest records on nobody's behalf.
     pub(super) quota: Quota,
     /// What cumulative metrics of the guest's own SDK said last.
     pub(super) folds: Folds,
-    /// What a remote parent that a guest names is to its span.
-    pub(super) guest_parents: GuestParents,
-    pub(super) propagator: Propagator,
     /// How long instantiation took, until the first request has taken it for its span.
     pub(crate) instantiate: Option<Duration>,
     /// Counts the instance, once there is one.
@@ -56,7 +47,7 @@ pub(crate) struct HostState {
 impl HostState {
     /// The state of a new store.
     pub(crate) fn new(
-        capabilities: &Capabilities,
+        capabilities: &Arc<Capabilities>,
         mut limits: Limits,
         serving: Serving,
     ) -> wasmtime::Result<Self> {
@@ -64,9 +55,7 @@ impl HostState {
         table.set_max_capacity(MAX_RESOURCES);
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(MAX_FIELDS_SIZE);
-        let writer = Writer::default();
-        let output = [Stream::Stdout, Stream::Stderr]
-            .map(|stream| GuestOutput::new(capabilities.log.clone(), writer.clone(), stream));
+        let output = Arc::new(StoreOutput::new(capabilities.recorder.log.clone(), ServerSpan::off()));
         let is_told = capabilities.traced || capabilities.metrics.is_some();
         let meter = (is_told && serving != Serving::One).then(Meter::default);
         limits.set_meter(meter.clone());
@@ -75,22 +64,13 @@ impl HostState {
             table,
             wasi: wasi(capabilities, &output)?,
             http,
-            outgoing: Outgoing::new(
-                capabilities.client.clone(),
-                capabilities.propagator,
-                capabilities.traced,
-                capabilities.metrics.clone(),
-            ),
+            outgoing: Outgoing::new(capabilities.clone()),
+            capabilities: capabilities.clone(),
             limits,
             requests: Requests::new(serving),
             spans: 0,
             empty_handles: 0,
-            guest_parents: capabilities.guest_parents,
-            propagator: capabilities.propagator,
             output,
-            writer,
-            ignored: capabilities.ignored.clone(),
-            recorder: capabilities.recorder.clone(),
             quota: Quota::of_store(),
             folds: Folds::default(),
             instantiate: None,
@@ -100,30 +80,27 @@ impl HostState {
 
     /// What the component is called.
     pub(crate) fn component(&self) -> &str {
-        self.recorder.log.component()
+        self.capabilities.recorder.log.component()
     }
 
     /// There is an instance, which took so long to make.
-    pub(crate) fn instantiated(&mut self, time: Duration, metrics: Option<&Arc<host_metrics::Host>>) {
+    pub(crate) fn instantiated(&mut self, time: Duration) {
         self.instantiate = Some(time);
-        if let Some(metrics) = metrics {
+        if let Some(metrics) = &self.capabilities.metrics {
             metrics.instantiated(time);
             self.live = Some(metrics.instance());
         }
     }
 
     /// The store now serves this request, and no other (`isolation = request`, or 0.2 reuse one after another).
-    pub(crate) fn serve_one(&mut self, scope: Option<Arc<RequestScope>>) {
-        for output in &self.output {
-            output.finish_line();
-        }
-        self.writer.begin(scope.as_ref().map_or_else(ServerSpan::off, |scope| scope.span().clone()));
+    pub(crate) fn serve_one(&mut self, scope: Option<RequestScope>) {
+        self.output.begin(scope.as_ref().map_or_else(ServerSpan::off, |scope| scope.span.clone()));
         self.requests.set(scope);
         self.limits.forget_refusal();
     }
 
     /// The store also serves this request, in that task; `finds_none`: every task that the store had has ended.
-    pub(crate) fn serve_also(&mut self, task: GuestTaskId, scope: &Arc<RequestScope>, finds_none: bool) {
+    pub(crate) fn serve_also(&mut self, task: GuestTaskId, scope: &RequestScope, finds_none: bool) {
         if self.requests.is_idle() {
             // What an earlier request was refused is not this one's concern.
             self.limits.forget_refusal();
@@ -139,7 +116,7 @@ impl HostState {
     }
 
     /// The growth of memory that was refused before a trap of `culprit`, or of whoever it was.
-    pub(crate) fn refused(&self, culprit: Option<&RequestScope>) -> Option<Refused> {
+    pub(crate) fn refused(&self, culprit: Option<&Trace>) -> Option<Refused> {
         match (culprit, &self.meter) {
             (Some(culprit), Some(_)) => culprit.refused(),
             _ => self.limits.refused(),
@@ -148,28 +125,26 @@ impl HostState {
 
     /// What `culprit`, which trapped, wrote to stderr when it panicked.
     pub(crate) fn panic_of(&self, culprit: &ServerSpan) -> Option<String> {
-        for output in &self.output {
-            output.finish_line();
-        }
+        let said = self.output.panic_of(culprit);
         // Without spans nothing tells the requests of a shared store apart.
-        let is_told = culprit.is_on() || !self.requests.is_shared();
-        self.writer.panic_of(culprit).filter(|_| is_told)
+        said.filter(|_| culprit.is_on() || !self.requests.is_shared())
     }
 
     /// The requests whose responses are not over yet.
-    pub(crate) fn live(&self) -> Vec<Arc<RequestScope>> {
+    pub(crate) fn live(&self) -> Vec<RequestScope> {
         self.requests.live()
     }
 }
 
-fn wasi(capabilities: &Capabilities, [stdout, stderr]: &[GuestOutput; 2]) -> wasmtime::Result<WasiCtx> {
+fn wasi(capabilities: &Capabilities, output: &Arc<StoreOutput>) -> wasmtime::Result<WasiCtx> {
+    let stream = |stream| GuestStream { store: output.clone(), stream };
     let mut wasi = WasiCtx::builder();
     wasi.max_random_size(super::MAX_RANDOM)
         // Sockets stay closed: outgoing traffic goes through wasi:http, where it is checked and traced.
         .allow_tcp(false)
         .allow_udp(false)
-        .stdout(stdout.clone())
-        .stderr(stderr.clone());
+        .stdout(stream(Stream::Stdout))
+        .stderr(stream(Stream::Stderr));
     if !capabilities.env.is_empty() {
         wasi.envs(&capabilities.env);
     }

@@ -4,6 +4,15 @@
 //! before it is known that the guest means it: the last of the promised bytes wait until no more come, and an end counts
 //! only if it came from the guest. wasi-http cannot tell it from the end that comes when the guest has gone and left the
 //! body open; whoever lets go of an instance therefore [settles](Written::settle) its bodies first.
+//!
+//! ```text
+//!           the guest ends it
+//!  Open ───────────────────────────▶ Whole ───┐
+//!   ├──────────────────────────────▶ Failed ──┼──▶ Told
+//!   │       the guest gives an error          │    the reader has had the end, or why there is none
+//!   └──────────────────────────────▶ Left ────┘
+//!           settled, or dropped (0.2)
+//! ```
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -59,9 +68,9 @@ impl Broken {
 /// What becomes of a guest's body when its guest breaks it off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Abi {
-    /// It gives the error `http-protocol-error`.
+    /// The body ends with the error `http-protocol-error`.
     P2,
-    /// It gives an error that the guest chooses.
+    /// The body ends with an error that the guest chooses.
     P3,
 }
 
@@ -71,32 +80,31 @@ pub(crate) struct Written(Arc<Mutex<State>>);
 
 struct State {
     abi: Abi,
-    /// Taken once it is over.
-    inner: Option<WasiBody>,
-    /// Taken out of `inner` before anybody asked for them.
+    stage: Stage,
+    /// Taken from the guest before anybody asked for them.
     drawn: VecDeque<Frame<Bytes>>,
-    /// How it ended.
-    end: Option<End>,
     /// Bytes that the head promises.
     promised: Option<u64>,
     /// Bytes that have come.
     written: u64,
     /// The last bytes of the promised ones.
     held: Option<Bytes>,
-    /// It is a body of the host's, which the guest has passed on.
+    /// The guest has passed on a body of the host's.
     relayed: bool,
-    waker: Option<Waker>,
-    /// Why it broke off, kept for whoever asks later.
-    reason: Option<String>,
 }
 
-enum End {
+/// How far the guest has come.
+enum Stage {
+    /// The guest writes.
+    Open { body: WasiBody, reader: Option<Waker> },
+    /// The guest has ended it.
     Whole,
     /// The guest has gone or has dropped it.
     Left,
+    /// The guest has ended it with an error.
     Failed(Error),
-    /// Nothing is left to tell.
-    Told,
+    /// Nothing is left to tell; why it broke off, if it did.
+    Told(Option<String>),
 }
 
 impl Written {
@@ -104,18 +112,9 @@ impl Written {
     pub(crate) fn new(inner: WasiBody, headers: &HeaderMap, abi: Abi) -> Self {
         let promised = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         let is_over = inner.is_end_stream() && promised.unwrap_or(0) == 0;
-        Self(Arc::new(Mutex::new(State {
-            abi,
-            inner: (!is_over).then_some(inner),
-            drawn: VecDeque::new(),
-            end: is_over.then_some(End::Whole),
-            promised,
-            written: 0,
-            held: None,
-            relayed: false,
-            waker: None,
-            reason: None,
-        })))
+        let stage = if is_over { Stage::Whole } else { Stage::Open { body: inner, reader: None } };
+        let (drawn, held, relayed) = (VecDeque::new(), None, false);
+        Self(Arc::new(Mutex::new(State { abi, stage, drawn, promised, written: 0, held, relayed })))
     }
 
     /// Decides how the body ends, before its guest goes: what has been written is kept for its reader, and if the guest
@@ -147,8 +146,11 @@ impl Written {
     /// Why it broke off, or will; `body` is as for [`poll`](Self::poll).
     pub(crate) fn reason(&self, body: &str) -> Option<String> {
         let state = self.lock();
-        let is_left = matches!(state.end, Some(End::Left));
-        state.reason.clone().or_else(|| is_left.then(|| state.left().message(body)))
+        match &state.stage {
+            Stage::Told(reason) => reason.clone(),
+            Stage::Left => Some(state.left().message(body)),
+            Stage::Open { .. } | Stage::Whole | Stage::Failed(_) => None,
+        }
     }
 
     /// The next frame; `body` is what the body belongs to: `response` or `request`.
@@ -160,8 +162,7 @@ impl Written {
         let mut state = self.lock();
         let next = ready!(state.poll(cx));
         if let Some(Err(broken)) = &next {
-            state.reason = Some(broken.message(body));
-            (state.end, state.inner) = (Some(End::Told), None);
+            state.stage = Stage::Told(Some(broken.message(body)));
         }
         Poll::Ready(next)
     }
@@ -169,14 +170,14 @@ impl Written {
     /// Bytes that are still to come, as far as that is known.
     pub(crate) fn size_hint(&self) -> SizeHint {
         let state = self.lock();
-        match (state.promised, &state.inner) {
+        match (state.promised, &state.stage) {
             (Some(promised), _) => {
                 let held = state.held.as_ref().map_or(0, Bytes::len) as u64;
                 SizeHint::with_exact((promised + held).saturating_sub(state.written))
             }
-            (None, Some(inner)) if state.drawn.is_empty() => inner.size_hint(),
-            (None, None) if state.drawn.is_empty() => SizeHint::with_exact(0),
-            (None, _) => SizeHint::default(),
+            (None, _) if !state.drawn.is_empty() => SizeHint::default(),
+            (None, Stage::Open { body, .. }) => body.size_hint(),
+            (None, _) => SizeHint::with_exact(0),
         }
     }
 
@@ -211,7 +212,7 @@ impl State {
                         return Poll::Ready(Some(Err(self.wrong_length(promised))));
                     }
                     let Some(held) = self.held.take() else {
-                        (self.end, self.inner) = (Some(End::Told), None);
+                        self.stage = Stage::Told(None);
                         return Poll::Ready(Some(Ok(trailers)));
                     };
                     self.drawn.push_front(trailers);
@@ -223,39 +224,40 @@ impl State {
 
     /// The next frame of the guest's; none at its end, which is then known.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Option<Frame<Bytes>>> {
-        let Some(inner) = self.inner.as_mut().filter(|_| self.end.is_none()) else {
+        let Stage::Open { body, reader } = &mut self.stage else {
             return Poll::Ready(None);
         };
         ASKED.set(false);
-        let next = poll_frame(inner, cx);
+        let next = poll_frame(body, cx);
         self.relayed |= ASKED.take();
-        match next {
+        self.stage = match next {
             Poll::Ready(Some(Ok(frame))) => return Poll::Ready(Some(frame)),
-            Poll::Ready(Some(Err(Error::HttpProtocolError))) if self.abi == Abi::P2 => {
-                self.end = Some(End::Left);
-            }
-            Poll::Ready(Some(Err(error))) => self.end = Some(End::Failed(error)),
-            Poll::Ready(None) => self.end = Some(End::Whole),
+            Poll::Ready(Some(Err(Error::HttpProtocolError))) if self.abi == Abi::P2 => Stage::Left,
+            Poll::Ready(Some(Err(error))) => Stage::Failed(error),
+            Poll::Ready(None) => Stage::Whole,
             Poll::Pending => {
                 // Whoever settles the body must not keep its reader from being woken.
-                if self.waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
-                    self.waker = Some(cx.waker().clone());
+                if reader.as_ref().is_none_or(|reader| !reader.will_wake(cx.waker())) {
+                    *reader = Some(cx.waker().clone());
                 }
                 return Poll::Pending;
             }
-        }
-        self.inner = None;
+        };
         Poll::Ready(None)
     }
 
     /// What the reader gets at the end.
     fn tell_end(&mut self) -> Option<Result<Frame<Bytes>, Broken>> {
         let is_short = self.promised.is_some_and(|promised| self.written < promised);
-        match self.end.replace(End::Told)? {
-            End::Told => None,
-            End::Failed(error) => Some(Err(self.failed(error))),
-            End::Whole if !is_short => self.held.take().map(|held| Ok(Frame::data(held))),
-            End::Whole | End::Left => Some(Err(self.left())),
+        match std::mem::replace(&mut self.stage, Stage::Told(None)) {
+            Stage::Failed(error) => Some(Err(self.failed(error))),
+            Stage::Whole if !is_short => self.held.take().map(|held| Ok(Frame::data(held))),
+            Stage::Whole | Stage::Left => Some(Err(self.left())),
+            // The end is asked for once more.
+            told @ (Stage::Told(_) | Stage::Open { .. }) => {
+                self.stage = told;
+                None
+            }
         }
     }
 
@@ -285,7 +287,7 @@ impl State {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.drawn.is_empty() && self.held.is_none() && matches!(self.end, Some(End::Whole | End::Told))
+        self.drawn.is_empty() && self.held.is_none() && matches!(self.stage, Stage::Whole | Stage::Told(_))
     }
 
     /// The next frame, if it is there. Not subject to the budget of the task that asks: "not now" must mean that.
@@ -298,23 +300,23 @@ impl State {
         if self.relayed {
             return false;
         }
-        let waker = self.waker.take();
-        while self.end.is_none() {
+        let reader = match &mut self.stage {
+            Stage::Open { reader, .. } => reader.take(),
+            _ => None,
+        };
+        while matches!(self.stage, Stage::Open { .. }) && !self.relayed {
             match self.look() {
                 Poll::Ready(Some(frame)) => self.drawn.push_back(frame),
+                // It has ended, which ends the loop, or is passed on, as has just shown.
                 Poll::Ready(None) => {}
                 Poll::Pending if self.relayed => {}
-                Poll::Pending => (self.end, self.inner) = (Some(End::Left), None),
-            }
-            if self.relayed {
-                break;
+                Poll::Pending => self.stage = Stage::Left,
             }
         }
-        if let Some(waker) = waker {
-            waker.wake();
+        if let Some(reader) = reader {
+            reader.wake();
         }
-        self.waker = None;
-        matches!(self.end, Some(End::Left))
+        matches!(self.stage, Stage::Left)
     }
 }
 

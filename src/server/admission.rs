@@ -205,14 +205,14 @@ mod tests {
         let share = admission.share(of("192.0.2.1"));
         let mut waiting = Vec::new();
         for _ in 0..4 {
-            let place = admission.admit(&share).unwrap();
+            let mut place = admission.admit(&share).unwrap();
             place.finish();
             place.finish();
             waiting.push(place);
         }
         assert_eq!((admission.in_flight(), admission.waiting()), ((0, 2), (4, 4)));
         // No room: it keeps its place, until there is some.
-        let last = admission.admit(&share).unwrap();
+        let mut last = admission.admit(&share).unwrap();
         last.finish();
         assert_eq!(admission.in_flight().0, 1);
         assert!(waiting[0].is_pressed() && !last.is_pressed(), "those who wait are in the way");

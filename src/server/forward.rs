@@ -7,7 +7,7 @@ use http::{HeaderName, Method, Request, Uri, Version, request};
 
 use super::forwarded::Origin;
 use super::inbound::InboundBody;
-use crate::guest::Failure;
+use crate::guest::{Failure, FailureKind};
 use crate::telemetry::Peer;
 
 /// Prepares a request for a guest.
@@ -17,7 +17,7 @@ pub(crate) fn prepare(
     body: InboundBody,
 ) -> Result<Request<InboundBody>, Failure> {
     if head.method == Method::CONNECT {
-        return Err(Failure::not_implemented("CONNECT cannot be expressed in wasi:http"));
+        return Err(Failure::new(FailureKind::NotImplemented, "CONNECT cannot be expressed in wasi:http"));
     }
     body.check_length(&head)?;
     head.uri = absolute(origin.peer(), &head)?;

@@ -4,7 +4,7 @@ use http::header::{COOKIE, EXPECT, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Version, request};
 
 use crate::config;
-use crate::guest::Failure;
+use crate::guest::{Failure, FailureKind};
 
 /// How large a request head may be, in both versions of HTTP alike.
 #[derive(Clone, Copy, Debug)]
@@ -36,24 +36,27 @@ impl HeadLimits {
     pub(super) fn check(self, head: &request::Parts) -> Result<(), Failure> {
         let lines = head.headers.len();
         if lines > self.lines {
-            return Err(Failure::head_too_large(format!(
+            let message = format!(
                 "the request has {lines} lines of headers, more than {} (http.max-headers)",
                 self.lines
-            )));
+            );
+            return Err(Failure::new(FailureKind::HeadTooLarge, message));
         }
         let target = target_of(head);
         if target > self.size {
-            return Err(Failure::target_too_long(format!(
+            let message = format!(
                 "the request's target has {target} bytes, more than {} (http.max-header-size)",
                 self.size
-            )));
+            );
+            return Err(Failure::new(FailureKind::TargetTooLong, message));
         }
         let size = size_of(head);
         if size > self.size {
-            return Err(Failure::head_too_large(format!(
+            let message = format!(
                 "the request's head has {size} bytes, more than {} (http.max-header-size)",
                 self.size
-            )));
+            );
+            return Err(Failure::new(FailureKind::HeadTooLarge, message));
         }
         transfer_codings(&head.headers)?;
         // Of HTTP/1.0 expectations are ignored (RFC 9110 §10.1.1).
@@ -103,8 +106,8 @@ fn transfer_codings(headers: &HeaderMap) -> Result<(), Failure> {
     let mut chunked = 0;
     for coding in members(headers, &TRANSFER_ENCODING) {
         if !coding.eq_ignore_ascii_case(b"chunked") {
-            let coding = String::from_utf8_lossy(coding);
-            return Err(Failure::not_implemented(format!("the request has the transfer coding {coding}")));
+            let message = format!("the request has the transfer coding {}", String::from_utf8_lossy(coding));
+            return Err(Failure::new(FailureKind::NotImplemented, message));
         }
         chunked += 1;
     }
@@ -117,7 +120,11 @@ fn transfer_codings(headers: &HeaderMap) -> Result<(), Failure> {
 /// `100-continue` is the only one that there is.
 fn expectations(headers: &HeaderMap) -> Result<(), Failure> {
     match members(headers, &EXPECT).find(|member| !member.eq_ignore_ascii_case(b"100-continue")) {
-        Some(other) => Err(Failure::expectation_failed(&String::from_utf8_lossy(other))),
+        Some(other) => {
+            let expected = String::from_utf8_lossy(other);
+            let message = format!("the request expects {expected:?}; only 100-continue can be met");
+            Err(Failure::new(FailureKind::ExpectationFailed, message))
+        }
         None => Ok(()),
     }
 }

@@ -4,13 +4,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::StatusCode;
 use http_body_util::BodyExt as _;
 
 use super::idle::Upload;
 use super::inbound::is_last;
 use super::incoming::Incoming;
-use crate::guest::{Arrival, Failure, Rest};
+use crate::guest::{Arrival, Failure, FailureKind, Rest};
 
 /// How long after its response a client may go on sending what nobody reads. To close the connection at once would reset
 /// it, and the client's kernel might throw the response away unread; to reset the stream at once is what RFC 9113 §8.1
@@ -30,7 +29,7 @@ pub(super) fn ends_connection(arrival: &Arrival, failure: Option<&Failure>, wait
         return false;
     }
     // What a client has not sent in all its time is not waited for.
-    let is_late = failure.is_some_and(|failure| failure.status == StatusCode::REQUEST_TIMEOUT);
+    let is_late = matches!(failure.map(|failure| &failure.kind), Some(FailureKind::ClientTimeout));
     if is_late || arrival.fault().is_some() {
         return true;
     }

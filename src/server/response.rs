@@ -17,7 +17,7 @@ use super::deadline::Deadline;
 use super::drain::{OpenRequest, Phase};
 use super::idle::Busy;
 use super::stall::Flow;
-use crate::guest::{self, Arrival, Blame, Failure};
+use crate::guest::{self, Arrival, Blame, Failure, FailureKind};
 use crate::telemetry::logs::printable;
 use crate::telemetry::{Access, AccessEnd, ServerSpan};
 
@@ -98,12 +98,13 @@ impl Exchange {
 
     /// The response says what went wrong; the span has failed unless that is only a mistake of the client's.
     fn fail(&mut self, failure: &Failure) {
-        match (failure.error_type.as_deref(), &failure.exception) {
+        let error_type = failure.kind.error_type();
+        match (error_type, failure.exception()) {
             (Some(error_type), None) => self.span.refuse(error_type),
-            (Some(error_type), exception) => self.span.fail(error_type, exception.clone()),
+            (Some(error_type), exception) => self.span.fail(error_type, exception),
             (None, _) => {}
         }
-        self.tell(failure, failure.error_type.as_deref());
+        self.tell(failure, error_type);
     }
 
     /// Tells both logs of a failure.
@@ -122,8 +123,8 @@ impl Exchange {
     fn break_off(&mut self, failure: &Failure) {
         let fault = self.arrival.fault();
         let failure = fault.as_ref().unwrap_or(failure);
-        let error_type = failure.error_type.as_deref().unwrap_or("http_request_body_size");
-        self.span.fail(error_type, failure.exception.clone());
+        let error_type = failure.kind.error_type_after_head();
+        self.span.fail(error_type, failure.exception());
         self.tell(failure, Some(error_type));
         self.end();
     }
@@ -171,11 +172,10 @@ pub(crate) fn finish(
     let is_head = exchange.is_head;
     let answer = answer.and_then(|mut response| match response.status() {
         // 101 would make hyper hand over the connection, and other 1xx are no answers.
-        status if status.is_informational() => Err(Failure::error_code(
-            StatusCode::BAD_GATEWAY,
-            "http_protocol_error",
-            format!("the guest answered with status {status}, which is not a final one"),
-        )),
+        status if status.is_informational() => {
+            let message = format!("the guest answered with status {status}, which is not a final one");
+            Err(Failure::new(FailureKind::InterimStatus, message))
+        }
         _ => {
             let is_bodiless = is_without_content(&mut response) | is_head;
             // Of a body that should have no byte hyper asks for none.
@@ -221,7 +221,7 @@ fn is_without_content(response: &mut Response<guest::Body>) -> bool {
 
 /// The response to a failure: the status, and no word on internals.
 fn refuse(failure: &Failure, mut exchange: Exchange) -> Response<Body> {
-    let status = failure.status;
+    let status = failure.kind.status();
     let text = Bytes::from(format!("{}\n", status.canonical_reason().unwrap_or("Error")));
     let (mut head, ()) = Response::new(()).into_parts();
     head.status = status;
@@ -277,18 +277,18 @@ pub(crate) fn tell_timing(response: &mut Response<Body>) {
 }
 
 fn log(component: &str, span: &ServerSpan, failure: &Failure) {
-    let error_type = failure.error_type.as_deref();
+    let error_type = failure.kind.error_type();
     let context = span.context();
     let trace_id = context.as_ref().map(|context| tracing::field::display(&context.trace_id));
     let span_id = context.as_ref().map(|context| tracing::field::display(&context.span_id));
-    let stacktrace = failure.exception.as_ref().and_then(|exception| exception.stacktrace.as_deref());
+    let stacktrace = failure.stacktrace.as_deref();
     let message = printable(&failure.message);
-    match failure.blame {
+    match failure.kind.blame() {
         Blame::Guest => {
             tracing::warn!(component, error.type = error_type, trace_id, span_id, stacktrace, "{message}");
         }
         // Shedding is what an overload is like: a line for each would be one more load. It is counted.
-        Blame::Host if failure.status == StatusCode::SERVICE_UNAVAILABLE => {
+        Blame::Host if failure.kind.status() == StatusCode::SERVICE_UNAVAILABLE => {
             tracing::debug!(component, error.type = error_type, trace_id, span_id, "{message}");
         }
         Blame::Host => {

@@ -1,9 +1,10 @@
 //! From the errors of sockets, TLS and HTTP to the codes of wasi:http, and from
-//! those to `error.type`.
+//! those to `error.type` and status.
 
 use std::error::Error as StdError;
 use std::io;
 
+use http::StatusCode;
 use wasmtime_wasi_http::Error;
 
 use super::connect::ConnectError;
@@ -54,6 +55,30 @@ pub(crate) fn error_type(error: &Error) -> &'static str {
         Error::InternalError(_) => "internal_error",
         // `Error` may grow; wasi-http tells guests the same of what it doesn't know.
         _ => "internal_error",
+    }
+}
+
+/// The status of a response for which a guest gives this code: 502 and 504 where the code says so.
+pub(crate) fn status(error: &Error) -> StatusCode {
+    match error {
+        Error::DnsTimeout
+        | Error::ConnectionTimeout
+        | Error::ConnectionReadTimeout
+        | Error::ConnectionWriteTimeout
+        | Error::HttpResponseTimeout => StatusCode::GATEWAY_TIMEOUT,
+        Error::DnsError { .. }
+        | Error::DestinationNotFound
+        | Error::DestinationUnavailable
+        | Error::DestinationIpUnroutable
+        | Error::ConnectionRefused
+        | Error::ConnectionTerminated
+        | Error::TlsProtocolError
+        | Error::TlsCertificateError
+        | Error::TlsAlertReceived { .. }
+        | Error::HttpResponseIncomplete
+        | Error::HttpProtocolError
+        | Error::HttpUpgradeFailed => StatusCode::BAD_GATEWAY,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 

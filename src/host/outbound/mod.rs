@@ -29,7 +29,7 @@ mod target;
 mod tests;
 
 pub(crate) use client::{Client, Setup};
-pub(crate) use error::error_type;
+pub(crate) use error::{error_type, status};
 pub(crate) use own::OwnListeners;
 pub(crate) use peer_service::PeerServices;
 pub(crate) use propagate::Destinations;

@@ -6,7 +6,7 @@ use super::bindings::logs as wit;
 use super::convert::{self, attributes, nanos};
 use crate::config::GuestParents;
 use crate::host::HostState;
-use crate::host::telemetry::{Caller, Host, Telemetry};
+use crate::host::pounce_telemetry::{Caller, Host, Telemetry};
 use crate::telemetry::{
     LogRecord, Scope, SdkRecord, Severity, SpanContext, SpanId, TraceId, TraceState, Value, json_value,
 };
@@ -20,12 +20,13 @@ impl wit::HostWithStore<HostState> for Telemetry {
     fn on_emit(mut host: Host<'_>, data: wit::LogRecord) -> wasmtime::Result<()> {
         let number = data.severity_number.unwrap_or(0);
         let severity = Severity::of_number(number);
-        let recorder = Arc::clone(&host.data_mut().recorder);
+        let capabilities = Arc::clone(&host.data_mut().capabilities);
+        let recorder = &capabilities.recorder;
         if !recorder.takes(severity) {
             return Ok(());
         }
         let caller = Caller::of(&mut host);
-        let context = context(&data, caller.context(), host.data_mut().guest_parents);
+        let context = context(&data, caller.context(), capabilities.guest_parents);
         let (scope, omitted) = data.instrumentation_scope.map(convert::scope).unzip();
         let mut all: Vec<_> = scope.into_iter().flat_map(|scope: Scope| scope.attributes()).collect();
         all.extend(convert::omitted(omitted.unwrap_or(0)));

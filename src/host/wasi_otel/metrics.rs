@@ -6,7 +6,7 @@ use super::bindings::metrics as wit;
 use super::convert::{self, attributes, nanos};
 use crate::config::GuestParents;
 use crate::host::HostState;
-use crate::host::telemetry::{Caller, Host, Telemetry};
+use crate::host::pounce_telemetry::{Caller, Host, Telemetry};
 use crate::telemetry::sdk_metrics::{
     Distribution, Exemplar, Kind, MAX_EXEMPLARS, Metric, Number, Point, PointValue,
 };
@@ -20,14 +20,14 @@ impl wit::HostWithStore<HostState> for Telemetry {
         mut host: Host<'_>,
         exported: wit::ResourceMetrics,
     ) -> wasmtime::Result<Result<(), wit::Error>> {
-        let recorder = Arc::clone(&host.data_mut().recorder);
-        let Some(metrics) = &recorder.signals.metrics else {
+        let capabilities = Arc::clone(&host.data_mut().capabilities);
+        let Some(metrics) = &capabilities.recorder.signals.metrics else {
             return Ok(Ok(()));
         };
         let caller = Caller::of(&mut host);
         let trace_id = caller.context().map(|context| context.trace_id);
         let state = host.data_mut();
-        let traces = match state.guest_parents {
+        let traces = match capabilities.guest_parents {
             GuestParents::Adopt => Traces::All,
             _ => Traces::Only(trace_id),
         };
@@ -176,7 +176,7 @@ fn distribution(
     Distribution { count, sum: double(sum), min: min.map(double), max: max.map(double) }
 }
 
-/// Those that a point may have, their spans only where they are of `traces`.
+/// The exemplars that a point may have; their spans only where they are of `traces`.
 fn exemplars(exemplars: Vec<wit::Exemplar>, traces: Traces) -> Vec<Exemplar> {
     let exemplar = |exemplar: wit::Exemplar| Exemplar {
         attributes: attributes(exemplar.filtered_attributes),

@@ -6,7 +6,7 @@ use super::bindings::tracing as wit;
 use super::convert;
 use crate::host::HostState;
 use crate::host::current::{Current, enter_announced};
-use crate::host::telemetry::{Host, Telemetry, context_of, count, current};
+use crate::host::pounce_telemetry::{Host, Telemetry, context_of, count, current};
 use crate::telemetry::{SdkSpanRefused as Refused, SpanContext};
 
 impl wit::Host for &mut HostState {}
@@ -16,7 +16,7 @@ type Result<T> = wasmtime::Result<T>;
 impl wit::HostWithStore<HostState> for Telemetry {
     fn on_start(mut host: Host<'_>, context: wit::SpanContext) -> Result<()> {
         let Some(current) = recorded(&mut host) else { return Ok(()) };
-        let rule = host.data_mut().guest_parents;
+        let rule = host.data_mut().capabilities.guest_parents;
         let entered = match convert::context(&context).map(|span| current.trace.span.announce(&span, rule)) {
             Some(Ok(span)) => enter_announced(&mut host.as_context_mut(), span),
             // Counted when it ends: it is one span, and two calls.
@@ -35,7 +35,7 @@ impl wit::HostWithStore<HostState> for Telemetry {
             count(&mut host, |ignored| &ignored.invalid);
             return Ok(());
         };
-        let rule = host.data_mut().guest_parents;
+        let rule = host.data_mut().capabilities.guest_parents;
         host.data_mut().requests.leave_announced(&span.context);
         match current.trace.span.take(span, rule) {
             Ok(()) => {}

@@ -123,14 +123,11 @@ impl Host {
         }
     }
 
-    /// A guest failed a request, if that is what the error type means.
-    pub(crate) fn failed(&self, error_type: &str, context: Option<&SpanContext>) {
-        const OTHERS: [&str; 4] = ["out_of_memory", "timeout", "worker_failed", "no_response"];
-        if error_type.starts_with("wasm_trap.") || OTHERS.contains(&error_type) {
-            let attributes = [(semconv::ERROR_TYPE, Value::Text(error_type.to_owned()))];
-            let series = self.metrics.series_as(&definitions::GUEST_TRAPS, AttributeSet::of_host(attributes));
-            series.record_by(Measurement::Int(1), self.witness(context));
-        }
+    /// A guest failed a request: it trapped, or did not come to answer.
+    pub(crate) fn guest_trapped(&self, error_type: &str, context: Option<&SpanContext>) {
+        let attributes = [(semconv::ERROR_TYPE, Value::Text(error_type.to_owned()))];
+        let series = self.metrics.series_as(&definitions::GUEST_TRAPS, AttributeSet::of_host(attributes));
+        series.record_by(Measurement::Int(1), self.witness(context));
     }
 }
 

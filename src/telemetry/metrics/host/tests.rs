@@ -218,9 +218,8 @@ fn instances_and_what_guests_cost() {
     host.reused();
     host.spent(Duration::from_millis(1500), Some(1 << 20), None);
     host.spent(Duration::from_millis(250), None, None);
-    for error in ["wasm_trap.unreachable", "timeout", "timeout", "client_disconnected", "connection_refused"]
-    {
-        host.failed(error, None);
+    for error in ["wasm_trap.unreachable", "timeout", "timeout"] {
+        host.guest_trapped(error, None);
     }
     drop(one);
     let found = collect(&mut reader(&telemetry, Temporality::Cumulative));

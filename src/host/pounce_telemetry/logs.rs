@@ -25,7 +25,7 @@ impl From<wit::Severity> for Severity {
 
 impl wit::HostWithStore<HostState> for Telemetry {
     fn is_enabled(mut host: Host<'_>, severity: wit::Severity) -> wasmtime::Result<bool> {
-        Ok(host.data_mut().recorder.takes(severity.into()))
+        Ok(host.data_mut().capabilities.recorder.takes(severity.into()))
     }
 
     fn emit(
@@ -36,7 +36,8 @@ impl wit::HostWithStore<HostState> for Telemetry {
         attributes: Vec<types::Attribute>,
     ) -> wasmtime::Result<()> {
         let severity = severity.into();
-        let recorder = Arc::clone(&host.data_mut().recorder);
+        let capabilities = Arc::clone(&host.data_mut().capabilities);
+        let recorder = &capabilities.recorder;
         if !recorder.takes(severity) {
             return Ok(());
         }

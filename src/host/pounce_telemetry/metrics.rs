@@ -16,8 +16,8 @@ fn record(
     attributes: Vec<types::Attribute>,
     record: impl FnOnce(&Metrics, Vec<(String, Value)>, Option<&SpanContext>),
 ) {
-    let recorder = Arc::clone(&host.data_mut().recorder);
-    let Some(metrics) = &recorder.signals.metrics else {
+    let capabilities = Arc::clone(&host.data_mut().capabilities);
+    let Some(metrics) = &capabilities.recorder.signals.metrics else {
         return;
     };
     let caller = Caller::of(host);

@@ -89,7 +89,7 @@ fn invalid(host: &mut Host<'_>) {
 
 /// Counts a call that does nothing.
 pub(super) fn count(host: &mut Host<'_>, reason: impl FnOnce(&Ignored) -> &AtomicU64) {
-    reason(&host.data_mut().ignored).fetch_add(1, Ordering::Relaxed);
+    reason(&host.data_mut().capabilities.ignored).fetch_add(1, Ordering::Relaxed);
 }
 
 impl bindings::types::Host for &mut HostState {}

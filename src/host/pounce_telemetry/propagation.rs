@@ -72,11 +72,11 @@ impl wit::HostWithStore<HostState> for Telemetry {
         let context = current.as_ref().and_then(|current| current.context());
         let trace = current.as_ref().map(|current| &current.trace);
         let baggage = trace.map(|trace| trace.baggage()).unwrap_or_default();
-        Ok(headers_of(host.data_mut().propagator, trace, context, &baggage))
+        Ok(headers_of(host.data_mut().capabilities.propagator, trace, context, &baggage))
     }
 
     fn inject_for(mut host: Host<'_>, this: Resource<GuestSpan>) -> wasmtime::Result<Vec<types::Header>> {
-        let propagator = host.data_mut().propagator;
+        let propagator = host.data_mut().capabilities.propagator;
         let span = named(&mut host, &this);
         // The baggage, too, is of the span's request, whoever calls.
         let baggage = span.trace().map(|trace| trace.baggage()).unwrap_or_default();
@@ -87,7 +87,7 @@ impl wit::HostWithStore<HostState> for Telemetry {
         mut host: Host<'_>,
         headers: Vec<types::Header>,
     ) -> wasmtime::Result<Option<types::SpanContext>> {
-        let propagator = host.data_mut().propagator;
+        let propagator = host.data_mut().capabilities.propagator;
         let mut map = HeaderMap::new();
         for header in &headers {
             // Whatever else a message carries does not matter, and need not be a header that HTTP would take.
@@ -109,7 +109,7 @@ impl wit::HostWithStore<HostState> for Telemetry {
             return Ok(false);
         };
         // What no request would carry is not taken.
-        if !current.trace.span.is_on() || !host.data_mut().propagator.carries_baggage() {
+        if !current.trace.span.is_on() || !host.data_mut().capabilities.propagator.carries_baggage() {
             return Ok(false);
         }
         let set = current.trace.set_baggage(&name, &value);

@@ -137,7 +137,7 @@ impl Target<'_> {
         }
     }
 
-    /// The same for what is about to be written, which is counted where it comes too late.
+    /// Whether a write is recorded; one that comes too late is counted.
     pub(super) fn takes_writes(self) -> bool {
         match self {
             Self::Child(child) => child.takes_writes(),

@@ -118,7 +118,7 @@ fn remote_parent(
     if server.owns(&context) {
         return Some(context);
     }
-    match host.data_mut().guest_parents {
+    match host.data_mut().capabilities.guest_parents {
         GuestParents::Adopt => {
             options.parent_is_remote = true;
             // What leads back from the other trace to the request.

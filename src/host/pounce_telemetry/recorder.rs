@@ -12,7 +12,7 @@ use crate::telemetry::{LogRecord, Quota, Severity, Signals, SpanContext};
 /// Shared by all stores of a component.
 pub(crate) struct Recorder {
     pub(in crate::host) signals: Signals,
-    pub(in crate::host) log: Arc<GuestLog>,
+    pub(crate) log: Arc<GuestLog>,
 }
 
 impl Recorder {

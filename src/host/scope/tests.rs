@@ -1,0 +1,95 @@
+//! How a request goes from phase to phase, and who keeps its place.
+
+use super::*;
+use crate::host::place::{Rooms, Share};
+use futures_util::FutureExt as _;
+
+fn request() -> (RequestScope, Arc<Rooms>) {
+    let rooms = Arc::new(Rooms::new(1, 1));
+    let place = Share { all: rooms.clone(), own: None }.take().unwrap();
+    (RequestScope::new(ServerSpan::off(), None, Baggage::default(), place), rooms)
+}
+
+/// Whether the response is answered, over and cancelled.
+fn state(scope: &RequestScope) -> (bool, bool, bool) {
+    let is_cancelled = scope.cancelled().now_or_never().is_some();
+    (scope.is_answered(), scope.closed().now_or_never().is_some(), is_cancelled)
+}
+
+#[test]
+fn a_response_is_over_once() {
+    let (complete, _) = request();
+    complete.taken_up(Phases::default(), Arc::default());
+    assert_eq!(state(&complete), (false, false, false));
+    complete.answer(None);
+    assert_eq!(state(&complete), (true, false, false));
+    complete.close();
+    complete.cancel();
+    assert_eq!(state(&complete), (true, true, false));
+
+    let (cancelled, _) = request();
+    cancelled.cancel();
+    cancelled.close();
+    cancelled.taken_up(Phases::default(), Arc::default());
+    assert_eq!(state(&cancelled), (false, true, true));
+    // Its guest did not know.
+    cancelled.answer(None);
+    assert_eq!(state(&cancelled), (true, true, true));
+}
+
+#[test]
+fn a_worker_is_told_of_a_request_that_is_cancelled_before_or_after_it_asks() {
+    for is_before in [true, false] {
+        let (scope, flag) = (request().0, Arc::new(AtomicBool::new(false)));
+        if is_before {
+            scope.cancel();
+        }
+        scope.on_cancel(flag.clone());
+        assert_eq!(flag.load(Ordering::Relaxed), is_before);
+        scope.cancel();
+        assert!(flag.load(Ordering::Relaxed) && scope.is_ignored_for(Duration::ZERO));
+        scope.acknowledge();
+        assert!(!scope.is_ignored_for(Duration::ZERO));
+    }
+}
+
+#[test]
+fn the_first_reason_stays() {
+    let (scope, _) = request();
+    assert!(scope.failed().now_or_never().is_none());
+    scope.fail(Failure::timeout(Duration::ZERO, "a setting"));
+    scope.abandon(Failure::client_disconnected());
+    assert!(scope.is_timed_out() && scope.is_closed());
+    assert!(matches!(scope.failed().now_or_never().unwrap().kind, FailureKind::Timeout));
+}
+
+#[tokio::test]
+async fn all_who_wait_are_woken() {
+    let (scope, _) = request();
+    let waiters = [0, 1].map(|_| {
+        tokio::spawn({
+            let scope = scope.clone();
+            async move { scope.closed().await }
+        })
+    });
+    tokio::task::yield_now().await;
+    scope.close();
+    for waiter in waiters {
+        waiter.await.unwrap();
+    }
+}
+
+#[test]
+fn a_place_is_kept_by_those_who_work_on_the_request_and_by_nobody_else() {
+    let (scope, rooms) = request();
+    let (trace, other) = (Trace::clone(&scope), scope.clone());
+    drop(scope);
+    assert_eq!((rooms.working.taken(), trace.is_worked_on()), (1, true));
+    let again = trace.scope().unwrap();
+    drop(other);
+    again.finish();
+    assert_eq!((rooms.working.taken(), rooms.waiting.taken()), (0, 1));
+    drop(again);
+    assert_eq!((rooms.waiting.taken(), trace.is_worked_on()), (0, false));
+    assert!(trace.scope().is_none());
+}
