@@ -2,6 +2,7 @@
 //! of further ones before any work is done for them.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,8 +16,10 @@ use crate::telemetry::host_metrics;
 const WAITING: usize = 2;
 /// One client's part of all places, where none is set.
 const PART: usize = 4;
-/// Clients that are kept before those without a request are looked for.
-const KEPT: usize = 256;
+/// Tables of clients: behind a proxy each request looks up its client, and few of them the same table at once.
+const TABLES: usize = 16;
+/// Clients that one table keeps before those without a request are looked for.
+const KEPT: usize = 16;
 /// Bits of an address of IPv6 that one client has for itself.
 const V6_BITS: u32 = 64;
 
@@ -29,7 +32,9 @@ pub(crate) struct Admission {
     all: Arc<Rooms>,
     /// Places that one client may have.
     per_peer: usize,
-    peers: Mutex<Peers>,
+    peers: [Mutex<Peers>; TABLES],
+    /// Says in which of them a client is.
+    hasher: RandomState,
     ahead: Ahead,
     shed: [AtomicU64; REASONS.len()],
 }
@@ -38,7 +43,7 @@ pub(crate) struct Admission {
 #[derive(Debug, Default)]
 struct Peers {
     shares: HashMap<IpAddr, Arc<Rooms>>,
-    /// So many were left when they were looked through last.
+    /// Shares that were left when those without a request were last removed.
     used: usize,
 }
 
@@ -47,7 +52,14 @@ impl Admission {
     pub(crate) fn new(limit: usize, per_peer: Option<usize>) -> Self {
         let per_peer = per_peer.unwrap_or(limit / PART).clamp(1, limit.max(1));
         let all = Arc::new(Rooms::new(limit, limit.saturating_mul(WAITING)));
-        Self { all, per_peer, peers: Mutex::default(), ahead: Ahead::default(), shed: Default::default() }
+        Self {
+            all,
+            per_peer,
+            peers: Default::default(),
+            hasher: RandomState::new(),
+            ahead: Ahead::default(),
+            shed: Default::default(),
+        }
     }
 
     /// Where the client at this address gets its places; none of its own for who is exempt.
@@ -56,7 +68,8 @@ impl Admission {
     }
 
     fn rooms_of(&self, client: IpAddr) -> Arc<Rooms> {
-        let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        let table = self.hasher.hash_one(client) as usize % TABLES;
+        let mut peers = self.peers[table].lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(rooms) = peers.shares.get(&client) {
             return rooms.clone();
         }
@@ -135,7 +148,7 @@ impl Admission {
         self.shed.iter().map(|count| count.load(Ordering::Relaxed)).sum()
     }
 
-    /// Those of them that were beyond their client's share.
+    /// Requests refused because their client's share was used up.
     pub(crate) fn shed_by_share(&self) -> u64 {
         self.shed[1].load(Ordering::Relaxed)
     }
@@ -244,7 +257,8 @@ mod tests {
         for n in 0..100_000_u32 {
             admission.share(Some(IpAddr::V4((0x0b00_0000 + n).into())));
         }
-        assert!(admission.peers.lock().unwrap().shares.len() <= KEPT);
+        let kept_in = |peers: &Mutex<Peers>| peers.lock().unwrap().shares.len();
+        assert!(admission.peers.iter().map(kept_in).sum::<usize>() <= TABLES * KEPT + 2 * kept.len());
         // But not those who have one.
         let place = admission.admit(&kept[7]).unwrap();
         assert!(Arc::ptr_eq(kept[7].own.as_ref().unwrap(), &admission.rooms_of("10.0.0.7".parse().unwrap())));
