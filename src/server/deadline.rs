@@ -16,7 +16,7 @@ pub(crate) struct Deadline {
 }
 
 impl Deadline {
-    /// That of a request whose head has just come.
+    /// The deadline of a request whose head has just come, `after` from now.
     pub(crate) fn new(after: Option<Duration>) -> Option<Self> {
         after.map(|after| Self { at: Instant::now() + after, after })
     }

@@ -29,7 +29,7 @@ pub(crate) struct Drain(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     told: watch::Sender<Phase>,
-    /// The same for those who only look, which every request does: without a lock.
+    /// The phase without a lock, which every request looks at.
     phase: AtomicU8,
     open: AtomicUsize,
     none: Notify,

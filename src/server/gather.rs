@@ -23,7 +23,7 @@ pub(crate) struct Gather<T: AsyncWrite + Unpin> {
     inner: T,
     activity: Arc<Activity>,
     waiting: Vec<u8>,
-    /// Of these, bytes that are written.
+    /// How many bytes of `waiting` are written.
     written: usize,
 }
 

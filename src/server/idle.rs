@@ -52,7 +52,7 @@ pub(crate) struct Activity {
 }
 
 impl Activity {
-    /// That of a connection whose requests get their places there.
+    /// The activity of a connection whose requests get their places from `share`.
     pub(crate) fn new(share: Share) -> Self {
         Self { share: Some(share), ..Self::default() }
     }

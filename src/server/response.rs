@@ -35,7 +35,7 @@ pub(crate) struct Exchange {
     sent: u64,
     ended: bool,
     arrival: Arrival,
-    /// Of an HTTP/2 stream, whose peer must make room for the response.
+    /// The HTTP/2 stream, whose peer must make room for the response.
     flow: Option<Arc<Flow>>,
     deadline: Option<Deadline>,
     open: OpenRequest,

@@ -25,7 +25,7 @@ use crate::guest;
 pub(crate) const PIECE: usize = 16 * 1024;
 
 tokio::task_local! {
-    /// Of the stream that this task serves, which is one from its request to the end of its response.
+    /// The stream that this task serves, which is one from its request to the end of its response.
     static STREAM: Arc<Flow>;
 }
 
@@ -45,7 +45,7 @@ pub(crate) struct Flow {
 }
 
 impl Flow {
-    /// That of the HTTP/2 stream that this task serves, if it does and somebody watches.
+    /// The flow of the HTTP/2 stream that this task serves; none in the task of a connection of HTTP/1.1.
     pub(crate) fn current() -> Option<Arc<Self>> {
         STREAM.try_with(Arc::clone).ok()
     }

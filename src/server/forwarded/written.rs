@@ -101,7 +101,7 @@ fn insert(
     }
 }
 
-/// The same as elements of RFC 7239; scheme and host go with the client's, which is `unknown` where it has no address.
+/// Addresses, scheme and host as elements of RFC 7239; scheme and host go with the client's, which is `unknown` where it has no address.
 pub(super) fn forwarded(
     mut hops: impl Iterator<Item = IpAddr>,
     scheme: &str,
