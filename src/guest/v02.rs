@@ -20,7 +20,6 @@ use super::idle::Idle;
 use super::instance::InstanceFactory;
 use super::{IDLE_TIMEOUT, OnDrop};
 use crate::host::{Abi, Failure, FailureKind, HostState, RequestScope, Serving, Written};
-use crate::telemetry::Phases;
 
 /// How often a guest that has given its head and is not at its end is polled again before the head goes out.
 const TURNS: u8 = 2;
@@ -129,7 +128,6 @@ impl Pool {
             Ok(instance) => instance,
             Err(failure) => return scope.fail(failure),
         };
-        let queue = scope.admitted.elapsed();
         let reused = instance.served > 0;
         instance.served += 1;
         // An instance that has waited is past its tick, and would give way at once.
@@ -137,14 +135,7 @@ impl Pool {
         let state = instance.store.data_mut();
         let instantiate = state.instantiate.take();
         state.serve_one(Some(scope.clone()));
-        // Known now, and said now: the response may be over before the guest is.
-        let phases = Phases {
-            reused: Some(reused),
-            queue: Some(queue.saturating_sub(instantiate.unwrap_or_default())),
-            instantiate,
-            ..Phases::default()
-        };
-        scope.taken_up(phases, state.limits.peak().clone());
+        scope.taken_up(reused, instantiate, state.limits.peak().clone());
         let spent = OnDrop::new(|| scope.tell_spent());
         let done = {
             let call = metered(handle(&mut instance, request, &scope, head), &scope);

@@ -25,7 +25,7 @@ use crate::host::{
     Abi, Failure, FailureKind, HostState, Meter, RequestScope, Serving, Trace, Uploads, Written,
     current_request,
 };
-use crate::telemetry::{Linked, Phases};
+use crate::telemetry::Linked;
 
 /// How often a busy worker looks whether a request that was cancelled is being ignored.
 const WATCH: Duration = Duration::from_millis(50);
@@ -240,13 +240,7 @@ impl WorkerState for Worker {
         // A new store has no task but this one; another had none when it was seen to idle.
         let finds_none = self.requests.is_idle.swap(false, Ordering::AcqRel) || instantiate.is_some();
         state.serve_also(task, &scope, finds_none);
-        let phases = Phases {
-            reused: Some(instantiate.is_none()),
-            queue: Some(scope.admitted.elapsed().saturating_sub(instantiate.unwrap_or_default())),
-            instantiate,
-            ..Phases::default()
-        };
-        scope.taken_up(phases, state.limits.peak().clone());
+        scope.taken_up(instantiate.is_none(), instantiate, state.limits.peak().clone());
         self.requests.begin(&scope);
         scope.on_cancel(self.requests.cancelled.clone());
         // Once the head is out this future goes, and with it the question whether the loop is stuck.

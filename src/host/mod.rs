@@ -23,7 +23,6 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use wasmtime::component::Linker;
-use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
 pub(crate) use current::{Serving, current_request};
 pub(crate) use failure::{Blame, Failure, FailureKind};
@@ -58,18 +57,6 @@ const MAX_FIELDS_SIZE: usize = 128 * 1024;
 /// Random bytes of one call: they are made on the thread that serves, without a chance to interrupt.
 const MAX_RANDOM: u64 = 64 * 1024;
 
-/// A directory that guests see.
-#[derive(Debug)]
-pub(crate) struct Dir(config::DirMount);
-
-impl Dir {
-    fn preopen(&self, wasi: &mut WasiCtxBuilder) -> wasmtime::Result<()> {
-        let perms = if self.0.read_write { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
-        wasi.preopened_dir(&self.0.host, &self.0.guest, perms)?;
-        Ok(())
-    }
-}
-
 /// Whether guests can be given a directory.
 ///
 /// # Errors
@@ -83,7 +70,7 @@ pub(crate) fn openable(dir: &config::DirMount) -> anyhow::Result<()> {
 pub(crate) struct Capabilities {
     pub(crate) env: Vec<(String, String)>,
     pub(crate) args: Vec<String>,
-    pub(crate) dirs: Vec<Dir>,
+    pub(crate) dirs: Vec<config::DirMount>,
     pub(crate) client: outbound::Client,
     pub(crate) ignored: Ignored,
     /// Where guests' output, log records and metrics go.
@@ -122,7 +109,7 @@ impl Capabilities {
         Ok(Self {
             env: guest.env.iter().map(|env| (env.key.clone(), env.value.clone())).collect(),
             args: guest.args.iter().map(|arg| arg.0.clone()).collect(),
-            dirs: guest.dir.iter().cloned().map(Dir).collect(),
+            dirs: guest.dir.clone(),
             client: outbound::Client::new(setup),
             recorder: Recorder::new(signals, log),
             ignored: Ignored::default(),

@@ -48,29 +48,30 @@ struct Call {
 }
 
 impl Call {
-    fn end(mut self, response: &Result<http::Response<WasiBody>, Error>) {
-        if let Some(measured) = self.measured.take() {
-            measured.end(match response {
-                Ok(response) => OutgoingEnd::Response(response.status(), response.version()),
-                Err(error) => OutgoingEnd::Failed(outbound::error_type(error)),
-            });
-        }
-        if let Some(span) = self.span.take() {
-            self.end_span(span, response);
-        }
-    }
-
-    fn end_span(&self, span: ClientSpan, response: &Result<http::Response<WasiBody>, Error>) {
+    fn end(&mut self, response: &Result<http::Response<WasiBody>, Error>) {
         match response {
             Ok(response) => {
-                let connected = response.extensions().get::<Connected>().copied();
-                span.respond(response.status(), response.version(), connected);
+                if let Some(measured) = self.measured.take() {
+                    measured.end(OutgoingEnd::Response(response.status(), response.version()));
+                }
+                if let Some(span) = self.span.take() {
+                    let connected = response.extensions().get::<Connected>().copied();
+                    span.respond(response.status(), response.version(), connected);
+                }
             }
             Err(error) => {
                 let message = self.body.reason("request").unwrap_or_else(|| error.to_string());
-                let quota = self.trace.as_ref().map(|trace| &trace.quota);
-                span.fail(outbound::error_type(error), &message, quota);
+                self.fail(outbound::error_type(error), &message);
             }
+        }
+    }
+
+    fn fail(&mut self, error_type: &str, message: &str) {
+        if let Some(measured) = self.measured.take() {
+            measured.end(OutgoingEnd::Failed(error_type));
+        }
+        if let Some(span) = self.span.take() {
+            span.fail(error_type, message, self.trace.as_ref().map(|trace| &trace.quota));
         }
     }
 }
@@ -79,21 +80,10 @@ impl Call {
 /// reason.
 impl Drop for Call {
     fn drop(&mut self) {
-        let quota = self.trace.as_ref().map(|trace| &trace.quota);
-        let failure = self.trace.as_ref().and_then(|trace| trace.failure());
-        let reason = failure
-            .as_ref()
-            .map(|failure| (failure.kind.error_type_after_head(), failure.message.clone()))
-            .or_else(|| {
-                Some((outbound::error_type(&Error::HttpProtocolError), self.body.reason("request")?))
-            });
-        if let Some((error_type, message)) = reason {
-            if let Some(measured) = self.measured.take() {
-                measured.end(OutgoingEnd::Failed(error_type));
-            }
-            if let Some(span) = self.span.take() {
-                span.fail(error_type, &message, quota);
-            }
+        if let Some(failure) = self.trace.as_ref().and_then(|trace| trace.failure()) {
+            self.fail(failure.kind.error_type_after_head(), &failure.message);
+        } else if let Some(reason) = self.body.reason("request") {
+            self.fail(outbound::error_type(&Error::HttpProtocolError), &reason);
         }
     }
 }

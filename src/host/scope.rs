@@ -235,8 +235,11 @@ impl Request {
         self.scopes.load(Ordering::Acquire) > 0
     }
 
-    /// A guest takes the request up, in an instance that keeps its peak of memory in `peak`.
-    pub(crate) fn taken_up(&self, phases: Phases, peak: Arc<AtomicU64>) {
+    /// A guest takes the request up, in an instance that took `instantiate` to make for it, or else is `reused`, and that
+    /// keeps its peak of memory in `peak`. The response may be over before the guest is: the span is told now.
+    pub(crate) fn taken_up(&self, reused: bool, instantiate: Option<Duration>, peak: Arc<AtomicU64>) {
+        let queue = self.admitted.elapsed().saturating_sub(instantiate.unwrap_or_default());
+        let phases = Phases { reused: Some(reused), queue: Some(queue), instantiate, ..Phases::default() };
         self.span.phases(phases);
         let mut state = self.lock();
         if state.phase == Phase::Waiting {

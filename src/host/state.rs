@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wasmtime::component::{GuestTaskId, ResourceTable};
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::current::{Requests, Serving};
@@ -152,7 +152,8 @@ fn wasi(capabilities: &Capabilities, output: &Arc<StoreOutput>) -> wasmtime::Res
         wasi.args(&capabilities.args);
     }
     for dir in &capabilities.dirs {
-        dir.preopen(&mut wasi)?;
+        let perms = if dir.read_write { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
+        wasi.preopened_dir(&dir.host, &dir.guest, perms)?;
     }
     Ok(wasi.build())
 }

@@ -10,7 +10,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
@@ -125,26 +124,12 @@ impl Source {
         }
     }
 
-    fn with<T: Default>(&self, look: impl FnOnce(&guest::Body) -> T) -> T {
+    /// What `look` finds at the guest's body; nothing once that is dropped.
+    pub(super) fn with<T: Default>(&self, look: impl FnOnce(&guest::Body) -> T) -> T {
         match self {
             Self::Direct(body) => look(body),
             Self::Shared(flow) => flow.kept().as_ref().map(|kept| look(&kept.body)).unwrap_or_default(),
         }
-    }
-
-    /// The times of the request's phases so far.
-    pub(super) fn phases(&self) -> [(&'static str, Option<Duration>); 3] {
-        self.with(guest::Body::phases)
-    }
-
-    /// The response is complete although the end of the stream was not read.
-    pub(super) fn complete(&self) {
-        self.with(guest::Body::complete);
-    }
-
-    /// The response will not be complete, for this reason: stops the guest.
-    pub(super) fn abandon(&self, failure: Failure) {
-        self.with(|body| body.abandon(failure));
     }
 
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {

@@ -266,7 +266,7 @@ pub(crate) fn tell_timing(response: &mut Response<Body>) {
         entries.push(format!("trace;desc=\"{}\"", context.traceparent()));
     }
     if let Content::Guest(body) = &body.content {
-        let known = body.phases().into_iter().filter_map(|(name, time)| Some((name, time?)));
+        let known = body.with(guest::Body::phases).into_iter().filter_map(|(name, time)| Some((name, time?)));
         entries.extend(known.map(|(name, time)| format!("{name};dur={:.3}", time.as_secs_f64() * 1e3)));
     }
     if let Some(value) = Some(entries.join(", ")).filter(|entries| !entries.is_empty())

@@ -19,7 +19,7 @@ fn state(scope: &RequestScope) -> (bool, bool, bool) {
 #[test]
 fn a_response_is_over_once() {
     let (complete, _) = request();
-    complete.taken_up(Phases::default(), Arc::default());
+    complete.taken_up(false, None, Arc::default());
     assert_eq!(state(&complete), (false, false, false));
     complete.answer(None);
     assert_eq!(state(&complete), (true, false, false));
@@ -30,7 +30,7 @@ fn a_response_is_over_once() {
     let (cancelled, _) = request();
     cancelled.cancel();
     cancelled.close();
-    cancelled.taken_up(Phases::default(), Arc::default());
+    cancelled.taken_up(false, None, Arc::default());
     assert_eq!(state(&cancelled), (false, true, true));
     // Its guest did not know.
     cancelled.answer(None);

@@ -9,7 +9,7 @@ use http_body::{Frame, SizeHint};
 use tokio::time::Sleep;
 
 use super::Exchange;
-use crate::guest::Failure;
+use crate::guest::{self, Failure};
 use crate::server::ahead::Source;
 use crate::server::stall;
 
@@ -67,7 +67,7 @@ impl Body {
     /// The response is complete: the guest may work on, but not on this.
     fn complete(&mut self) {
         if let Content::Guest(body) = &self.content {
-            body.complete();
+            body.with(guest::Body::complete);
         }
         self.exchange.end();
     }
@@ -146,7 +146,7 @@ impl Body {
         self.deadline = None;
         let failure = Failure::response_timeout(deadline.after);
         if let Content::Guest(body) = &self.content {
-            body.abandon(failure.clone());
+            body.with(|body| body.abandon(failure.clone()));
         }
         Some(failure)
     }
