@@ -33,6 +33,7 @@ mod path_names;
 mod pipeline;
 mod propagation;
 mod quota;
+mod recent;
 mod recording;
 mod redact;
 mod request;
@@ -82,6 +83,7 @@ use limits::Limits;
 use methods::Methods;
 use path_names::PathNames;
 use pipeline::Pipeline;
+use recent::Recent;
 use recording::Recording;
 use request::Request;
 use sampler::{Decision, Sampler};
@@ -155,6 +157,8 @@ struct Traces {
     propagator: Propagator,
     trust: config::TrustParent,
     sampler: Sampler,
+    /// What the admin listener shows of spans.
+    recent: Option<Arc<Recent>>,
 }
 
 impl Traces {
@@ -208,7 +212,7 @@ impl Telemetry {
             metrics.keep_for_pages();
         }
         let exporter = target.map(|target| export::Exporter::start(target, &sources)).transpose()?;
-        let recent = export::Recent::new(kept.recent_traces, Envelope::of_spans(&resource, otel.semconv));
+        let recent = Recent::new(kept.recent_traces, Envelope::of_spans(&resource, otel.semconv));
         if exporter.is_none() && sources.metrics.is_none() && recent.is_none() {
             return Ok(Telemetry::off());
         }
@@ -231,17 +235,18 @@ impl Telemetry {
         component: &str,
         sources: Sources,
         exporter: Option<export::Exporter>,
-        recent: Option<export::Recent>,
+        recent: Option<Recent>,
         resource: Arc<[u8]>,
     ) -> Self {
         let pipeline = match &sources.spans {
             Some(pipeline) => Some(Arc::clone(pipeline)),
             None => recent.is_some().then(|| Arc::new(Pipeline::unread())),
         };
-        if let (Some(pipeline), Some(recent)) = (&pipeline, recent) {
-            pipeline.show_to(recent);
+        let recent = recent.map(Arc::new);
+        if let (Some(pipeline), Some(recent)) = (&pipeline, recent.clone()) {
+            pipeline.observe(move |span| recent.add(span));
         }
-        let traces = pipeline.map(|pipeline| Traces::new(otel, component, pipeline));
+        let traces = pipeline.map(|pipeline| Traces::new(otel, component, pipeline, recent));
         let logs = sources.logs.clone().map(|pipeline| Arc::new(LogRecords::new(pipeline, &otel.limits)));
         let (host, metrics) =
             sources.metrics.clone().map(|Registries { host, guests }| (host, guests)).unzip();
@@ -259,7 +264,12 @@ impl Telemetry {
 }
 
 impl Traces {
-    fn new(otel: &config::Otel, component: &str, pipeline: Arc<Pipeline>) -> Self {
+    fn new(
+        otel: &config::Otel,
+        component: &str,
+        pipeline: Arc<Pipeline>,
+        recent: Option<Arc<Recent>>,
+    ) -> Self {
         let shared = Arc::new(Shared {
             pipeline,
             profile: otel.semconv,
@@ -278,6 +288,7 @@ impl Traces {
             propagator: Propagator::new(&otel.propagators),
             trust: otel.trust_parent.clone(),
             sampler: Sampler::new(otel),
+            recent,
         }
     }
 }
