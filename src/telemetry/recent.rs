@@ -1,7 +1,7 @@
 //! The ring of recent traces, which the admin listener shows (`/api/traces`).
 //!
 //! It sees each span as it ends, not what the exporter takes: while an endpoint is down, the latest is still here. Each
-//! thread adds to a shard of its own, in which it meets nobody but who reads; a trace whose spans ended on several
+//! thread adds to a shard of its own, in which it meets readers alone; a trace whose spans ended on several
 //! threads is put together when it is read.
 
 use super::export::{Entries, Envelope, Signal, otlp_json};
@@ -46,7 +46,8 @@ struct Shard {
 struct Trace {
     /// When the first of its spans came.
     since: Instant,
-    /// Encoded spans. Readers share them: nobody copies under the lock, except who adds to a trace that is being read.
+    /// Encoded spans. Readers share them, and copy outside the lock; a span that is added to a trace which is being read
+    /// copies the trace.
     spans: Arc<Vec<u8>>,
     count: u32,
 }
@@ -343,7 +344,7 @@ mod tests {
         assert_eq!(buffer(), first, "evicted and used again");
         let read = recent.read(1, None);
         add(&recent, 3, 30);
-        assert_ne!(buffer(), first, "somebody reads it");
+        assert_ne!(buffer(), first, "it is being read");
         assert_eq!(read[0].parts[0].0.len(), 30);
         add(&recent, 3, MAX_SPARE);
         add(&recent, 4, 30);
