@@ -11,7 +11,7 @@ use http::{HeaderMap, Request, request::Parts};
 use pounce::bench::{Spans, propagate};
 use pounce::config::Semconv;
 use std::hint::black_box;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
@@ -53,20 +53,50 @@ fn spans(criterion: &mut Criterion) {
             });
         });
     }
-    let spans = Spans::measured(None);
-    group.bench_function("off, with metrics, two threads", |b| {
-        b.iter_custom(|n| {
-            let begin = Instant::now();
-            // As many requests on each: what they share shows as more than a thread alone would take.
-            std::thread::scope(|threads| {
-                for _ in 0..2 {
-                    threads.spawn(|| (0..n).for_each(|_| spans.request(black_box(&plain))));
+    group.finish();
+}
+
+/// What threads share shows here: each makes as many requests, and two of them take longer than one alone.
+fn threads(criterion: &mut Criterion) {
+    type Request = fn(&Spans, &Parts);
+    let (plain, with_child): (Request, Request) = (Spans::request, Spans::request_with_child);
+    let head = head(&[("user-agent", "curl/8.5.0")]);
+    for (name, spans, request) in [
+        ("off, with metrics", Spans::measured(None), plain),
+        ("http", Spans::on(true, Semconv::Http), plain),
+        ("http, recent traces", Spans::shown(), plain),
+        ("http, a child", Spans::on(true, Semconv::Http), with_child),
+        ("http, a child, recent traces", Spans::shown(), with_child),
+        ("unsampled, kept if it fails, a child", Spans::keeping_errors(), with_child),
+    ] {
+        let mut group = criterion.benchmark_group(name);
+        group.throughput(Throughput::Elements(1));
+        for count in [1, 2] {
+            group.bench_function(format!("{count} threads"), |b| {
+                b.iter_custom(|n| on_threads(count, n, &spans, |spans| request(spans, black_box(&head))));
+            });
+        }
+        group.finish();
+    }
+}
+
+/// Time for `n` requests on each of `count` threads, the first of which takes out the spans as the exporter would.
+fn on_threads(count: usize, n: u64, spans: &Spans, request: impl Fn(&Spans) + Sync) -> Duration {
+    let begin = Instant::now();
+    std::thread::scope(|threads| {
+        for thread in 0..count {
+            let request = &request;
+            threads.spawn(move || {
+                for at in 1..=n {
+                    request(spans);
+                    if thread == 0 && at % 256 == 0 {
+                        black_box(spans.drain());
+                    }
                 }
             });
-            begin.elapsed()
-        });
+        }
     });
-    group.finish();
+    begin.elapsed()
 }
 
 fn propagation(criterion: &mut Criterion) {
@@ -80,5 +110,5 @@ fn propagation(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, spans, propagation);
+criterion_group!(benches, spans, threads, propagation);
 criterion_main!(benches);

@@ -44,13 +44,14 @@
 //! | HTTP/1.1 or HTTP/2, and the peer's clock | `server/connection`, `server/idle` |
 //! | **the whole path on one screen** | `server/handler` |
 //! | who sent it, if a trusted proxy says | `server/forwarded` |
-//! | the span: parent, decision, start | `telemetry/server_span` (`propagation`, `sampler`) |
+//! | the record: parent, decision, start | `telemetry/request` (`propagation`, `sampler`) |
 //! | a place, or 503 | `server/admission` |
 //! | an absolute URI and a body with an end | `server/forward` |
 //! | an instance | `guest/v02` or `guest/v03`, `guest/instance` |
 //! | the guest, which calls back | `host/*` |
 //! | the answer, or what went wrong | `guest/error`, `server/response` |
-//! | the true end: span and place | `server/response/body` |
+//! | the true end: record and place | `server/response/body` |
+//! | span, metrics, access log | `telemetry/request`, `telemetry/metrics/host` |
 //! | out | `telemetry/pipeline`, `telemetry/export` |
 //!
 //! Folders are layers; imports point down only: `cli → app → server → guest → host`, beside `server` the `admin`

@@ -16,7 +16,7 @@ use crate::server::{
     Admission, Drain, Forwarding, Handler, HeadLimits, Inherited, Listener, Server, SocketFile,
 };
 use crate::telemetry::logs::OtlpLog;
-use crate::telemetry::{AccessLog, Kept, Telemetry, host_metrics};
+use crate::telemetry::{LocalReaders, Telemetry, host_metrics};
 
 pub use lifecycle::Outcome;
 pub(crate) use lifecycle::Stops;
@@ -77,8 +77,12 @@ impl App {
         // Bound first: a busy port is found before a minute of compiling, and early clients wait instead of failing.
         let started = async {
             let (listeners, admin) = bind(&config, inherited).await?;
-            let kept = Kept { metrics: admin.is_some(), recent_traces: config.recent_traces() };
-            let telemetry = start_telemetry(&config, &name, kept).await?;
+            let local = LocalReaders {
+                metrics: admin.is_some(),
+                recent_traces: config.recent_traces(),
+                access_log: config.log.access,
+            };
+            let telemetry = start_telemetry(&config, &name, local).await?;
             anyhow::Ok((listeners, admin, telemetry))
         };
         let (listeners, admin, telemetry) = tokio::select! {
@@ -133,7 +137,6 @@ impl App {
             admission,
             forwarding: Forwarding::new(&config.http),
             drain: Drain::new(),
-            access: AccessLog::new(config.log.access, telemetry.signals().logs, &config.otel),
             server_timing: config.http.server_timing,
             response_timeout: config.http.response_timeout.0,
             heads: HeadLimits::new(&config.http),
@@ -184,9 +187,9 @@ async fn bind(
 }
 
 /// Starts telemetry on a thread of its own: its spool may be on a disk that hangs.
-async fn start_telemetry(config: &Config, name: &str, kept: Kept) -> anyhow::Result<Telemetry> {
+async fn start_telemetry(config: &Config, name: &str, local: LocalReaders) -> anyhow::Result<Telemetry> {
     let (otel, name) = (config.otel.clone(), name.to_owned());
-    let starting = move || Telemetry::start(&otel, &name, kept);
+    let starting = move || Telemetry::start(&otel, &name, local);
     tokio::task::spawn_blocking(starting).await.context("the thread that starts telemetry died")?
 }
 

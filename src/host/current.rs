@@ -5,7 +5,7 @@ use wasmtime::component::GuestTaskId;
 
 use super::scope::{RequestScope, Trace};
 use super::state::HostState;
-use crate::telemetry::{ChildSpan, SpanContext};
+use crate::telemetry::{Span, SpanContext};
 
 /// Requests whose tasks a shared store remembers: a guest may work on after its response.
 const MAX_REMEMBERED: usize = 1024;
@@ -60,7 +60,7 @@ struct Entered {
     /// The task that entered it; none where an engine knows no tasks.
     task: Option<GuestTaskId>,
     /// None for the server span.
-    span: Option<ChildSpan>,
+    span: Option<Span>,
     /// By a start that the guest's SDK told of: its end is what leaves it.
     announced: bool,
 }
@@ -69,13 +69,13 @@ struct Entered {
 pub(super) struct Current {
     pub(super) trace: Trace,
     /// The innermost span that the calling task has entered, where it is not the server span.
-    pub(super) span: Option<ChildSpan>,
+    pub(super) span: Option<Span>,
 }
 
 impl Current {
     /// The context of the innermost entered span; none while telemetry is off.
     pub(super) fn context(&self) -> Option<SpanContext> {
-        self.span.as_ref().and_then(ChildSpan::context).or_else(|| self.trace.span.context())
+        self.span.as_ref().and_then(Span::context).or_else(|| self.trace.span.context())
     }
 }
 
@@ -114,7 +114,7 @@ pub(crate) fn current_request(store: &mut StoreContextMut<'_, HostState>) -> Opt
 }
 
 /// Makes `span` (none: the server span) the innermost of the calling task; gives the key that [`leave`] takes.
-pub(super) fn enter(store: &mut StoreContextMut<'_, HostState>, span: Option<ChildSpan>) -> Option<u64> {
+pub(super) fn enter(store: &mut StoreContextMut<'_, HostState>, span: Option<Span>) -> Option<u64> {
     push(store, span, false)
 }
 
@@ -122,10 +122,10 @@ pub(super) fn enter(store: &mut StoreContextMut<'_, HostState>, span: Option<Chi
 /// [`leave_announced`](Requests::leave_announced); false where there is no room for it.
 pub(super) fn enter_announced(store: &mut StoreContextMut<'_, HostState>, span: SpanContext) -> bool {
     // What there is to record of it comes with its end.
-    push(store, Some(ChildSpan::Unrecorded(span)), true).is_some()
+    push(store, Some(Span::unrecorded(span)), true).is_some()
 }
 
-fn push(store: &mut StoreContextMut<'_, HostState>, span: Option<ChildSpan>, announced: bool) -> Option<u64> {
+fn push(store: &mut StoreContextMut<'_, HostState>, span: Option<Span>, announced: bool) -> Option<u64> {
     let (task, _) = caller(store);
     let requests = &mut store.data_mut().requests;
     if requests.entered.len() >= MAX_ENTERED {
@@ -240,11 +240,9 @@ impl Requests {
 
     /// Undoes [`enter_announced`], wherever the span is among those entered.
     pub(super) fn leave_announced(&mut self, ended: &SpanContext) {
-        let is_ended = |entered: &Entered| match &entered.span {
-            Some(ChildSpan::Unrecorded(span)) if entered.announced => {
-                (span.trace_id, span.span_id) == (ended.trace_id, ended.span_id)
-            }
-            _ => false,
+        let is_ended = |entered: &Entered| {
+            let context = entered.span.as_ref().filter(|_| entered.announced).and_then(Span::context);
+            context.is_some_and(|span| (span.trace_id, span.span_id) == (ended.trace_id, ended.span_id))
         };
         if let Some(at) = self.entered.iter().rposition(is_ended) {
             self.entered.remove(at);

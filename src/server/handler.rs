@@ -18,7 +18,7 @@ use super::incoming::Incoming;
 use super::leftover;
 use super::response::{self, Body, Exchange};
 use crate::guest::{Guests, Share};
-use crate::telemetry::{AccessLog, Telemetry};
+use crate::telemetry::Telemetry;
 
 /// Serves the requests of all connections.
 pub(crate) struct Handler {
@@ -27,7 +27,6 @@ pub(crate) struct Handler {
     pub(crate) admission: Arc<Admission>,
     pub(crate) forwarding: Forwarding,
     pub(crate) drain: Drain,
-    pub(crate) access: AccessLog,
     /// Whether responses tell of trace and phases (`http.server-timing`).
     pub(crate) server_timing: bool,
     /// From a request's head to the end of its response (`http.response-timeout`).
@@ -50,17 +49,13 @@ impl Handler {
         head::join_cookies(&mut head.headers);
         let origin = self.forwarding.origin(hop, &head);
         let peer = origin.peer();
-        let span = self.telemetry.server_span(peer, &head, None);
-        let access = self.access.begin(peer, &head);
-        let received = access.as_ref().map(|access| access.received());
+        let span = self.telemetry.server_span(peer, &head);
         let share = self.share(&origin, activity);
-        let body = InboundBody::new(body, &head, self.max_body, activity, &span)
-            .watched_by(received)
-            .hurried_by(&share);
+        let body = InboundBody::new(body, &head, self.max_body, activity, &span).hurried_by(&share);
         let open = self.drain.open();
         let arrival = body.arrival();
         let exchange = Exchange::begin(span.clone(), &head, arrival.clone(), activity.begin(), open)
-            .logged_as(self.guests.name(), access)
+            .logged_as(self.guests.name())
             .until(Deadline::new(self.response_timeout));
         let (version, waits_to_continue) = (head.version, head.headers.contains_key(EXPECT));
 

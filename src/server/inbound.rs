@@ -2,7 +2,6 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -15,7 +14,7 @@ use super::incoming::{Broken, Incoming};
 use super::leftover::Leftover;
 use super::wait::{HURRY, Wait};
 use crate::guest::{Arrival, Failure, RequestBodyError, Share};
-use crate::telemetry::{Received, ServerSpan};
+use crate::telemetry::ServerSpan;
 
 /// The body of a request.
 #[derive(Debug)]
@@ -26,11 +25,12 @@ pub(crate) struct InboundBody {
     left: Option<u64>,
     max: u64,
     arrival: Arrival,
-    /// Bytes that have come, and who is told of them at the end: nobody where the head said it.
+    /// Bytes that have come.
     received: u64,
-    uncounted: Option<ServerSpan>,
-    /// Who else looks at how many have come.
-    watched: Option<Received>,
+    /// Told of what comes.
+    span: ServerSpan,
+    /// The head does not say how many bytes come: the span is told at the end.
+    is_uncounted: bool,
     /// Whose places it is about, and how long the guest has waited for the client.
     share: Option<Share>,
     wait: Wait,
@@ -52,16 +52,16 @@ impl InboundBody {
     ) -> Self {
         let inner = Some(inner).filter(|inner| !inner.is_end_stream());
         if inner.is_none() {
-            span.measured_body_size(0);
+            span.no_request_body();
         }
         let announced = announced(head);
         let is_uncounted = inner.is_some() && announced.is_none();
         Self {
             received: 0,
-            watched: None,
             share: None,
             wait: Wait::default(),
-            uncounted: is_uncounted.then(|| span.clone()),
+            span: inner.as_ref().map_or_else(ServerSpan::off, |_| span.clone()),
+            is_uncounted,
             left: max,
             max: max.unwrap_or(u64::MAX),
             arrival: inner.as_ref().map_or_else(Arrival::default, |_| Arrival::of(announced)),
@@ -70,12 +70,6 @@ impl InboundBody {
             waits_to_continue: head.headers.contains_key(EXPECT),
             is_h2: head.version >= Version::HTTP_2,
         }
-    }
-
-    /// Has `watched` told of each piece.
-    pub(crate) fn watched_by(mut self, watched: Option<Received>) -> Self {
-        self.watched = watched;
-        self
     }
 
     /// Has it break off when the client sends nothing while others are refused a place of `share`.
@@ -108,8 +102,8 @@ impl InboundBody {
         self.inner = None;
         self.upload = None;
         self.arrival.complete();
-        if let Some(span) = self.uncounted.take() {
-            span.request_body_size(self.received);
+        if self.is_uncounted {
+            self.span.request_body_size(self.received);
         }
     }
 }
@@ -178,9 +172,7 @@ impl http_body::Body for InboundBody {
         }
         self.received += length;
         self.arrival.came(length);
-        if let Some(watched) = &self.watched {
-            watched.fetch_add(length, Ordering::Relaxed);
-        }
+        self.span.request_body_came(length);
         if is_last {
             self.complete();
         }

@@ -18,8 +18,8 @@ use super::drain::{OpenRequest, Phase};
 use super::idle::Busy;
 use super::stall::Flow;
 use crate::guest::{self, Arrival, Blame, Failure, FailureKind};
+use crate::telemetry::ServerSpan;
 use crate::telemetry::logs::printable;
-use crate::telemetry::{Access, AccessEnd, ServerSpan};
 
 /// Seconds after which a shed client may try again.
 const RETRY_AFTER_SECONDS: &str = "1";
@@ -40,7 +40,6 @@ pub(crate) struct Exchange {
     deadline: Option<Deadline>,
     open: OpenRequest,
     component: Option<Arc<str>>,
-    access: Option<Box<Access>>,
     busy: Busy,
 }
 
@@ -64,15 +63,13 @@ impl Exchange {
             deadline: None,
             open,
             component: None,
-            access: None,
             busy,
         }
     }
 
-    /// With what the log says of it: the component that serves it, and its line in the access log, if it has one.
-    pub(crate) fn logged_as(mut self, component: &Arc<str>, access: Option<Box<Access>>) -> Self {
+    /// With the component that serves it, as lines of the log name it.
+    pub(crate) fn logged_as(mut self, component: &Arc<str>) -> Self {
         self.component = Some(component.clone());
-        self.access = access;
         self
     }
 
@@ -89,30 +86,19 @@ impl Exchange {
     }
 
     /// The response has this head.
-    fn answer(&mut self, status: StatusCode, headers: &HeaderMap) {
+    fn answer(&self, status: StatusCode, headers: &HeaderMap) {
         self.span.response_head(status, headers);
-        if let Some(access) = &mut self.access {
-            access.answered(status);
-        }
     }
 
     /// The response says what went wrong; the span has failed unless that is only a mistake of the client's.
-    fn fail(&mut self, failure: &Failure) {
+    fn fail(&self, failure: &Failure) {
         let error_type = failure.kind.error_type();
         match (error_type, failure.exception()) {
             (Some(error_type), None) => self.span.refuse(error_type),
             (Some(error_type), exception) => self.span.fail(error_type, exception),
             (None, _) => {}
         }
-        self.tell(failure, error_type);
-    }
-
-    /// Tells both logs of a failure.
-    fn tell(&mut self, failure: &Failure, error_type: Option<&str>) {
-        if let (Some(error_type), Some(access)) = (error_type, &mut self.access) {
-            access.failed(error_type);
-        }
-        log(self.component(), &self.span, failure);
+        log(self.component(), &self.span, failure, error_type);
     }
 
     fn component(&self) -> &str {
@@ -125,7 +111,7 @@ impl Exchange {
         let failure = fault.as_ref().unwrap_or(failure);
         let error_type = failure.kind.error_type_after_head();
         self.span.fail(error_type, failure.exception());
-        self.tell(failure, Some(error_type));
+        log(self.component(), &self.span, failure, Some(error_type));
         self.end();
     }
 
@@ -133,15 +119,6 @@ impl Exchange {
         if !std::mem::replace(&mut self.ended, true) {
             self.arrival.end_response();
             self.span.end(self.sent);
-            if let Some(access) = self.access.take() {
-                let (context, route) = (self.span.context(), self.span.route());
-                access.end(&AccessEnd {
-                    component: self.component(),
-                    context: context.as_ref(),
-                    route: route.as_deref(),
-                    sent: self.sent,
-                });
-            }
         }
     }
 }
@@ -163,10 +140,7 @@ impl Drop for Exchange {
 }
 
 /// Makes the response, and leaves the rest of the request to its body.
-pub(crate) fn finish(
-    answer: Result<Response<guest::Body>, Failure>,
-    mut exchange: Exchange,
-) -> Response<Body> {
+pub(crate) fn finish(answer: Result<Response<guest::Body>, Failure>, exchange: Exchange) -> Response<Body> {
     // Whatever the guest made of a body that broke off, the client is told what was wrong with it.
     let answer = exchange.arrival.fault().map_or(answer, Err);
     let is_head = exchange.is_head;
@@ -220,7 +194,7 @@ fn is_without_content(response: &mut Response<guest::Body>) -> bool {
 }
 
 /// The response to a failure: the status, and no word on internals.
-fn refuse(failure: &Failure, mut exchange: Exchange) -> Response<Body> {
+fn refuse(failure: &Failure, exchange: Exchange) -> Response<Body> {
     let status = failure.kind.status();
     let text = Bytes::from(format!("{}\n", status.canonical_reason().unwrap_or("Error")));
     let (mut head, ()) = Response::new(()).into_parts();
@@ -276,8 +250,8 @@ pub(crate) fn tell_timing(response: &mut Response<Body>) {
     }
 }
 
-fn log(component: &str, span: &ServerSpan, failure: &Failure) {
-    let error_type = failure.kind.error_type();
+/// Puts a failure into the log, with the `error.type` that its request's span has.
+fn log(component: &str, span: &ServerSpan, failure: &Failure, error_type: Option<&str>) {
     let context = span.context();
     let trace_id = context.as_ref().map(|context| tracing::field::display(&context.trace_id));
     let span_id = context.as_ref().map(|context| tracing::field::display(&context.span_id));

@@ -1,7 +1,10 @@
 //! What the benchmarks may touch; no part of the library's interface.
 
 use super::pipeline::Pipeline;
-use super::{Baggage, Peer, Propagator, Registries, ServerSpan, Telemetry, export};
+use super::recent::Recent;
+use super::{
+    Baggage, ChildOptions, Envelope, Peer, Propagator, Registries, ServerSpan, Telemetry, export, resource,
+};
 use crate::config;
 use http::{HeaderMap, StatusCode, request::Parts};
 use std::sync::Arc;
@@ -40,6 +43,29 @@ impl Spans {
         Self::from(&otel, sources)
     }
 
+    /// Each request is recorded, and the ring of recent traces is on, as with an admin listener.
+    #[must_use]
+    pub fn shown() -> Self {
+        let otel = config::Otel { semconv: config::Semconv::Http, ..config::Otel::default() };
+        let sources = export::Sources::of_spans(Pipeline::new(1 << 20, 512));
+        let pipeline = sources.spans.clone();
+        let resource = resource::encode(&otel, "hello").into();
+        let recent = Recent::new(100, Envelope::of_spans(&resource, otel.semconv));
+        let telemetry = Telemetry::with(&otel, "hello", sources, None, recent, false, resource);
+        Spans { telemetry, pipeline, peer: peer(), no_headers: HeaderMap::new() }
+    }
+
+    /// No request is sampled, and those that fail are kept (`otel.keep-errors`).
+    #[must_use]
+    pub fn keeping_errors() -> Self {
+        Self::of(&config::Otel {
+            sampler: config::Sampler::AlwaysOff,
+            semconv: config::Semconv::Http,
+            keep_errors: true,
+            ..config::Otel::default()
+        })
+    }
+
     /// Telemetry is on, as it is set; but nothing is sent.
     #[must_use]
     pub fn of(otel: &config::Otel) -> Self {
@@ -57,12 +83,20 @@ impl Spans {
     }
 
     pub(crate) fn server_span(&self, head: &Parts) -> ServerSpan {
-        self.telemetry.server_span(&self.peer, head, None)
+        self.telemetry.server_span(&self.peer, head)
     }
 
     /// One request from its head to the end of its response.
     pub fn request(&self, head: &Parts) {
         let span = self.server_span(head);
+        span.response_head(StatusCode::OK, &self.no_headers);
+        span.end(42);
+    }
+
+    /// One request whose guest has a span of its own.
+    pub fn request_with_child(&self, head: &Parts) {
+        let span = self.server_span(head);
+        span.child(None, "work", ChildOptions::default()).end(None);
         span.response_head(StatusCode::OK, &self.no_headers);
         span.end(42);
     }

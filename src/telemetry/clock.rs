@@ -4,43 +4,41 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Tells the Unix time of moments of one request, so that its spans and events are in order.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Clock {
+pub(in crate::telemetry) struct Clock {
     started: Instant,
-    start_unix_nanos: u64,
-}
-
-/// The end of a request, as its span tells it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Ended {
-    /// Nanoseconds of Unix time.
-    pub(super) unix_nanos: u64,
-    pub(super) lasted: Duration,
+    /// Unix time in nanoseconds; none where no span tells it.
+    start_unix_nanos: Option<u64>,
 }
 
 impl Clock {
-    /// Starts now.
-    pub(super) fn start() -> Self {
-        Clock { start_unix_nanos: unix_nanos(), started: Instant::now() }
+    /// A clock that starts now; of a request without spans, `tells_time` is false, and the wall clock is not read.
+    pub(in crate::telemetry) fn start(tells_time: bool) -> Self {
+        Clock { start_unix_nanos: tells_time.then(unix_nanos), started: Instant::now() }
     }
 
     /// When it was started, in nanoseconds of Unix time.
-    pub(super) fn started(&self) -> u64 {
-        self.start_unix_nanos
+    pub(in crate::telemetry) fn started(&self) -> u64 {
+        self.start_unix_nanos.unwrap_or_default()
     }
 
-    /// When it was started.
-    pub(super) fn instant(&self) -> Instant {
-        self.started
+    /// Time since the start.
+    pub(in crate::telemetry) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
     }
 
     /// Now, in nanoseconds of Unix time.
-    pub(super) fn now(&self) -> u64 {
-        self.start_unix_nanos.saturating_add(nanos(self.started.elapsed()))
+    pub(in crate::telemetry) fn now(&self) -> u64 {
+        self.after(self.elapsed())
+    }
+
+    /// The moment `elapsed` after the start, in nanoseconds of Unix time; now where the start is not known in it.
+    pub(in crate::telemetry) fn after(&self, elapsed: Duration) -> u64 {
+        self.start_unix_nanos.map_or_else(unix_nanos, |start| start.saturating_add(nanos(elapsed)))
     }
 }
 
 /// The wall clock, in nanoseconds of Unix time.
-pub(super) fn unix_nanos() -> u64 {
+pub(in crate::telemetry) fn unix_nanos() -> u64 {
     nanos(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 

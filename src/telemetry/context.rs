@@ -60,11 +60,6 @@ impl TraceState {
         TraceState((!text.is_empty()).then(|| text.into()))
     }
 
-    /// Reads one field; empty when any part of it is broken.
-    pub(crate) fn parse(text: &str) -> Self {
-        super::propagation::parse_tracestate(std::iter::once(text.as_bytes())).unwrap_or_default()
-    }
-
     /// The wire form; empty when there is none.
     pub(crate) fn as_str(&self) -> &str {
         self.0.as_deref().unwrap_or_default()

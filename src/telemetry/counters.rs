@@ -43,20 +43,6 @@ impl Counters {
         }
     }
 
-    /// Adds what `other` has counted of what guests write, and leaves nothing there.
-    pub(super) fn take_over(&self, other: &Counters) {
-        for (mine, of_other) in [
-            (&self.attributes, &other.attributes),
-            (&self.events, &other.events),
-            (&self.links, &other.links),
-            (&self.children, &other.children),
-            (&self.unended, &other.unended),
-            (&self.late_writes, &other.late_writes),
-        ] {
-            Counters::add(mine, of_other.swap(0, Relaxed));
-        }
-    }
-
     /// What never arrived so far.
     pub(super) fn dropped(&self) -> Dropped {
         Dropped {

@@ -23,6 +23,11 @@ impl Methods {
         self.0.as_ref().map_or(semconv::KNOWN_METHODS.len(), |set| set.len())
     }
 
+    /// Whether the method of this place may stand in `http.request.method`.
+    pub(super) fn is_known(&self, place: u16) -> bool {
+        usize::from(place) < self.len()
+    }
+
     /// Whether this one may stand in `http.request.method`.
     pub(super) fn knows(&self, method: &Method) -> bool {
         self.position(method).is_some()

@@ -1,15 +1,11 @@
-//! Spans, and their way out; knows neither HTTP server nor wasm.
+//! Spans, metrics and log records, and their way out; knows neither HTTP server nor wasm.
 //!
-//! A request's way through here: [`propagation`] reads the caller's context, [`sampler`] decides, [`server_span`]
-//! records, [`encode`] writes the record as OTLP once, [`pipeline`] holds it, [`export`] sends it. Nothing of it blocks
-//! or fails a request; what is lost is counted in [`Totals`].
+//! A request's way through here: [`propagation`] reads the caller's context, [`sampler`] decides, the request's record
+//! ([`request`]) keeps what is known of it until its end, when span, metrics and access log are made of it; [`encode`]
+//! writes the span as OTLP once, [`pipeline`] holds it, [`export`] sends it. Nothing of it blocks or fails a request; what
+//! is lost is counted in [`Totals`].
 
-mod access;
 pub(crate) mod bench;
-mod child;
-mod child_span;
-mod children;
-mod client_span;
 mod clock;
 mod condition;
 mod context;
@@ -18,8 +14,7 @@ mod encode;
 mod exceptions;
 mod export;
 pub(crate) mod fuzz;
-mod headers;
-mod held;
+mod http_facts;
 mod id;
 mod json;
 mod limits;
@@ -27,33 +22,30 @@ mod log_records;
 pub(crate) mod logs;
 mod methods;
 mod metrics;
-mod notes;
+mod observe;
 mod otlp_value;
 mod path_names;
+mod peer;
 mod pipeline;
 mod propagation;
 mod quota;
-mod recording;
+mod recent;
 mod redact;
 mod request;
 mod resource;
-mod response;
 mod sampler;
 mod scope;
-mod sdk_span;
 mod semconv;
-mod server_span;
 mod signals;
+mod spans;
 mod value;
 mod view;
 
-pub(crate) use access::{Access, AccessLog, End as AccessEnd, Received};
-pub(crate) use child_span::{ChildSpan, Options as ChildOptions};
-pub(crate) use client_span::{ClientSpan, Connected};
 pub(crate) use context::{Linked, SpanContext, TraceState};
 pub(crate) use counters::Totals;
 pub(crate) use encode::Kind;
 pub(crate) use export::doctor;
+pub(crate) use http_facts::AddressText;
 pub(crate) use id::{SpanId, TraceId};
 pub(crate) use json::value as json_value;
 pub(crate) use limits::MAX_ATTRIBUTES;
@@ -61,100 +53,67 @@ pub(crate) use log_records::{LogRecord, LogRecords, SdkRecord, Severity};
 pub(crate) use metrics::{
     Folds, Format as MetricsFormat, Metrics, Registries, host as host_metrics, sdk as sdk_metrics,
 };
+pub(crate) use peer::{Peer, Told};
 pub(crate) use propagation::{Baggage, Propagator};
 pub(crate) use quota::Quota;
-pub(crate) use request::AddressText;
-pub(crate) use sdk_span::{Omitted, Refused as SdkSpanRefused, Scope, SdkSpan};
-pub(crate) use server_span::{Phases, ServerSpan};
+pub(crate) use request::outcome::Phases;
+pub(crate) use request::server_span::{ChildOptions, ServerSpan};
+pub(crate) use scope::SdkScope;
 pub(crate) use signals::Signals;
+pub(crate) use spans::annotations::Omitted;
+pub(crate) use spans::call::Connected;
+pub(crate) use spans::client::ClientSpan;
+pub(crate) use spans::sdk::{Refused as SdkSpanRefused, SdkSpan};
+pub(crate) use spans::span::Span;
 pub(crate) use value::{Exception, Status, Value};
 pub(crate) use view::Exports;
 
-use crate::config::{self, Semconv};
-use children::Families;
+use crate::config;
 use counters::Counters;
 use exceptions::ExceptionLog;
 use export::{Envelope, Sources};
-use headers::Wanted;
-use held::{KeepRules, Outlet};
-use http::uri::Authority;
 use limits::Limits;
 use methods::Methods;
 use path_names::PathNames;
 use pipeline::Pipeline;
-use recording::Recording;
-use request::Request;
+use recent::Recent;
+use request::access::AccessLog;
+use request::facts::Facts;
+use request::headers::HeaderFilter;
+use request::record::{Identity, Record, Recording};
+use request::shared::Shared;
+use request::spans::Spans;
+use request::tail::{KeepRules, Room};
 use sampler::{Decision, Sampler};
-use std::net::{IpAddr, SocketAddr};
+use spans::open::Registry;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// What is known of the other end of a connection, and of one request if it told of that.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Peer {
-    /// The other end; none on a unix socket.
-    pub(crate) remote: Option<SocketAddr>,
-    /// Our end; none on a unix socket.
-    pub(crate) local: Option<SocketAddr>,
-    /// Whether the connection is encrypted, which makes the scheme `https`.
-    pub(crate) tls: bool,
-    /// What it told of this request, where it is a proxy that is believed.
-    pub(crate) told: Option<Arc<Told>>,
-}
-
-/// A request as its client sent it, in the words of a proxy that is believed. What it did not say is `None`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Told {
-    /// Who sent it.
-    pub(crate) client: Option<IpAddr>,
-    /// Whether the scheme was `https`.
-    pub(crate) is_https: Option<bool>,
-    /// Host and port that it was for.
-    pub(crate) authority: Option<Authority>,
-}
-
-impl Peer {
-    /// Whether the request's scheme is `https`.
-    pub(crate) fn is_https(&self) -> bool {
-        self.told.as_ref().and_then(|told| told.is_https).unwrap_or(self.tls)
-    }
-
-    /// The address of who sent the request; none of a client on a Unix socket that nobody told of.
-    pub(crate) fn client(&self) -> Option<IpAddr> {
-        let told = self.told.as_ref().and_then(|told| told.client);
-        told.or_else(|| self.remote.map(|remote| remote.ip()))
-    }
-
-    /// Host and port that the request was for, where a proxy said it.
-    pub(crate) fn told_authority(&self) -> Option<&Authority> {
-        self.told.as_ref()?.authority.as_ref()
-    }
-}
-
-/// Handle on the telemetry of the server; cheap to clone. Where nobody wants any it is empty: no thread, no cost.
+/// Handle on the telemetry of the server; cheap to clone. Where none is wanted it is empty: no thread, no cost.
 #[derive(Clone, Default)]
 pub(crate) struct Telemetry(Option<Arc<On>>);
 
 /// What is on: each signal by itself.
 struct On {
-    /// None where spans go nowhere, and nobody looks at them here.
+    /// None where spans are neither exported nor shown.
     traces: Option<Traces>,
+    /// What the records of all requests share.
+    shared: Arc<Shared>,
     sources: Sources,
     signals: Signals,
-    /// None where exceptions are events of spans only.
-    exceptions: Option<Arc<ExceptionLog>>,
     /// None where nothing is exported.
     exporter: Option<export::Exporter>,
     /// The OTLP message.
     resource: Arc<[u8]>,
 }
 
-/// How spans are made.
+/// How requests get their place in a trace.
 struct Traces {
-    shared: Arc<Shared>,
     propagator: Propagator,
     trust: config::TrustParent,
     sampler: Sampler,
+    /// What the admin listener shows of spans.
+    recent: Option<Arc<Recent>>,
 }
 
 impl Traces {
@@ -163,29 +122,15 @@ impl Traces {
     }
 }
 
-/// What every span needs at its end.
-struct Shared {
-    pipeline: Arc<Pipeline>,
-    profile: Semconv,
-    path_names: PathNames,
-    component: Box<str>,
-    families: Families,
-    request_headers: Wanted,
-    response_headers: Wanted,
-    limits: Limits,
-    methods: Methods,
-    keep: KeepRules,
-    /// What all requests hold back until their end.
-    held_room: Arc<held::Room>,
-}
-
-/// What is kept here to be looked at, although nothing may export it.
+/// What is told of requests here, although nothing may be exported.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Kept {
+pub(crate) struct LocalReaders {
     /// Metrics are aggregated.
     pub(crate) metrics: bool,
     /// So many of the latest traces are recorded.
     pub(crate) recent_traces: usize,
+    /// Each request is told of in the access log.
+    pub(crate) access_log: bool,
 }
 
 impl Telemetry {
@@ -194,28 +139,32 @@ impl Telemetry {
         Telemetry(None)
     }
 
-    /// Starts what the settings ask for: spans, metrics and log records, each where it goes anywhere, and what is
-    /// to be `kept` here.
-    pub(crate) fn start(otel: &config::Otel, component: &str, kept: Kept) -> anyhow::Result<Telemetry> {
+    /// Starts what the settings ask for: spans, metrics and log records, each where it goes anywhere, and what
+    /// `local` readers want.
+    pub(crate) fn start(
+        otel: &config::Otel,
+        component: &str,
+        local: LocalReaders,
+    ) -> anyhow::Result<Telemetry> {
         // Made once: all signals are of the same instance of the service.
         let resource: Arc<[u8]> = resource::encode(otel, component).into();
         let target = export::Target::of(otel, component, &resource)?;
         let mut sources = target.as_ref().map(|target| target.sources(otel)).unwrap_or_default();
-        if kept.metrics && sources.metrics.is_none() {
+        if local.metrics && sources.metrics.is_none() {
             sources.metrics = Some(Registries::new(otel, false));
         }
-        if let Some(metrics) = sources.metrics.as_ref().filter(|_| kept.metrics) {
+        if let Some(metrics) = sources.metrics.as_ref().filter(|_| local.metrics) {
             metrics.keep_for_pages();
         }
         let exporter = target.map(|target| export::Exporter::start(target, &sources)).transpose()?;
-        let recent = export::Recent::new(kept.recent_traces, Envelope::of_spans(&resource, otel.semconv));
-        if exporter.is_none() && sources.metrics.is_none() && recent.is_none() {
+        let recent = Recent::new(local.recent_traces, Envelope::of_spans(&resource, otel.semconv));
+        if exporter.is_none() && sources.metrics.is_none() && recent.is_none() && !local.access_log {
             return Ok(Telemetry::off());
         }
-        Ok(Telemetry::with(otel, component, sources, exporter, recent, resource))
+        Ok(Telemetry::with(otel, component, sources, exporter, recent, local.access_log, resource))
     }
 
-    /// With nothing that is kept to be looked at, for tests and benchmarks.
+    /// Telemetry with nothing that is told here, for tests and benchmarks.
     fn new(
         otel: &config::Otel,
         component: &str,
@@ -223,7 +172,7 @@ impl Telemetry {
         exporter: Option<export::Exporter>,
     ) -> Self {
         let resource = resource::encode(otel, component).into();
-        Self::with(otel, component, sources, exporter, None, resource)
+        Self::with(otel, component, sources, exporter, None, false, resource)
     }
 
     fn with(
@@ -231,54 +180,91 @@ impl Telemetry {
         component: &str,
         sources: Sources,
         exporter: Option<export::Exporter>,
-        recent: Option<export::Recent>,
+        recent: Option<Recent>,
+        has_access_log: bool,
         resource: Arc<[u8]>,
     ) -> Self {
         let pipeline = match &sources.spans {
             Some(pipeline) => Some(Arc::clone(pipeline)),
             None => recent.is_some().then(|| Arc::new(Pipeline::unread())),
         };
-        if let (Some(pipeline), Some(recent)) = (&pipeline, recent) {
-            pipeline.show_to(recent);
+        let recent = recent.map(Arc::new);
+        if let (Some(pipeline), Some(recent)) = (&pipeline, recent.clone()) {
+            pipeline.observe(move |span| recent.add(span));
         }
-        let traces = pipeline.map(|pipeline| Traces::new(otel, component, pipeline));
+        let traces = pipeline.is_some().then(|| Traces {
+            propagator: Propagator::new(&otel.propagators),
+            trust: otel.trust_parent.clone(),
+            sampler: Sampler::new(otel),
+            recent,
+        });
         let logs = sources.logs.clone().map(|pipeline| Arc::new(LogRecords::new(pipeline, &otel.limits)));
         let (host, metrics) =
             sources.metrics.clone().map(|Registries { host, guests }| (host, guests)).unzip();
         if let Some(host) = &host {
             host.observe_telemetry(&sources, logs.as_ref());
         }
-        let exceptions = ExceptionLog::new(otel, component, logs.as_ref());
+        let shared = Arc::new(Shared {
+            component: component.into(),
+            methods: Methods::new(otel.known_methods.as_deref()),
+            spans: pipeline.map(|pipeline| spans_with(otel, pipeline)),
+            families: Registry::new(),
+            metrics: host.clone(),
+            access: has_access_log.then(|| AccessLog::new(logs.clone())),
+            exceptions: ExceptionLog::new(otel, component, logs.as_ref()),
+        });
         let signals = Signals { metrics, logs, host };
-        Telemetry(Some(Arc::new(On { traces, sources, signals, exceptions, exporter, resource })))
+        Telemetry(Some(Arc::new(On { traces, shared, sources, signals, exporter, resource })))
     }
 
     fn traces(&self) -> Option<&Traces> {
         self.0.as_ref()?.traces.as_ref()
     }
+
+    fn spans(&self) -> Option<&Spans> {
+        self.0.as_ref()?.shared.spans.as_ref()
+    }
+}
+
+/// What spans are made with that go to `pipeline`.
+fn spans_with(otel: &config::Otel, pipeline: Arc<Pipeline>) -> Spans {
+    Spans {
+        pipeline,
+        profile: otel.semconv,
+        path_names: PathNames::new(),
+        request_headers: HeaderFilter::new("http.request.header.", &otel.request_headers),
+        response_headers: HeaderFilter::new("http.response.header.", &otel.response_headers),
+        limits: Limits::new(&otel.limits),
+        keep: KeepRules::new(otel),
+        tail_room: Room::default(),
+    }
 }
 
 impl Traces {
-    fn new(otel: &config::Otel, component: &str, pipeline: Arc<Pipeline>) -> Self {
-        let shared = Arc::new(Shared {
-            pipeline,
-            profile: otel.semconv,
-            path_names: PathNames::new(),
-            component: component.into(),
-            families: Families::default(),
-            request_headers: Wanted::new("http.request.header.", &otel.request_headers),
-            response_headers: Wanted::new("http.response.header.", &otel.response_headers),
-            limits: Limits::new(&otel.limits),
-            methods: Methods::new(otel.known_methods.as_deref()),
-            keep: KeepRules::new(otel),
-            held_room: Arc::default(),
-        });
-        Traces {
-            shared,
-            propagator: Propagator::new(&otel.propagators),
-            trust: otel.trust_parent.clone(),
-            sampler: Sampler::new(otel),
+    /// The ids of a request's span, and whether it is recorded, decided before anything is built; with the context of a
+    /// caller that is not believed.
+    fn identify(
+        &self,
+        peer: &Peer,
+        head: &http::request::Parts,
+        keep: KeepRules,
+    ) -> (Identity, Option<SpanContext>) {
+        let mut caller = self.propagator.extract(&head.headers);
+        let mut stranger = None;
+        if !self.believes(peer) {
+            stranger = std::mem::take(&mut caller).context;
         }
+        let trace_id = caller.context.as_ref().map_or_else(TraceId::random, |parent| parent.trace_id);
+        let parent = caller.context.as_ref().map(|parent| parent.span_id);
+        let Decision { flags, trace_state } =
+            self.sampler.decide(trace_id, caller, &head.method, head.uri.path());
+        let context = SpanContext { trace_id, span_id: SpanId::random(), flags, trace_state };
+        let recording = match (context.is_sampled(), keep.are_any()) {
+            (true, _) => Recording::Head,
+            (false, true) => Recording::Tail,
+            (false, false) => Recording::No,
+        };
+        (Identity { context, parent, recording }, stranger)
     }
 }
 
@@ -293,61 +279,32 @@ impl Telemetry {
         self.0.as_ref().is_some_and(|on| on.exporter.is_some())
     }
 
-    /// All metrics, for who reads them here; none where nobody wants them.
+    /// All metrics; none where they are neither exported nor shown.
     pub(crate) fn metrics(&self) -> Option<&Registries> {
         self.0.as_ref()?.sources.metrics.as_ref()
     }
 
-    /// Starts the SERVER span of a request whose head has been read, and what metrics tell of the request.
-    pub(crate) fn server_span(
-        &self,
-        peer: &Peer,
-        head: &http::request::Parts,
-        route: Option<&str>,
-    ) -> ServerSpan {
+    /// Starts the record of a request whose head has been read, and with it its SERVER span.
+    pub(crate) fn server_span(&self, peer: &Peer, head: &http::request::Parts) -> ServerSpan {
         let Some(on) = &self.0 else {
             return ServerSpan::off();
         };
-        let mut span = self.traced(peer, head, route);
-        let exceptions = on.exceptions.clone();
-        // Made where it is handed over: each move of it costs as much as what is in it.
-        if let Some(metrics) = self.metrics() {
-            // The clock is most of what a measurement costs, and a recorded span has read it.
-            let started = span.started().unwrap_or_else(Instant::now);
-            span.set_beside(Some(metrics.host.request(peer.is_https(), head, route, started)), exceptions);
-        } else if exceptions.is_some() {
-            span.set_beside(None, exceptions);
+        let shared = &on.shared;
+        let traced = on.traces.as_ref().zip(shared.spans.as_ref());
+        let (mut identity, mut stranger) = (None, None);
+        if let Some((traces, spans)) = traced {
+            let (own, other) = traces.identify(peer, head, spans.keep);
+            if own.recording == Recording::No && !shared.reads_all_requests() {
+                return ServerSpan::unrecorded(own.context);
+            }
+            (identity, stranger) = (Some(own), other);
         }
-        span
-    }
-
-    /// Decides first whether to record it.
-    fn traced(&self, peer: &Peer, head: &http::request::Parts, route: Option<&str>) -> ServerSpan {
-        let Some(traces) = self.traces() else {
-            return ServerSpan::off();
-        };
-        let mut caller = traces.propagator.extract(&head.headers);
-        let mut stranger = None;
-        if !traces.believes(peer) {
-            stranger = std::mem::take(&mut caller).context;
-        }
-        let trace_id = caller.context.as_ref().map_or_else(TraceId::random, |parent| parent.trace_id);
-        let parent_id = caller.context.as_ref().map(|parent| parent.span_id);
-        let Decision { flags, trace_state } =
-            traces.sampler.decide(trace_id, caller, &head.method, head.uri.path());
-        let context = SpanContext { trace_id, span_id: SpanId::random(), flags, trace_state };
-        let shared = &traces.shared;
-        let outlet = if context.is_sampled() {
-            Outlet::Pipeline
-        } else if shared.keep.are_any() {
-            Outlet::held(&shared.pipeline, &shared.held_room)
-        } else {
-            return ServerSpan::unsampled(context);
-        };
-        let request = Request::new(peer, head);
-        let headers = shared.request_headers.find(&head.headers, shared.limits.value);
-        let recording = Recording::start(shared, context, parent_id, outlet, request, headers, route);
-        let span = ServerSpan::recorded(recording);
+        let is_recorded = identity.as_ref().is_some_and(|identity| identity.recording != Recording::No);
+        let headers = traced
+            .filter(|_| is_recorded)
+            .map(|(_, spans)| spans.request_headers.capture(&head.headers, spans.limits.value));
+        let facts = Facts::new(peer, head, &shared.methods);
+        let span = ServerSpan::of(Record::start(shared, identity, facts, headers.unwrap_or_default()));
         if let Some(context) = stranger {
             // Where it came from; nothing of it is carried on.
             span.add_link(Linked::remote(context), Vec::new());
@@ -361,7 +318,9 @@ impl Telemetry {
             return Baggage::default();
         };
         let (baggage, dropped) = traces.propagator.baggage(&head.headers);
-        Counters::add(&traces.shared.pipeline.counters.baggage, dropped);
+        if let Some(spans) = self.spans() {
+            Counters::add(&spans.pipeline.counters.baggage, dropped);
+        }
         baggage
     }
 
@@ -373,7 +332,7 @@ impl Telemetry {
         Totals {
             logs: on.signals.log_totals(),
             metrics: on.signals.metric_totals(),
-            ..self.traces().map(|traces| traces.shared.pipeline.totals()).unwrap_or_default()
+            ..self.spans().map(|spans| spans.pipeline.totals()).unwrap_or_default()
         }
     }
 
@@ -382,8 +341,8 @@ impl Telemetry {
     ///
     /// Blocks the calling thread. Spans that end later are dropped and counted. A second call changes nothing.
     pub(crate) fn shutdown(&self, deadline: Instant) -> Totals {
-        if let Some(traces) = self.traces() {
-            traces.shared.families.close();
+        if let Some(on) = &self.0 {
+            on.shared.families.all().iter().for_each(|record| record.close_children(true));
         }
         if let Some(on) = &self.0
             && let Some(exporter) = &on.exporter

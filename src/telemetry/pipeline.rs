@@ -5,7 +5,6 @@
 //! Full shards spill into others; when all are full, the span is dropped and counted.
 
 use super::counters::{Counters, Totals};
-use super::export::Recent;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -18,6 +17,8 @@ const MAX_SHARDS: usize = 64;
 
 /// Bytes of a new buffer beyond what the last one held: a span is written where it fits with ease.
 const SPARE: usize = 4096;
+/// Bytes that a thread's scratch buffer keeps between spans.
+const MAX_SCRATCH: usize = 64 * 1024;
 
 /// Where ended spans wait for the exporter.
 pub(super) struct Pipeline {
@@ -32,11 +33,19 @@ pub(super) struct Pipeline {
     pending: Padded<AtomicUsize>,
     /// A span was dropped since the last look.
     was_full: AtomicBool,
-    /// Keeps the latest spans to be looked at.
-    recent: OnceLock<Recent>,
+    /// Sees each span as it ends.
+    observer: OnceLock<Observer>,
     /// Tells the exporter that a batch is there.
     pub(super) batch_ready: Notify,
     pub(super) counters: Arc<Counters>,
+}
+
+/// Called with each encoded span as it ends, an entry of the buffers; on the thread that ends it, outside all locks.
+pub(super) type Observer = Box<dyn Fn(&[u8]) + Send + Sync>;
+
+thread_local! {
+    /// Where a span is encoded that is both observed and buffered.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 /// Keeps neighbours off each other's cache lines (two, because processors fetch pairs).
@@ -116,20 +125,16 @@ impl Pipeline {
             most: (max_spans, max_bytes),
             pending: Padded(AtomicUsize::new(0)),
             was_full: AtomicBool::new(false),
-            recent: OnceLock::new(),
+            observer: OnceLock::new(),
             batch_ready: Notify::new(),
             counters: Arc::default(),
         }
     }
 
-    /// Has `recent` see all spans that end from now on, whether there is room for them or not. Only the first call counts.
-    pub(super) fn show_to(&self, recent: Recent) {
-        _ = self.recent.set(recent);
-    }
-
-    /// What has seen the latest spans, if anything does.
-    pub(super) fn recent(&self) -> Option<&Recent> {
-        self.recent.get()
+    /// Has `observer` called with each span that ends from now on, whether there is room for it or not. Only the first
+    /// call counts.
+    pub(super) fn observe(&self, observer: impl Fn(&[u8]) + Send + Sync + 'static) {
+        _ = self.observer.set(Box::new(observer));
     }
 
     /// Whether nothing is exported, and spans are only looked at here.
@@ -144,9 +149,21 @@ impl Pipeline {
 
     /// The same; whether there was room for it.
     pub(super) fn takes(&self, encode: impl Fn(&mut Vec<u8>)) -> bool {
-        if let Some(recent) = self.recent() {
-            recent.add(&encode);
-        }
+        let Some(observer) = self.observer.get() else {
+            return self.store(encode);
+        };
+        let mut span = SCRATCH.take();
+        span.clear();
+        encode(&mut span);
+        observer(&span);
+        let has_room = self.store(|out| out.extend_from_slice(&span));
+        span.shrink_to(MAX_SCRATCH);
+        SCRATCH.set(span);
+        has_room
+    }
+
+    /// Puts a span into the buffers.
+    fn store(&self, encode: impl Fn(&mut Vec<u8>)) -> bool {
         if self.is_unread() {
             return false;
         }
@@ -302,7 +319,7 @@ fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
 }
 
 /// A number of the calling thread, small and dense, so that threads spread over the shards evenly.
-fn thread_slot() -> usize {
+pub(super) fn thread_slot() -> usize {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     thread_local! {
         static SLOT: Cell<usize> = Cell::new(NEXT.fetch_add(1, Relaxed) as usize);

@@ -74,3 +74,29 @@ fn text<'a>(attributes: &'a [(Box<str>, Value)], wanted: &str) -> Option<&'a str
         _ => None,
     }
 }
+
+/// The part of a guest that made a span, a point or a record, as the guest's SDK names it.
+#[derive(Default)]
+pub(crate) struct SdkScope {
+    pub(crate) name: String,
+    pub(crate) version: Option<String>,
+    pub(crate) schema_url: Option<String>,
+    pub(crate) attributes: Vec<(String, Value)>,
+}
+
+impl SdkScope {
+    /// The attributes by which a span, a point or a record says whose it is.
+    pub(crate) fn attributes(self) -> impl Iterator<Item = (String, Value)> {
+        let text = |key: &str, text: Option<String>| {
+            text.filter(|text| !text.is_empty()).map(|text| (key.to_owned(), Value::Text(text)))
+        };
+        let own = [
+            text(OTEL_SCOPE_NAME, Some(self.name)),
+            text(OTEL_SCOPE_VERSION, self.version),
+            text(OTEL_SCOPE_SCHEMA_URL, self.schema_url),
+        ];
+        let more = self.attributes.into_iter();
+        let more = more.map(|(key, value)| (format!("{}{key}", OTEL_SCOPE), value));
+        own.into_iter().flatten().chain(more)
+    }
+}

@@ -34,6 +34,11 @@ mod legacy {
     pub(in crate::telemetry) const PEER_SERVICE: &str = attribute::PEER_SERVICE;
 }
 
+/// Whether only the host may set an attribute.
+pub(super) fn is_reserved(key: &str) -> bool {
+    key.starts_with("pounce.")
+}
+
 /// The component that served the request.
 pub(super) const POUNCE_COMPONENT: &str = "pounce.component";
 /// Whether the instance had served requests before.

@@ -1,6 +1,7 @@
 //! What the tests of spans and exporters share.
 
 use super::*;
+use crate::config::Semconv;
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
 use opentelemetry_proto::tonic::trace::v1::{Span, status::StatusCode as Code};
 use std::collections::BTreeMap;
@@ -92,7 +93,7 @@ fn recording(change: impl FnOnce(&mut config::Otel)) -> Telemetry {
 }
 
 pub(super) fn spans(telemetry: &Telemetry) -> Vec<Span> {
-    let pipeline = &telemetry.traces().unwrap().shared.pipeline;
+    let pipeline = &telemetry.spans().unwrap().pipeline;
     export::read(&pipeline.drain(false)).into_iter().flat_map(|of_scope| of_scope.spans).collect()
 }
 

@@ -2,9 +2,9 @@
 
 use super::Telemetry;
 use super::counters::{Counters, Dropped};
-use super::export::RecentTotals;
 use super::id::TraceId;
 use super::metrics::Format;
+use super::recent::Totals as RecentTotals;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message as _;
 use serde::Serialize;
@@ -71,7 +71,7 @@ impl Telemetry {
 
     /// Up to `limit` recent traces as OTLP JSON, the newest first; with `trace_id` that one only.
     pub(crate) fn recent_traces(&self, limit: usize, trace_id: Option<TraceId>) -> Vec<u8> {
-        let traces = self.traces().and_then(|traces| traces.shared.pipeline.recent());
+        let traces = self.traces().and_then(|traces| traces.recent.as_ref());
         let read = traces.map(|recent| recent.json(limit, trace_id));
         read.unwrap_or_else(|| br#"{"resourceSpans":[]}"#.to_vec())
     }
@@ -80,7 +80,7 @@ impl Telemetry {
     pub(crate) fn exports(&self) -> Exports {
         let sources = self.0.as_ref().map(|on| &on.sources);
         let of = |counters: &Arc<Counters>| Export::of(counters);
-        let recent = self.traces().and_then(|traces| traces.shared.pipeline.recent());
+        let recent = self.traces().and_then(|traces| traces.recent.as_ref());
         Exports {
             traces: sources.and_then(|sources| sources.spans.as_ref()).map(|spans| of(&spans.counters)),
             metrics: sources

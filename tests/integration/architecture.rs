@@ -1,4 +1,6 @@
-//! The layers of DESIGN §3 as a test: import arrows, file sizes, heads, and that every guest is put to use.
+//! The layers of DESIGN §3 as a test: import arrows, circles, file sizes, heads, and that every guest is put to use.
+
+mod circles;
 
 use crate::support::guest::root;
 use std::collections::BTreeSet;

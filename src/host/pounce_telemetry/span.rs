@@ -7,7 +7,7 @@ use crate::host::MAX_SPANS;
 use crate::host::bindings::types;
 use crate::host::current::Current;
 use crate::host::scope::Trace;
-use crate::telemetry::{ChildSpan, ServerSpan, SpanContext, Status, Value};
+use crate::telemetry::{Span, SpanContext, Status};
 
 /// A handle. It keeps naming the same span across awaits and tasks.
 #[expect(unreachable_pub, reason = "the generated bindings re-export it")]
@@ -15,7 +15,7 @@ pub struct GuestSpan {
     /// None where there was no request when the guest asked.
     trace: Option<Trace>,
     /// None for the server span.
-    child: Option<ChildSpan>,
+    child: Option<Span>,
     /// The span ends with the handle.
     owned: bool,
 }
@@ -78,7 +78,7 @@ impl GuestSpan {
     }
 
     /// The handle that a new span ends with.
-    pub(super) fn new(trace: Option<Trace>, child: ChildSpan) -> Self {
+    pub(super) fn new(trace: Option<Trace>, child: Span) -> Self {
         Self { trace, child: Some(child), owned: true }
     }
 
@@ -86,24 +86,22 @@ impl GuestSpan {
         self.trace.as_ref()
     }
 
-    pub(super) fn child(&self) -> Option<&ChildSpan> {
+    pub(super) fn child(&self) -> Option<&Span> {
         self.child.as_ref()
     }
 
     /// The context of the span; none while telemetry is off.
     pub(super) fn context(&self) -> Option<SpanContext> {
-        match &self.child {
-            Some(child) => child.context(),
-            None => self.trace.as_ref()?.span.context(),
-        }
+        self.span().context()
     }
 
-    /// What a call on the handle is about.
-    pub(super) fn target(&self) -> Target<'_> {
-        static OFF: ServerSpan = ServerSpan::off();
-        match &self.child {
-            Some(child) => Target::Child(child),
-            None => Target::Server(self.trace.as_ref().map_or(&OFF, |trace| &trace.span)),
+    /// The span that the handle is on: the guest's own, or that of its request.
+    pub(super) fn span(&self) -> &Span {
+        static OFF: Span = Span::off();
+        match (&self.child, &self.trace) {
+            (Some(child), _) => child,
+            (None, Some(trace)) => &trace.span,
+            (None, None) => &OFF,
         }
     }
 
@@ -122,93 +120,35 @@ impl GuestSpan {
     }
 }
 
-/// The span that a call is about, by a handle or by the request alone.
-#[derive(Clone, Copy)]
-pub(super) enum Target<'a> {
-    Server(&'a ServerSpan),
-    Child(&'a ChildSpan),
+/// Sets attributes, of which those that nobody would record are not converted.
+pub(super) fn set_attributes(span: &Span, list: Vec<types::Attribute>) {
+    let takes_writes = span.takes_writes();
+    for attribute in list {
+        if takes_writes || span.is_fact(&attribute.key) {
+            span.set_attribute(&attribute.key, attribute.value.into());
+        }
+    }
 }
 
-impl Target<'_> {
-    pub(super) fn is_recording(self) -> bool {
-        match self {
-            Self::Child(child) => child.is_recording(),
-            Self::Server(span) => span.is_recording(),
-        }
+/// Adds an event.
+pub(super) fn add_event(span: &Span, name: &str, list: Vec<types::Attribute>, time: Option<u64>) {
+    if span.takes_writes() {
+        span.add_event(name, convert::attributes(list), time);
     }
+}
 
-    /// Whether a write is recorded; one that comes too late is counted.
-    pub(super) fn takes_writes(self) -> bool {
-        match self {
-            Self::Child(child) => child.takes_writes(),
-            Self::Server(span) => span.takes_writes(),
-        }
+/// Adds a link.
+pub(super) fn add_link(span: &Span, context: SpanContext, list: Vec<types::Attribute>) {
+    if span.takes_writes() {
+        span.add_link(context, convert::attributes(list));
     }
+}
 
-    pub(super) fn set_attribute(self, key: &str, value: Value) {
-        match self {
-            Self::Child(child) => child.set_attribute(key, value),
-            Self::Server(span) => span.set_attribute(key, value),
-        }
-    }
-
-    pub(super) fn set_attributes(self, list: Vec<types::Attribute>) {
-        let takes_writes = self.takes_writes();
-        for attribute in list {
-            match (takes_writes, self, attribute.value) {
-                (true, _, value) => self.set_attribute(&attribute.key, value.into()),
-                // Metrics tell the same of a request whether or not it is sampled.
-                (false, Self::Server(span), types::Value::Text(text)) => {
-                    span.measure_attribute(&attribute.key, &text);
-                }
-                (false, ..) => {}
-            }
-        }
-    }
-
-    pub(super) fn add_event(self, name: &str, list: Vec<types::Attribute>, time: Option<u64>) {
-        if self.takes_writes() {
-            let attributes = convert::attributes(list);
-            match self {
-                Self::Child(child) => child.add_event(name, attributes, time),
-                Self::Server(span) => span.add_event(name, attributes, time),
-            }
-        }
-    }
-
-    pub(super) fn add_link(self, context: SpanContext, list: Vec<types::Attribute>) {
-        if self.takes_writes() {
-            let attributes = convert::attributes(list);
-            match self {
-                Self::Child(child) => child.add_link(context, attributes),
-                Self::Server(span) => span.add_link(context, attributes),
-            }
-        }
-    }
-
-    /// The event, and the error status with the exception's message.
-    pub(super) fn record_exception(self, error: types::Exception) {
-        if self.takes_writes() {
-            let message = error.message.clone();
-            match self {
-                Self::Child(child) => child.record_exception(error.into()),
-                Self::Server(span) => span.record_exception(error.into()),
-            }
-            self.set_status(Status::Error(message));
-        }
-    }
-
-    pub(super) fn set_status(self, status: Status) {
-        match self {
-            Self::Child(child) => child.set_status(status),
-            Self::Server(span) => span.set_status(status),
-        }
-    }
-
-    pub(super) fn update_name(self, name: &str) {
-        match self {
-            Self::Child(child) => child.update_name(name),
-            Self::Server(span) => span.update_name(name),
-        }
+/// Adds the event, and sets the error status with the exception's message.
+pub(super) fn record_exception(span: &Span, error: types::Exception) {
+    if span.takes_writes() {
+        let message = error.message.clone();
+        span.record_exception(error.into());
+        span.set_status(Status::Error(message));
     }
 }

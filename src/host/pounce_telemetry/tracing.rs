@@ -4,13 +4,13 @@ use wasmtime::AsContextMut as _;
 use wasmtime::component::Resource;
 
 use super::propagation::context_of;
-use super::span::{GuestSpan, Target, forget_nothing, give, named, nothing, take};
+use super::span::{self, GuestSpan, forget_nothing, give, named, nothing, take};
 use super::{GuestScope, Host, Telemetry, convert, current, invalid, on_span, unattributed};
 use crate::config::GuestParents;
 use crate::host::HostState;
 use crate::host::bindings::{tracing as wit, types};
 use crate::host::current::enter;
-use crate::telemetry::{ChildOptions, ChildSpan, Linked, ServerSpan, SpanContext};
+use crate::telemetry::{ChildOptions, Linked, ServerSpan, Span, SpanContext};
 
 impl wit::Host for &mut HostState {}
 impl wit::HostSpan for &mut HostState {}
@@ -20,7 +20,7 @@ type Result<T> = wasmtime::Result<T>;
 
 impl wit::HostWithStore<HostState> for Telemetry {
     fn is_recording(mut host: Host<'_>) -> Result<bool> {
-        Ok(on_span(&mut host, ServerSpan::is_recording))
+        Ok(on_span(&mut host, |span| span.is_recording()))
     }
 
     fn current_context(mut host: Host<'_>) -> Result<types::SpanContext> {
@@ -40,17 +40,17 @@ impl wit::HostWithStore<HostState> for Telemetry {
     }
 
     fn set_attributes(mut host: Host<'_>, list: Vec<types::Attribute>) -> Result<()> {
-        on_span(&mut host, |span| Target::Server(span).set_attributes(list));
+        on_span(&mut host, |span| span::set_attributes(span, list));
         Ok(())
     }
 
     fn add_event(mut host: Host<'_>, name: String, list: Vec<types::Attribute>) -> Result<()> {
-        on_span(&mut host, |span| Target::Server(span).add_event(&name, list, None));
+        on_span(&mut host, |span| span::add_event(span, &name, list, None));
         Ok(())
     }
 
     fn record_exception(mut host: Host<'_>, error: types::Exception) -> Result<()> {
-        on_span(&mut host, |span| Target::Server(span).record_exception(error));
+        on_span(&mut host, |span| span::record_exception(span, error));
         Ok(())
     }
 
@@ -73,7 +73,7 @@ impl wit::HostWithStore<HostState> for Telemetry {
 /// Starts a span of the guest's own.
 fn start(host: &mut Host<'_>, name: &str, wanted: Option<wit::SpanOptions>) -> Result<Resource<GuestSpan>> {
     let handle = match current(host) {
-        None => GuestSpan::new(None, ChildSpan::Off),
+        None => GuestSpan::new(None, Span::off()),
         Some(current) => {
             let server = &current.trace.span;
             let mut options = ChildOptions::default();
@@ -151,7 +151,7 @@ impl wit::HostSpanWithStore<HostState> for Telemetry {
     }
 
     fn is_recording(mut host: Host<'_>, this: Resource<GuestSpan>) -> Result<bool> {
-        Ok(named(&mut host, &this).target().is_recording())
+        Ok(named(&mut host, &this).span().is_recording())
     }
 
     fn set_attribute(
@@ -160,7 +160,7 @@ impl wit::HostSpanWithStore<HostState> for Telemetry {
         key: String,
         value: types::Value,
     ) -> Result<()> {
-        named(&mut host, &this).target().set_attribute(&key, value.into());
+        named(&mut host, &this).span().set_attribute(&key, value.into());
         Ok(())
     }
 
@@ -169,7 +169,7 @@ impl wit::HostSpanWithStore<HostState> for Telemetry {
         this: Resource<GuestSpan>,
         list: Vec<types::Attribute>,
     ) -> Result<()> {
-        named(&mut host, &this).target().set_attributes(list);
+        span::set_attributes(named(&mut host, &this).span(), list);
         Ok(())
     }
 
@@ -180,16 +180,16 @@ impl wit::HostSpanWithStore<HostState> for Telemetry {
         list: Vec<types::Attribute>,
         time: Option<u64>,
     ) -> Result<()> {
-        named(&mut host, &this).target().add_event(&name, list, time);
+        span::add_event(named(&mut host, &this).span(), &name, list, time);
         Ok(())
     }
 
     fn add_link(mut host: Host<'_>, this: Resource<GuestSpan>, link: types::Link) -> Result<()> {
-        let span = named(&mut host, &this);
+        let span = named(&mut host, &this).span();
         match convert::remote(&link.context) {
-            Some(context) => span.target().add_link(context, link.attributes),
+            Some(context) => span::add_link(span, context, link.attributes),
             // A span of ours has an invalid context too, where nothing is recorded.
-            None if span.target().takes_writes() => invalid(&mut host),
+            None if span.takes_writes() => invalid(&mut host),
             None => {}
         }
         Ok(())
@@ -200,17 +200,17 @@ impl wit::HostSpanWithStore<HostState> for Telemetry {
         this: Resource<GuestSpan>,
         error: types::Exception,
     ) -> Result<()> {
-        named(&mut host, &this).target().record_exception(error);
+        span::record_exception(named(&mut host, &this).span(), error);
         Ok(())
     }
 
     fn set_status(mut host: Host<'_>, this: Resource<GuestSpan>, status: types::Status) -> Result<()> {
-        named(&mut host, &this).target().set_status(status.into());
+        named(&mut host, &this).span().set_status(status.into());
         Ok(())
     }
 
     fn update_name(mut host: Host<'_>, this: Resource<GuestSpan>, name: String) -> Result<()> {
-        named(&mut host, &this).target().update_name(&name);
+        named(&mut host, &this).span().update_name(&name);
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use super::bindings::{Datetime, tracing as wit, types};
 use crate::telemetry::{
-    Kind, Linked, Omitted, Scope, SdkSpan, SpanContext, SpanId, Status, TraceId, TraceState, Value,
+    Kind, Linked, Omitted, SdkScope, SdkSpan, SpanContext, SpanId, Status, TraceId, TraceState, Value,
 };
 use crate::telemetry::{MAX_ATTRIBUTES, json_value};
 
@@ -64,10 +64,10 @@ pub(super) fn members(state: &str) -> Vec<(String, String)> {
 }
 
 /// A scope, and how many of its attributes are beyond the limit. They are not in it: there they would get a key.
-pub(super) fn scope(mut scope: types::InstrumentationScope) -> (Scope, usize) {
+pub(super) fn scope(mut scope: types::InstrumentationScope) -> (SdkScope, usize) {
     let beyond = scope.attributes.len().saturating_sub(MAX_ATTRIBUTES);
     scope.attributes.truncate(MAX_ATTRIBUTES);
-    let scope = Scope {
+    let scope = SdkScope {
         name: scope.name,
         version: scope.version,
         schema_url: scope.schema_url,

@@ -8,7 +8,7 @@ use crate::config::GuestParents;
 use crate::host::HostState;
 use crate::host::pounce_telemetry::{Caller, Host, Telemetry};
 use crate::telemetry::{
-    LogRecord, Scope, SdkRecord, Severity, SpanContext, SpanId, TraceId, TraceState, Value, json_value,
+    LogRecord, SdkRecord, SdkScope, Severity, SpanContext, SpanId, TraceId, TraceState, Value, json_value,
 };
 
 impl wit::Host for &mut HostState {}
@@ -28,7 +28,7 @@ impl wit::HostWithStore<HostState> for Telemetry {
         let caller = Caller::of(&mut host);
         let context = context(&data, caller.context(), capabilities.guest_parents);
         let (scope, omitted) = data.instrumentation_scope.map(convert::scope).unzip();
-        let mut all: Vec<_> = scope.into_iter().flat_map(|scope: Scope| scope.attributes()).collect();
+        let mut all: Vec<_> = scope.into_iter().flat_map(|scope: SdkScope| scope.attributes()).collect();
         all.extend(convert::omitted(omitted.unwrap_or(0)));
         all.extend(data.resource.and_then(convert::service).map(|name| (SERVICE_NAME.to_owned(), name)));
         all.extend(attributes(data.attributes.unwrap_or_default()));

@@ -33,8 +33,8 @@ pub(in crate::telemetry) struct Envelope {
 
 /// One `ExportTraceServiceRequest`, or that of another signal, ready to send.
 #[derive(Clone, Debug)]
-pub(super) struct Batch {
-    pub(super) body: Bytes,
+pub(in crate::telemetry) struct Batch {
+    pub(in crate::telemetry) body: Bytes,
     /// Spans, log records or points.
     pub(super) items: u32,
 }
@@ -64,7 +64,7 @@ impl Envelope {
     }
 
     /// Cuts what is in `chunks` into requests of at most `max_items`.
-    pub(super) fn batches_of(&self, chunks: &[Chunk], max_items: usize) -> Vec<Batch> {
+    pub(in crate::telemetry) fn batches_of(&self, chunks: &[Chunk], max_items: usize) -> Vec<Batch> {
         self.batches(chunks.iter().flat_map(|chunk| Entries(&chunk.bytes)).map(|entry| (entry, 1)), max_items)
     }
 

@@ -5,11 +5,11 @@ use crate::telemetry::id::TraceId;
 use crate::telemetry::scope::SCOPED;
 
 /// The entries of a buffer, or the fields of a message whose fields are all of bytes.
-pub(super) struct Entries<'a>(pub(super) &'a [u8]);
+pub(in crate::telemetry) struct Entries<'a>(pub(in crate::telemetry) &'a [u8]);
 
 /// One span or log record.
 #[derive(Clone, Copy)]
-pub(super) struct Entry<'a> {
+pub(in crate::telemetry) struct Entry<'a> {
     /// The item with its field key and length: as it stands in the message of its scope.
     pub(super) item: &'a [u8],
     /// The fields of that message which say whose it is; empty for an item of the envelope's scope.
@@ -25,7 +25,7 @@ struct Field<'a> {
 
 impl Entry<'_> {
     /// The trace of a span, whose first field is its id.
-    pub(super) fn trace_id(&self) -> Option<TraceId> {
+    pub(in crate::telemetry) fn trace_id(&self) -> Option<TraceId> {
         let span = Entries(self.item).field()?.content;
         let id = Entries(span).field()?;
         id.content.try_into().ok().map(TraceId)

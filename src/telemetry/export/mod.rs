@@ -5,8 +5,7 @@ mod console;
 mod entries;
 mod health;
 mod otlp;
-mod otlp_json;
-mod recent;
+pub(super) mod otlp_json;
 mod signal;
 mod spool;
 mod wire;
@@ -20,7 +19,6 @@ use super::pipeline::Pipeline;
 use crate::config;
 use anyhow::Context;
 pub(crate) use otlp::doctor;
-use signal::Signal;
 use spool::Spool;
 use std::io::{self, IsTerminal};
 use std::sync::mpsc::{self, Receiver};
@@ -37,8 +35,8 @@ const ANSWER_GRACE: Duration = Duration::from_millis(100);
 const LOOK: Duration = Duration::from_millis(50);
 
 pub(super) use batch::Envelope;
-pub(super) use recent::Recent;
-pub(crate) use recent::Totals as RecentTotals;
+pub(super) use entries::Entries;
+pub(super) use signal::Signal;
 
 /// Where the exporter finds what it sends.
 #[derive(Clone, Default)]

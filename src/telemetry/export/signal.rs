@@ -4,7 +4,7 @@ use crate::config::Endpoint;
 
 /// A kind of telemetry, exported by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Signal {
+pub(in crate::telemetry) enum Signal {
     Traces,
     Metrics,
     Logs,

@@ -1,8 +1,7 @@
 //! The attributes that tell one series of an instrument from another.
 
 use crate::telemetry::limits::{MAX_NAME, MAX_VALUE};
-use crate::telemetry::response::is_reserved;
-use crate::telemetry::semconv;
+use crate::telemetry::semconv::{self, is_reserved};
 use crate::telemetry::value::{Length, Value};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;

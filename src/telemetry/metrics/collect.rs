@@ -1,10 +1,11 @@
 //! From series to the messages of OTLP, at each interval.
 
-use super::Metrics;
 use super::exemplars::Exemplar;
 use super::exponential::{self, Exponential};
-use super::instrument::{Buckets, Instrument, Kind};
-use super::series::{Measurement, Reading, Series};
+use super::instrument::Instrument;
+use super::kind::{Buckets, Kind, Measurement};
+use super::series::{Reading, Series};
+use super::store::Metrics;
 use crate::config::Temporality;
 use crate::telemetry::clock::unix_nanos;
 use crate::telemetry::encode::bytes;
@@ -51,7 +52,7 @@ impl Reader {
         self.metrics.look();
         // The clock may be set back; a point must not end before it begins.
         let now = unix_nanos().max(self.last);
-        let mut collected = self.metrics.handed_over.take();
+        let mut collected = self.metrics.sdk_queue.take();
         for instrument in self.metrics.instruments() {
             // As the specification has it: what may shrink is cumulative in any case.
             let is_delta = instrument.kind() != Kind::UpDownCounter

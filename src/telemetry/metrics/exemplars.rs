@@ -1,11 +1,14 @@
 //! Examples of the measurements of a series that lead to traces: the last of each bucket.
 
-use super::series::Measurement;
+use super::kind::Measurement;
 use crate::config::ExemplarFilter;
 use crate::telemetry::clock::unix_nanos;
 use crate::telemetry::context::SpanContext;
 use crate::telemetry::id::{SpanId, TraceId};
 use std::sync::{Mutex, PoisonError};
+
+/// Exemplars of one point that an SDK in a guest hands over.
+pub(crate) const MAX_EXEMPLARS: usize = 8;
 
 /// When and in which span something was measured, where that is worth an exemplar.
 #[derive(Clone, Copy, Debug, PartialEq)]

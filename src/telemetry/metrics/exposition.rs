@@ -1,24 +1,22 @@
-//! What all metrics say right now, for whoever looks: nothing is taken, so that exports do not notice.
+//! The page for Prometheus: what all metrics say right now. Nothing is taken, so that exports do not notice.
 
 use super::collect::{Points, Span};
+use super::cumulative_view::CumulativeView;
+use super::instrument::MAX_INSTRUMENTS;
 use super::prometheus::{self, Format, Scope};
-use super::standing::Standing;
-use super::{Metrics, Registries};
+use super::registries::Registries;
+use super::store::Metrics;
 use crate::telemetry::clock::unix_nanos;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::metrics::v1 as otlp;
 use prost::Message;
 use std::collections::BTreeSet;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Mutex, PoisonError};
 
 /// The scopes of the host's own, and of what guests record.
 const HOST: &str = "pounce";
 const GUESTS: &str = "pounce.guest";
-
-/// What pages could not show, each counted and told once.
-#[derive(Default)]
-pub(super) struct LeftOut(Mutex<BTreeSet<(String, String)>>);
 
 impl Registries {
     /// The page for Prometheus, with what `resource` says in `target_info`.
@@ -43,15 +41,15 @@ impl Metrics {
             Points { instrument: &instrument, is_delta: false, is_export: false, span }.write(&mut collected);
         }
         let parts = collected.iter().filter_map(|part| otlp::ScopeMetrics::decode(&*part.bytes).ok());
-        let standing = self.standing.get().map(Standing::now).unwrap_or_default();
-        parts.flat_map(|part| part.metrics).chain(standing).collect()
+        let cumulative = self.cumulative.get().map(CumulativeView::now).unwrap_or_default();
+        parts.flat_map(|part| part.metrics).chain(cumulative).collect()
     }
 
     fn tell(&self, collided: BTreeSet<(String, String)>) {
         if collided.is_empty() {
             return;
         }
-        let mut known = self.left_out.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.unshown.lock().unwrap_or_else(PoisonError::into_inner);
         for (scope, name) in collided {
             if known.contains(&(scope.clone(), name.clone())) {
                 continue;
@@ -66,7 +64,7 @@ impl Metrics {
                 );
             }
             // As many as there may be instruments, and never more.
-            if known.len() < super::MAX_INSTRUMENTS {
+            if known.len() < MAX_INSTRUMENTS {
                 known.insert((scope, name));
             }
         }

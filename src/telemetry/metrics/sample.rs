@@ -1,11 +1,10 @@
 //! The metrics that are sent to see whether metrics arrive: one of each kind that an endpoint may refuse, made as all are.
 
-use super::Metrics;
 use super::attributes::AttributeSet;
 use super::collect::{Collected, Reader};
 use super::host::Definition;
-use super::instrument::{DURATION_BOUNDS, Kind};
-use super::series::Measurement;
+use super::kind::{DURATION_BOUNDS, Kind, Measurement};
+use super::store::Metrics;
 use crate::config;
 use std::sync::Arc;
 

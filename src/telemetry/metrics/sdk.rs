@@ -1,18 +1,19 @@
 //! What a metric reader of a guest's own SDK has collected: aggregated already, so it goes out as it came, with the next
 //! export, under limits of ours.
 
-use super::Metrics;
 use super::attributes::{self, AttributeSet};
 use super::collect::Collected;
+pub(crate) use super::exemplars::MAX_EXEMPLARS;
 use super::fold::{Fold, Folded, Folds};
-use super::handed_over::Added;
 use super::instrument::is_name;
+use super::sdk_queue::Added;
+use super::store::Metrics;
 use crate::telemetry::clock::unix_nanos;
 use crate::telemetry::counters::Counters;
 use crate::telemetry::id::{SpanId, TraceId};
 use crate::telemetry::limits::{MAX_NAME, MAX_VALUE};
 use crate::telemetry::otlp_value::key_value;
-use crate::telemetry::sdk_span::Scope;
+use crate::telemetry::scope::SdkScope;
 use crate::telemetry::value::{Length, Value, shortened};
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::metrics::v1 as otlp;
@@ -24,8 +25,6 @@ use std::sync::atomic::Ordering::Relaxed;
 
 /// Buckets of one point.
 const MAX_BUCKETS: usize = 1024;
-/// Exemplars of one point.
-pub(crate) const MAX_EXEMPLARS: usize = 8;
 /// Bytes of what all points of a scope have: half of what a point may.
 const MAX_COMMON: usize = attributes::MAX_SIZE / 2;
 /// Bytes around a message inside another, at most.
@@ -110,7 +109,7 @@ pub(crate) struct Exemplar {
 impl Metrics {
     /// What each point of these metrics has. What is over the limits is counted, and so are the `omitted`, which a guest
     /// gave and nobody has looked at.
-    pub(crate) fn common(&self, scope: Scope, service: Option<Value>, omitted: u64) -> Common {
+    pub(crate) fn common(&self, scope: SdkScope, service: Option<Value>, omitted: u64) -> Common {
         let service = service.map(|name| (crate::telemetry::semconv::SERVICE_NAME.to_owned(), name));
         let (mut seen, mut room) = (HashSet::new(), MAX_COMMON);
         let mut common = Vec::new();
@@ -140,7 +139,7 @@ impl Metrics {
         folds: &mut Folds,
         may_take: impl Fn() -> bool,
     ) {
-        if !self.is_exported && self.standing.get().is_none() {
+        if !self.is_exported && self.cumulative.get().is_none() {
             return;
         }
         let given = metric.points.len() as u64;
@@ -157,7 +156,7 @@ impl Metrics {
             unit: shortened(&metric.unit, MAX_UNIT).to_owned(),
             ..otlp::Metric::default()
         };
-        let (max_points, max_bytes) = self.handed_over.room();
+        let (max_points, max_bytes) = self.sdk_queue.room();
         let room = (max_points, max_bytes.saturating_sub(message.encoded_len() + MAX_FRAME));
         let (kind, all) = (metric.kind, metric.points);
         let folds = kind.is_folded().then_some((folds, message.name.as_str()));
@@ -197,8 +196,8 @@ impl Metrics {
         if self.is_exported {
             self.export(&message, points);
         }
-        if let Some(standing) = self.standing.get() {
-            self.tell_unshown(standing.add(message));
+        if let Some(cumulative) = self.cumulative.get() {
+            self.tell_unshown(cumulative.add(message));
         }
     }
 
@@ -206,7 +205,7 @@ impl Metrics {
         let mut encoded = Vec::new();
         prost::encoding::message::encode(2, message, &mut encoded);
         let points = u32::try_from(points).unwrap_or(u32::MAX);
-        match self.handed_over.add(Collected { bytes: encoded, points }) {
+        match self.sdk_queue.add(Collected { bytes: encoded, points }) {
             Added::Yes => {}
             Added::Full => drop(self.ignored.waiting.fetch_add(points.into(), Relaxed)),
             Added::Closed => Counters::add(&self.counters.export_failed, points),

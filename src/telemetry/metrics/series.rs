@@ -12,20 +12,12 @@ mod part;
 use super::attributes::AttributeSet;
 use super::exemplars::{Exemplar, Exemplars, Witness};
 use super::exponential::Exponential;
-use super::instrument::{Buckets, Kind, Shape};
+use super::kind::{Buckets, Kind, Measurement, Shape};
 use crate::telemetry::context::SpanContext;
 use distribution::{Cells, Distribution, Told};
 use part::Part;
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-/// One value, as it was measured.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Measurement {
-    Int(i64),
-    /// Never infinite, never not-a-number.
-    Double(f64),
-}
 
 /// What the measurements of one instrument with one set of attributes have come to.
 pub(crate) struct Series {

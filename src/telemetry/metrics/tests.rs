@@ -1,15 +1,22 @@
 //! The limits of aggregation, and what its messages say once decoded.
 
+use super::attributes::AttributeSet;
+use super::instrument::{MAX_INSTRUMENTS, MAX_SERIES};
+use super::kind::{Kind, Measurement};
 use super::series::Reading;
+use super::store::MAX_BYTES;
 use super::*;
-use crate::config::Temporality;
-use crate::telemetry::context::{RANDOM, SAMPLED, TraceState};
+use crate::config::{self, Temporality};
+use crate::telemetry::context::{RANDOM, SAMPLED, SpanContext, TraceState};
 use crate::telemetry::id::{SpanId, TraceId};
+use crate::telemetry::value::Value;
 use opentelemetry_proto::tonic::common::v1::any_value;
 use opentelemetry_proto::tonic::metrics::v1 as otlp;
 use otlp::{AggregationTemporality, exemplar, metric::Data, number_data_point};
 use prost::Message;
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 fn set(pairs: &[(&str, i64)]) -> Vec<(String, Value)> {
     pairs.iter().map(|(key, value)| ((*key).to_owned(), Value::Int(*value))).collect()

@@ -3,8 +3,9 @@
 //! Trace ids of 64 bits are padded with zeros on the left, and stay so. Debug counts as sampled. A caller may forbid
 //! recording without naming a span, which holds; asking for it without naming one does not.
 
-use super::{Caller, trim};
+use super::Caller;
 use crate::telemetry::context::{SAMPLED, SpanContext, TraceState};
+use crate::telemetry::http_facts::trim;
 use crate::telemetry::id::{SpanId, TraceId, read_hex, write_hex};
 use http::{HeaderMap, HeaderName, HeaderValue};
 

@@ -3,7 +3,7 @@
 //! Kept in its wire form and passed on as it came: order, escapes and properties stay. Members that are malformed or
 //! over a limit are dropped one by one, and counted. Escapes are decoded only for a guest that reads.
 
-use super::trim;
+use crate::telemetry::http_facts::trim;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode, utf8_percent_encode};
 use std::fmt;

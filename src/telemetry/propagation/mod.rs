@@ -15,7 +15,6 @@ mod w3c;
 pub(crate) use baggage::Baggage;
 pub(super) use baggage::{MAX_BAGGAGE, MAX_MEMBERS as MAX_BAGGAGE_MEMBERS};
 pub(super) use ot::Threshold;
-pub(super) use w3c::parse_tracestate;
 
 use super::context::SpanContext;
 use crate::config::{HeaderFormat, Propagators};
@@ -124,12 +123,4 @@ impl Propagator {
     fn has_b3(&self) -> bool {
         self.b3 || self.b3_multi
     }
-}
-
-/// Without the optional white space that HTTP allows around a value: spaces and tabs.
-fn trim(mut text: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = text {
-        text = rest;
-    }
-    text
 }

@@ -3,8 +3,9 @@
 //! A broken `traceparent` means a new trace, whatever came with it. A broken `tracestate` is dropped alone. Nothing
 //! here is logged: a client could fill the log with it.
 
-use super::{ot, trim};
+use super::ot;
 use crate::telemetry::context::{RANDOM, SAMPLED, SpanContext, TraceState};
+use crate::telemetry::http_facts::trim;
 use crate::telemetry::id::{SpanId, TraceId, read_hex};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -45,6 +46,13 @@ pub(super) fn inject(context: &SpanContext, headers: &mut HeaderMap) {
     }
 }
 
+impl TraceState {
+    /// Reads one field; empty when any part of it is broken.
+    pub(crate) fn parse(text: &str) -> Self {
+        parse_tracestate(std::iter::once(text.as_bytes())).unwrap_or_default()
+    }
+}
+
 fn parse_traceparent(text: &[u8]) -> Option<(TraceId, SpanId, u8)> {
     let text = trim(text);
     if text.len() < 55 || text[2] != b'-' || text[35] != b'-' || text[52] != b'-' {
@@ -66,9 +74,7 @@ fn parse_traceparent(text: &[u8]) -> Option<(TraceId, SpanId, u8)> {
 
 /// Joins all `tracestate` fields in order; `None` when any part is broken or there are too many members. What is a member
 /// by these rules, and not by those of OpenTelemetry whose it is, is left out alone, and so is a second one of that name.
-pub(in crate::telemetry) fn parse_tracestate<'a>(
-    fields: impl Iterator<Item = &'a [u8]>,
-) -> Option<TraceState> {
+fn parse_tracestate<'a>(fields: impl Iterator<Item = &'a [u8]>) -> Option<TraceState> {
     let mut members: Vec<&str> = Vec::new();
     let (mut given, mut has_ot) = (0, false);
     for member in fields.flat_map(|field| field.split(|byte| *byte == b',')) {

@@ -85,12 +85,12 @@ fn started(endpoint: config::Endpoint, change: impl FnOnce(&mut config::Otel)) -
     // Spans alone: the server's own metrics would come in between.
     otel.metrics.to.enabled = false;
     change(&mut otel);
-    Telemetry::start(&otel, "hello", Kept::default()).unwrap()
+    Telemetry::start(&otel, "hello", LocalReaders::default()).unwrap()
 }
 
 fn serve(telemetry: &Telemetry, count: usize) {
     for _ in 0..count {
-        telemetry.server_span(&peer(), &head("GET", "/", &[]), None).end(0);
+        telemetry.server_span(&peer(), &head("GET", "/", &[])).end(0);
     }
 }
 

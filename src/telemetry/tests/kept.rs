@@ -10,7 +10,7 @@ fn keeping_errors() -> Telemetry {
 }
 
 fn request(telemetry: &Telemetry) -> ServerSpan {
-    telemetry.server_span(&peer(), &head("GET", "/", &[("traceparent", UNSAMPLED)]), None)
+    telemetry.server_span(&peer(), &head("GET", "/", &[("traceparent", UNSAMPLED)]))
 }
 
 fn call(span: &ServerSpan) -> ClientSpan {
@@ -38,7 +38,7 @@ fn the_end_says_whether_others_may_refer_to_it() {
         assert_eq!(span.exported_context().is_some(), is_kept, "{status}");
         assert_eq!(spans(&telemetry).len(), usize::from(is_kept), "{status}");
     }
-    let sampled = recording(|_| {}).server_span(&peer(), &head("GET", "/", &[]), None);
+    let sampled = recording(|_| {}).server_span(&peer(), &head("GET", "/", &[]));
     assert_eq!(sampled.exported_context(), sampled.known_context());
     let unrecorded = request(&recording(|_| {}));
     assert!(unrecorded.context().is_some() && unrecorded.exported_context().is_none());

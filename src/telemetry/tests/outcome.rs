@@ -62,7 +62,7 @@ fn the_outcome_decides_status_and_error_type() {
     ];
     for (at, (story, code, expected, error_type)) in stories.into_iter().enumerate() {
         let telemetry = recording(|_| {});
-        let span = telemetry.server_span(&peer(), &head("GET", "/", &[]), None);
+        let span = telemetry.server_span(&peer(), &head("GET", "/", &[]));
         span.response_head(StatusCode::from_u16(code).unwrap(), &http::HeaderMap::new());
         story(&span);
         span.end(0);
@@ -76,7 +76,7 @@ fn the_outcome_decides_status_and_error_type() {
 #[test]
 fn the_guest_adds_and_replaces_but_does_not_forge() {
     let telemetry = recording(|_| {});
-    let span = telemetry.server_span(&peer(), &head("GET", "/", &[]), None);
+    let span = telemetry.server_span(&peer(), &head("GET", "/", &[]));
     for (key, value) in [
         ("user.id", Value::Int(1)),
         ("user.id", Value::Int(2)),
@@ -127,7 +127,7 @@ fn the_guest_adds_and_replaces_but_does_not_forge() {
 #[test]
 fn what_is_over_the_limits_is_counted_on_the_span_and_in_the_totals() {
     let telemetry = recording(|_| {});
-    let span = telemetry.server_span(&peer(), &head("GET", "/", &[]), None);
+    let span = telemetry.server_span(&peer(), &head("GET", "/", &[]));
     for n in 0..200 {
         span.set_attribute(&format!("k{n}"), Value::Text("v".repeat(9000)));
         span.add_event("e", vec![], None);
@@ -150,7 +150,7 @@ fn what_is_over_the_limits_is_counted_on_the_span_and_in_the_totals() {
 #[test]
 fn a_span_ends_once_and_an_abandoned_one_all_the_same() {
     let telemetry = recording(|_| {});
-    let span = telemetry.server_span(&peer(), &head("GET", "/", &[]), None);
+    let span = telemetry.server_span(&peer(), &head("GET", "/", &[]));
     let guest = span.clone();
     assert!(guest.is_recording());
     span.end(1);
@@ -158,7 +158,7 @@ fn a_span_ends_once_and_an_abandoned_one_all_the_same() {
     assert!(!guest.is_recording() && guest.is_on() && guest.context().is_some());
     drop((span, guest));
     assert_eq!(spans(&telemetry).len(), 1);
-    drop(telemetry.server_span(&peer(), &head("GET", "/", &[]), None));
+    drop(telemetry.server_span(&peer(), &head("GET", "/", &[])));
     let found = one(&telemetry);
     assert_eq!(attribute(&found, "error.type").as_deref(), Some("abandoned"));
     assert_eq!(status(&found).0, Code::Error);
@@ -166,8 +166,46 @@ fn a_span_ends_once_and_an_abandoned_one_all_the_same() {
 
 #[test]
 fn an_active_span_fits_into_a_kilobyte() {
-    const { assert!(recording::RECORD_SIZE + server_span::BESIDE_SIZE <= 1024) };
+    const { assert!(request::record::RECORD_SIZE <= 1024) };
     const { assert!(size_of::<ServerSpan>() <= 64) };
+}
+
+/// Its record is all that a request allocates here, traced and measured; nothing, where nobody is to know of it.
+#[test]
+fn a_plain_request_allocates_its_record_and_nothing_else() {
+    let with_metrics = |sampler| {
+        let otel = config::Otel { sampler, ..settings() };
+        let spans = Some(Arc::new(Pipeline::new(2048, 512)));
+        let sources = Sources { spans, metrics: Some(Registries::new(&otel, true)), logs: None };
+        Telemetry::new(&otel, "hello", sources, None)
+    };
+    let (on, off) = (config::Sampler::AlwaysOn, config::Sampler::AlwaysOff);
+    for (telemetry, expected) in [
+        (recording(|_| {}), 1),
+        (recording(|otel| otel.keep_errors = true), 1),
+        (recording(|otel| otel.sampler = off.clone()), 0),
+        (with_metrics(on), 1),
+        (with_metrics(off.clone()), 1),
+        (Telemetry::off(), 0),
+    ] {
+        let (peer, headers) = (peer(), http::HeaderMap::new());
+        let head = head("GET", "/users/7?page=2", &[("host", "localhost"), ("user-agent", "curl/8")]);
+        let serve = || {
+            for _ in 0..50 {
+                let span = telemetry.server_span(&peer, &head);
+                span.phases(Phases { reused: Some(false), ..Phases::default() });
+                span.response_head(StatusCode::OK, &headers);
+                span.end(42);
+            }
+        };
+        // What the first requests make room for is there for the next.
+        (0..2).for_each(|_| serve());
+        if let Some(spans) = telemetry.spans() {
+            drop(spans.pipeline.drain(false));
+        }
+        let allocated = allocation_counter::measure(serve).count_total;
+        assert_eq!(allocated, 50 * expected);
+    }
 }
 
 /// What the host knows better is not the guest's to say; what it says alike is no loss.
@@ -190,7 +228,7 @@ fn attributes_of_the_host_that_a_guest_sets_are_counted_where_they_differ() {
     ];
     for (at, (story, expected)) in stories.into_iter().enumerate() {
         let telemetry = recording(|_| {});
-        let span = telemetry.server_span(&peer(), &head("GET", "/", &[]), None);
+        let span = telemetry.server_span(&peer(), &head("GET", "/", &[]));
         story(&span);
         span.response_head(StatusCode::INTERNAL_SERVER_ERROR, &http::HeaderMap::new());
         span.end(0);

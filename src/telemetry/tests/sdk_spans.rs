@@ -10,7 +10,7 @@ fn id(number: u64) -> SpanId {
 
 /// A request with its server span.
 fn request(telemetry: &Telemetry) -> (ServerSpan, SpanContext) {
-    let server = telemetry.server_span(&peer(), &head("GET", "/", &[]), None);
+    let server = telemetry.server_span(&peer(), &head("GET", "/", &[]));
     let context = server.context().unwrap();
     (server, context)
 }
@@ -30,7 +30,7 @@ fn span(server: &SpanContext, number: u64, parent: Option<SpanId>) -> SdkSpan {
         events: vec![],
         links: vec![],
         status: Status::Unset,
-        scope: Scope::default(),
+        scope: SdkScope::default(),
         omitted: Omitted::default(),
     }
 }
@@ -57,7 +57,7 @@ fn all_that_a_span_says_is_kept() {
         events: vec![(0, "early".into(), vec![]), (u64::MAX, "late".into(), vec![])],
         links: vec![(Some(Linked::remote(elsewhere)), vec![]), (None, vec![])],
         status: Status::Error("it broke".into()),
-        scope: Scope {
+        scope: SdkScope {
             name: "scope".into(),
             version: Some("1".into()),
             schema_url: Some("https://example.com".into()),
@@ -213,13 +213,14 @@ fn without_a_record_there_is_nothing_to_take() {
 fn spans_are_grouped_by_the_scope_that_their_sdk_names() {
     let telemetry = recording(|_| {});
     let (server, context) = request(&telemetry);
-    let named = |name: &str| Scope { name: name.into(), version: Some(name.repeat(2)), ..Scope::default() };
+    let named =
+        |name: &str| SdkScope { name: name.into(), version: Some(name.repeat(2)), ..SdkScope::default() };
     for (number, scope) in [(1, "b"), (2, "a"), (3, "b"), (4, "")] {
         let taken = SdkSpan { scope: named(scope), ..span(&context, number, None) };
         server.take(taken, Link).unwrap();
     }
     server.end(0);
-    let chunks = telemetry.traces().unwrap().shared.pipeline.drain(false);
+    let chunks = telemetry.spans().unwrap().pipeline.drain(false);
     let found: Vec<_> = crate::telemetry::export::read(&chunks)
         .into_iter()
         .map(|of_scope| {

@@ -52,7 +52,7 @@ fn each_profile_has_its_attributes_name_and_status() {
         ];
         let before = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
         let head = head("POST", "/a/b?x=1&sig=secret", &headers);
-        let span = telemetry.server_span(&peer(), &head, None);
+        let span = telemetry.server_span(&peer(), &head);
         let context = span.context().unwrap();
         span.response_head(StatusCode::OK, &http::HeaderMap::new());
         span.end(42);
@@ -102,7 +102,8 @@ fn a_route_and_the_guests_name_stand_in_the_name() {
     for semconv in [Semconv::Compat, Semconv::HttpDup, Semconv::Http] {
         for (change, name, route) in &cases {
             let telemetry = recording(|otel| otel.semconv = semconv);
-            let span = telemetry.server_span(&peer(), &head("GET", "/r/7", &[]), Some("/r/{id}"));
+            let span = telemetry.server_span(&peer(), &head("GET", "/r/7", &[]));
+            span.set_route("/r/{id}");
             change(&span);
             span.end(0);
             let found = one(&telemetry);
@@ -121,15 +122,17 @@ fn beyond_five_hundred_paths_names_are_the_method_alone() {
     assert_eq!(lines.lines().count(), 1, "{lines}");
     assert!(lines.contains("set-route"), "{lines}");
     assert_eq!(logged(|| serve_paths(&telemetry, 501..503)), "", "said once");
-    telemetry.server_span(&peer(), &head("GET", "/7", &[]), None).end(0);
-    telemetry.server_span(&peer(), &head("GET", "/new", &[]), Some("/{n}")).end(0);
+    telemetry.server_span(&peer(), &head("GET", "/7", &[])).end(0);
+    let routed = telemetry.server_span(&peer(), &head("GET", "/new", &[]));
+    routed.set_route("/{n}");
+    routed.end(0);
     let names: Vec<_> = spans(&telemetry).into_iter().map(|span| span.name).collect();
     assert_eq!(names[499..], ["GET /499", "GET", "GET", "GET", "GET /7", "GET /{n}"]);
 }
 
 fn serve_paths(telemetry: &Telemetry, paths: std::ops::Range<usize>) {
     for n in paths {
-        telemetry.server_span(&peer(), &head("GET", &format!("/{n}"), &[]), None).end(0);
+        telemetry.server_span(&peer(), &head("GET", &format!("/{n}"), &[])).end(0);
     }
 }
 
@@ -137,7 +140,7 @@ fn serve_paths(telemetry: &Telemetry, paths: std::ops::Range<usize>) {
 fn unknown_methods_are_other() {
     for method in ["get", "BREW"] {
         let telemetry = recording(|_| {});
-        telemetry.server_span(&peer(), &head(method, "/tea", &[]), None).end(0);
+        telemetry.server_span(&peer(), &head(method, "/tea", &[])).end(0);
         let found = one(&telemetry);
         assert_eq!(found.name, "HTTP /tea");
         assert_eq!(attribute(&found, "http.request.method").as_deref(), Some("_OTHER"));
@@ -159,7 +162,7 @@ fn the_server_is_what_the_client_called() {
         let telemetry = recording(|_| {});
         let headers: Vec<_> = host.map(|host| ("host", host)).into_iter().collect();
         let peer = Peer { tls, ..peer() };
-        telemetry.server_span(&peer, &head("GET", uri, &headers), None).end(0);
+        telemetry.server_span(&peer, &head("GET", uri, &headers)).end(0);
         let found = one(&telemetry);
         let keys = ["server.address", "server.port", "http.host", "net.host.port"];
         let values = keys.map(|key| attribute(&found, key));
@@ -176,7 +179,7 @@ fn odd_requests_give_valid_spans() {
     odd.version = http::Version::HTTP_2;
     odd.headers.insert("user-agent", http::HeaderValue::from_bytes(b"\xff\xfe").unwrap());
     odd.headers.insert("content-length", http::HeaderValue::from_static("+5"));
-    telemetry.server_span(&Peer::default(), &odd, None).end(0);
+    telemetry.server_span(&Peer::default(), &odd).end(0);
     let found = one(&telemetry);
     assert_eq!(found.name, "OPTIONS *");
     assert_eq!(attribute(&found, "network.protocol.version").as_deref(), Some("2"));
@@ -191,21 +194,18 @@ fn odd_requests_give_valid_spans() {
     ] {
         assert_eq!(attribute(&found, absent), None);
     }
-    telemetry.server_span(&peer(), &head("CONNECT", "example.com:443", &[]), None).end(0);
+    telemetry.server_span(&peer(), &head("CONNECT", "example.com:443", &[])).end(0);
     assert_eq!(one(&telemetry).name, "CONNECT");
     let long = format!("/{}", "p".repeat(9000));
-    telemetry.server_span(&peer(), &head("GET", &long, &[]), None).end(0);
+    telemetry.server_span(&peer(), &head("GET", &long, &[])).end(0);
     assert_eq!(attribute(&one(&telemetry), "url.path").map(|path| path.len()), Some(4096));
 }
 
 #[test]
 fn an_unsampled_request_has_a_context_and_no_record() {
     let telemetry = recording(|otel| otel.sampler = Sampling::AlwaysOff);
-    let span = telemetry.server_span(
-        &peer(),
-        &head("GET", "/", &[("traceparent", CALLER), ("tracestate", "a=1")]),
-        None,
-    );
+    let span =
+        telemetry.server_span(&peer(), &head("GET", "/", &[("traceparent", CALLER), ("tracestate", "a=1")]));
     assert!(span.is_on() && !span.is_recording());
     let context = span.context().unwrap();
     assert_eq!((context.trace_id.to_string().as_str(), context.flags), (&CALLER[3..35], 0));
@@ -222,7 +222,7 @@ fn new_traces_are_random_and_broken_callers_start_one() {
     let telemetry = recording(|_| {});
     let broken = CALLER.to_uppercase();
     let head = head("GET", "/", &[("traceparent", &broken), ("tracestate", "a=1")]);
-    telemetry.server_span(&peer(), &head, None).end(0);
+    telemetry.server_span(&peer(), &head).end(0);
     let found = one(&telemetry);
     assert_eq!((found.flags, found.trace_state.as_str()), (0x103, ""));
     assert!(found.parent_span_id.is_empty());
@@ -243,8 +243,8 @@ fn without_an_exporter_nothing_is_made() {
     ] {
         let mut otel = settings();
         change(&mut otel);
-        let telemetry = Telemetry::start(&otel, "hello", Kept::default()).unwrap();
-        let span = telemetry.server_span(&peer(), &head("GET", "/", &[]), None);
+        let telemetry = Telemetry::start(&otel, "hello", LocalReaders::default()).unwrap();
+        let span = telemetry.server_span(&peer(), &head("GET", "/", &[]));
         assert!(!telemetry.is_on() && !span.is_on() && span.context().is_none());
         span.end(0);
         assert_eq!(telemetry.shutdown(second()), Totals::default());
@@ -256,13 +256,15 @@ fn each_signal_is_on_by_itself() {
     let mut otel = settings();
     otel.exporter = config::Exporter::None;
     otel.endpoint = Some("http://127.0.0.1:1".parse().unwrap());
-    let telemetry = Telemetry::start(&otel, "hello", Kept::default()).unwrap();
+    let telemetry = Telemetry::start(&otel, "hello", LocalReaders::default()).unwrap();
     let signals = telemetry.signals();
     assert!(telemetry.is_on() && signals.metrics.is_some() && signals.logs.is_some());
-    assert!(!telemetry.server_span(&peer(), &head("GET", "/", &[]), None).is_on(), "spans go nowhere");
+    assert!(!telemetry.server_span(&peer(), &head("GET", "/", &[])).is_on(), "spans go nowhere");
     telemetry.shutdown(second());
     // Nothing is exported, and yet somebody reads the metrics.
-    let telemetry = Telemetry::start(&settings(), "hello", Kept { metrics: true, recent_traces: 0 }).unwrap();
+    let telemetry =
+        Telemetry::start(&settings(), "hello", LocalReaders { metrics: true, ..LocalReaders::default() })
+            .unwrap();
     let signals = telemetry.signals();
     assert!(!telemetry.is_on() && signals.metrics.is_some() && signals.logs.is_none());
 }

@@ -7,6 +7,8 @@ use serde_json::Value;
 
 /// Each request as a line.
 mod access;
+/// One `error.type` for a request, whoever tells of it.
+mod agreement;
 /// Exceptions as log records.
 mod exceptions;
 /// Lines as log records.

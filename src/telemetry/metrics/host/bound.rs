@@ -2,12 +2,14 @@
 //!
 //! A table of each thread's own remembers those used last; behind it is a map for all threads.
 
-use super::super::attributes::AttributeSet;
-use super::super::series::Series;
-use super::super::{MAX_SERIES, Metrics};
 use super::definitions as host;
+use crate::telemetry::http_facts::protocol_version;
 use crate::telemetry::methods::Methods;
-use crate::telemetry::request::protocol_version;
+use crate::telemetry::metrics::attributes::AttributeSet;
+use crate::telemetry::metrics::instrument::MAX_SERIES;
+use crate::telemetry::metrics::series::Series;
+use crate::telemetry::metrics::store::Metrics;
+use crate::telemetry::request::facts::Facts;
 use crate::telemetry::semconv;
 use crate::telemetry::value::Value;
 use http::Version;
@@ -28,11 +30,10 @@ pub(super) struct Key<'a> {
     /// 0 where none was sent.
     pub(super) status: u16,
     pub(super) route: Option<&'a str>,
-    /// Where it is not the status.
     pub(super) error_type: Option<&'a str>,
 }
 
-/// What of it is known at the start.
+/// What the series of a request depend on that is known at its start.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Start {
     /// Place among the known methods, or their number.
@@ -82,6 +83,10 @@ impl Key<'_> {
 }
 
 impl Start {
+    pub(super) fn of(facts: &Facts) -> Self {
+        Start { method: facts.method_place, is_tls: facts.peer.is_https(), version: facts.version }
+    }
+
     fn attributes(self, methods: &Methods) -> [(&'static str, Value); 2] {
         let scheme = if self.is_tls { "https" } else { "http" };
         [
@@ -115,7 +120,7 @@ impl Bound {
 
     /// Calls `with` with the series of requests of this kind.
     pub(super) fn with(&self, key: Key<'_>, with: impl FnOnce(&RequestSeries)) {
-        // Whoever has routes share a place makes them slower, no more; the map's hash is one that nobody can foresee.
+        // Routes that are made to share a place are only slower; the hash of the map behind has a secret key.
         let place = key.place();
         LAST.with_borrow_mut(|last| match &mut last[place] {
             Some((id, series)) if *id == self.id && series.is(key) => with(series),
@@ -147,14 +152,12 @@ impl Bound {
 
     fn bind(&self, key: Key<'_>) -> RequestSeries {
         let Key { start, status, route, error_type } = key;
-        let status_text = status.to_string();
-        let error = error_type.or((status >= 500).then_some(status_text.as_str()));
         let text = |text: &str| Value::Text(text.to_owned());
         let attributes = start.attributes(&self.methods).into_iter().chain(
             [
                 (status > 0).then(|| (semconv::HTTP_RESPONSE_STATUS_CODE, Value::Int(status.into()))),
                 route.map(|route| (semconv::HTTP_ROUTE, text(route))),
-                error.map(|error| (semconv::ERROR_TYPE, text(error))),
+                error_type.map(|error| (semconv::ERROR_TYPE, text(error))),
                 protocol_version(start.version)
                     .map(|version| (semconv::NETWORK_PROTOCOL_VERSION, text(version))),
             ]

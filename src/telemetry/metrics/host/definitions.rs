@@ -2,7 +2,7 @@
 //!
 //! Names under `http.` and `otel.` are OpenTelemetry's; those of our own begin with `pounce.`.
 
-use super::super::instrument::{DURATION_BOUNDS, Kind};
+use crate::telemetry::metrics::kind::{DURATION_BOUNDS, Kind};
 
 /// An instrument of the host's own.
 #[derive(Clone, Copy, Debug)]

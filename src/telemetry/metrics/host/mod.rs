@@ -1,23 +1,21 @@
 //! The host's own metrics, in a scope of their own beside those of guests.
 //!
-//! What happens here is counted here, on series that are bound once ([`Host::request`] for what each request costs);
+//! What happens here is counted here, on series that are bound once ([`Host::request_ended`] for what each request costs);
 //! what is counted elsewhere anyway is asked for before each collection ([`Host::observe`]), so that nothing has two
 //! counts.
 
 mod bound;
-mod definitions;
+pub(in crate::telemetry) mod definitions;
 mod outgoing;
-mod own;
 mod request;
 
 pub(crate) use definitions::*;
 pub(crate) use outgoing::{OutgoingEnd, OutgoingRequest};
-pub(crate) use request::Measured;
 
-use super::Metrics;
 use super::attributes::AttributeSet;
-use super::exemplars::Witness;
-use super::series::{Measurement, Reading, Series};
+use super::kind::Measurement;
+use super::series::{Reading, Series};
+use super::store::Metrics;
 use crate::telemetry::context::SpanContext;
 use crate::telemetry::methods::Methods;
 use crate::telemetry::semconv;
@@ -29,7 +27,7 @@ use std::time::Duration;
 /// The host's own instruments.
 pub(crate) struct Host {
     metrics: Arc<Metrics>,
-    /// Those that metrics name.
+    /// Methods that may appear in `http.request.method`; others are recorded as `_OTHER`.
     methods: Methods,
     requests: Bound,
     live: Arc<Series>,
@@ -76,7 +74,7 @@ impl Host {
         &self.metrics
     }
 
-    /// Asks `read` before each collection what a sum has come to, which somebody else counts; while it says nothing,
+    /// Asks `read` before each collection what a sum has come to, which is counted elsewhere; while it says nothing,
     /// the sum stays.
     pub(crate) fn observe(
         &self,

@@ -1,10 +1,12 @@
 //! What metrics keep of an outgoing request until there is a response, or none.
 
-use super::{CLIENT_DURATION, Host, Measurement};
+use super::Host;
+use super::definitions::CLIENT_DURATION;
 use crate::telemetry::context::SpanContext;
+use crate::telemetry::http_facts::{protocol_version, split_authority};
 use crate::telemetry::limits::{MAX_NAME, MAX_VALUE};
-use crate::telemetry::metrics::AttributeSet;
-use crate::telemetry::request::{protocol_version, split_authority};
+use crate::telemetry::metrics::attributes::AttributeSet;
+use crate::telemetry::metrics::kind::Measurement;
 use crate::telemetry::semconv;
 use crate::telemetry::value::{Value, shortened};
 use http::{Method, StatusCode, Uri, Version};

@@ -1,7 +1,8 @@
 //! What requests come to, against what their spans say, and the limits.
 
+use super::super::instrument::MAX_SERIES;
 use super::super::tests::{collect, histogram, int, sum};
-use super::super::{MAX_SERIES, Reader, Registries};
+use super::super::{Reader, Registries};
 use super::*;
 use crate::config::{self, Temporality};
 use crate::telemetry::limits::MAX_NAME;
@@ -52,7 +53,14 @@ fn sums(data: &Data) -> BTreeMap<String, i64> {
 }
 
 fn begin(telemetry: &Telemetry, method: &str) -> ServerSpan {
-    telemetry.server_span(&peer(), &head(method, "/", &[]), None)
+    telemetry.server_span(&peer(), &head(method, "/", &[]))
+}
+
+/// A request whose route is known before its guest runs.
+fn routed(telemetry: &Telemetry, head: &http::request::Parts, route: &str) -> ServerSpan {
+    let span = telemetry.server_span(&peer(), head);
+    span.set_route(route);
+    span
 }
 
 #[test]
@@ -72,8 +80,7 @@ fn every_request_is_recorded_once_however_it_ends() {
         gone.fail("client_disconnected", None);
         gone.fail("later", None);
         gone.end(0);
-        let guests =
-            telemetry.server_span(&peer(), &head("POST", "/", &[("content-length", "7")]), Some("/x"));
+        let guests = routed(&telemetry, &head("POST", "/", &[("content-length", "7")]), "/x");
         guests.set_attribute("error.type", Value::Text("mine".into()));
         guests.set_attribute("http.route", Value::Text("/y".into()));
         guests.response_head(StatusCode::BAD_GATEWAY, &HeaderMap::new());
@@ -81,7 +88,7 @@ fn every_request_is_recorded_once_however_it_ends() {
         let plain = begin(&telemetry, "PUT");
         plain.response_head(StatusCode::INTERNAL_SERVER_ERROR, &HeaderMap::new());
         plain.end(0);
-        drop(begin(&telemetry, "GET"));
+        let abandoned = begin(&telemetry, "GET").context();
         let under_way = begin(&telemetry, "GET");
         let found = collect(&mut reader(&telemetry, Temporality::Cumulative));
         let expected = [
@@ -108,9 +115,9 @@ fn every_request_is_recorded_once_however_it_ends() {
         let Data::Histogram(durations) = &found["http.server.request.duration"] else { panic!() };
         let exemplars = durations.data_points.iter().flat_map(|point| &point.exemplars);
         let ids: BTreeSet<_> = exemplars.map(|exemplar| exemplar.span_id.clone()).collect();
-        let sampled = [&ok, &shed, &gone, &guests, &plain].map(|span| span.context());
+        let sampled = [&ok, &shed, &gone, &guests, &plain].map(|span| span.context()).into_iter();
         let sampled: BTreeSet<_> =
-            sampled.into_iter().flatten().map(|context| context.span_id.0.to_vec()).collect();
+            sampled.chain([abandoned]).flatten().map(|context| context.span_id.0.to_vec()).collect();
         assert_eq!(ids, if is_sampled { sampled } else { BTreeSet::new() });
         under_way.end(0);
     }
@@ -132,7 +139,7 @@ fn a_request_lasts_as_long_as_its_span() {
 fn routes_beyond_the_limit_are_one_for_the_rest() {
     let telemetry = telemetry(None);
     for n in 0..MAX_SERIES + 500 {
-        let span = telemetry.server_span(&peer(), &head("GET", "/", &[]), Some(&format!("/{n}")));
+        let span = routed(&telemetry, &head("GET", "/", &[]), &format!("/{n}"));
         span.response_head(StatusCode::OK, &HeaderMap::new());
         span.end(0);
     }
@@ -152,7 +159,7 @@ fn routes_beyond_the_limit_are_one_for_the_rest() {
     assert_eq!(durations.iter().map(count).sum::<u64>(), MAX_SERIES as u64 + 500, "none is lost");
     assert_eq!(count(durations.last().unwrap()), 501);
     let long = "x".repeat(10_000);
-    let span = telemetry.server_span(&peer(), &head("GET", "/", &[]), Some(&long));
+    let span = routed(&telemetry, &head("GET", "/", &[]), &long);
     span.end(0);
     assert!(
         of("http.server.request.duration")
@@ -170,7 +177,7 @@ fn requests_of_many_threads_add_up() {
             scope.spawn(move || {
                 for n in 0..1000 {
                     let route = format!("/{}", (n + thread) % 100);
-                    let span = telemetry.server_span(&peer(), &head("GET", "/", &[]), Some(&route));
+                    let span = routed(telemetry, &head("GET", "/", &[]), &route);
                     span.response_head(StatusCode::OK, &HeaderMap::new());
                     span.end(1);
                 }
@@ -295,6 +302,6 @@ fn names_are_valid_and_each_is_there_once() {
         assert!(super::super::instrument::is_name(definition.name), "{definition:?}");
         assert!(!definition.unit.is_empty() && definition.description.ends_with(['.', ')']));
         assert!(definition.bounds.is_sorted());
-        assert_eq!(definition.bounds.is_empty(), definition.kind != super::super::Kind::Histogram);
+        assert_eq!(definition.bounds.is_empty(), definition.kind != super::super::kind::Kind::Histogram);
     }
 }

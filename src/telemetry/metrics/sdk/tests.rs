@@ -1,6 +1,6 @@
 //! What is valid goes out as it came, the rest is counted, and what waits is bounded.
 
-use super::super::handed_over::MAX_BYTES;
+use super::super::sdk_queue::MAX_BYTES;
 use super::*;
 use otlp::ScopeMetrics;
 
@@ -30,7 +30,7 @@ fn hand_over(metrics: &Metrics, metric: Metric<'_>, may_take: bool) {
 }
 
 fn taken(metrics: &Metrics) -> Vec<otlp::Metric> {
-    let all = metrics.handed_over.take();
+    let all = metrics.sdk_queue.take();
     all.iter().flat_map(|collected| ScopeMetrics::decode(&*collected.bytes).unwrap().metrics).collect()
 }
 
@@ -38,7 +38,7 @@ fn taken(metrics: &Metrics) -> Vec<otlp::Metric> {
 fn points_keep_what_they_say_and_get_what_all_have() {
     let metrics = Metrics::plain();
     let before = unix_nanos();
-    let scope = Scope { name: "scope".into(), ..Scope::default() };
+    let scope = SdkScope { name: "scope".into(), ..SdkScope::default() };
     let common = metrics.common(scope, Some(Value::Text("service".into())), 0);
     let sum = Kind::Sum { is_delta: true, is_monotonic: true };
     let mut point = number(Number::Int(7));
@@ -123,10 +123,10 @@ fn large(n: i64) -> Point {
 #[test]
 fn points_are_bounded_in_bytes_and_those_without_room_are_never_made() {
     let metrics = Metrics::plain();
-    let scope = Scope {
+    let scope = SdkScope {
         name: "s".into(),
         attributes: (0..100).map(|n| (format!("a{n}"), Value::Text("y".repeat(9000)))).collect(),
-        ..Scope::default()
+        ..SdkScope::default()
     };
     let common = metrics.common(scope, Some(Value::Text("service".into())), 3);
     assert!(common.0.iter().map(|(_, size)| size).sum::<usize>() <= MAX_COMMON);

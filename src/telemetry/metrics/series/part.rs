@@ -4,8 +4,10 @@
 //! A thread has parts of the series that it records to most, in a table of its own; one that gives way, or whose thread
 //! ends, is folded into what all threads share.
 
+use super::Series;
 use super::distribution::Cells;
-use super::{Measurement, Series, Witness};
+use crate::telemetry::metrics::exemplars::Witness;
+use crate::telemetry::metrics::kind::Measurement;
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
@@ -93,7 +95,7 @@ mod tests {
     use super::*;
     use crate::config::ExemplarFilter;
     use crate::telemetry::metrics::attributes::AttributeSet;
-    use crate::telemetry::metrics::instrument::{Buckets, Kind, Shape};
+    use crate::telemetry::metrics::kind::{Buckets, Kind, Shape};
     use std::sync::mpsc;
 
     fn series(kind: Kind) -> Arc<Series> {

@@ -43,9 +43,9 @@ fn histogram(bounds: &[f64], counts: &[u64], sum: f64, min: Option<f64>) -> metr
 }
 
 /// The values of all numbers, by name and attributes.
-fn numbers(standing: &Standing) -> Vec<(String, Number)> {
+fn numbers(cumulative: &CumulativeView) -> Vec<(String, Number)> {
     let mut all = Vec::new();
-    for metric in standing.now() {
+    for metric in cumulative.now() {
         let (Some(metric::Data::Gauge(otlp::Gauge { data_points }))
         | Some(metric::Data::Sum(otlp::Sum { data_points, .. }))) = metric.data
         else {
@@ -64,8 +64,8 @@ fn numbers(standing: &Standing) -> Vec<(String, Number)> {
     all
 }
 
-fn one_histogram(standing: &Standing) -> otlp::HistogramDataPoint {
-    let Some(metric::Data::Histogram(histogram)) = standing.now().remove(0).data else {
+fn one_histogram(cumulative: &CumulativeView) -> otlp::HistogramDataPoint {
+    let Some(metric::Data::Histogram(histogram)) = cumulative.now().remove(0).data else {
         panic!("a histogram")
     };
     assert_eq!((histogram.data_points.len(), histogram.aggregation_temporality), (1, 2), "cumulative");
@@ -74,7 +74,7 @@ fn one_histogram(standing: &Standing) -> otlp::HistogramDataPoint {
 
 #[test]
 fn what_adds_up_is_added_and_of_the_rest_the_latest_counts() {
-    let standing = Standing::default();
+    let cumulative = CumulativeView::default();
     let int = Number::AsInt;
     for (of, n, time) in [("a", 3, 1), ("b", 1, 1), ("a", 4, 2)] {
         let points = || vec![number(int(n), of, time)];
@@ -85,11 +85,11 @@ fn what_adds_up_is_added_and_of_the_rest_the_latest_counts() {
             ("up.down", sum(false, false, points())),
             ("gauge", gauge),
         ] {
-            assert_eq!(standing.add(metric(name, data)), 0);
+            assert_eq!(cumulative.add(metric(name, data)), 0);
         }
     }
     let late = metric::Data::Gauge(otlp::Gauge { data_points: vec![number(int(99), "a", 1)] });
-    standing.add(metric("gauge", late));
+    cumulative.add(metric("gauge", late));
     let expected = [
         ("counter a", int(7)),
         ("counter b", int(1)),
@@ -100,51 +100,51 @@ fn what_adds_up_is_added_and_of_the_rest_the_latest_counts() {
         ("up.down a", int(4)),
         ("up.down b", int(1)),
     ];
-    assert_eq!(numbers(&standing), expected.map(|(of, n)| (of.to_owned(), n)));
-    assert_eq!(numbers(&standing).len(), 8, "nothing is taken");
+    assert_eq!(numbers(&cumulative), expected.map(|(of, n)| (of.to_owned(), n)));
+    assert_eq!(numbers(&cumulative).len(), 8, "nothing is taken");
 }
 
 #[test]
 fn numbers_stay_numbers_and_counters_never_shrink() {
-    let standing = Standing::default();
+    let cumulative = CumulativeView::default();
     for value in
         [Number::AsInt(i64::MAX), Number::AsInt(i64::MAX), Number::AsInt(-5), Number::AsDouble(-1e300)]
     {
-        standing.add(metric("c", sum(true, true, vec![number(value, "a", 1)])));
+        cumulative.add(metric("c", sum(true, true, vec![number(value, "a", 1)])));
     }
-    assert_eq!(numbers(&standing)[0].1, Number::AsDouble(i64::MAX as f64));
+    assert_eq!(numbers(&cumulative)[0].1, Number::AsDouble(i64::MAX as f64));
     for _ in 0..3 {
-        standing.add(metric("d", sum(true, true, vec![number(Number::AsDouble(f64::MAX), "a", 1)])));
+        cumulative.add(metric("d", sum(true, true, vec![number(Number::AsDouble(f64::MAX), "a", 1)])));
     }
-    assert_eq!(numbers(&standing)[1].1, Number::AsDouble(f64::MAX));
+    assert_eq!(numbers(&cumulative)[1].1, Number::AsDouble(f64::MAX));
 }
 
 #[test]
 fn buckets_that_differ_become_those_that_all_have() {
-    let standing = Standing::default();
-    standing.add(metric("h", histogram(&[1.0, 2.0, 2.0, 5.0], &[1, 2, 0, 3, 4], 30.0, None)));
-    let point = one_histogram(&standing);
+    let cumulative = CumulativeView::default();
+    cumulative.add(metric("h", histogram(&[1.0, 2.0, 2.0, 5.0], &[1, 2, 0, 3, 4], 30.0, None)));
+    let point = one_histogram(&cumulative);
     assert_eq!(
         (&point.explicit_bounds[..], &point.bucket_counts[..]),
         (&[1.0, 2.0, 5.0][..], &[1, 2, 3, 4][..])
     );
-    standing.add(metric("h", histogram(&[1.0, 2.0, 5.0], &[1, 1, 1, 1], 10.0, Some(0.0))));
-    let point = one_histogram(&standing);
+    cumulative.add(metric("h", histogram(&[1.0, 2.0, 5.0], &[1, 1, 1, 1], 10.0, Some(0.0))));
+    let point = one_histogram(&cumulative);
     assert_eq!((point.bucket_counts, point.count, point.sum), (vec![2, 3, 4, 5], 14, Some(40.0)));
-    standing.add(metric("h", histogram(&[2.0, 4.0, 5.0], &[10, 20, 30, 40], 1.0, None)));
-    let point = one_histogram(&standing);
+    cumulative.add(metric("h", histogram(&[2.0, 4.0, 5.0], &[10, 20, 30, 40], 1.0, None)));
+    let point = one_histogram(&cumulative);
     assert_eq!((&point.explicit_bounds[..], &point.bucket_counts[..]), (&[2.0, 5.0][..], &[15, 54, 45][..]));
-    standing.add(metric("h", histogram(&[], &[], 0.0, None)));
-    let point = one_histogram(&standing);
+    cumulative.add(metric("h", histogram(&[], &[], 0.0, None)));
+    let point = one_histogram(&cumulative);
     assert_eq!((point.explicit_bounds.len(), point.bucket_counts), (0, vec![114]));
-    standing.add(metric("h", histogram(&[], &[1], 5.0, Some(-1.0))));
-    let point = one_histogram(&standing);
+    cumulative.add(metric("h", histogram(&[], &[1], 5.0, Some(-1.0))));
+    let point = one_histogram(&cumulative);
     assert_eq!((point.count, point.sum), (115, None), "it may shrink");
 }
 
 #[test]
 fn of_exponential_histograms_the_totals_stay() {
-    let standing = Standing::default();
+    let cumulative = CumulativeView::default();
     for n in 1..=3u64 {
         let point = otlp::ExponentialHistogramDataPoint {
             count: n,
@@ -154,37 +154,37 @@ fn of_exponential_histograms_the_totals_stay() {
         };
         let aggregation_temporality = AggregationTemporality::Delta.into();
         let data = otlp::ExponentialHistogram { data_points: vec![point], aggregation_temporality };
-        standing.add(metric("e", metric::Data::ExponentialHistogram(data)));
+        cumulative.add(metric("e", metric::Data::ExponentialHistogram(data)));
     }
-    let Some(metric::Data::ExponentialHistogram(found)) = standing.now().remove(0).data else { panic!() };
+    let Some(metric::Data::ExponentialHistogram(found)) = cumulative.now().remove(0).data else { panic!() };
     assert_eq!((found.data_points[0].count, found.data_points[0].sum), (6, Some(6.0)));
 }
 
 #[test]
 fn series_metrics_and_bytes_are_bounded_and_the_rest_is_counted() {
     let counter = |name: &str, of: &str| metric(name, sum(true, true, vec![number(Number::AsInt(1), of, 1)]));
-    let standing = Standing::default();
-    let without: u64 = (0..MAX_SERIES + 9).map(|n| standing.add(counter("c", &n.to_string()))).sum();
+    let cumulative = CumulativeView::default();
+    let without: u64 = (0..MAX_SERIES + 9).map(|n| cumulative.add(counter("c", &n.to_string()))).sum();
     assert_eq!(without, 10);
-    let found = numbers(&standing);
+    let found = numbers(&cumulative);
     assert_eq!(found.len(), MAX_SERIES);
     let rest = found.iter().find(|(of, _)| of == "c otel.metric.overflow").expect("the rest");
     assert_eq!(rest.1, Number::AsInt(10));
-    assert_eq!(standing.add(counter("c", "0")), 0, "what is known has its place");
+    assert_eq!(cumulative.add(counter("c", "0")), 0, "what is known has its place");
 
-    let without: u64 = (0..MAX_INSTRUMENTS + 9).map(|n| standing.add(counter(&format!("m{n}"), "a"))).sum();
+    let without: u64 = (0..MAX_INSTRUMENTS + 9).map(|n| cumulative.add(counter(&format!("m{n}"), "a"))).sum();
     assert_eq!(without, 10, "one was there before");
-    assert_eq!(standing.now().len(), MAX_INSTRUMENTS);
+    assert_eq!(cumulative.now().len(), MAX_INSTRUMENTS);
 
-    let standing = Standing::default();
+    let cumulative = CumulativeView::default();
     let long = "x".repeat(4096);
     let mut without = 0;
     for n in 0..40 {
         for of in 0..100 {
-            without += standing.add(counter(&format!("m{n}"), &format!("{of}{long}")));
+            without += cumulative.add(counter(&format!("m{n}"), &format!("{of}{long}")));
         }
     }
-    let bytes = standing.0.lock().unwrap().bytes;
+    let bytes = cumulative.0.lock().unwrap().bytes;
     assert!(bytes <= MAX_BYTES && without > 1500, "{bytes} {without}");
 }
 
@@ -195,12 +195,12 @@ fn exemplars_are_the_latest_without_what_no_page_shows() {
         filtered_attributes: vec![text("secret", "x")],
         ..otlp::Exemplar::default()
     };
-    let standing = Standing::default();
+    let cumulative = CumulativeView::default();
     for exemplars in [vec![exemplar(2), exemplar(1)], vec![], vec![exemplar(7), exemplar(5)], vec![]] {
         let point = otlp::NumberDataPoint { exemplars, ..number(Number::AsInt(1), "a", 1) };
-        standing.add(metric("c", sum(true, true, vec![point])));
+        cumulative.add(metric("c", sum(true, true, vec![point])));
     }
-    let Some(metric::Data::Sum(found)) = standing.now().remove(0).data else { panic!() };
+    let Some(metric::Data::Sum(found)) = cumulative.now().remove(0).data else { panic!() };
     let exemplars = &found.data_points[0].exemplars;
     assert_eq!((exemplars.len(), exemplars[0].time_unix_nano), (1, 7));
     assert!(exemplars[0].filtered_attributes.is_empty());
@@ -209,18 +209,18 @@ fn exemplars_are_the_latest_without_what_no_page_shows() {
 /// Who reads never holds up who writes, nor sees what comes later.
 #[test]
 fn readers_see_one_moment() {
-    let standing = Standing::default();
+    let cumulative = CumulativeView::default();
     std::thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| {
                 for _ in 0..1000 {
-                    standing.add(metric("c", sum(true, true, vec![number(Number::AsInt(1), "a", 1)])));
+                    cumulative.add(metric("c", sum(true, true, vec![number(Number::AsInt(1), "a", 1)])));
                 }
             });
         }
         let mut last = 0;
         while last < 3000 {
-            let now = match numbers(&standing)[..] {
+            let now = match numbers(&cumulative)[..] {
                 [(_, Number::AsInt(now))] => now,
                 _ => 0,
             };
@@ -236,7 +236,7 @@ proptest! {
     fn counts_at_bounds_are_exact(
         parts in proptest::collection::vec((proptest::collection::vec(0u8..8, 0..6), proptest::collection::vec(0.0..10f64, 0..20)), 1..6),
     ) {
-        let standing = Standing::default();
+        let cumulative = CumulativeView::default();
         let mut all: Vec<f64> = Vec::new();
         for (mut bounds, values) in parts {
             bounds.sort_unstable();
@@ -245,10 +245,10 @@ proptest! {
             for value in &values {
                 counts[bounds.partition_point(|bound| bound < value)] += 1;
             }
-            standing.add(metric("h", histogram(&bounds, &counts, values.iter().sum(), None)));
+            cumulative.add(metric("h", histogram(&bounds, &counts, values.iter().sum(), None)));
             all.extend(values);
         }
-        let point = one_histogram(&standing);
+        let point = one_histogram(&cumulative);
         prop_assert_eq!(point.count, all.len() as u64);
         prop_assert_eq!(point.bucket_counts.len(), point.explicit_bounds.len() + 1);
         let mut below = 0;

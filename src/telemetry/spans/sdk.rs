@@ -3,16 +3,17 @@
 //! Their ids and times are the guest's word. The trace, the decision to sample and whom a span may name as its parent
 //! are ours: a guest cannot write into traces of others.
 
-use super::child::{Facts, START_BEFORE};
-use super::child_span::{ChildSpan, Recorded};
-use super::children::{Children, Start};
-use super::context::{Linked, SpanContext};
-use super::encode::Kind;
-use super::id::SpanId;
-use super::semconv;
-use super::server_span::ServerSpan;
-use super::value::{Status, Value};
+use super::annotations::Omitted;
+use super::child::{Facts, START_BEFORE, Start};
+use super::span::{Node, Span};
 use crate::config::GuestParents;
+use crate::telemetry::context::{Linked, SpanContext};
+use crate::telemetry::encode::Kind;
+use crate::telemetry::id::SpanId;
+use crate::telemetry::request::record::Record;
+use crate::telemetry::request::server_span::ServerSpan;
+use crate::telemetry::scope::SdkScope;
+use crate::telemetry::value::{Status, Value};
 use std::sync::Arc;
 
 /// Attributes as they were given.
@@ -36,26 +37,9 @@ pub(crate) struct SdkSpan {
     /// A link without a valid context is counted as dropped.
     pub(crate) links: Vec<(Option<Linked>, Attributes)>,
     pub(crate) status: Status,
-    pub(crate) scope: Scope,
+    pub(crate) scope: SdkScope,
     /// What the SDK has left out by limits of its own.
     pub(crate) omitted: Omitted,
-}
-
-/// The part of the guest that made a span.
-#[derive(Default)]
-pub(crate) struct Scope {
-    pub(crate) name: String,
-    pub(crate) version: Option<String>,
-    pub(crate) schema_url: Option<String>,
-    pub(crate) attributes: Vec<(String, Value)>,
-}
-
-/// How much of each is missing.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Omitted {
-    pub(crate) attributes: u32,
-    pub(crate) events: u32,
-    pub(crate) links: u32,
 }
 
 /// Why a span is not taken.
@@ -77,8 +61,8 @@ impl ServerSpan {
     pub(crate) fn announce(&self, span: &SpanContext, rule: GuestParents) -> Result<SpanContext, Refused> {
         let server =
             self.context().filter(|server| is_allowed(server, span, rule)).ok_or(Refused::Foreign)?;
-        let children = self.children().ok_or(Refused::NoPlace)?;
-        if !children.announce(span.trace_id, span.span_id) {
+        let record = self.recorded().ok_or(Refused::NoPlace)?;
+        if !record.announce_child(span.trace_id, span.span_id) {
             return Err(Refused::NoPlace);
         }
         Ok(SpanContext { flags: server.flags, ..span.clone() })
@@ -90,14 +74,14 @@ impl ServerSpan {
     /// Why none of it is taken.
     pub(crate) fn take(&self, span: SdkSpan, rule: GuestParents) -> Result<(), Refused> {
         let server = self.context().filter(|server| is_allowed(server, &span.context, rule));
-        let (Some(server), Some(children)) = (server, self.children()) else {
+        let (Some(server), Some(record)) = (server, self.recorded()) else {
             return Err(Refused::Foreign);
         };
-        if !children.expects(span.context.trace_id, span.context.span_id) {
+        if !record.expects_child(span.context.trace_id, span.context.span_id) {
             return Err(Refused::Taken);
         }
-        let place = Place::of(&span, &server, children);
-        let Some(child) = children.start(Start {
+        let place = Place::of(&span, &server, record);
+        let Some(child) = record.start_child(Start {
             trace_id: span.context.trace_id,
             trace_state: span.context.trace_state,
             parent: place.parent,
@@ -110,9 +94,9 @@ impl ServerSpan {
         }) else {
             return Ok(()); // counted there
         };
-        let earliest = children.clock.started().saturating_sub(START_BEFORE);
-        let now = children.clock.now();
-        let handle = ChildSpan::Recording(Recorded(Arc::clone(&child)));
+        let earliest = record.clock().started().saturating_sub(START_BEFORE);
+        let now = record.clock().now();
+        let handle = Span(Node::Child(Arc::clone(&child)));
         for (key, value) in span.scope.attributes().chain(span.attributes) {
             handle.set_attribute(&key, value);
         }
@@ -122,7 +106,7 @@ impl ServerSpan {
         for (to, attributes) in span.links {
             match to {
                 Some(to) => handle.add_link(to, attributes),
-                None => child.note(|notes, account| notes.refuse_link(account.counters)),
+                None => child.annotate(|annotations, account| annotations.refuse_link(account.left_out)),
             }
         }
         if let Some(link) = place.link {
@@ -130,7 +114,7 @@ impl ServerSpan {
         }
         handle.set_status(span.status);
         // Last: it may be any number, and is not ours to count.
-        child.note(|notes, _| notes.omit(span.omitted));
+        child.annotate(|annotations, _| annotations.omit(span.omitted));
         child.end(Some(span.end));
         Ok(())
     }
@@ -150,7 +134,7 @@ struct Place {
 }
 
 impl Place {
-    fn of(span: &SdkSpan, server: &SpanContext, children: &Children) -> Self {
+    fn of(span: &SdkSpan, server: &SpanContext, record: &Record) -> Self {
         let SpanContext { trace_id, span_id, .. } = span.context;
         let is_own = trace_id == server.trace_id;
         let named = span.parent.filter(|parent| *parent != span_id);
@@ -158,10 +142,10 @@ impl Place {
             Some(parent) if is_own && parent == server.span_id => {
                 Place { parent: named, parent_is_remote: false, link: None }
             }
-            Some(parent) if children.is_before(trace_id, parent, span_id) => {
+            Some(parent) if record.knows_before(trace_id, parent, span_id) => {
                 Place { parent: named, parent_is_remote: false, link: None }
             }
-            // Its caller's, or one that nobody has heard of: the request is what it was done for.
+            // The caller's span, or an unknown one: the request is what the work was done for.
             _ if is_own => {
                 let link = |span_id| Linked::from(SpanContext { span_id, ..span.context.clone() });
                 Place { parent: Some(server.span_id), parent_is_remote: false, link: named.map(link) }
@@ -171,22 +155,5 @@ impl Place {
                 Place { parent: named, parent_is_remote: named.is_some(), link }
             }
         }
-    }
-}
-
-impl Scope {
-    /// As attributes, by which a span, a point or a record says whose it is.
-    pub(crate) fn attributes(self) -> impl Iterator<Item = (String, Value)> {
-        let text = |key: &str, text: Option<String>| {
-            text.filter(|text| !text.is_empty()).map(|text| (key.to_owned(), Value::Text(text)))
-        };
-        let own = [
-            text(semconv::OTEL_SCOPE_NAME, Some(self.name)),
-            text(semconv::OTEL_SCOPE_VERSION, self.version),
-            text(semconv::OTEL_SCOPE_SCHEMA_URL, self.schema_url),
-        ];
-        let more = self.attributes.into_iter();
-        let more = more.map(|(key, value)| (format!("{}{key}", semconv::OTEL_SCOPE), value));
-        own.into_iter().flatten().chain(more)
     }
 }

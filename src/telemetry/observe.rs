@@ -1,12 +1,13 @@
 //! Telemetry's metrics of itself, from the very counters that the words at exit are made of.
 
-use super::definitions as names;
-use super::{Definition, Host};
-use crate::telemetry::counters::Counters;
-use crate::telemetry::export::Sources;
-use crate::telemetry::log_records::LogRecords;
-use crate::telemetry::pipeline::Pipeline;
-use crate::telemetry::semconv;
+use super::counters::Counters;
+use super::export::Sources;
+use super::log_records::LogRecords;
+use super::metrics::Ignored;
+use super::metrics::host::Host;
+use super::metrics::host::definitions::{self as names, Definition};
+use super::pipeline::Pipeline;
+use super::semconv;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -43,7 +44,7 @@ type Reason = (&'static str, fn(&Pipeline) -> &AtomicU64);
 
 impl Host {
     /// Has the metrics tell what becomes of all that telemetry sends.
-    pub(in crate::telemetry) fn observe_telemetry(&self, sources: &Sources, logs: Option<&Arc<LogRecords>>) {
+    pub(super) fn observe_telemetry(&self, sources: &Sources, logs: Option<&Arc<LogRecords>>) {
         if let Some(spans) = &sources.spans {
             self.observe_buffered(&SPANS, spans);
             self.observe_dropped(
@@ -66,7 +67,7 @@ impl Host {
             self.observe_loss(LOGS.signal, "over_limit", move || Some(logs.refused.load(Relaxed)));
         }
         if let Some(guests) = &sources.metrics {
-            type Reason = (&'static str, fn(&super::super::Ignored) -> &AtomicU64);
+            type Reason = (&'static str, fn(&Ignored) -> &AtomicU64);
             self.observe_exports("metrics", &names::POINT_EXPORTED, &guests.guests.counters);
             let reasons: [Reason; 11] = [
                 ("invalid_name", |ignored| &ignored.name),
@@ -88,7 +89,7 @@ impl Host {
         }
     }
 
-    /// Has the metrics tell of something that telemetry left out, and that somebody counts.
+    /// Has the metrics tell of something that telemetry left out, and that is counted elsewhere.
     pub(crate) fn observe_loss(
         &self,
         signal: &str,

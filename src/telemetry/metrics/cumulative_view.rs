@@ -6,7 +6,7 @@
 
 use super::attributes::AttributeSet;
 use super::fold::Fold;
-use super::{MAX_INSTRUMENTS, MAX_SERIES};
+use super::instrument::{MAX_INSTRUMENTS, MAX_SERIES};
 use crate::telemetry::otlp_value::key_value;
 use opentelemetry_proto::tonic::common::v1::{KeyValue, KeyValueList};
 use opentelemetry_proto::tonic::metrics::v1 as otlp;
@@ -23,7 +23,7 @@ const EXEMPLAR: usize = size_of::<otlp::Exemplar>() + 32;
 
 /// The latest of all metrics.
 #[derive(Default)]
-pub(super) struct Standing(Mutex<All>);
+pub(super) struct CumulativeView(Mutex<All>);
 
 #[derive(Default)]
 struct All {
@@ -76,7 +76,7 @@ trait Stand: Fold {
     fn add(&mut self, since: Self);
 }
 
-impl Standing {
+impl CumulativeView {
     /// Takes the points of a metric as they go into an export; for how many there was no room.
     pub(super) fn add(&self, metric: otlp::Metric) -> u64 {
         let otlp::Metric { name, unit, description, data, .. } = metric;
@@ -262,7 +262,7 @@ impl Stand for otlp::NumberDataPoint {
 }
 
 impl Stand for otlp::HistogramDataPoint {
-    const EXEMPLARS: usize = super::sdk::MAX_EXEMPLARS;
+    const EXEMPLARS: usize = super::exemplars::MAX_EXEMPLARS;
 
     fn parts(&mut self) -> (&mut Vec<KeyValue>, &mut Vec<otlp::Exemplar>) {
         (&mut self.attributes, &mut self.exemplars)

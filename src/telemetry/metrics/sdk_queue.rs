@@ -17,7 +17,7 @@ pub(super) enum Added {
 
 /// Encoded metrics on their way to the next export.
 #[derive(Default)]
-pub(super) struct HandedOver(Mutex<Waiting>);
+pub(super) struct SdkQueue(Mutex<Waiting>);
 
 #[derive(Default)]
 struct Waiting {
@@ -27,7 +27,7 @@ struct Waiting {
     closed: bool,
 }
 
-impl HandedOver {
+impl SdkQueue {
     /// All that waits.
     pub(super) fn take(&self) -> Vec<Collected> {
         let mut waiting = self.lock();

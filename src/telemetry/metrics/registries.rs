@@ -1,0 +1,40 @@
+//! The host's own instruments beside those of guests: what is exported and shown together.
+
+use super::host::Host;
+use super::store::Metrics;
+use crate::config;
+use crate::telemetry::counters::Counters;
+use crate::telemetry::methods::Methods;
+use std::sync::Arc;
+
+/// The host's own instruments, and those of guests.
+#[derive(Clone)]
+pub(crate) struct Registries {
+    pub(crate) host: Arc<Host>,
+    pub(crate) guests: Arc<Metrics>,
+}
+
+impl Registries {
+    /// For an export as it is set; where nothing exports them, they are only read.
+    pub(in crate::telemetry) fn new(otel: &config::Otel, is_exported: bool) -> Self {
+        let counters: Arc<Counters> = Arc::default();
+        let metrics =
+            || Arc::new(Metrics { is_exported, ..Metrics::new(&otel.metrics, Arc::clone(&counters)) });
+        let methods = Methods::new(otel.known_methods.as_deref());
+        Registries { host: Arc::new(Host::new(metrics(), methods)), guests: metrics() }
+    }
+
+    /// Has them keep what only pages need, which are asked for here.
+    pub(in crate::telemetry) fn keep_for_pages(&self) {
+        self.guests.cumulative.get_or_init(Default::default);
+    }
+
+    pub(in crate::telemetry) fn counters(&self) -> &Arc<Counters> {
+        &self.guests.counters
+    }
+
+    /// Counts every point that has not arrived as failed.
+    pub(in crate::telemetry) fn settle(&self) {
+        Metrics::settle(&[self.host.metrics(), &self.guests]);
+    }
+}
