@@ -12,6 +12,8 @@ use super::status::Facts;
 pub(crate) enum Phase {
     /// The component is being loaded.
     Starting,
+    /// The component is being compiled, on its way to be served.
+    Compiling,
     /// Requests are served.
     Ready,
     /// Requests in flight are served to their end; new ones belong elsewhere.
@@ -19,12 +21,13 @@ pub(crate) enum Phase {
 }
 
 impl Phase {
-    const ALL: [Self; 3] = [Self::Starting, Self::Ready, Self::Draining];
+    const ALL: [Self; 4] = [Self::Starting, Self::Compiling, Self::Ready, Self::Draining];
 
     /// As `/readyz` says it.
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::Starting => "starting",
+            Self::Compiling => "compiling",
             Self::Ready => "ready",
             Self::Draining => "draining",
         }

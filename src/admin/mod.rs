@@ -101,6 +101,12 @@ impl Admin {
         self.board.enter(Phase::Draining);
     }
 
+    /// Says whether the component is being compiled, until the server is ready.
+    pub(crate) fn compiling(&self) -> impl Fn(bool) + Send + Sync + 'static {
+        let board = self.board.clone();
+        move |compiling| board.enter(if compiling { Phase::Compiling } else { Phase::Starting })
+    }
+
     /// Says at any time whether the server is ready.
     pub(crate) fn readiness(&self) -> impl Fn() -> bool + Send + Sync + 'static {
         let board = self.board.clone();

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 
 use crate::admin::{self, Admin};
 use crate::config::{Config, ListenAddr};
-use crate::guest::{Guests, OwnListeners};
+use crate::guest::{Compiling, Guests, OwnListeners, Progress, Worker};
 use crate::server::{
     Admission, Drain, Forwarding, Handler, HeadLimits, Inherited, Listener, Server, SocketFile,
 };
@@ -51,7 +51,14 @@ impl App {
     /// # Errors
     /// [`StartError`], which says what is wrong and what to do about it.
     pub async fn build(config: Config) -> Result<Self, StartError> {
-        let built = Self::build_on(config, Vec::new(), OtlpLog::default(), std::future::pending()).await?;
+        let built = Self::build_on(
+            config,
+            Vec::new(),
+            OtlpLog::default(),
+            Compiling::by(Worker::Inline),
+            std::future::pending(),
+        )
+        .await?;
         Ok(built.unwrap_or_else(|| unreachable!("nobody tells it to stop")))
     }
 
@@ -63,6 +70,7 @@ impl App {
         config: Config,
         inherited: Vec<Inherited>,
         otlp_log: OtlpLog,
+        compiling: Compiling,
         stop: impl Future<Output = &'static str>,
     ) -> Result<Option<Self>, StartError> {
         let mut stop = pin!(stop);
@@ -106,9 +114,16 @@ impl App {
             let is_ready = admin.readiness();
             metrics.host.observe(&host_metrics::READY, &[], move || Some(is_ready().into()));
         }
+        let compiling = match &admin {
+            Some((admin, _)) => {
+                let is_compiling = admin.compiling();
+                compiling.telling(move |progress| is_compiling(matches!(progress, Progress::Begun { .. })))
+            }
+            None => compiling,
+        };
         let guests = tokio::select! {
             biased;
-            guests = load(&path, &name, &config, own, &telemetry) => guests.map_err(StartError::Mistake)?,
+            guests = load(&path, &name, &config, own, &telemetry, compiling) => guests.map_err(StartError::Mistake)?,
             signal = &mut stop => {
                 lifecycle::abandon(signal, &telemetry, admin).await;
                 return Ok(None);
@@ -201,10 +216,11 @@ async fn load(
     config: &Config,
     own: OwnListeners,
     telemetry: &Telemetry,
+    compiling: Compiling,
 ) -> anyhow::Result<Guests> {
     let (path, name, config) = (path.to_owned(), name.to_owned(), config.clone());
     let (signals, runtime) = (telemetry.signals(), tokio::runtime::Handle::current());
-    let loading = move || runtime.block_on(Guests::load(&path, &name, &config, own, signals));
+    let loading = move || runtime.block_on(Guests::load(&path, &name, &config, own, signals, compiling));
     tokio::task::spawn_blocking(loading).await.context("the thread that loads the component died")?
 }
 

@@ -7,7 +7,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches, Command};
 use serde_json::json;
 
-use super::{MISTAKE, columns, flags, output};
+use super::{MISTAKE, columns, flags, output, progress};
 use crate::config::{self, Config, InForce, Mistake, Resolved};
 use crate::guest::{self, Examined, Import};
 use crate::telemetry::logs::printable;
@@ -73,8 +73,11 @@ pub(super) fn run(matches: &ArgMatches, unknown: Vec<Mistake>) -> ExitCode {
     let Resolved { loaded, mistakes: of_settings } = config::resolve(flags::sources(matches, false));
     let mut mistakes = unknown;
     mistakes.extend(of_settings);
-    let component =
-        loaded.config.component.as_deref().map(|path| (path, guest::examine(path, &loaded.config)));
+    let component = loaded
+        .config
+        .component
+        .as_deref()
+        .map(|path| (path, guest::examine(path, &loaded.config, progress::compiling())));
     let report = Report { config: &loaded.config, in_force: &loaded.in_force, component, mistakes };
 
     let json = matches.get_one::<String>("format").is_some_and(|format| format == "json");

@@ -2,9 +2,11 @@
 
 mod check;
 mod columns;
+mod compile;
 mod doctor;
 mod flags;
 mod output;
+mod progress;
 mod serve;
 mod usage;
 
@@ -12,15 +14,22 @@ use std::process::ExitCode;
 
 use clap::Command;
 
+use crate::guest;
+
 /// Exit status of a usage or configuration mistake.
 const MISTAKE: u8 = 2;
 
 /// Runs the `pounce` binary: reads the command line, and does what it says.
 #[must_use]
 pub fn run() -> ExitCode {
-    match usage::read(&command(), std::env::args_os().collect()) {
+    let typed: Vec<_> = std::env::args_os().collect();
+    if typed.get(1).is_some_and(|command| command == guest::COMPILE_COMMAND) {
+        return compile::serve(&typed[2..]);
+    }
+    match usage::read(&command(), typed) {
         Ok(typed) => match typed.matches.subcommand() {
             Some(("serve", matches)) => serve::run(matches, typed.unknown),
+            Some(("compile", matches)) => compile::run(matches, typed.unknown),
             Some(("check", matches)) => check::run(matches, typed.unknown),
             Some(("doctor", matches)) => doctor::run(matches, typed.unknown),
             other => unreachable!("clap knows no command {other:?} that is not matched here"),
@@ -37,6 +46,7 @@ fn command() -> Command {
         .arg_required_else_help(true)
         .max_term_width(100)
         .subcommand(serve::command())
+        .subcommand(compile::command())
         .subcommand(check::command())
         .subcommand(doctor::command())
 }

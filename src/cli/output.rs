@@ -30,6 +30,11 @@ pub(super) fn error(error: impl Display) {
     let _unread = writeln!(std::io::stderr().lock(), "error: {error}");
 }
 
+/// Says on standard error what went wrong, to the `pounce` process that reads it and says more.
+pub(super) fn plain_error(error: impl Display) {
+    let _unread = writeln!(std::io::stderr().lock(), "{error}");
+}
+
 /// Says on standard error what went wrong, to whoever may not be reading it: the process ends all the same.
 pub(super) fn last_word(said: String) {
     let (done, is_done) = std::sync::mpsc::sync_channel(1);

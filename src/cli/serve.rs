@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{ArgMatches, Command};
 
-use super::{MISTAKE, flags, output};
+use super::{MISTAKE, flags, output, progress};
 use crate::app::{App, Outcome, StartError, Stops};
 use crate::config::{self, Config, Loaded, Mistake};
 use crate::server::Inherited;
@@ -151,7 +151,7 @@ async fn build_and_run(config: Config, inherited: Vec<Inherited>, otlp_log: Otlp
             return ExitCode::FAILURE;
         }
     };
-    let app = match App::build_on(config, inherited, otlp_log, stops.next()).await {
+    let app = match App::build_on(config, inherited, otlp_log, progress::compiling(), stops.next()).await {
         Ok(Some(app)) => app,
         Ok(None) => return ExitCode::SUCCESS,
         Err(error) => {

@@ -8,6 +8,7 @@ mod activation;
 mod check;
 pub(crate) mod content;
 mod declared;
+pub(crate) mod directories;
 mod file;
 pub(crate) mod fuzz;
 mod in_vain;
@@ -47,11 +48,11 @@ pub(crate) use standing::variables as standing_variables;
 pub use transport::{Proxies, Transport};
 pub(crate) use value::overlap;
 pub use value::{
-    Arg, ByteLimit, ByteSize, Certificates, Cidr, Compression, DirMount, Endpoint, EnvVar, ExceptionSignal,
-    ExemplarFilter, Exporter, ForwardedHeader, GuestParents, HeaderFormat, HistogramAggregation, HostPattern,
-    Invalid, Isolation, ListenAddr, LogFormat, LogLevel, OutboundRule, PeerService, PortPattern, PrivateKey,
-    PropagateTo, Propagators, Protocol, SampleRoute, Sampler, Semconv, Temporality, Timeout, TrustParent,
-    TrustedProxy,
+    Arg, ArtifactKey, ByteLimit, ByteSize, CacheDir, Certificates, Cidr, Compression, DirMount, Endpoint,
+    EnvVar, ExceptionSignal, ExemplarFilter, Exporter, ForwardedHeader, GuestParents, HeaderFormat,
+    HistogramAggregation, HostPattern, Invalid, Isolation, ListenAddr, LogFormat, LogLevel, OutboundRule,
+    PeerService, PortPattern, PrivateKey, PropagateTo, Propagators, Protocol, SampleRoute, Sampler, Semconv,
+    Temporality, Timeout, TrustParent, TrustedProxy,
 };
 pub(crate) use vars::Vars;
 

@@ -118,6 +118,26 @@ options! {
         isolation: Option<Isolation>, "MODE" =
             (no_value, "request for wasi:http 0.2 and for compositions, instance for 0.3", "request");
 
+        /// Directory of compiled components, or none: each start compiles.
+        ///
+        /// A component that is in it starts at once. Its files are sealed with a key of this user on this machine
+        /// (pounce/machine.key in the XDG data directory), and nobody else may have access to the directory.
+        cache: CacheDir, "DIR" = (CacheDir::of_user, "pounce/compiled in the XDG cache directory", "none");
+
+        /// Size of all files in the cache; the least recently used go first.
+        cache_max: ByteSize, "SIZE" = "1GiB";
+
+        /// Time a component has to compile; then it is not served.
+        ///
+        /// 0 or none for no limit.
+        compile_timeout: Timeout, "TIME" = "5m";
+
+        /// Public key whose signatures on compiled components count: the file of an Ed25519 key (SPKI, PEM).
+        ///
+        /// With it, no other artifact is served: see pounce compile --help. Without it, only those that this user
+        /// compiled on this machine are. Components (.wasm, .wat) need none.
+        artifact_key: Option<ArtifactKey>, "FILE" = (no_value, "none", "artifacts.pub.pem");
+
         /// Requests an instance serves before it is replaced, with --isolation instance.
         reuse: usize, "N" = "128";
 

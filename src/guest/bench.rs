@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty};
 use tokio::runtime::{Builder, Runtime};
 
-use super::{Arrival, Guests, OwnListeners, RequestBodyError, Rooms, Share};
+use super::{Arrival, Compiling, Guests, OwnListeners, RequestBodyError, Rooms, Share, Worker};
 use crate::config::Config;
 use crate::telemetry::Baggage;
 use crate::telemetry::bench::Spans;
@@ -40,6 +40,7 @@ impl Served {
             &config,
             OwnListeners::default(),
             spans.telemetry().signals(),
+            Compiling::by(Worker::Inline),
         ))?;
         Ok(Served { runtime, guests, spans, places: Share { all: Arc::new(Rooms::new(1, 1)), own: None } })
     }

@@ -7,13 +7,18 @@ use wasmtime::component::{Component as WasmComponent, Linker};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use wasmtime_wasi_http::p3::bindings::ServicePre;
 
+use super::compiled::{Artifact, Compiler};
 use super::engine::{self, Slots};
-use super::inspect::{self, Contents, Version};
+use super::inspect::{self, Contents, Inspection, Version};
 use crate::config::content::{self, Unread};
 use crate::host::{self, HostState, PACKAGES};
 
 /// Most that a component's file may have. Those with a language's whole runtime have some tens of MiB.
 const MAX_FILE: u64 = 256 << 20;
+/// Most that an artifact may have: machine code takes three to five times as much.
+const MAX_ARTIFACT: u64 = 1 << 30;
+/// First bytes of machine code, which comes in an ELF file.
+const ELF: &[u8; 4] = b"\x7fELF";
 
 /// The pre-instance of either version: compiled and linked, not yet running.
 pub(crate) enum Pre {
@@ -30,24 +35,83 @@ pub(crate) struct Component {
     pub(crate) propagates: bool,
 }
 
+/// What the file of a component holds.
+pub(super) enum Source {
+    /// WebAssembly in binary form.
+    Wasm(Vec<u8>),
+    /// What `pounce compile` made of it; sound.
+    Artifact(Box<Artifact>),
+}
+
+impl Source {
+    /// Reads the file at `path`.
+    ///
+    /// # Errors
+    /// It cannot be read, holds something else, or is an artifact that may not be run.
+    pub(super) fn open(path: &Path, compiler: &Compiler) -> anyhow::Result<Self> {
+        let content = read(path)?;
+        if content.starts_with(ELF) {
+            return Ok(Self::Artifact(Box::new(compiler.artifact(&content)?)));
+        }
+        Ok(Self::Wasm(content))
+    }
+
+    /// Bytes of the component.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::Wasm(wasm) => wasm.len(),
+            Self::Artifact(artifact) => artifact.size(),
+        }
+    }
+
+    /// What can be said of the component before there is an engine.
+    ///
+    /// # Errors
+    /// It is not a component.
+    pub(super) fn contents(&self) -> anyhow::Result<Contents> {
+        match self {
+            Self::Wasm(wasm) => inspect::contents(wasm),
+            Self::Artifact(artifact) => Ok(artifact.inspection().contents.clone()),
+        }
+    }
+
+    /// The machine code.
+    ///
+    /// # Errors
+    /// It does not compile, or was compiled for other processors.
+    pub(super) fn compiled(
+        &self,
+        path: &Path,
+        slots: &Slots,
+        compiler: &Compiler,
+    ) -> anyhow::Result<WasmComponent> {
+        match self {
+            Self::Wasm(wasm) => compiler.compiled(&slots.engine, slots.tuning, path, wasm),
+            Self::Artifact(artifact) => artifact.component(&slots.engine),
+        }
+    }
+}
+
 /// Reads, checks, compiles and links the component at `path`, with `slots` instances at most.
 ///
 /// # Errors
 /// Every reason for which it cannot be served, each with what to do about it.
 pub(crate) fn load(
     path: &Path,
+    compiler: &Compiler,
     slots: usize,
     max_memory: u64,
     max_total_memory: u64,
 ) -> anyhow::Result<Component> {
     let name = || format!("component `{}` cannot be served", path.display());
-    let wasm = read(path).with_context(name)?;
-    let inspection = inspect::inspect(&wasm).with_context(name)?;
+    let source = Source::open(path, compiler).with_context(name)?;
+    let contents = source.contents().with_context(name)?;
+    let inspection =
+        Inspection { version: inspect::version(&contents.exports).with_context(name)?, contents };
     check_imports(&inspection.contents).with_context(name)?;
     check_memory(&inspection.contents, max_memory).with_context(name)?;
     let slots = engine::build(&inspection, slots, max_memory, max_total_memory)?;
-    tracing::debug!(bytes = wasm.len(), "compiling the component");
-    let compiled = compile(&slots, &wasm).with_context(name)?;
+    let compiled = source.compiled(path, &slots, compiler).with_context(name)?;
     let pre = link(&slots, &compiled, inspection.version).with_context(name)?;
     let asks =
         |import: &String| import.starts_with("pounce:telemetry/") || import.starts_with("wasi:otel/tracing@");
@@ -55,6 +119,10 @@ pub(crate) fn load(
     Ok(Component { slots, pre, composed: inspection.contents.composed, propagates })
 }
 
+/// The content of the file at `path`: a component in binary form (WebAssembly text is turned into it), or machine code.
+///
+/// # Errors
+/// It cannot be read, is larger than it may be, or is neither.
 pub(super) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     let metadata = std::fs::metadata(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => anyhow!("there is no such file{}", nearby(path)),
@@ -63,7 +131,8 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     if metadata.is_dir() {
         bail!("this is a directory; name the component file in it{}", nearby(&path.join("*")));
     }
-    let bytes = content::read(path, MAX_FILE).map_err(|error| match error {
+    let compiled = path.extension().is_some_and(|extension| extension == "cwasm");
+    let bytes = content::read(path, if compiled { MAX_ARTIFACT } else { MAX_FILE }).map_err(|error| match error {
         Unread::Io(error) => anyhow!("it cannot be read: {error}"),
         Unread::TooLarge(limit) => anyhow!(
             "the file is larger than {} MiB, the most that a component may have; build it for release, or strip its \
@@ -71,7 +140,7 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
             limit >> 20
         ),
     })?;
-    if bytes.starts_with(b"\0asm") {
+    if bytes.starts_with(b"\0asm") || bytes.starts_with(ELF) {
         return Ok(bytes);
     }
     if bytes.is_empty() {
@@ -99,7 +168,10 @@ fn nearby(path: &Path) -> String {
         .into_iter()
         .flatten()
         .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|extension| extension == "wasm" || extension == "wat"))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "wasm" || extension == "wat" || extension == "cwasm")
+        })
         .collect();
     found.sort();
     match found.as_slice() {
@@ -112,7 +184,7 @@ fn nearby(path: &Path) -> String {
 }
 
 /// Names every import that no interface of ours satisfies.
-fn check_imports(contents: &Contents) -> anyhow::Result<()> {
+pub(super) fn check_imports(contents: &Contents) -> anyhow::Result<()> {
     let advice = |import: &String| Some(format!("`{import}`: {}", host_of(import).err()?));
     let missing: Vec<String> = contents.imports.iter().filter_map(advice).collect();
     if missing.is_empty() {
@@ -172,10 +244,6 @@ pub(super) fn host_of(import: &str) -> Result<String, String> {
         return Ok(format!("{package} {line}"));
     }
     Err(format!("of {package} {line}, these are hosted: {}; build it without", interfaces.join(", ")))
-}
-
-pub(super) fn compile(slots: &Slots, wasm: &[u8]) -> anyhow::Result<WasmComponent> {
-    WasmComponent::new(&slots.engine, wasm).map_err(anyhow::Error::from).context("it does not compile")
 }
 
 pub(super) fn link(slots: &Slots, component: &WasmComponent, version: Version) -> anyhow::Result<Pre> {

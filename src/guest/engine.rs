@@ -19,9 +19,19 @@ const ON_DEMAND: usize = 44;
 /// clearing up to about here.
 const KEEP_RESIDENT: usize = 64 * 1024;
 
+/// How machine code expects memories to be laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tuning {
+    /// Each with the address space that a memory can ever have.
+    Pooled,
+    /// As small as can be, where there is little address space: slower.
+    OnDemand,
+}
+
 /// An engine and the instances it has room for.
 pub(crate) struct Slots {
     pub(crate) engine: Engine,
+    pub(crate) tuning: Tuning,
     /// Instances at once. With fewer than were wanted, some must be kept spare for those that are being torn down.
     pub(crate) count: usize,
 }
@@ -49,7 +59,7 @@ pub(crate) fn build(
                     );
                 }
                 tick(&engine)?;
-                return Ok(Slots { engine, count: slots as usize });
+                return Ok(Slots { engine, tuning: Tuning::Pooled, count: slots as usize });
             }
             Err(error) if slots > MIN_SLOTS => {
                 refusal = Some(error);
@@ -59,18 +69,48 @@ pub(crate) fn build(
                 tracing::warn!(
                     "no pooling allocator, instances are made on demand, which is slower: {error:#}"
                 );
-                let engine = Engine::new(&on_demand(inspection)).map_err(anyhow::Error::from)?;
+                let engine = Engine::new(&on_demand(inspection.version)).map_err(anyhow::Error::from)?;
                 tick(&engine)?;
                 // Small reservations: this many still fit where the pool did not, and a few more on their way out.
-                return Ok(Slots { engine, count: wanted.min(ON_DEMAND) });
+                return Ok(Slots { engine, tuning: Tuning::OnDemand, count: wanted.min(ON_DEMAND) });
             }
         }
     }
 }
 
-fn common(inspection: &Inspection) -> Config {
+impl std::fmt::Display for Tuning {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Pooled => "pooled",
+            Self::OnDemand => "on-demand",
+        })
+    }
+}
+
+impl std::str::FromStr for Tuning {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "pooled" => Ok(Self::Pooled),
+            "on-demand" => Ok(Self::OnDemand),
+            other => Err(format!("there is no tuning `{other}`")),
+        }
+    }
+}
+
+/// The settings of an engine that only compiles: its machine code runs in one that [`build`] makes.
+pub(crate) fn for_compiling(version: Version, tuning: Tuning) -> Config {
+    match tuning {
+        // A pool changes nothing in the code.
+        Tuning::Pooled => common(version),
+        Tuning::OnDemand => on_demand(version),
+    }
+}
+
+fn common(version: Version) -> Config {
     let mut config = Config::new();
-    let concurrent = inspection.version == Version::V03;
+    let concurrent = version == Version::V03;
     config
         // 0.2 needs none of it, and without it an instance and each host call cost less.
         .concurrency_support(concurrent)
@@ -83,6 +123,10 @@ fn common(inspection: &Inspection) -> Config {
         .generate_address_map(true)
         .native_unwind_info(false)
         .wasm_memory64(false)
+        // Compiled in, so that the code paths of builds without them are not ours, and off: no guest of ours needs them.
+        .gc_support(false)
+        .wasm_gc(false)
+        .wasm_threads(false)
         .macos_use_mach_ports(false);
     config
 }
@@ -119,13 +163,13 @@ fn pooling(inspection: &Inspection, slots: u32, max_memory: u64, max_total_memor
         .async_stack_keep_resident(KEEP_RESIDENT)
         // Can leave a page of one instance to the next in 48.0.8 (wasmtime #14357).
         .pagemap_scan(Enabled::No);
-    let mut config = common(inspection);
+    let mut config = common(inspection.version);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     config
 }
 
-fn on_demand(inspection: &Inspection) -> Config {
-    let mut config = common(inspection);
+fn on_demand(version: Version) -> Config {
+    let mut config = common(version);
     config
         .allocation_strategy(InstanceAllocationStrategy::OnDemand)
         .memory_reservation(0)

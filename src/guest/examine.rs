@@ -4,7 +4,8 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use super::component::{self, host_of};
+use super::compiled::{Compiler, Compiling};
+use super::component::{self, Source, host_of};
 use super::engine;
 use super::inspect::{self, Contents, Inspection};
 use super::{isolation, of_composition, room, slots_for};
@@ -45,9 +46,9 @@ pub(crate) struct Import {
 /// Examines the component at `path` as it would be served with `config`.
 ///
 /// Compiles it, as imports and exports have types that only then are known; that may take seconds.
-pub(crate) fn examine(path: &Path, config: &Config) -> Examined {
+pub(crate) fn examine(path: &Path, config: &Config, compiling: Compiling) -> Examined {
     let mut found = Examined::default();
-    if let Err(error) = look(path, config, &mut found) {
+    if let Err(error) = look(path, config, &Compiler::new(&config.guest, compiling), &mut found) {
         found.problems.push(format!("{error:#}"));
     }
     let unopened = config.guest.dir.iter().filter_map(|dir| openable(dir).err());
@@ -56,10 +57,10 @@ pub(crate) fn examine(path: &Path, config: &Config) -> Examined {
 }
 
 /// The error is what nothing can be found beyond.
-fn look(path: &Path, config: &Config, found: &mut Examined) -> anyhow::Result<()> {
-    let wasm = component::read(path)?;
-    found.size = wasm.len();
-    let contents = inspect::contents(&wasm)?;
+fn look(path: &Path, config: &Config, compiler: &Compiler, found: &mut Examined) -> anyhow::Result<()> {
+    let source = Source::open(path, compiler)?;
+    found.size = source.size();
+    let contents = source.contents()?;
     found.composed = contents.composed;
     found.exports.clone_from(&contents.exports);
     found.imports = contents.imports.iter().map(|import| import_of(import, config)).collect();
@@ -80,10 +81,17 @@ fn look(path: &Path, config: &Config, found: &mut Examined) -> anyhow::Result<()
         }
     };
     found.kind = Some(format!("wasi:http {version}"));
-    compile(&wasm, Inspection { version, contents }, config, found)
+    compile(path, &source, Inspection { version, contents }, config, compiler, found)
 }
 
-fn compile(wasm: &[u8], inspection: Inspection, config: &Config, found: &mut Examined) -> anyhow::Result<()> {
+fn compile(
+    path: &Path,
+    source: &Source,
+    inspection: Inspection,
+    config: &Config,
+    compiler: &Compiler,
+    found: &mut Examined,
+) -> anyhow::Result<()> {
     let guest = &config.guest;
     let Inspection { version, contents: Contents { composed, .. } } = inspection;
     let wanted = slots_for(config.http.max_in_flight);
@@ -105,7 +113,7 @@ fn compile(wasm: &[u8], inspection: Inspection, config: &Config, found: &mut Exa
             config.http.max_in_flight
         ));
     }
-    let compiled = component::compile(&slots, wasm)?;
+    let compiled = source.compiled(path, &slots, compiler)?;
     // What is missing has been said, and linking would say it again.
     if found.imports.iter().all(|import| import.by.is_ok()) {
         component::link(&slots, &compiled, version)?;

@@ -2,13 +2,14 @@
 //! decides the isolation, and a file that cannot be served is refused with what it is instead.
 
 use anyhow::{Context as _, bail};
+use serde::{Deserialize, Serialize};
 use wasmparser::{
     ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind, ComponentTypeRef,
     Encoding, Instance, Parser, Payload,
 };
 
 /// The line of wasi:http that a component's handler belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Version {
     /// `wasi:http/incoming-handler@0.2.x`
     V02,
@@ -26,14 +27,14 @@ impl std::fmt::Display for Version {
 }
 
 /// What the bytes say of a component that can be served.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Inspection {
     pub(crate) version: Version,
     pub(crate) contents: Contents,
 }
 
 /// What the bytes say of any component.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Contents {
     /// Several instances with code of their own in one: a subtask of an inner one can outlive its caller, and then
     /// nobody can tell whose request it works for (wasmtime #14247). One component that a tool has wrapped in another,

@@ -3,6 +3,7 @@
 mod arrival;
 pub(crate) mod bench;
 mod body;
+mod compiled;
 mod component;
 mod engine;
 mod error;
@@ -10,6 +11,7 @@ mod examine;
 mod idle;
 mod inspect;
 mod instance;
+mod make;
 mod v02;
 mod v03;
 
@@ -27,8 +29,11 @@ pub(crate) use crate::host::{
 };
 pub(crate) use arrival::{Arrival, Rest};
 pub(crate) use body::{Body, RequestBodyError};
+pub(crate) use compiled::{COMMAND as COMPILE_COMMAND, Compiling, Progress, Worker, serve as serve_compiler};
 pub(crate) use examine::{Examined, Import, examine};
+pub(crate) use make::{make, targets};
 
+use self::compiled::Compiler;
 use self::component::Pre;
 use self::instance::InstanceFactory;
 use crate::config::{self, Isolation};
@@ -105,7 +110,7 @@ pub(crate) struct Guests {
 
 impl Guests {
     /// Loads the component at `path`, called `name`; `own` is where this server listens, `signals` where metrics and log
-    /// records go.
+    /// records go, `compiling` how it is compiled where it has to be.
     ///
     /// # Errors
     /// Every reason for which it cannot be served.
@@ -115,11 +120,13 @@ impl Guests {
         config: &config::Config,
         own: OwnListeners,
         signals: Signals,
+        compiling: Compiling,
     ) -> anyhow::Result<Self> {
         let guest = &config.guest;
         let capabilities = Arc::new(Capabilities::new(name, config, own, signals)?);
         let component = component::load(
             path,
+            &Compiler::new(guest, compiling),
             slots_for(config.http.max_in_flight),
             guest.max_memory.0,
             guest.max_total_memory.0,

@@ -24,10 +24,14 @@ mod backend;
 mod blame;
 /// Bodies that guests write: what is not whole never looks whole.
 mod bodies;
+/// Memory after bursts.
+mod bursts;
 /// The spans of what guests call.
 mod calls;
 /// `pounce check`: what is in force, who set it, and everything that is wrong.
 mod check;
+/// The cache of compiled components, and artifacts.
+mod compiled;
 /// Components composed of several.
 mod composed;
 /// The tree that people read.

@@ -3,6 +3,7 @@
 //! Readers never panic and never repeat the text they were given: some texts hold secrets, so it is
 //! the caller who quotes them, through [`Value::quote`].
 
+mod cache;
 mod endpoint;
 mod guest;
 mod header;
@@ -22,6 +23,7 @@ mod words;
 
 use std::path::{Path, PathBuf};
 
+pub use cache::CacheDir;
 pub use endpoint::Endpoint;
 pub use guest::{Arg, DirMount, EnvVar};
 pub(crate) use header::{Header, HeaderToRecord};
@@ -31,7 +33,7 @@ pub(crate) use listen::overlap;
 pub use outbound::{HostPattern, OutboundRule, PortPattern};
 pub use peer_service::PeerService;
 pub use peers::{Cidr, TrustParent, TrustedProxy};
-pub use pem::{Certificates, PrivateKey};
+pub use pem::{ArtifactKey, Certificates, PrivateKey};
 pub(crate) use propagation::is_none;
 pub use propagation::{HeaderFormat, PropagateTo, Propagators};
 pub use sample_route::SampleRoute;

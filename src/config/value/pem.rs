@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rustls::RootCertStore;
 use rustls::pki_types::pem::{Error, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, SubjectPublicKeyInfoDer};
 use rustls::sign::CertifiedKey;
 
 use super::{Invalid, Place, Value};
@@ -107,6 +107,47 @@ impl PartialEq for PrivateKey {
 impl Eq for PrivateKey {}
 
 const PEM_HINT: &str = "name a file in PEM form: text between -----BEGIN …----- and -----END …-----";
+
+/// The public key of those whose compiled components may be run: Ed25519, from the file of a PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArtifactKey {
+    path: PathBuf,
+    key: [u8; 32],
+}
+
+impl ArtifactKey {
+    /// Reads an Ed25519 public key in SPKI form (RFC 8410), as `openssl pkey -pubout` writes it.
+    ///
+    /// # Errors
+    /// The file can't be read, is larger than 1 MiB, or has no such key.
+    pub fn from_file(path: impl Into<PathBuf>) -> Result<Self, Invalid> {
+        let path = path.into();
+        let hint =
+            "name the file of an Ed25519 public key: openssl pkey -in key.pem -pubout -out key.pub.pem";
+        let spki = SubjectPublicKeyInfoDer::from_pem_slice(&content(&path)?)
+            .map_err(|_| Invalid::new("has no public key in it", hint))?;
+        let key = spki.strip_prefix(ED25519_SPKI).and_then(|key| key.try_into().ok());
+        let key = key.ok_or_else(|| Invalid::new("has a key of another kind than Ed25519", hint))?;
+        Ok(Self { path, key })
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8; 32] {
+        &self.key
+    }
+}
+
+/// What an Ed25519 key in SPKI form starts with; 32 bytes of the key follow (RFC 8410 §4).
+const ED25519_SPKI: &[u8] = &[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+
+impl Value for ArtifactKey {
+    fn read(text: &str, place: &Place<'_>) -> Result<Self, Invalid> {
+        Self::from_file(place.path(Path::new(text.trim())))
+    }
+
+    fn show(&self) -> String {
+        self.path.display().to_string()
+    }
+}
 
 impl Value for Certificates {
     fn read(text: &str, place: &Place<'_>) -> Result<Self, Invalid> {

@@ -115,6 +115,10 @@ impl Builder {
         for name in ["PATH", "HOME", "TMPDIR"] {
             command.envs(std::env::var_os(name).map(|value| (name, value)));
         }
+        // All tests share compiled components, and none of them those of the user who runs the tests.
+        for name in ["XDG_CACHE_HOME", "XDG_DATA_HOME"] {
+            command.env(name, Path::new(env!("CARGO_TARGET_TMPDIR")).join("home").join(name));
+        }
         if self.listen {
             command.args(["--listen", "127.0.0.1:0"]);
         }

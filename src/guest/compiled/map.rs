@@ -1,0 +1,31 @@
+//! Mapping files of machine code: the one place that runs what a file holds.
+#![allow(
+    unsafe_code,
+    reason = "mapping a file is unsafe: the file must not change, which the callers see to"
+)]
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd as _;
+
+use memmap2::Mmap;
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+/// The content of a file in our cache directory, or of an anonymous one.
+pub(super) fn bytes(file: &File) -> io::Result<Mmap> {
+    // SAFETY: nobody else can write the file: it is anonymous, or in a directory that is this user's alone under a name
+    // that is given to whole files only. A user who overwrites files there attacks but their own process.
+    unsafe { Mmap::map(file) }
+}
+
+/// The component whose machine code `file` holds; its seal holds, or it was just compiled.
+///
+/// # Errors
+/// It was compiled for another version, other settings or a processor that can do more.
+pub(super) fn component(engine: &Engine, file: &File) -> anyhow::Result<Component> {
+    // By its descriptor: this very file was checked, whatever its name stands for now.
+    let path = format!("/dev/fd/{}", file.as_raw_fd());
+    // SAFETY: the bytes are of our own compiler, by whoever sealed them, and do not change (see `bytes`).
+    unsafe { Component::deserialize_file(engine, path) }.map_err(anyhow::Error::from)
+}

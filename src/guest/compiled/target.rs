@@ -1,0 +1,102 @@
+//! The processors that machine code is for.
+#![allow(
+    unsafe_code,
+    reason = "Cranelift's flags are unsafe to set: wrong ones make wrong code; these name processor features"
+)]
+
+use std::fmt;
+use std::str::FromStr;
+
+use wasmtime::Config;
+
+/// Processors that machine code runs on: this one, or those of a level that it belongs to as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// This processor, with all that it can do.
+    Native,
+    /// Processors of this family that have at least the features of a level; an index into [`LEVELS`].
+    Level(usize),
+}
+
+/// Levels of this machine's family, by name, and Cranelift's names of their features.
+#[cfg(target_arch = "x86_64")]
+const LEVELS: &[(&str, &[&str])] = &[
+    ("x86-64", &[]),
+    ("x86-64-v2", &["has_cx16", "has_sse3", "has_ssse3", "has_sse41", "has_sse42", "has_popcnt"]),
+    (
+        "x86-64-v3",
+        &[
+            "has_cx16",
+            "has_sse3",
+            "has_ssse3",
+            "has_sse41",
+            "has_sse42",
+            "has_popcnt",
+            "has_avx",
+            "has_avx2",
+            "has_bmi1",
+            "has_bmi2",
+            "has_fma",
+            "has_lzcnt",
+        ],
+    ),
+];
+#[cfg(target_arch = "aarch64")]
+const LEVELS: &[(&str, &[&str])] = &[("armv8.0-a", &[]), ("armv8.1-a", &["has_lse"])];
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+const LEVELS: &[(&str, &[&str])] = &[("generic", &[])];
+
+impl Target {
+    /// Names that can be read, `native` first.
+    pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+        std::iter::once("native").chain(LEVELS.iter().map(|(name, _)| *name))
+    }
+
+    /// Has the compiler make code for these processors.
+    pub(super) fn configure(self, config: &mut Config) -> anyhow::Result<()> {
+        let Self::Level(level) = self else { return Ok(()) };
+        // Naming a target, be it this machine's, keeps the compiler from asking this processor.
+        config.target(&host_triple()).map_err(anyhow::Error::from)?;
+        for feature in LEVELS[level].1 {
+            // SAFETY: the flag only allows instructions; whoever loads the code checks that the processor has them.
+            unsafe { config.cranelift_flag_enable(feature) };
+        }
+        Ok(())
+    }
+}
+
+/// This machine in the form that the compiler takes.
+fn host_triple() -> String {
+    format!(
+        "{}-unknown-{}-{}",
+        std::env::consts::ARCH,
+        std::env::consts::OS,
+        if cfg!(target_env = "musl") { "musl" } else { "gnu" }
+    )
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Native => "native",
+            Self::Level(level) => LEVELS[*level].0,
+        })
+    }
+}
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "native" {
+            return Ok(Self::Native);
+        }
+        let level = LEVELS.iter().position(|(name, _)| *name == text);
+        level.map(Self::Level).ok_or_else(|| {
+            format!(
+                "there is no target `{text}`; name one of {}",
+                Self::names().collect::<Vec<_>>().join(", ")
+            )
+        })
+    }
+}
