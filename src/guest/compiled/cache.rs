@@ -140,11 +140,11 @@ impl Cache {
         }
         // Read-only from now on, by mistake too.
         fs::fchmod(&draft.file, Mode::RUSR)?;
-        if let Some(written) = draft.name.take() {
-            if let Err(error) = fs::renameat(&self.directory, &written, &self.directory, name) {
-                draft.name = Some(written);
-                return Err(error.into());
-            }
+        if let Some(written) = draft.name.take()
+            && let Err(error) = fs::renameat(&self.directory, &written, &self.directory, name)
+        {
+            draft.name = Some(written);
+            return Err(error.into());
         }
         self.make_room(name).context("the cache cannot be tidied")
     }
