@@ -1,5 +1,7 @@
 //! Sends one span to an OTLP endpoint, and says what became of it: `cargo run --example one_span [ENDPOINT]`.
 
+#![allow(clippy::print_stdout, reason = "what became of it is for people")]
+
 use pounce_otlp::id::{SpanId, TraceId};
 use pounce_otlp::wire::{self, Borrowed, Code, Context, Dropped, Head, Kind, SpanWriter};
 use pounce_otlp::{
@@ -21,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Sends one span to the endpoint, and gives up after five seconds.
-pub fn send(endpoint: &str) -> Result<Totals, Box<dyn Error>> {
+pub(crate) fn send(endpoint: &str) -> Result<Totals, Box<dyn Error>> {
     // Who we are: the message `Resource`, and the message `InstrumentationScope`.
     let mut resource = Vec::new();
     wire::attribute(&mut resource, 1, "service.name", Borrowed::Text("one-span"));

@@ -10,8 +10,8 @@ mod schema;
 mod tests;
 
 use crate::signal::Signal;
-pub use crate::wire::read::Malformed;
-use crate::wire::read::{self as wire, Wire};
+pub use crate::wire::Malformed;
+use crate::wire::{self, Wire};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use prost::encoding::decode_varint;

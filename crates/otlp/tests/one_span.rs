@@ -1,7 +1,8 @@
 //! The example `one_span`, against a receiver and against none.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 #[allow(dead_code, reason = "its `main` is for people")]
-#[allow(clippy::print_stdout, reason = "its `main` is for people")]
 #[path = "../examples/one_span.rs"]
 mod one_span;
 

@@ -5,7 +5,7 @@
 
 use super::open;
 use crate::signal::Signal;
-use crate::wire::read::{self as wire, Malformed, Wire};
+use crate::wire::{self, Malformed, Wire};
 use std::ops::Range;
 
 /// The fields that lead from a request to its items, each in the message of the one before; all are below 16.
