@@ -108,10 +108,12 @@
 
 mod batch;
 mod buffer;
+mod condition;
 pub mod id;
 pub mod json;
 mod losses;
 pub mod net;
+mod once_a_minute;
 pub mod probe;
 mod send;
 mod settings;
@@ -124,9 +126,9 @@ pub mod wire;
 
 pub use batch::{Batch, Entries, Entry, Envelope};
 pub use buffer::{Buffer, Chunk, Flow, thread_slot};
+pub use condition::{Condition, Trouble};
 pub use losses::{Counts, Loss, Losses, Spooled, Stage, Totals};
 pub use net::{Identity, Proxies};
-pub use send::condition::{Condition, Trouble};
 pub use send::{Builder, Collect, Collection, Exporter, Source, StartError, Stop, Stream};
 pub use settings::{Batching, Compression, Endpoint, Names, Protocol, STANDARD, Transport};
 pub use signal::Signal;

@@ -3,7 +3,7 @@
 //! [`Loss`] is the one table of reasons. Whatever shows losses (metrics, a status page, the last words of a process,
 //! documentation) iterates over [`Loss::ALL`], so that a new reason is one row here and is shown everywhere.
 
-use crate::send::condition::Condition;
+use crate::condition::Condition;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 

@@ -9,7 +9,7 @@ mod file;
 
 use crate::batch::Batch;
 use crate::losses::{Counts, Loss};
-use crate::send::is_due;
+use crate::once_a_minute::is_due;
 use crate::settings::Names;
 use crate::signal::Signal;
 pub use directory::SpoolError;

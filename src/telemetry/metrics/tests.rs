@@ -13,6 +13,7 @@ use crate::telemetry::value::Value;
 use opentelemetry_proto::tonic::common::v1::any_value;
 use opentelemetry_proto::tonic::metrics::v1 as otlp;
 use otlp::{AggregationTemporality, exemplar, metric::Data, number_data_point};
+use pounce_otlp::Loss;
 use prost::Message;
 use std::collections::BTreeMap;
 use std::sync::Arc;

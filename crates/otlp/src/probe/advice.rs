@@ -1,11 +1,20 @@
 //! One line for each way in which telemetry does not arrive: what to do.
 
-use super::Trouble;
 use super::port::Speaks;
 use super::steps::{self, Way};
-use crate::send::{Failed, Refusal, Target, for_people};
+use crate::send::{Accepted, Failed, Refusal, Target, for_people};
 use crate::settings::{Names, Protocol, STANDARD};
 use crate::signal::Signal;
+
+/// Why an item did not arrive.
+pub(super) enum Trouble {
+    /// On the way to the endpoint.
+    Way(steps::Trouble),
+    /// The exporter's own request failed; what the port speaks instead, where that may be the reason.
+    Sending(Failed, Option<Speaks>),
+    /// It answered, and took nothing.
+    Refused(Accepted),
+}
 
 /// What to do about `trouble`; some signal has arrived, or none.
 pub(super) fn of(trouble: &Trouble, to: &Target, way: &Way, takes_some: bool) -> String {

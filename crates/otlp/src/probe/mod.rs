@@ -4,16 +4,19 @@
 mod advice;
 mod certificate;
 mod port;
+mod step;
 mod steps;
 mod tls;
 
 pub use port::{Speaks, speaks_here};
+pub use step::{Outcome, Step};
 
 use crate::batch::Batch;
 use crate::net::Proxies;
 use crate::send::{Accepted, Client, Failed, Pools, Target, for_people, on_one_line};
 use crate::settings::{Endpoint, Protocol};
 use crate::signal::Signal;
+use advice::Trouble;
 use std::time::{Duration, Instant};
 use steps::{Probe, Way};
 use tokio::task::JoinSet;
@@ -47,46 +50,6 @@ pub struct Finding {
     pub steps: Vec<Step>,
     /// What to do, where the sample did not arrive.
     pub advice: Option<String>,
-}
-
-/// One thing that has to work.
-#[derive(Debug, Clone)]
-pub struct Step {
-    /// Name of the step: `proxy`, `name`, `connect`, `tunnel`, `TLS` or `send`.
-    pub name: &'static str,
-    /// How the step went.
-    pub outcome: Outcome,
-    /// What was found.
-    pub text: String,
-    /// Time that the step took; `None` where there was nothing to wait for.
-    pub took: Option<Duration>,
-}
-
-/// How a step went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// It worked.
-    Worked,
-    /// It failed, and the way ends here.
-    Failed,
-    /// It was not tried, as it was before for another signal, or would be in vain.
-    Skipped,
-}
-
-impl Step {
-    fn new(name: &'static str, outcome: Outcome, text: impl Into<String>, since: Option<Instant>) -> Self {
-        Step { name, outcome, text: text.into(), took: since.map(|since| since.elapsed()) }
-    }
-}
-
-/// Why an item did not arrive.
-enum Trouble {
-    /// On the way to the endpoint.
-    Way(steps::Trouble),
-    /// The exporter's own request failed; what the port speaks instead, where that may be the reason.
-    Sending(Failed, Option<Speaks>),
-    /// It answered, and took nothing.
-    Refused(Accepted),
 }
 
 /// Sends each of `samples` once, and tests the way to its endpoint before. Steps that lead to the same place in the same

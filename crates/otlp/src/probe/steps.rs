@@ -1,6 +1,7 @@
 //! The way to an endpoint, step by step: its name, TCP, a proxy, TLS. Nothing is sent here but what opens a connection.
 
-use super::{Outcome, Step, tls};
+use super::step::{Outcome, Step};
+use super::tls;
 use crate::send::{Connections, Target, for_people};
 use crate::settings::{Names, Transport};
 use http::{HeaderValue, Uri};

@@ -1,8 +1,8 @@
 //! TLS with an endpoint: rustls judges, and what it was shown is told.
 
 use super::certificate::Certificate;
+use super::step::{Outcome, Step};
 use super::steps::{Trouble, Way};
-use super::{Outcome, Step};
 use crate::net::{self, roots};
 use crate::settings::Protocol;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};

@@ -1,7 +1,7 @@
 //! What the answer of an endpoint means: taken, to be tried again, or lost.
 
-use super::client::Target;
 use super::refusal::Refusal;
+use super::target::Target;
 use crate::settings::{Names, Protocol};
 use crate::signal::Signal;
 use bytes::Bytes;

@@ -3,13 +3,13 @@
 use super::answer::{self, Accepted, Failed};
 use super::connect::Connections;
 use super::grpc;
+use super::target::Target;
 use crate::json;
 use crate::settings::{Compression, Endpoint, Protocol};
-use crate::signal::Signal;
 use bytes::Bytes;
 use flate2::write::GzEncoder;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, TE, USER_AGENT};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version};
 use http_body_util::Full;
 use std::io::Write as _;
 use std::sync::Arc;
@@ -22,23 +22,6 @@ pub(crate) struct Client {
     headers: HeaderMap,
     /// The endpoint has answered, in its protocol.
     known: AtomicBool,
-}
-
-/// What is sent, and where.
-#[derive(Clone, Debug)]
-pub(crate) struct Target {
-    pub(crate) signal: Signal,
-    pub(crate) endpoint: Endpoint,
-}
-
-impl Target {
-    pub(crate) fn protocol(&self) -> Protocol {
-        self.endpoint.transport.protocol
-    }
-
-    pub(crate) fn url(&self) -> &Uri {
-        &self.endpoint.url
-    }
 }
 
 /// What is sent of a batch, in the form of the endpoint's protocol.
@@ -158,13 +141,6 @@ fn gzip(message: &[u8]) -> Bytes {
     let fast = flate2::Compression::fast();
     let mut encoder = GzEncoder::new(Vec::with_capacity(message.len() / 4), fast);
     encoder.write_all(message).and_then(|()| encoder.finish()).expect("memory takes all").into()
-}
-
-/// The endpoint as it may be shown: neither credentials nor a query, which may hold a key.
-pub(crate) fn for_people(url: &Uri) -> String {
-    let host = url.authority().map_or("", |authority| authority.as_str());
-    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-    format!("{}://{host}{}", url.scheme_str().unwrap_or("http"), url.path())
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Collects what does not wait in a buffer (metrics) at each interval and at the end, and sends what was collected.
 
-use super::exporter::Stop;
 use super::sender::Sender;
+use super::stop::Stop;
 use crate::batch::Batch;
 use std::collections::VecDeque;
 use std::pin::pin;

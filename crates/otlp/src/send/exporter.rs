@@ -1,6 +1,8 @@
 //! The exporter: a thread with a runtime of its own, so that neither the program's load nor its shutdown stops it.
 
+use super::stop::{Shutdown, Stop};
 use super::{Source, Stream};
+use crate::buffer::Buffer;
 use crate::net::Proxies;
 use crate::spool::Spool;
 use std::fmt;
@@ -12,8 +14,6 @@ use std::time::{Duration, Instant};
 use tokio::runtime;
 use tokio::sync::watch;
 
-/// Time to flush when the handle is dropped without a shutdown.
-const DROP_GRACE: Duration = Duration::from_secs(1);
 /// How much later than its deadline a shutdown still waits for the exporter's last word.
 const ANSWER_GRACE: Duration = Duration::from_millis(100);
 /// How often the shutdown looks whether its deadline has moved.
@@ -24,7 +24,7 @@ pub struct Exporter {
     stop: watch::Sender<Option<Shutdown>>,
     /// Answers when the thread is done; taken by the first shutdown.
     done: Mutex<Option<Receiver<()>>>,
-    buffers: Vec<Arc<crate::Buffer>>,
+    buffers: Vec<Arc<Buffer>>,
 }
 
 /// What an exporter runs; [`Builder::start`] starts it.
@@ -52,17 +52,6 @@ pub enum StartError {
     /// The thread ended before it had started.
     #[error("the thread of the telemetry exporter died")]
     Died,
-}
-
-/// The shutdown, as what runs on the exporter's thread sees it; cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Stop(watch::Receiver<Option<Shutdown>>);
-
-/// When the shutdown began, and when it ends.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Shutdown {
-    pub(super) began: Instant,
-    pub(super) deadline: Instant,
 }
 
 impl Builder {
@@ -135,7 +124,7 @@ impl Builder {
                     Err(error) => return drop(started.send(Err(error))),
                 };
                 let _gone = started.send(Ok(()));
-                let stop = Stop(stopped);
+                let stop = Stop::new(stopped);
                 runtime.block_on(async {
                     let beside = beside.into_iter().map(|run| run(stop.clone()));
                     let beside = futures_util::future::join_all(beside);
@@ -202,40 +191,5 @@ impl fmt::Debug for Exporter {
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder").field("streams", &self.streams).finish_non_exhaustive()
-    }
-}
-
-impl Stop {
-    /// Waits for the shutdown; gives its deadline.
-    pub async fn stopped(&mut self) -> Instant {
-        match self.0.wait_for(Option::is_some).await {
-            Ok(stop) => stop.map_or_else(Instant::now, |stop| stop.deadline),
-            Err(_handle_dropped) => Instant::now() + DROP_GRACE,
-        }
-    }
-
-    /// Waits for the deadline of the shutdown, which may be moved meanwhile.
-    pub async fn over(&mut self) {
-        loop {
-            let deadline = self.stopped().await;
-            let moved = tokio::time::timeout_at(deadline.into(), self.0.changed()).await;
-            match moved {
-                Ok(Ok(())) => {}
-                Ok(Err(_handle_dropped)) => return tokio::time::sleep_until(deadline.into()).await,
-                Err(_elapsed) => return,
-            }
-        }
-    }
-
-    /// The shutdown, once it has begun.
-    pub(super) fn shutdown(&self) -> Option<Shutdown> {
-        let gone = || Shutdown { began: Instant::now(), deadline: Instant::now() + DROP_GRACE };
-        (*self.0.borrow()).or_else(|| self.0.has_changed().is_err().then(gone))
-    }
-
-    /// Whether the shutdown has begun.
-    #[must_use]
-    pub fn is_stopping(&self) -> bool {
-        self.0.borrow().is_some() || self.0.has_changed().is_err()
     }
 }

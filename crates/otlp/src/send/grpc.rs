@@ -3,8 +3,8 @@
 use super::answer::{
     Accepted, Failed, MAX_ANSWER, RpcStatus, is, not_this_protocol, of_protobuf, on_one_line, retries,
 };
-use super::client::Target;
 use super::refusal::Refusal;
+use super::target::Target;
 use crate::settings::Protocol;
 use crate::signal::Signal;
 use base64::Engine as _;

@@ -1,13 +1,11 @@
 //! Tells the operator about the endpoint without filling the log: the first failure, one line a minute, the recovery.
 
+use crate::once_a_minute::is_due;
 use crate::settings::Names;
 use crate::signal::Signal;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
-
-/// Time between two lines about the same trouble.
-const EVERY: Duration = Duration::from_secs(60);
+use std::time::Instant;
 
 /// The state of an endpoint as far as it was told.
 pub(crate) struct Health {
@@ -184,20 +182,12 @@ impl Health {
     }
 }
 
-/// Whether a line about some trouble may be told again at `now`; then that is the `last` time.
-pub(crate) fn is_due(last: &mut Option<Instant>, now: Instant) -> bool {
-    let due = last.is_none_or(|last| now.duration_since(last) >= EVERY);
-    if due {
-        *last = Some(now);
-    }
-    due
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::settings::STANDARD;
     use crate::testing::logged;
+    use std::time::Duration;
 
     #[test]
     fn the_first_failure_is_told_then_one_a_minute_then_the_recovery() {

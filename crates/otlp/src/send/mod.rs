@@ -3,7 +3,6 @@
 mod answer;
 mod client;
 mod collect;
-pub(crate) mod condition;
 mod connect;
 mod exporter;
 mod grpc;
@@ -12,15 +11,17 @@ mod refusal;
 mod retry;
 mod schedule;
 mod sender;
+mod stop;
+mod target;
 
 pub(crate) use answer::{Accepted, Failed, on_one_line};
-pub(crate) use client::Target;
-pub(crate) use client::{Client, for_people};
+pub(crate) use client::Client;
 pub use collect::Collection;
 pub(crate) use connect::Connections;
-pub use exporter::{Builder, Exporter, StartError, Stop};
-pub(crate) use health::is_due;
+pub use exporter::{Builder, Exporter, StartError};
 pub(crate) use refusal::Refusal;
+pub use stop::Stop;
+pub(crate) use target::{Target, for_people};
 
 use crate::batch::{Batch, Envelope};
 use crate::buffer::Buffer;
@@ -29,7 +30,6 @@ use crate::net::Proxies;
 use crate::settings::{Batching, Endpoint, Transport};
 use crate::signal::Signal;
 use crate::spool::Spool;
-use client::Client as EndpointClient;
 use health::Health;
 use retry::Trouble;
 use sender::Sender;
@@ -117,20 +117,20 @@ fn sender(
     counts: &Arc<Counts>,
     buffer: Option<&Arc<Buffer>>,
 ) -> Arc<Sender> {
-    let name = client::for_people(to.url());
+    let name = for_people(to.url());
     counts.condition.goes_to(&name);
     let trouble = Trouble::new(buffer.cloned());
     let health = Health::new(to.signal, to.endpoint.names, name, spool.map(|spool| spool.path()));
     let lane = spool.map(|spool| spool.lane(to.signal, counts));
     let limit = to.endpoint.export_timeout;
-    let client = EndpointClient::new(pools.of(&to), to);
+    let client = Client::new(pools.of(&to), to);
     Arc::new(Sender::new(client, health, Arc::clone(counts), trouble, lane, limit))
 }
 
 /// Connections that signals share which are sent in the same way.
 pub(crate) struct Pools {
     proxies: Proxies,
-    made: Mutex<Vec<(Transport, bool, Arc<connect::Connections>)>>,
+    made: Mutex<Vec<(Transport, bool, Arc<Connections>)>>,
 }
 
 impl Pools {
@@ -138,17 +138,17 @@ impl Pools {
         Pools { proxies, made: Mutex::default() }
     }
 
-    pub(crate) fn of(&self, to: &Target) -> Arc<connect::Connections> {
+    pub(crate) fn of(&self, to: &Target) -> Arc<Connections> {
         let Endpoint { transport, names, .. } = &to.endpoint;
         let encrypted = to.url().scheme_str() == Some("https") || self.proxies.http.starts_with("https:");
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        let same = |(other, with_roots, _): &&(Transport, bool, Arc<connect::Connections>)| {
+        let same = |(other, with_roots, _): &&(Transport, bool, Arc<Connections>)| {
             other == transport && *with_roots == encrypted
         };
         if let Some((_, _, connections)) = made.iter().find(same) {
             return Arc::clone(connections);
         }
-        let fresh = connect::Connections::new(transport, &self.proxies, encrypted, names.certificate);
+        let fresh = Connections::new(transport, &self.proxies, encrypted, names.certificate);
         let fresh = Arc::new(fresh);
         made.push((transport.clone(), encrypted, Arc::clone(&fresh)));
         fresh

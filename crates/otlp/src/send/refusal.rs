@@ -1,6 +1,6 @@
 //! What an endpoint's own words make of a refusal, beyond its status; and what to do about either.
 
-use super::client::Target;
+use super::target::Target;
 use crate::settings::Protocol;
 use http::StatusCode;
 

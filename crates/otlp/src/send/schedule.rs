@@ -1,8 +1,8 @@
 //! From the buffers of spans or log records to the endpoint: when, and how many batches at once.
 
-use super::exporter::Stop;
 use super::retry::Load;
 use super::sender::Sender;
+use super::stop::Stop;
 use crate::batch::{Batch, Envelope};
 use crate::buffer::Buffer;
 use crate::losses::Loss;

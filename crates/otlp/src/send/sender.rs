@@ -2,10 +2,10 @@
 
 use super::answer::{Accepted, Failed, on_one_line};
 use super::client::{Client, Payload};
-use super::exporter::Stop;
 use super::health::Health;
 use super::refusal::Refusal;
 use super::retry::{Load, Trouble};
+use super::stop::Stop;
 use crate::batch::{Batch, MAX_REQUEST};
 use crate::losses::{Counts, Loss};
 use crate::spool::Lane;
