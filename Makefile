@@ -53,7 +53,7 @@ fuzz: ## Fuzz the parsers of headers, settings and variables, 60 s each (FUZZ_SE
 
 .PHONY: lint
 lint: ## Check format, clippy (warnings are errors) and shell scripts
-	$(CARGO) fmt --check
+	$(CARGO) fmt --all --check
 	$(CARGO) clippy --all-targets --quiet -- --deny warnings
 	for script in scripts/*.sh guests/*.sh benches/*.sh findings/*.sh .ci/run; do bash -n $$script || exit 1; done
 

@@ -52,10 +52,10 @@
 //! | the answer, or what went wrong | `guest/error`, `server/response` |
 //! | the true end: record and place | `server/response/body` |
 //! | span, metrics, access log | `telemetry/request`, `telemetry/metrics/host` |
-//! | out | `telemetry/pipeline`, `telemetry/export` |
+//! | out | `telemetry/pipeline`, and the crate `pounce-otlp` |
 //!
 //! Folders are layers; imports point down only: `cli → app → server → guest → host`, beside `server` the `admin`
-//! listener, all of them → `telemetry` → `config`.
+//! listener, all of them → `telemetry` → `config` → the crate `pounce-otlp`.
 
 mod admin;
 mod app;

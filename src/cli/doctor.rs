@@ -4,10 +4,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{ArgMatches, Command};
+use pounce_otlp::Signal;
+use pounce_otlp::probe::{Finding, Outcome, Speaks, Step, speaks_here};
 
 use super::{MISTAKE, columns, flags, output};
 use crate::config::{self, Exporter, InForce, Loaded, Mistake, Otel};
-use crate::telemetry::doctor::{self, Finding, Findings, Outcome, Speaks, Step};
+use crate::telemetry::doctor::{self, Findings};
 use crate::telemetry::logs::{Log, printable};
 
 const AFTER_HELP: &str = "\
@@ -126,7 +128,7 @@ fn nothing_to_test(otel: &Otel) -> Mistake {
 async fn listening() -> Vec<String> {
     let mut lines = Vec::new();
     for (port, protocol, usual) in USUAL {
-        let speaks = doctor::speaks_here(port).await;
+        let speaks = speaks_here(port).await;
         lines.push(match speaks {
             Speaks::Nobody => format!("localhost:{port}: nothing listens"),
             _ if speaks == usual => format!(
@@ -142,12 +144,12 @@ async fn listening() -> Vec<String> {
 /// The report.
 fn text(findings: &Findings, in_force: &[InForce], service: &str) -> String {
     let mut text = String::new();
-    let mut told: Vec<(&str, &str)> = Vec::new();
+    let mut told: Vec<(Signal, &str)> = Vec::new();
     for finding in &findings.signals {
         text.push_str(&about(finding, in_force));
         let Some(advice) = finding.advice.as_deref() else { continue };
         match told.iter().find(|(_, other)| *other == advice) {
-            Some((signal, _)) => text.push_str(&format!("  -> as for {signal}\n")),
+            Some((signal, _)) => text.push_str(&format!("  -> as for {}\n", signal.word())),
             None => text.push_str(&format!("  -> {advice}\n")),
         }
         told.push((finding.signal, advice));
@@ -157,7 +159,7 @@ fn text(findings: &Findings, in_force: &[InForce], service: &str) -> String {
         (arrived, all) if arrived == all => "\neverything arrived".to_owned(),
         (arrived, all) => format!("\n{arrived} of {all} signals arrived"),
     });
-    let traced = findings.signals.iter().any(|it| it.signal == "traces" && it.advice.is_none());
+    let traced = findings.signals.iter().any(|it| it.signal == Signal::Traces && it.advice.is_none());
     if traced {
         let id = &findings.trace_id;
         text.push_str(&format!("; look for trace {id}, span `pounce doctor` of service `{service}`"));
@@ -169,6 +171,7 @@ fn text(findings: &Findings, in_force: &[InForce], service: &str) -> String {
 
 fn about(finding: &Finding, in_force: &[InForce]) -> String {
     let Finding { signal, url, protocol, steps, advice: _ } = finding;
+    let signal = signal.word();
     let (endpoint, form) = sources(signal, in_force);
     let mut text = format!("{signal:<8} {url} ({endpoint})\n         {protocol} ({form})\n");
     let rows: Vec<_> = steps.iter().map(row).collect();

@@ -19,6 +19,7 @@ mod mistake;
 mod options;
 mod otel;
 mod otel_env;
+mod otlp;
 mod resolve;
 mod signals;
 mod standing;
@@ -42,10 +43,12 @@ pub use mistake::{Mistake, Mistakes};
 pub(crate) use options::all as all_options;
 pub use options::{Admin, Guest, Http, Log};
 pub use otel::{Batch, Otel};
+pub(crate) use otlp::NAMES as OTLP_NAMES;
+pub use pounce_otlp::Proxies;
 pub(crate) use resolve::{Given, InForce, Layer, Source};
 pub use signals::{Destination, LogsExport, MetricsExport};
 pub(crate) use standing::variables as standing_variables;
-pub use transport::{Proxies, Transport};
+pub use transport::Transport;
 pub(crate) use value::overlap;
 pub use value::{
     Arg, ArtifactKey, ByteLimit, ByteSize, CacheDir, Certificates, Cidr, Compression, DirMount, Endpoint,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::uri::Scheme;
 use http::{HeaderName, HeaderValue};
+use pounce_otlp::Proxies;
 
 use super::limits::Limits;
 use super::mistake::Mistake;
@@ -13,7 +14,7 @@ use super::otel_env;
 use super::otel_env::{OfTracesOnly, TransportOfTraces};
 use super::resolve::{Resolver, Source};
 use super::signals::{Destination, LogsExport, MetricsExport};
-use super::transport::{Proxies, Transport};
+use super::transport::Transport;
 use super::value::{
     ByteSize, Endpoint, ExceptionSignal, Exporter, GuestParents, LogLevel, PeerService, PropagateTo,
     Propagators, Protocol, SampleRoute, Sampler, Semconv, Timeout, TrustParent,

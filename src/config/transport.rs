@@ -58,25 +58,3 @@ impl Transport {
         }
     }
 }
-
-/// The proxies that the environment names, for telemetry alone: guests' requests never take them.
-///
-/// `Debug` leaves out what they are, as they may hold passwords.
-#[derive(Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Proxies {
-    /// For `http://` endpoints (`HTTP_PROXY`); empty for none.
-    pub http: String,
-    /// For `https://` endpoints (`HTTPS_PROXY`); empty for none.
-    pub https: String,
-    /// Hosts, domains and networks that are spoken to directly (`NO_PROXY`).
-    pub no: String,
-}
-
-impl std::fmt::Debug for Proxies {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut shown = f.debug_struct("Proxies");
-        shown.field("http", &!self.http.is_empty()).field("https", &!self.https.is_empty());
-        shown.field("no", &self.no).finish()
-    }
-}

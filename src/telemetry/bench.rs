@@ -2,9 +2,7 @@
 
 use super::pipeline::Pipeline;
 use super::recent::Recent;
-use super::{
-    Baggage, ChildOptions, Envelope, Peer, Propagator, Registries, ServerSpan, Telemetry, export, resource,
-};
+use super::{Baggage, ChildOptions, Peer, Propagator, Registries, ServerSpan, Telemetry, export, resource};
 use crate::config;
 use http::{HeaderMap, StatusCode, request::Parts};
 use std::sync::Arc;
@@ -50,7 +48,7 @@ impl Spans {
         let sources = export::Sources::of_spans(Pipeline::new(1 << 20, 512));
         let pipeline = sources.spans.clone();
         let resource = resource::encode(&otel, "hello").into();
-        let recent = Recent::new(100, Envelope::of_spans(&resource, otel.semconv));
+        let recent = Recent::new(100, export::of_spans(&resource, otel.semconv));
         let telemetry = Telemetry::with(&otel, "hello", sources, None, recent, false, resource);
         Spans { telemetry, pipeline, peer: peer(), no_headers: HeaderMap::new() }
     }

@@ -1,5 +1,6 @@
 //! What identifies a span to others: its ids, its flags and the trace state it carries along.
 
+use super::encode;
 use super::id::{SpanId, TraceId, write_hex};
 use std::fmt;
 use std::sync::Arc;
@@ -86,6 +87,17 @@ impl SpanContext {
     /// Whether the trace is recorded.
     pub(crate) fn is_sampled(&self) -> bool {
         self.flags & SAMPLED != 0
+    }
+
+    /// The identity of this span as it is written.
+    pub(super) fn wire(&self) -> encode::Context<'_> {
+        let SpanContext { trace_id, span_id, flags, trace_state } = self;
+        encode::Context {
+            trace_id: *trace_id,
+            span_id: *span_id,
+            flags: *flags,
+            trace_state: trace_state.as_str(),
+        }
     }
 
     /// The `traceparent` header of this span, version 00.

@@ -13,6 +13,7 @@ use super::semconv::{self, is_reserved};
 use super::value::{Value, shortened};
 use crate::config;
 use opentelemetry_proto::tonic::logs::v1 as otlp;
+use pounce_otlp::Loss;
 use prost::Message;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -223,7 +224,7 @@ impl LogRecords {
 
     /// A record of the host's own was lost on its way here.
     pub(super) fn lost(&self, records: u64) {
-        Counters::add(&self.pipeline.counters.queue_full, records);
+        self.pipeline.counts().lose(Loss::QueueFull, records);
     }
 
     /// A record was not looked at: its request has emitted as many as it may.

@@ -56,6 +56,7 @@ impl Log {
             .with_default(level.min(LevelFilter::WARN))
             .with_target("pounce", level)
             .with_target("pounce::telemetry", of_telemetry.map_or(level, filter))
+            .with_target("pounce_otlp", of_telemetry.map_or(level, filter))
             .with_target("guest", level)
             .with_target("access", if log.access { LevelFilter::INFO } else { LevelFilter::OFF });
         let terminal = std::io::stderr().is_terminal();

@@ -2,20 +2,18 @@
 //!
 //! A request's way through here: [`propagation`] reads the caller's context, [`sampler`] decides, the request's record
 //! ([`request`]) keeps what is known of it until its end, when span, metrics and access log are made of it; [`encode`]
-//! writes the span as OTLP once, [`pipeline`] holds it, [`export`] sends it. Nothing of it blocks or fails a request; what
-//! is lost is counted in [`Totals`].
+//! writes the span as OTLP once, [`pipeline`] holds it, [`export`] sends it: these three are thin, as `pounce-otlp` does
+//! the work. Nothing of it blocks or fails a request; what is lost is counted in [`Totals`].
 
 pub(crate) mod bench;
 mod clock;
-mod condition;
 mod context;
 mod counters;
-mod encode;
+pub(crate) mod doctor;
 mod exceptions;
 mod export;
 pub(crate) mod fuzz;
 mod http_facts;
-mod id;
 mod json;
 mod limits;
 mod log_records;
@@ -44,7 +42,6 @@ mod view;
 pub(crate) use context::{Linked, SpanContext, TraceState};
 pub(crate) use counters::Totals;
 pub(crate) use encode::Kind;
-pub(crate) use export::doctor;
 pub(crate) use http_facts::AddressText;
 pub(crate) use id::{SpanId, TraceId};
 pub(crate) use json::value as json_value;
@@ -71,11 +68,12 @@ pub(crate) use view::Exports;
 use crate::config;
 use counters::Counters;
 use exceptions::ExceptionLog;
-use export::{Envelope, Sources};
+use export::Sources;
 use limits::Limits;
 use methods::Methods;
 use path_names::PathNames;
 use pipeline::Pipeline;
+use pounce_otlp::{id, wire as encode};
 use recent::Recent;
 use request::access::AccessLog;
 use request::facts::Facts;
@@ -149,7 +147,7 @@ impl Telemetry {
         // Made once: all signals are of the same instance of the service.
         let resource: Arc<[u8]> = resource::encode(otel, component).into();
         let target = export::Target::of(otel, component, &resource)?;
-        let mut sources = target.as_ref().map(|target| target.sources(otel)).unwrap_or_default();
+        let mut sources = target.as_ref().map(|target| target.sources()).unwrap_or_default();
         if local.metrics && sources.metrics.is_none() {
             sources.metrics = Some(Registries::new(otel, false));
         }
@@ -157,7 +155,7 @@ impl Telemetry {
             metrics.keep_for_pages();
         }
         let exporter = target.map(|target| export::Exporter::start(target, &sources)).transpose()?;
-        let recent = Recent::new(local.recent_traces, Envelope::of_spans(&resource, otel.semconv));
+        let recent = Recent::new(local.recent_traces, export::of_spans(&resource, otel.semconv));
         if exporter.is_none() && sources.metrics.is_none() && recent.is_none() && !local.access_log {
             return Ok(Telemetry::off());
         }

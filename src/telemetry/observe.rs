@@ -1,6 +1,5 @@
 //! Telemetry's metrics of itself, from the very counters that the words at exit are made of.
 
-use super::counters::Counters;
 use super::export::Sources;
 use super::log_records::LogRecords;
 use super::metrics::Ignored;
@@ -8,6 +7,7 @@ use super::metrics::host::Host;
 use super::metrics::host::definitions::{self as names, Definition};
 use super::pipeline::Pipeline;
 use super::semconv;
+use pounce_otlp::{Counts, Loss, Stage};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -108,52 +108,41 @@ impl Host {
     }
 
     /// What becomes of what is sent, and what waits on the disk to be.
-    fn observe_exports(&self, signal: &str, exported: &'static Definition, counters: &Arc<Counters>) {
-        type Count = fn(&Counters) -> &AtomicU64;
-        let ends: [(Option<&'static str>, Count); 6] = [
-            (None, |counters| &counters.exported),
-            (Some("rejected"), |counters| &counters.rejected),
-            (Some("export_failed"), |counters| &counters.export_failed),
-            (Some("too_large_for_endpoint"), |counters| &counters.too_large_for_endpoint),
-            (Some("spool_full"), |counters| &counters.spool_full),
-            (Some("spool_unreadable"), |counters| &counters.spool_unreadable),
-        ];
-        for (error, count) in ends {
-            let (counters, attributes) = (Arc::clone(counters), attributes(error));
-            self.observe(exported, &attributes[..usize::from(error.is_some())], move || {
-                Some(count(&counters).load(Relaxed))
-            });
+    fn observe_exports(&self, signal: &str, exported: &'static Definition, counts: &Arc<Counts>) {
+        let arrived = Arc::clone(counts);
+        self.observe(exported, &[], move || Some(arrived.exported()));
+        self.observe_losses(exported, counts, |loss| loss.stage() == Stage::Endpoint);
+        let counts = Arc::clone(counts);
+        self.observe(&names::TELEMETRY_SPOOLED, &[("signal", signal)], move || Some(counts.spool().left));
+    }
+
+    /// Each loss `of` this instrument, by `error.type`.
+    fn observe_losses(
+        &self,
+        definition: &'static Definition,
+        counts: &Arc<Counts>,
+        of: impl Fn(&Loss) -> bool,
+    ) {
+        for loss in Loss::ALL.iter().copied().filter(of) {
+            let counts = Arc::clone(counts);
+            self.observe(definition, &[(semconv::ERROR_TYPE, loss.name())], move || Some(counts.lost(loss)));
         }
-        let counters = Arc::clone(counters);
-        self.observe(&names::TELEMETRY_SPOOLED, &[("signal", signal)], move || {
-            Some(counters.spooled.load(Relaxed))
-        });
     }
 
     fn observe_buffered(&self, names: &Buffered, pipeline: &Arc<Pipeline>) {
-        let observe = |definition, error, read: fn(&Pipeline) -> u64| {
+        let observe = |definition, read: fn(&Pipeline) -> u64| {
             let pipeline = Arc::clone(pipeline);
-            let attributes = attributes(error);
-            self.observe(definition, &attributes[..usize::from(error.is_some())], move || {
-                Some(read(&pipeline))
-            });
+            self.observe(definition, &[], move || Some(read(&pipeline)));
         };
-        self.observe_exports(names.signal, names.exported, &pipeline.counters);
-        observe(names.inflight, None, |pipeline| pipeline.flow().under_way);
-        observe(names.size, None, |pipeline| pipeline.flow().waiting);
-        observe(names.capacity, None, Pipeline::capacity);
-        observe(names.processed, None, |pipeline| pipeline.flow().processed);
-        observe(names.processed, Some("queue_full"), |p| p.counters.queue_full.load(Relaxed));
-        observe(names.processed, Some("too_large"), |p| p.counters.too_large.load(Relaxed));
-        observe(names.processed, Some("shutdown"), |p| p.counters.shutdown.load(Relaxed));
+        self.observe_exports(names.signal, names.exported, pipeline.counts());
+        observe(names.inflight, |pipeline| pipeline.flow().under_way);
+        observe(names.size, |pipeline| pipeline.flow().waiting);
+        observe(names.capacity, |pipeline| pipeline.capacity());
+        observe(names.processed, |pipeline| pipeline.flow().processed);
         // Log records are never held back.
-        if names.signal == "traces" {
-            observe(names.processed, Some("held_full"), |p| p.counters.held_full.load(Relaxed));
-        }
+        let can_be = |loss: &Loss| *loss != Loss::HeldFull || names.signal == "traces";
+        self.observe_losses(names.processed, pipeline.counts(), |loss| {
+            loss.stage() != Stage::Endpoint && can_be(loss)
+        });
     }
-}
-
-/// The attribute of what failed.
-fn attributes(error: Option<&'static str>) -> [(&'static str, &'static str); 1] {
-    [(semconv::ERROR_TYPE, error.unwrap_or_default())]
 }

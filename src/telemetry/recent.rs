@@ -4,9 +4,9 @@
 //! thread adds to a shard of its own, in which it meets readers alone; a trace whose spans ended on several
 //! threads is put together when it is read.
 
-use super::export::{Entries, Envelope, Signal, otlp_json};
 use super::id::TraceId;
-use super::pipeline::{Chunk, thread_slot};
+use super::pipeline::thread_slot;
+use pounce_otlp::{Chunk, Entries, Envelope, Signal, json};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -117,13 +117,13 @@ impl Recent {
             let chunks: Vec<_> = shown
                 .parts
                 .iter()
-                .map(|(spans, count)| Chunk { bytes: spans.to_vec(), spans: *count })
+                .map(|(spans, count)| Chunk { bytes: spans.to_vec(), items: *count })
                 .collect();
             // Requests one after another are one request with the parts of all.
             let parts = self.envelope.batches_of(&chunks, usize::MAX);
             parts.iter().for_each(|part| request.extend_from_slice(&part.body));
         }
-        match otlp_json::of_request(Signal::Traces, &request) {
+        match json::of_request(Signal::Traces, &request) {
             Ok(json) if !request.is_empty() => json,
             _ => br#"{"resourceSpans":[]}"#.to_vec(),
         }
@@ -222,7 +222,7 @@ mod tests {
     fn envelope() -> Envelope {
         let resource =
             crate::telemetry::resource::encode(&crate::telemetry::tests::settings(), "hello").into();
-        Envelope::of_spans(&resource, crate::config::Semconv::Compat)
+        crate::telemetry::export::of_spans(&resource, crate::config::Semconv::Compat)
     }
 
     fn id(n: u8) -> TraceId {

@@ -7,11 +7,7 @@
 use super::encode::{Borrowed, attribute, bytes};
 use super::semconv::{OTEL_SCOPE, OTEL_SCOPE_NAME, OTEL_SCOPE_SCHEMA_URL, OTEL_SCOPE_VERSION};
 use super::value::Value;
-
-/// Key of an entry that is a span with a scope of its own: the message `ScopeSpans`, its span last.
-///
-/// `ScopeSpans` has no repeated field 1, so no other entry of a buffer has this key.
-pub(super) const SCOPED: u8 = 1;
+pub(super) use pounce_otlp::wire::SCOPED;
 
 /// The message `InstrumentationScope` of what the host writes or vouches for.
 pub(super) fn of_host(name: &str) -> Vec<u8> {

@@ -24,11 +24,7 @@ impl Signals {
         };
         let totals = logs.pipeline.totals();
         LogTotals {
-            emitted: totals.ended,
-            exported: totals.exported,
-            rejected: totals.rejected,
-            dropped: totals.dropped,
-            spool: totals.spool,
+            records: totals.spans,
             over_limit: logs.refused.load(Relaxed),
             attributes_dropped: totals.attributes_dropped,
         }
@@ -39,14 +35,9 @@ impl Signals {
         let Some(metrics) = &self.metrics else {
             return MetricTotals::default();
         };
-        let (sent, ignored) = (&metrics.counters, &metrics.ignored);
+        let ignored = &metrics.ignored;
         MetricTotals {
-            exported: sent.exported.load(Relaxed),
-            rejected: sent.rejected.load(Relaxed),
-            failed: sent.export_failed.load(Relaxed),
-            too_large_for_endpoint: sent.too_large_for_endpoint.load(Relaxed),
-            spool_dropped: sent.spool_full.load(Relaxed) + sent.spool_unreadable.load(Relaxed),
-            spool: sent.spool(),
+            points: metrics.counters.totals(0),
             invalid_name: ignored.name.load(Relaxed),
             invalid_number: ignored.number.load(Relaxed),
             kind_conflict: ignored.kind.load(Relaxed),

@@ -1,15 +1,13 @@
 //! What the admin listener shows of telemetry: metrics as a page, recent traces as OTLP JSON, how each export goes.
 
 use super::Telemetry;
-use super::counters::{Counters, Dropped};
 use super::id::TraceId;
 use super::metrics::Format;
 use super::recent::Totals as RecentTotals;
 use opentelemetry_proto::tonic::resource::v1::Resource;
+use pounce_otlp::{Counts, Loss, Losses};
 use prost::Message as _;
-use serde::Serialize;
-use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use serde::{Serialize, Serializer};
 
 /// How the export of one signal goes. Counts are since the start, of spans, log records or points of metrics.
 #[derive(Clone, Debug, Serialize)]
@@ -20,8 +18,9 @@ pub(crate) struct Export {
     pub(crate) exported: u64,
     /// Received by the endpoint and refused.
     pub(crate) rejected: u64,
-    /// Not received, by reason.
-    pub(crate) dropped: Dropped,
+    /// Not received, by reason: every reason of [`Loss`] but that of `rejected`.
+    #[serde(serialize_with = "by_reason")]
+    pub(crate) dropped: Losses,
     /// On the disk now, until the endpoint takes it (`otel.spool`).
     pub(crate) spooled: u64,
     /// For how long nothing has arrived that was tried; none while all is well.
@@ -43,20 +42,26 @@ pub(crate) struct Exports {
 }
 
 impl Export {
-    fn of(counters: &Counters) -> Self {
-        let trouble = counters.condition.trouble();
+    fn of(counts: &Counts) -> Self {
+        let trouble = counts.condition().trouble();
+        let losses = counts.losses();
         let (last_error, last_error_seconds_ago) = trouble.last_error.unzip();
         Export {
-            endpoint: counters.condition.endpoint(),
-            exported: counters.exported.load(Relaxed),
-            rejected: counters.rejected.load(Relaxed),
-            dropped: counters.dropped(),
-            spooled: counters.spool().left,
+            endpoint: counts.condition().endpoint(),
+            exported: counts.exported(),
+            rejected: losses.of(Loss::Rejected),
+            dropped: losses,
+            spooled: counts.spool().left,
             failing_for_seconds: trouble.failing_for,
             last_error,
             last_error_seconds_ago,
         }
     }
+}
+
+fn by_reason<S: Serializer>(losses: &Losses, to: S) -> Result<S::Ok, S::Error> {
+    let dropped = losses.iter().filter(|(loss, _)| *loss != Loss::Rejected);
+    to.collect_map(dropped.map(|(loss, count)| (loss.name(), count)))
 }
 
 impl Telemetry {
@@ -79,15 +84,16 @@ impl Telemetry {
     /// How the export of each signal goes.
     pub(crate) fn exports(&self) -> Exports {
         let sources = self.0.as_ref().map(|on| &on.sources);
-        let of = |counters: &Arc<Counters>| Export::of(counters);
         let recent = self.traces().and_then(|traces| traces.recent.as_ref());
         Exports {
-            traces: sources.and_then(|sources| sources.spans.as_ref()).map(|spans| of(&spans.counters)),
+            traces: sources
+                .and_then(|sources| sources.spans.as_ref())
+                .map(|spans| Export::of(spans.counts())),
             metrics: sources
                 .and_then(|sources| sources.metrics.as_ref())
-                .filter(|metrics| metrics.counters().condition.endpoint().is_some())
-                .map(|metrics| of(metrics.counters())),
-            logs: sources.and_then(|sources| sources.logs.as_ref()).map(|logs| of(&logs.counters)),
+                .filter(|metrics| metrics.counters().condition().endpoint().is_some())
+                .map(|metrics| Export::of(metrics.counters())),
+            logs: sources.and_then(|sources| sources.logs.as_ref()).map(|logs| Export::of(logs.counts())),
             recent_traces: recent.map(|recent| recent.totals()),
         }
     }

@@ -1,4 +1,5 @@
-//! The layers of DESIGN §3 as a test: import arrows, circles, file sizes, heads, and that every guest is put to use.
+//! The layers of DESIGN §3 as a test: import arrows, circles, file sizes, heads, and that every guest is put to use. What the
+//! crates may import, the compiler holds.
 
 mod circles;
 
@@ -28,7 +29,7 @@ const FORBIDDEN_CRATES: &[(&str, &[&str])] = &[
     ("server", &["wasmtime", "wasmtime_wasi", "wasmtime_wasi_http"]),
 ];
 
-const MAX_LINES: usize = 500;
+const MAX_LINES: usize = 700;
 const NO_NAMES: [&str; 5] = ["utils", "util", "helpers", "common", "misc"];
 
 /// Files under `folder` with this ending, and their text; generated and built ones left out.
@@ -55,7 +56,7 @@ fn files(folder: &str, ending: &str) -> Vec<(PathBuf, String)> {
 }
 
 fn sources() -> Vec<(PathBuf, String)> {
-    ["src", "tests", "guests"].iter().flat_map(|folder| files(folder, ".rs")).collect()
+    ["src", "crates", "tests", "guests"].iter().flat_map(|folder| files(folder, ".rs")).collect()
 }
 
 /// Whether `text` mentions `path` as a whole path: `crate::app` but not `crate::apple`, `hyper` but not `hyper_util`.

@@ -7,9 +7,9 @@ use http::Uri;
 
 use super::warn;
 use crate::config::declared::Flawed;
-use crate::config::transport::Proxies;
 use crate::config::value::{Endpoint, Invalid, Value};
 use crate::config::vars::Vars;
+use pounce_otlp::Proxies;
 
 /// What a proxy's variable is to have.
 const HINT: &str = "write http://HOST:PORT, or unset it; SOCKS is not supported";

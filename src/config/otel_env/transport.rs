@@ -2,7 +2,6 @@
 //! `_CLIENT_CERTIFICATE`, `_CLIENT_KEY` and `_INSECURE`, and the same of each signal.
 
 use std::path::Path;
-use std::str::FromStr;
 
 use super::{first_set, warn};
 use crate::config::Invalid;
@@ -167,14 +166,14 @@ fn or_flawed<T>(found: Standard<Option<T>>, flawed: &mut Vec<Flawed>) -> Option<
 }
 
 /// The first variable whose word is known; others are warned about and ignored.
-fn word<T: FromStr<Err = Invalid>, const N: usize>(
+fn word<T: Value, const N: usize>(
     vars: &Vars,
     warnings: &mut Vec<String>,
     variables: [&'static str; N],
 ) -> Option<(T, &'static str)> {
     variables.into_iter().find_map(|variable| {
         let text = vars.set(variable)?;
-        match text.parse() {
+        match T::read(text, &Place { base: Path::new(""), vars }) {
             Ok(word) => Some((word, variable)),
             Err(Invalid { what, hint }) => {
                 warn(warnings, format!("{variable}: `{text}` {what}, and is ignored ({hint})"));

@@ -34,6 +34,7 @@ pub use outbound::{HostPattern, OutboundRule, PortPattern};
 pub use peer_service::PeerService;
 pub use peers::{Cidr, TrustParent, TrustedProxy};
 pub use pem::{ArtifactKey, Certificates, PrivateKey};
+pub use pounce_otlp::{Compression, Protocol};
 pub(crate) use propagation::is_none;
 pub use propagation::{HeaderFormat, PropagateTo, Propagators};
 pub use sample_route::SampleRoute;
@@ -42,8 +43,8 @@ pub use sampler::Sampler;
 pub use time::Timeout;
 pub(crate) use time::{read_duration, show_duration};
 pub use words::{
-    Compression, ExceptionSignal, ExemplarFilter, Exporter, ForwardedHeader, GuestParents,
-    HistogramAggregation, Isolation, LogFormat, LogLevel, Protocol, Semconv, Temporality,
+    ExceptionSignal, ExemplarFilter, Exporter, ForwardedHeader, GuestParents, HistogramAggregation,
+    Isolation, LogFormat, LogLevel, Semconv, Temporality,
 };
 
 use super::vars::Vars;
@@ -110,7 +111,6 @@ macro_rules! plain_values {
 plain_values!(
     ByteLimit,
     ByteSize,
-    Compression,
     Exporter,
     ForwardedHeader,
     Isolation,
@@ -122,7 +122,6 @@ plain_values!(
     Sampler,
     GuestParents,
     HeaderToRecord,
-    Protocol,
     Semconv,
     Timeout,
     TrustedProxy

@@ -1,6 +1,6 @@
 //! Settings that are one word out of a few.
 
-use super::Invalid;
+use super::{Invalid, Place, Value};
 use crate::config::suggest::nearest;
 
 /// Declares an enum whose variants are words: read case-insensitively, written in lower case.
@@ -101,34 +101,12 @@ words! {
 }
 
 words! {
-    /// The form in which OTLP is sent (`otel.protocol`).
-    Protocol: "a protocol of OTLP" {
-        /// Protobuf over HTTP/1.1.
-        HttpProtobuf = "http/protobuf",
-        /// JSON over HTTP/1.1.
-        HttpJson = "http/json",
-        /// Protobuf over HTTP/2, as gRPC.
-        Grpc = "grpc",
-    }
-}
-
-words! {
     /// How histograms are added up (`OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION`).
     HistogramAggregation: "an aggregation of histograms" {
         /// In buckets whose ends are given.
         Explicit = "explicit_bucket_histogram",
         /// In buckets that grow by a constant factor, as fine as the values allow.
         Exponential = "base2_exponential_bucket_histogram",
-    }
-}
-
-words! {
-    /// How requests to the endpoint are compressed (`otel.compression`).
-    Compression: "a compression" {
-        /// Not at all.
-        None = "none",
-        /// By gzip, at its fastest level.
-        Gzip = "gzip",
     }
 }
 
@@ -202,6 +180,30 @@ words! {
         /// And what a developer of Pounce wants to know.
         Trace = "trace",
     }
+}
+
+/// Reads words that `pounce-otlp` has.
+macro_rules! words_of_otlp {
+    ($( $name:ident: $kind:literal, )+) => { $(
+        impl Value for pounce_otlp::$name {
+            fn read(text: &str, _: &Place<'_>) -> Result<Self, Invalid> {
+                let word = text.trim().to_ascii_lowercase();
+                let all = pounce_otlp::$name::ALL;
+                let found = all.iter().copied().find(|one| one.as_str() == word);
+                let words = || all.iter().map(|one| one.as_str()).collect::<Vec<_>>();
+                found.ok_or_else(|| unknown(&word, $kind, &words()))
+            }
+
+            fn show(&self) -> String {
+                self.to_string()
+            }
+        }
+    )+ };
+}
+
+words_of_otlp! {
+    Protocol: "a protocol of OTLP",
+    Compression: "a compression",
 }
 
 #[cfg(test)]

@@ -14,19 +14,19 @@ use std::time::Duration;
 use http::Uri;
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::rt::TokioIo;
+use pounce_otlp::net::dial;
 use rustls::ClientConfig;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::{Instant, timeout_at};
 use tower_service::Service;
 
 use super::address;
-use super::dial::dial;
 use super::own::OwnListeners;
 use super::policy::{Allowance, Policy, Reason, Refused};
 use super::refusals::RefusalLog;
 use super::resolve::Resolver;
 use super::roots::{NoRoots, Roots};
-use super::stream::{Opened, Stream};
+use super::stream::{self, Opened, Stream};
 use super::target::{Host, Scheme, Target};
 
 /// Why no connection came about.
@@ -192,7 +192,7 @@ impl Shared {
         if to_self && let Some(own) = self.own.closed(peer, true, allowance.named) {
             return Err(refused(target, self.why_closed(own)));
         }
-        Ok(Stream::new(TokioIo::new(tcp), Opened::new(peer, resolve, connect), permit))
+        Ok(stream::new(TokioIo::new(tcp), Opened::new(peer, resolve, connect), permit))
     }
 
     /// The addresses that may be connected to; an error if none may.

@@ -1,9 +1,9 @@
 //! The outgoing HTTP client of a component; knows nothing of stores or linkers.
 //!
 //! A request goes through the files in this order: `client` → `policy` (may it go
-//! there? asked of a `target`) → the pool → `connect` (`resolve`, `address`, `dial`,
-//! `roots`) when no connection is idle → back in `client` for the response head →
-//! `body`. What goes wrong becomes a wasi:http code in `error`; what is refused is
+//! there? asked of a `target`) → the pool → `connect` (`resolve`, `address`, `roots`,
+//! and `net` of `pounce-otlp`, which dials and has TLS) when no connection is idle →
+//! back in `client` for the response head → `body`. What goes wrong becomes a wasi:http code in `error`; what is refused is
 //! told to the operator by `refusals`.
 //!
 //! Redirects aren't followed (each hop is a request of the guest's, and is judged),
@@ -13,7 +13,6 @@ mod address;
 mod body;
 mod client;
 mod connect;
-mod dial;
 mod error;
 mod limits;
 mod own;

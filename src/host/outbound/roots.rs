@@ -5,20 +5,14 @@
 
 use std::sync::Arc;
 
+pub(super) use pounce_otlp::net::roots::NoRoots;
+use pounce_otlp::net::{roots, tls};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::OnceCell;
 
 /// Shared by all clients of the process; cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Roots(Arc<OnceCell<Result<Arc<RootCertStore>, NoRoots>>>);
-
-/// No authority is trusted, so no certificate can be checked.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error(
-    "no trusted certificate authorities found ({0}); install the system's package \
-     (ca-certificates) or set SSL_CERT_FILE"
-)]
-pub(crate) struct NoRoots(String);
 
 impl Roots {
     /// The system's, honouring `SSL_CERT_FILE` and `SSL_CERT_DIR`.
@@ -43,12 +37,7 @@ impl Roots {
     /// resume are not, they would tell one component what another one called.
     pub(super) async fn client_config(&self) -> Result<Arc<ClientConfig>, NoRoots> {
         let store = self.0.get_or_init(load_and_tell).await.clone()?;
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|e| NoRoots(e.to_string()))?
-            .with_root_certificates(store)
-            .with_no_client_auth();
+        let mut config = tls::client(store, None);
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Arc::new(config))
     }
@@ -60,17 +49,8 @@ async fn load_and_tell() -> Result<Arc<RootCertStore>, NoRoots> {
 }
 
 async fn load() -> Result<Arc<RootCertStore>, NoRoots> {
-    let read = tokio::task::spawn_blocking(rustls_native_certs::load_native_certs);
-    let found = read.await.map_err(|e| NoRoots(e.to_string()))?;
-    let mut store = RootCertStore::empty();
-    // One certificate of a hundred that rustls doesn't take is no reason to trust none.
-    let (taken, ignored) = store.add_parsable_certificates(found.certs);
-    tracing::debug!(taken, ignored, "read the system's certificate authorities");
-    if taken == 0 {
-        let why = found.errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-        return Err(NoRoots(if why.is_empty() { "none installed".to_owned() } else { why }));
-    }
-    Ok(Arc::new(store))
+    let read = tokio::task::spawn_blocking(roots::system).await;
+    read.unwrap_or_else(|error| Err(NoRoots(error.to_string())))
 }
 
 #[cfg(test)]

@@ -3,15 +3,13 @@
 mod traces;
 mod tree;
 
-use super::Stop;
-use super::entries::Entries;
-use crate::telemetry::counters::Counters;
-use crate::telemetry::pipeline::{Chunk, Pipeline};
 use crate::telemetry::semconv;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::trace::v1::ScopeSpans;
+use pounce_otlp::{Buffer, Chunk, Entries, Loss, Stop};
 use prost::Message;
 use std::io::Write;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::sleep;
 use traces::Traces;
@@ -35,19 +33,19 @@ impl Printer {
 }
 
 /// Runs until the shutdown.
-pub(super) async fn run(mut printer: Printer, pipeline: &Pipeline, mut stop: Stop) {
+pub(super) async fn run(mut printer: Printer, buffer: Arc<Buffer>, mut stop: Stop) {
     let mut traces = Traces::default();
     loop {
         tokio::select! {
-            () = pipeline.batch_ready.notified() => sleep(GATHER).await,
+            () = buffer.ready() => sleep(GATHER).await,
             () = sleep(if traces.has_root() { GATHER } else { LOOK }), if !traces.is_empty() => {}
             _deadline = stop.stopped() => break,
         }
-        add(&mut traces, pipeline.drain(false));
-        printer.print(traces.take_ready(), pipeline);
+        add(&mut traces, buffer.drain(false));
+        printer.print(traces.take_ready(), &buffer);
     }
-    add(&mut traces, pipeline.drain(true));
-    printer.print(traces.take_all(), pipeline);
+    add(&mut traces, buffer.drain(true));
+    printer.print(traces.take_all(), &buffer);
 }
 
 fn add(traces: &mut Traces, chunks: Vec<Chunk>) {
@@ -71,13 +69,14 @@ fn text(key: &str, text: String) -> KeyValue {
 
 impl Printer {
     /// Prints each trace with one write, so that log lines stay out of it.
-    fn print(&mut self, traces: Vec<traces::Trace>, pipeline: &Pipeline) {
+    fn print(&mut self, traces: Vec<traces::Trace>, buffer: &Buffer) {
         for trace in traces {
             let spans = trace.len() as u64;
             let text = tree::render(&trace, self.colour);
-            let counters = &pipeline.counters;
-            let printed = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
-            Counters::add(if printed.is_ok() { &counters.exported } else { &counters.export_failed }, spans);
+            match self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush()) {
+                Ok(()) => buffer.counts().export(spans),
+                Err(_) => buffer.counts().lose(Loss::ExportFailed, spans),
+            }
         }
     }
 }

@@ -1,42 +1,16 @@
-//! The exporter: a thread with a runtime of its own, so that neither the server's load nor its shutdown stops it.
+//! The way out: which signals go where, on the thread of `pounce-otlp`'s exporter; and spans for people.
 
-mod batch;
 mod console;
-mod entries;
-mod health;
-mod otlp;
-pub(super) mod otlp_json;
-mod signal;
-mod spool;
-mod wire;
-
-#[cfg(test)]
-pub(super) use batch::read;
 
 use super::logs;
-use super::metrics::Registries;
+use super::metrics::{Collected, Reader, Registries};
 use super::pipeline::Pipeline;
-use crate::config;
-use anyhow::Context;
-pub(crate) use otlp::doctor;
-use spool::Spool;
+use super::{encode, scope, semconv};
+use crate::config::{self, Semconv};
+use pounce_otlp::{Batch, Builder, Collection, Endpoint, Envelope, Signal, Source, Spool, Stream};
 use std::io::{self, IsTerminal};
-use std::sync::mpsc::{self, Receiver};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
-use tokio::runtime;
-use tokio::sync::watch;
-
-/// Time to flush when the handle is dropped without a shutdown.
-const DROP_GRACE: Duration = Duration::from_secs(1);
-/// How much later than its deadline a shutdown still waits for the exporter's last word.
-const ANSWER_GRACE: Duration = Duration::from_millis(100);
-/// How often the shutdown looks whether its deadline has moved.
-const LOOK: Duration = Duration::from_millis(50);
-
-pub(super) use batch::Envelope;
-pub(super) use entries::Entries;
-pub(super) use signal::Signal;
+use std::sync::Arc;
+use std::time::Instant;
 
 /// Where the exporter finds what it sends.
 #[derive(Clone, Default)]
@@ -50,36 +24,60 @@ pub(super) struct Sources {
 
 /// Where each signal goes.
 pub(super) struct Target {
-    otlp: Option<Box<otlp::Settings>>,
+    /// Each signal that goes to an endpoint.
+    otlp: Vec<(Signal, Endpoint)>,
     /// Where what cannot be sent there waits.
     spool: Option<Arc<Spool>>,
     /// Spans for people, in place of an endpoint.
     console: Option<console::Printer>,
+    otel: config::Otel,
+    envelopes: Envelopes,
 }
 
-/// Handle on the exporter's thread.
-pub(super) struct Exporter {
-    stop: watch::Sender<Option<Shutdown>>,
-    /// Answers when the thread is done; taken by the first shutdown.
-    done: Mutex<Option<Receiver<()>>>,
+/// What stands around the items of each kind.
+pub(super) struct Envelopes {
+    pub(super) spans: Envelope,
+    pub(super) host: Envelope,
+    pub(super) guests: Envelope,
 }
 
-/// The exporter's view of the shutdown.
-#[derive(Clone)]
-struct Stop(watch::Receiver<Option<Shutdown>>);
-
-/// When the shutdown began, and when it ends.
-#[derive(Clone, Copy, Debug)]
-struct Shutdown {
-    began: Instant,
-    deadline: Instant,
-}
+/// The running exporter.
+pub(super) struct Exporter(pounce_otlp::Exporter);
 
 impl Sources {
     /// Spans alone, for tests and benchmarks.
     pub(super) fn of_spans(spans: Pipeline) -> Self {
         Sources { spans: Some(Arc::new(spans)), logs: None, metrics: None }
     }
+}
+
+impl Envelopes {
+    pub(super) fn of(otel: &config::Otel, component: &str, resource: &Arc<[u8]>) -> Self {
+        Envelopes {
+            spans: of_spans(resource, otel.semconv),
+            host: Envelope::new(resource, scope::of_host("pounce"), semconv::SCHEMA_URL),
+            guests: of_guests(resource, component),
+        }
+    }
+}
+
+/// The envelope of spans, which the host writes.
+pub(super) fn of_spans(resource: &Arc<[u8]>, profile: Semconv) -> Envelope {
+    // A backend may translate by the schema; the old names of the other profiles have no place in it.
+    let schema_url = if profile == Semconv::Http { semconv::SCHEMA_URL } else { "" };
+    Envelope::new(resource, scope::of_host("pounce"), schema_url)
+}
+
+/// The envelope of what guests of `component` record, in a scope of their own: they choose the names in it.
+fn of_guests(resource: &Arc<[u8]>, component: &str) -> Envelope {
+    let mut scope = scope::of_host("pounce.guest");
+    encode::attribute(&mut scope, 3, semconv::POUNCE_COMPONENT, encode::Borrowed::Text(component));
+    Envelope::new(resource, scope, "")
+}
+
+/// Requests with `metrics`.
+pub(super) fn batches_of_metrics(envelope: &Envelope, metrics: &[Collected]) -> Vec<Batch> {
+    envelope.batches_of_metrics(metrics.iter().map(|metric| (metric.bytes.as_slice(), metric.points)))
 }
 
 impl Target {
@@ -97,149 +95,141 @@ impl Target {
                 io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
             console::Printer::new(io::stderr(), colour)
         });
-        let otlp = Some(otlp::Settings::new(otel, component, resource)).filter(otlp::Settings::has_any);
-        let spool = if otlp.is_some() { Spool::open(otel)? } else { None };
-        Ok((otlp.is_some() || console.is_some()).then(|| Target { otlp: otlp.map(Box::new), spool, console }))
+        let endpoint = |signal| Some((signal, otel.otlp(signal)?));
+        let otlp: Vec<_> = Signal::ALL.into_iter().filter_map(endpoint).collect();
+        if otlp.is_empty() && console.is_none() {
+            return Ok(None);
+        }
+        let open = |path| Spool::open(path, otel.spool_max.0, &config::OTLP_NAMES);
+        let spool = otel.spool.as_deref().filter(|_| !otlp.is_empty()).map(open).transpose()?;
+        let envelopes = Envelopes::of(otel, component, resource);
+        Ok(Some(Target { otlp, spool, console, otel: otel.clone(), envelopes }))
     }
 
     /// Prints to `out`, without colour.
     #[cfg(test)]
-    pub(super) fn console(out: impl io::Write + Send + 'static) -> Self {
-        Target { otlp: None, spool: None, console: Some(console::Printer::new(out, false)) }
+    pub(super) fn console(otel: &config::Otel, out: impl io::Write + Send + 'static) -> Self {
+        let console = Some(console::Printer::new(out, false));
+        let envelopes = Envelopes::of(otel, "hello", &Arc::default());
+        Target { otlp: Vec::new(), spool: None, console, otel: otel.clone(), envelopes }
     }
 
     /// The buffers of what is sent there.
-    pub(super) fn sources(&self, otel: &config::Otel) -> Sources {
+    pub(super) fn sources(&self) -> Sources {
         let pipeline = |max, batch| Arc::new(Pipeline::new(max, batch));
-        let has = |signal| self.otlp.as_ref().is_some_and(|settings| settings.has(signal));
+        let has = |signal| self.otlp.iter().any(|(other, _)| *other == signal);
         let has_spans = self.console.is_some() || has(Signal::Traces);
-        let logs = &otel.logs.batch;
+        let (spans, logs) = (&self.otel.batch, &self.otel.logs.batch);
+        // What is printed for people does not wait for others.
+        let batch_size = if self.console.is_some() { 1 } else { spans.max_export_batch_size };
         Sources {
-            spans: has_spans.then(|| pipeline(otel.batch.max_queue_size, self.batch_size(otel))),
+            spans: has_spans.then(|| pipeline(spans.max_queue_size, batch_size)),
             logs: has(Signal::Logs).then(|| pipeline(logs.max_queue_size, logs.max_export_batch_size)),
-            metrics: has(Signal::Metrics).then(|| Registries::new(otel, true)),
+            metrics: has(Signal::Metrics).then(|| Registries::new(&self.otel, true)),
         }
-    }
-
-    /// Spans that make a batch; what is printed for people does not wait for others.
-    pub(super) fn batch_size(&self, otel: &config::Otel) -> usize {
-        if self.console.is_some() { 1 } else { otel.batch.max_export_batch_size }
     }
 }
 
 impl Exporter {
     /// Starts the thread.
     pub(super) fn start(target: Target, sources: &Sources) -> anyhow::Result<Self> {
-        let (stop, stopped) = watch::channel(None);
-        let (started, is_started) = mpsc::sync_channel(1);
-        let (finished, done) = mpsc::sync_channel(1);
-        let sources = sources.clone();
-        std::thread::Builder::new()
-            .name("pounce-telemetry".to_owned())
-            .spawn(move || {
-                logs::keep_here();
-                // Made here, because a runtime must not be dropped on a thread of another one.
-                let built = runtime::Builder::new_current_thread()
-                    .enable_all()
-                    .on_thread_start(logs::keep_here)
-                    .build();
-                let runtime = match built {
-                    Ok(runtime) => runtime,
-                    Err(error) => return drop(started.send(Err(error))),
-                };
-                let _gone = started.send(Ok(()));
-                let stop = Stop(stopped);
-                runtime.block_on(async {
-                    let Target { otlp, spool, console } = target;
-                    let printed = async {
-                        if let (Some(printer), Some(spans)) = (console, &sources.spans) {
-                            console::run(printer, spans, stop.clone()).await;
-                        }
-                    };
-                    let sent = async {
-                        if let Some(settings) = otlp {
-                            otlp::run(*settings, &sources, spool.as_ref(), stop.clone()).await;
-                        }
-                    };
-                    tokio::join!(printed, sent);
-                });
-                // A name lookup that hangs must not hold up the shutdown.
-                runtime.shutdown_background();
-                let _gone = finished.send(());
-            })
-            .context("cannot start the thread of the telemetry exporter")?;
-        is_started
-            .recv()
-            .context("the thread of the telemetry exporter died")?
-            .context("cannot start the runtime of the telemetry exporter")?;
-        Ok(Exporter { stop, done: Mutex::new(Some(done)) })
+        let Target { otlp, spool, console, otel, envelopes } = target;
+        let mut builder = pounce_otlp::Exporter::builder()
+            .thread_name("pounce-telemetry")
+            .on_thread_start(logs::keep_here)
+            .proxies(otel.proxies.clone())
+            .spool(spool);
+        if let (Some(printer), Some(spans)) = (console, &sources.spans) {
+            let buffer = Arc::clone(spans.buffer());
+            builder = builder.beside(|stop| console::run(printer, buffer, stop));
+        }
+        let Envelopes { spans, host, guests } = envelopes;
+        let streams = Streams { builder, otlp };
+        let streams = streams.of_buffer(Signal::Traces, &sources.spans, spans, &otel.batch);
+        let streams = streams.of_buffer(Signal::Logs, &sources.logs, guests.clone(), &otel.logs.batch);
+        let streams = streams.of_metrics(&sources.metrics, [guests, host], &otel.metrics);
+        Ok(Exporter(streams.builder.start()?))
     }
 
     /// Flushes and stops, by `deadline` at the latest; afterwards every span, record and point is accounted for.
     pub(super) fn shutdown(&self, sources: &Sources, deadline: Instant) {
-        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(done) = done.take() {
-            self.hurry(deadline);
-            loop {
-                let moved = self.stop.borrow().map(|stop| stop.deadline);
-                let end = moved.unwrap_or(deadline) + ANSWER_GRACE;
-                let left = end.saturating_duration_since(Instant::now());
-                // When it does not answer the thread is stuck or gone: what it holds is then lost, and counted below.
-                match done.recv_timeout(left.min(LOOK)) {
-                    Err(mpsc::RecvTimeoutError::Timeout) if !left.is_zero() => {}
-                    _ => break,
-                }
-            }
-            let pipelines = [&sources.spans, &sources.logs];
-            pipelines.into_iter().flatten().for_each(|pipeline| pipeline.settle());
-            // Those that are only looked at here were never to arrive anywhere.
-            if let Some(metrics) = &sources.metrics
-                && metrics.counters().condition.endpoint().is_some()
-            {
-                metrics.settle();
-            }
+        self.0.shutdown(deadline);
+        let pipelines = [&sources.spans, &sources.logs];
+        pipelines.into_iter().flatten().for_each(|pipeline| pipeline.settle());
+        // Those that are only looked at here were never to arrive anywhere.
+        if let Some(metrics) = &sources.metrics
+            && metrics.counters().condition().endpoint().is_some()
+        {
+            metrics.settle();
         }
     }
 
     /// Has the shutdown end by `deadline`, if that is sooner than it would.
     pub(super) fn hurry(&self, deadline: Instant) {
-        self.stop.send_modify(|stop| {
-            let sooner = stop.get_or_insert(Shutdown { began: Instant::now(), deadline });
-            sooner.deadline = sooner.deadline.min(deadline);
-        });
+        self.0.hurry(deadline);
     }
 }
 
-impl Stop {
-    /// Waits for the shutdown; gives its deadline.
-    async fn stopped(&mut self) -> Instant {
-        match self.0.wait_for(Option::is_some).await {
-            Ok(stop) => stop.map_or_else(Instant::now, |stop| stop.deadline),
-            Err(_handle_dropped) => Instant::now() + DROP_GRACE,
+/// The streams of an exporter that is being built, and the endpoints that are left.
+struct Streams {
+    builder: Builder,
+    otlp: Vec<(Signal, Endpoint)>,
+}
+
+impl Streams {
+    fn of_buffer(
+        self,
+        signal: Signal,
+        pipeline: &Option<Arc<Pipeline>>,
+        envelope: Envelope,
+        batch: &config::Batch,
+    ) -> Self {
+        let Some(pipeline) = pipeline else { return self };
+        let buffer = Arc::clone(pipeline.buffer());
+        self.add(signal, Source::Buffer { buffer, envelope, batching: batch.otlp() })
+    }
+
+    fn of_metrics(
+        self,
+        metrics: &Option<Registries>,
+        [of_guests, of_host]: [Envelope; 2],
+        export: &config::MetricsExport,
+    ) -> Self {
+        let Some(metrics) = metrics else { return self };
+        let mut guests = Reader::new(Arc::clone(&metrics.guests), export.temporality);
+        let mut host = Reader::new(Arc::clone(metrics.host.metrics()), export.temporality);
+        let collect = move |collection| {
+            let read = |reader: &mut Reader| match collection {
+                Collection::Periodic => reader.collect(),
+                Collection::Last => reader.finish(),
+            };
+            let mut batches = batches_of_metrics(&of_guests, &read(&mut guests));
+            batches.extend(batches_of_metrics(&of_host, &read(&mut host)));
+            batches
+        };
+        let (counts, interval) = (Arc::clone(metrics.counters()), export.interval);
+        self.add(Signal::Metrics, Source::Collector { counts, interval, collect: Box::new(collect) })
+    }
+
+    fn add(mut self, signal: Signal, source: Source) -> Self {
+        if let Some(at) = self.otlp.iter().position(|(other, _)| *other == signal) {
+            let (signal, endpoint) = self.otlp.swap_remove(at);
+            self.builder = self.builder.stream(Stream { signal, endpoint, source });
         }
+        self
     }
+}
 
-    /// Waits for the deadline of the shutdown, which may be moved meanwhile.
-    async fn over(&mut self) {
-        loop {
-            let deadline = self.stopped().await;
-            let moved = tokio::time::timeout_at(deadline.into(), self.0.changed()).await;
-            match moved {
-                Ok(Ok(())) => {}
-                Ok(Err(_handle_dropped)) => return tokio::time::sleep_until(deadline.into()).await,
-                Err(_elapsed) => return,
-            }
-        }
-    }
-
-    /// The shutdown, once it has begun.
-    fn shutdown(&self) -> Option<Shutdown> {
-        let gone = || Shutdown { began: Instant::now(), deadline: Instant::now() + DROP_GRACE };
-        (*self.0.borrow()).or_else(|| self.0.has_changed().is_err().then(gone))
-    }
-
-    /// Whether the shutdown has begun.
-    fn is_stopping(&self) -> bool {
-        self.0.borrow().is_some() || self.0.has_changed().is_err()
-    }
+/// What an endpoint would read of `chunks`, by scope.
+#[cfg(test)]
+pub(super) fn read(chunks: &[pounce_otlp::Chunk]) -> Vec<opentelemetry_proto::tonic::trace::v1::ScopeSpans> {
+    use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+    let envelope = of_spans(&Vec::new().into(), Semconv::Compat);
+    let requests = envelope.batches_of(chunks, usize::MAX).into_iter();
+    let decode =
+        |batch: Batch| <ExportTraceServiceRequest as prost::Message>::decode(batch.body).expect("valid");
+    requests
+        .flat_map(|batch| decode(batch).resource_spans)
+        .flat_map(|of_resource| of_resource.scope_spans)
+        .collect()
 }

@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::telemetry::context::{RANDOM, SAMPLED, TraceState};
-use crate::telemetry::encode::tests::{any_attribute, wire};
 use crate::telemetry::id::{SpanId, TraceId};
-use opentelemetry_proto::tonic::common::v1::any_value;
+use opentelemetry_proto::tonic::common::v1::any_value::{self, Value as Wire};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, KeyValueList};
 use proptest::prelude::*;
 
 fn records() -> LogRecords {
@@ -15,6 +15,61 @@ fn records() -> LogRecords {
 fn decoded(records: &LogRecords) -> Vec<otlp::LogRecord> {
     let chunks = records.pipeline.drain(false);
     chunks.iter().flat_map(|chunk| otlp::ScopeLogs::decode(&*chunk.bytes).unwrap().log_records).collect()
+}
+
+/// The value as the protocol's own types have it; none for nothing.
+fn wire(value: &Value) -> Option<Wire> {
+    fn array(values: impl Iterator<Item = Wire>) -> Wire {
+        let values = values.map(|value| AnyValue { value: Some(value) });
+        Wire::ArrayValue(ArrayValue { values: values.collect() })
+    }
+    let any = |value: &Value| AnyValue { value: wire(value) };
+    let value = match value.clone() {
+        Value::Null => return None,
+        Value::List(values) => Wire::ArrayValue(ArrayValue { values: values.iter().map(any).collect() }),
+        Value::Map(entries) => {
+            let entry = |(key, value): &(String, Value)| KeyValue {
+                key: key.clone(),
+                value: Some(any(value)),
+                ..KeyValue::default()
+            };
+            Wire::KvlistValue(KeyValueList { values: entries.iter().map(entry).collect() })
+        }
+        Value::Text(text) => Wire::StringValue(text),
+        Value::Bool(bool) => Wire::BoolValue(bool),
+        Value::Int(int) => Wire::IntValue(int),
+        Value::Double(double) => Wire::DoubleValue(double),
+        Value::Bytes(bytes) => Wire::BytesValue(bytes),
+        Value::Texts(texts) => array(texts.into_iter().map(Wire::StringValue)),
+        Value::Bools(bools) => array(bools.into_iter().map(Wire::BoolValue)),
+        Value::Ints(ints) => array(ints.into_iter().map(Wire::IntValue)),
+        Value::Doubles(doubles) => array(doubles.into_iter().map(Wire::DoubleValue)),
+    };
+    Some(value)
+}
+
+fn any_attribute() -> impl Strategy<Value = (Box<str>, Value)> {
+    let double = proptest::num::f64::ANY.prop_filter("not-a-number is equal to nothing", |d| !d.is_nan());
+    let value = prop_oneof![
+        ".{0,40}".prop_map(Value::Text),
+        ".{100,300}".prop_map(Value::Text),
+        any::<bool>().prop_map(Value::Bool),
+        any::<i64>().prop_map(Value::Int),
+        double.clone().prop_map(Value::Double),
+        proptest::collection::vec(any::<u8>(), 0..200).prop_map(Value::Bytes),
+        proptest::collection::vec(".{0,20}", 0..20).prop_map(Value::Texts),
+        proptest::collection::vec(any::<bool>(), 0..100).prop_map(Value::Bools),
+        proptest::collection::vec(any::<i64>(), 0..30).prop_map(Value::Ints),
+        proptest::collection::vec(double, 0..30).prop_map(Value::Doubles),
+        Just(Value::Null),
+    ];
+    let value = value.prop_recursive(4, 40, 8, |value| {
+        prop_oneof![
+            proptest::collection::vec(value.clone(), 0..8).prop_map(Value::List),
+            proptest::collection::vec((".{0,20}", value), 0..8).prop_map(Value::Map),
+        ]
+    });
+    (".{0,20}".prop_map(Box::from), value)
 }
 
 fn text(text: &str) -> Value {
@@ -83,7 +138,10 @@ fn a_full_buffer_drops_and_counts() {
     let record = LogRecord::new(Severity::Info, text("x"), None, vec![]);
     (0..25).for_each(|_| records.emit(&record, None));
     let totals = records.pipeline.totals();
-    assert_eq!((totals.ended, totals.dropped.queue_full, decoded(&records).len()), (25, 15, 10));
+    assert_eq!(
+        (totals.spans.ended, totals.spans.losses.of(Loss::QueueFull), decoded(&records).len()),
+        (25, 15, 10)
+    );
 }
 
 proptest! {

@@ -3,8 +3,8 @@
 use super::host::Host;
 use super::store::Metrics;
 use crate::config;
-use crate::telemetry::counters::Counters;
 use crate::telemetry::methods::Methods;
+use pounce_otlp::Counts;
 use std::sync::Arc;
 
 /// The host's own instruments, and those of guests.
@@ -17,7 +17,7 @@ pub(crate) struct Registries {
 impl Registries {
     /// For an export as it is set; where nothing exports them, they are only read.
     pub(in crate::telemetry) fn new(otel: &config::Otel, is_exported: bool) -> Self {
-        let counters: Arc<Counters> = Arc::default();
+        let counters: Arc<Counts> = Arc::default();
         let metrics =
             || Arc::new(Metrics { is_exported, ..Metrics::new(&otel.metrics, Arc::clone(&counters)) });
         let methods = Methods::new(otel.known_methods.as_deref());
@@ -29,7 +29,7 @@ impl Registries {
         self.guests.cumulative.get_or_init(Default::default);
     }
 
-    pub(in crate::telemetry) fn counters(&self) -> &Arc<Counters> {
+    pub(in crate::telemetry) fn counters(&self) -> &Arc<Counts> {
         &self.guests.counters
     }
 

@@ -9,7 +9,6 @@ use super::instrument::is_name;
 use super::sdk_queue::Added;
 use super::store::Metrics;
 use crate::telemetry::clock::unix_nanos;
-use crate::telemetry::counters::Counters;
 use crate::telemetry::id::{SpanId, TraceId};
 use crate::telemetry::limits::{MAX_NAME, MAX_VALUE};
 use crate::telemetry::otlp_value::key_value;
@@ -19,6 +18,7 @@ use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::metrics::v1 as otlp;
 use otlp::exponential_histogram_data_point::Buckets;
 use otlp::{AggregationTemporality, exemplar, metric, number_data_point};
+use pounce_otlp::Loss;
 use prost::Message;
 use std::collections::HashSet;
 use std::sync::atomic::Ordering::Relaxed;
@@ -208,7 +208,7 @@ impl Metrics {
         match self.sdk_queue.add(Collected { bytes: encoded, points }) {
             Added::Yes => {}
             Added::Full => drop(self.ignored.waiting.fetch_add(points.into(), Relaxed)),
-            Added::Closed => Counters::add(&self.counters.export_failed, points),
+            Added::Closed => self.counters.lose(Loss::ExportFailed, points),
         }
     }
 

@@ -9,8 +9,8 @@ use super::{cumulative_view, sdk_queue};
 use crate::config;
 use crate::telemetry::clock::unix_nanos;
 use crate::telemetry::context::SpanContext;
-use crate::telemetry::counters::Counters;
 use crate::telemetry::value::Value;
+use pounce_otlp::{Counts, Loss};
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -39,7 +39,7 @@ pub(crate) struct Metrics {
     pub(super) is_exported: bool,
     /// Since when it counts, in nanoseconds of Unix time.
     pub(super) started: u64,
-    pub(in crate::telemetry) counters: Arc<Counters>,
+    pub(in crate::telemetry) counters: Arc<Counts>,
     pub(in crate::telemetry) ignored: Ignored,
     /// What pages for Prometheus could not show, each counted and told once: scope and name.
     pub(super) unshown: Mutex<BTreeSet<(String, String)>>,
@@ -71,7 +71,7 @@ pub(in crate::telemetry) struct Ignored {
 
 impl Metrics {
     /// What becomes of points is counted in `counters`, which several may share.
-    pub(in crate::telemetry) fn new(export: &config::MetricsExport, counters: Arc<Counters>) -> Self {
+    pub(in crate::telemetry) fn new(export: &config::MetricsExport, counters: Arc<Counts>) -> Self {
         Metrics {
             instruments: RwLock::default(),
             observed: Mutex::default(),
@@ -291,7 +291,7 @@ impl Metrics {
     pub(in crate::telemetry) fn settle(all: &[&Metrics]) {
         let Some(counters) = all.first().map(|first| &first.counters) else { return };
         let taken: u64 = all.iter().map(|metrics| metrics.unsent()).sum();
-        Counters::add(&counters.export_failed, taken.saturating_sub(counters.settled()));
+        counters.lose(Loss::ExportFailed, taken.saturating_sub(counters.settled()));
     }
 
     /// All instruments, in the order of their names.

@@ -13,6 +13,7 @@ use crate::telemetry::value::Value;
 use opentelemetry_proto::tonic::common::v1::any_value;
 use opentelemetry_proto::tonic::metrics::v1 as otlp;
 use otlp::{AggregationTemporality, exemplar, metric::Data, number_data_point};
+use pounce_otlp::Loss;
 use prost::Message;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -337,7 +338,7 @@ fn attributes_are_bounded_in_all_whatever_a_list_holds() {
 
 #[test]
 fn what_has_not_arrived_at_the_end_is_counted_as_failed() {
-    let failed = |metrics: &Metrics| metrics.counters.export_failed.load(Relaxed);
+    let failed = |metrics: &Metrics| metrics.counters.lost(Loss::ExportFailed);
     let metrics = Arc::new(Metrics::plain());
     let mut reader = reader(&metrics, Temporality::Cumulative);
     metrics.add_counter("c", 1, set(&[("n", 1)]), None);
@@ -345,7 +346,7 @@ fn what_has_not_arrived_at_the_end_is_counted_as_failed() {
     metrics.set_gauge("g", 1.0, vec![], None);
     // Three points under way in an exporter that is stuck, and the same three that it would have sent at the end.
     assert_eq!(reader.collect().iter().map(|part| part.points).sum::<u32>(), 3);
-    metrics.counters.exported.fetch_add(1, Relaxed);
+    metrics.counters.export(1u32);
     Metrics::settle(&[&metrics]);
     assert_eq!(failed(&metrics), 2 + 3);
     Metrics::settle(&[&metrics]);
@@ -353,7 +354,7 @@ fn what_has_not_arrived_at_the_end_is_counted_as_failed() {
     let metrics = Arc::new(Metrics::plain());
     metrics.add_counter("c", 1, vec![], None);
     let collected = Reader::new(Arc::clone(&metrics), Temporality::Cumulative).finish();
-    metrics.counters.exported.fetch_add(collected.len() as u64, Relaxed);
+    metrics.counters.export(collected.len() as u64);
     Metrics::settle(&[&metrics]);
     assert_eq!(failed(&metrics), 0, "all arrived");
 }

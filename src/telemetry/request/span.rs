@@ -56,7 +56,7 @@ impl ServerSpan<'_> {
         let mut span = SpanWriter::start(
             out,
             &Head {
-                context,
+                context: context.wire(),
                 parent: self.parent,
                 parent_is_remote: self.parent.is_some(),
                 kind: Kind::Server,

@@ -5,8 +5,8 @@
 //! the request was not sampled, and what was counted on the way is forgotten with it.
 
 use crate::config;
-use crate::telemetry::counters::Counters;
 use crate::telemetry::pipeline::Pipeline;
+use pounce_otlp::Loss;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -146,7 +146,7 @@ impl TailBuffer {
     /// Passes the spans on to `pipeline`, or discards them without one, and gives their room back.
     pub(super) fn settle(self, room: &Room, pipeline: Option<&Pipeline>) {
         if let Some(pipeline) = pipeline {
-            Counters::add(&pipeline.counters.held_full, self.lost);
+            pipeline.counts().lose(Loss::HeldFull, self.lost);
             self.spans().for_each(|span| pipeline.push(|out| out.extend_from_slice(span)));
         }
         room.give(self.size());

@@ -187,7 +187,8 @@ impl Annotations {
             span.event(event.time, &event.name, &attributes.list, attributes.dropped);
         }
         for link in &self.links.list {
-            span.link(&link.to, &link.attributes.list, link.attributes.dropped);
+            let attributes = &link.attributes;
+            span.link(link.to.context.wire(), link.to.is_remote, &attributes.list, attributes.dropped);
         }
         if let Some((code, message)) = status {
             span.status(code, message);

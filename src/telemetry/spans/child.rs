@@ -178,7 +178,7 @@ impl Child {
         let mut span = SpanWriter::start(
             out,
             &Head {
-                context: &self.context,
+                context: self.context.wire(),
                 parent: self.parent,
                 parent_is_remote: self.parent_is_remote,
                 kind: self.kind,

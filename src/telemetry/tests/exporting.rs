@@ -4,6 +4,7 @@ use super::*;
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
+use pounce_otlp::Loss;
 use prost::Message;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{TcpListener, TcpStream};
@@ -99,7 +100,8 @@ fn in_seconds(seconds: u64) -> Instant {
 }
 
 fn balanced(totals: Totals) -> Totals {
-    assert_eq!(totals.ended, totals.exported + totals.rejected + totals.dropped.spans(), "{totals:?}");
+    let spans = &totals.spans;
+    assert_eq!(spans.ended, spans.exported + spans.losses.total(), "{spans:?}");
     totals
 }
 
@@ -114,7 +116,7 @@ fn a_batch_arrives_with_resource_scope_and_headers() {
     });
     serve(&telemetry, 3);
     let totals = balanced(telemetry.shutdown(in_seconds(10)));
-    assert_eq!((totals.ended, totals.exported), (3, 3));
+    assert_eq!((totals.spans.ended, totals.spans.exported), (3, 3));
     assert_eq!(totals.to_string(), "3 spans ended, 3 exported");
     let request = requests.try_recv().unwrap();
     assert_eq!(request.line, "POST /v1/traces HTTP/1.1");
@@ -130,7 +132,7 @@ fn a_batch_arrives_with_resource_scope_and_headers() {
     assert_eq!(scope_spans.schema_url, semconv::SCHEMA_URL);
     assert_eq!(request.spans, 3);
     serve(&telemetry, 1);
-    assert_eq!(balanced(telemetry.shutdown(second())).dropped.shutdown, 1, "too late");
+    assert_eq!(balanced(telemetry.shutdown(second())).spans.losses.of(Loss::Shutdown), 1, "too late");
 }
 
 #[test]
@@ -146,7 +148,7 @@ fn batches_leave_when_full_and_when_due() {
     assert_eq!(sizes.iter().sum::<usize>(), 9, "all came without a shutdown");
     sizes.sort_unstable();
     assert!(sizes.iter().all(|size| *size <= 4), "{sizes:?}");
-    assert_eq!(balanced(telemetry.shutdown(in_seconds(10))).exported, 9);
+    assert_eq!(balanced(telemetry.shutdown(in_seconds(10))).spans.exported, 9);
 }
 
 #[test]
@@ -163,7 +165,7 @@ fn an_endpoint_that_asks_to_wait_gets_the_batch_again() {
     let third = requests.recv_timeout(Duration::from_secs(10)).unwrap();
     assert_eq!(first.message, second.message);
     assert_eq!(first.message, third.message);
-    assert_eq!(balanced(telemetry.shutdown(in_seconds(10))).exported, 2);
+    assert_eq!(balanced(telemetry.shutdown(in_seconds(10))).spans.exported, 2);
 }
 
 #[test]
@@ -173,7 +175,7 @@ fn a_refused_batch_is_not_sent_again() {
     let telemetry = started(endpoint, |_| {});
     serve(&telemetry, 2);
     let totals = balanced(telemetry.shutdown(in_seconds(10)));
-    assert_eq!((totals.exported, totals.dropped.export_failed), (0, 2));
+    assert_eq!((totals.spans.exported, totals.spans.losses.of(Loss::ExportFailed)), (0, 2));
     assert_eq!(requests.try_iter().count(), 1);
 }
 
@@ -185,7 +187,7 @@ fn spans_that_the_endpoint_rejects_are_counted() {
     let telemetry = started(endpoint, |_| {});
     serve(&telemetry, 5);
     let totals = balanced(telemetry.shutdown(in_seconds(10)));
-    assert_eq!((totals.exported, totals.rejected), (3, 2));
+    assert_eq!((totals.spans.exported, totals.spans.losses.of(Loss::Rejected)), (3, 2));
     assert_eq!(totals.to_string(), "5 spans ended, 3 exported, 2 rejected by the endpoint");
 }
 
@@ -201,8 +203,11 @@ fn a_dead_endpoint_loses_spans_but_holds_up_nothing() {
     serve(&telemetry, 1000);
     let totals = balanced(telemetry.shutdown(in_seconds(30)));
     assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
-    assert_eq!((totals.ended, totals.exported), (1000, 0));
-    assert!(totals.dropped.queue_full > 0 && totals.dropped.export_failed > 0, "{totals:?}");
+    assert_eq!((totals.spans.ended, totals.spans.exported), (1000, 0));
+    assert!(
+        totals.spans.losses.of(Loss::QueueFull) > 0 && totals.spans.losses.of(Loss::ExportFailed) > 0,
+        "{totals:?}"
+    );
 }
 
 #[test]
@@ -213,7 +218,7 @@ fn a_silent_endpoint_does_not_hold_up_the_shutdown() {
     let begin = Instant::now();
     let totals = balanced(telemetry.shutdown(begin + Duration::from_millis(300)));
     assert!(begin.elapsed() < Duration::from_secs(5));
-    assert_eq!((totals.exported, totals.dropped.shutdown), (0, 7));
+    assert_eq!((totals.spans.exported, totals.spans.losses.of(Loss::Shutdown)), (0, 7));
 }
 
 #[test]
@@ -226,7 +231,7 @@ fn an_attempt_has_a_timeout_and_a_batch_a_limit() {
     });
     serve(&telemetry, 1);
     let begin = Instant::now();
-    while telemetry.totals().dropped.export_failed == 0 {
+    while telemetry.totals().spans.losses.of(Loss::ExportFailed) == 0 {
         assert!(begin.elapsed() < Duration::from_secs(20));
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -248,8 +253,8 @@ fn the_console_shows_each_trace_soon_after_its_end() {
     let screen = Screen::default();
     let text = || screen.text();
     let otel = settings();
-    let target = export::Target::console(screen.clone());
-    let sources = target.sources(&otel);
+    let target = export::Target::console(&otel, screen.clone());
+    let sources = target.sources();
     let exporter = export::Exporter::start(target, &sources).unwrap();
     let telemetry = Telemetry::new(&otel, "hello", sources, Some(exporter));
     let begin = Instant::now();
@@ -260,7 +265,7 @@ fn the_console_shows_each_trace_soon_after_its_end() {
     }
     serve(&telemetry, 2);
     let totals = balanced(telemetry.shutdown(in_seconds(10)));
-    assert_eq!((totals.ended, totals.exported), (3, 3));
+    assert_eq!((totals.spans.ended, totals.spans.exported), (3, 3));
     assert_eq!(text().matches("● GET /  server · ").count(), 3);
     assert!(text().contains("│ trace ") || text().contains("  trace "), "{}", text());
 }
@@ -272,7 +277,7 @@ fn a_page_for_people_is_no_receipt() {
     let telemetry = started(endpoint, |_| {});
     serve(&telemetry, 2);
     let totals = balanced(telemetry.shutdown(in_seconds(10)));
-    assert_eq!((totals.exported, totals.dropped.export_failed), (0, 2));
+    assert_eq!((totals.spans.exported, totals.spans.losses.of(Loss::ExportFailed)), (0, 2));
     assert_eq!(requests.try_iter().count(), 1);
 }
 
@@ -283,7 +288,7 @@ fn a_receipt_that_stalls_is_one_all_the_same() {
     let telemetry =
         started(endpoint, |otel| otel.timeout = config::Timeout(Some(Duration::from_millis(200))));
     serve(&telemetry, 2);
-    assert_eq!(balanced(telemetry.shutdown(in_seconds(10))).exported, 2);
+    assert_eq!(balanced(telemetry.shutdown(in_seconds(10))).spans.exported, 2);
     assert_eq!(requests.try_iter().count(), 1, "not again");
 }
 
@@ -296,8 +301,8 @@ fn a_batch_outlives_the_longest_quiet_that_an_endpoint_may_ask_for() {
         serve(&telemetry, 2);
         requests.recv_timeout(Duration::from_secs(10)).unwrap();
         std::thread::sleep(Duration::from_millis(100));
-        assert_eq!(telemetry.totals().dropped.spans(), 0, "it is held");
+        assert_eq!(telemetry.totals().spans.losses.total(), 0, "it is held");
         // The end does not wait that long, and asks once more.
-        assert_eq!(balanced(telemetry.shutdown(in_seconds(10))).exported, 2);
+        assert_eq!(balanced(telemetry.shutdown(in_seconds(10))).spans.exported, 2);
     }
 }

@@ -65,7 +65,7 @@ fn children_go_the_way_of_their_request_before_and_after_its_end() {
         let names: Vec<_> = spans(&telemetry).into_iter().map(|span| span.name).collect();
         let expected: &[&str] = if fails { &["early", "GET /", "late", "GET"] } else { &[] };
         assert_eq!(names, expected);
-        let ended = telemetry.totals().ended;
+        let ended = telemetry.totals().spans.ended;
         assert_eq!(ended, expected.len() as u64, "what is thrown away has not ended for anybody");
     }
 }

@@ -144,7 +144,7 @@ fn what_is_over_the_limits_is_counted_on_the_span_and_in_the_totals() {
     let totals = telemetry.totals();
     assert_eq!(totals.attributes_dropped, u64::from(found.dropped_attributes_count));
     assert_eq!(totals.events_dropped, u64::from(found.dropped_events_count));
-    assert_eq!((totals.ended, totals.late_writes), (1, 1));
+    assert_eq!((totals.spans.ended, totals.late_writes), (1, 1));
 }
 
 #[test]

@@ -87,7 +87,7 @@ impl Exit {
         let is_own = |line: &&serde_json::Value| {
             let target = line["target"].as_str().unwrap_or_default();
             // What the exporter says stays here.
-            target.starts_with("pounce") && !target.starts_with("pounce::telemetry::export")
+            target.starts_with("pounce") && !target.starts_with("pounce_otlp")
         };
         lines[..=last].iter().filter(is_own).count()
     }

@@ -152,7 +152,7 @@ fn expect_all_but_the_large_one(
         &[
             "1 dropped as too large for the endpoint; ",
             &format!(
-                "{} points of metrics exported, 1 not exported as too large for the endpoint",
+                "{} points of metrics exported, 1 dropped as too large for the endpoint",
                 collector.points()
             ),
             "that is too large for it by itself",

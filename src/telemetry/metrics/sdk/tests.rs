@@ -203,6 +203,6 @@ fn nothing_waits_after_the_last_export() {
     hand_over(&metrics, one(), true);
     Metrics::settle(&[&metrics]);
     hand_over(&metrics, one(), true);
-    assert_eq!(metrics.counters.export_failed.load(Relaxed), 2, "neither will be sent");
+    assert_eq!(metrics.counters.lost(Loss::ExportFailed), 2, "neither will be sent");
     assert!(taken(&metrics).is_empty());
 }

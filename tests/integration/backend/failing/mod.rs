@@ -248,7 +248,7 @@ fn points_of(exit: &Exit) -> (usize, usize) {
         let digits = before.and_then(|before| before.rsplit(|c: char| !c.is_ascii_digit()).next());
         digits.map_or(0, |digits| digits.parse().expect("a number"))
     };
-    let failed = count(" rejected by the endpoint") + count(" not exported because the export failed");
+    let failed = count(" rejected by the endpoint") + count(" dropped because the export failed");
     (count(" points of metrics exported"), failed)
 }
 
