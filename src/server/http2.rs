@@ -119,8 +119,8 @@ impl Http2 {
         F: Future<Output = Response<Body>> + Send + 'static,
     {
         let (head, stream) = request.into_parts();
-        let (body, awaited) = uploads.begin(&head, stream);
+        let (body, upload) = uploads.begin(&head, stream);
         let response = answer(Request::from_parts(head, body));
-        self.streams.execute(answer::answer(respond, awaited, response));
+        self.streams.execute(answer::answer(respond, upload, response));
     }
 }

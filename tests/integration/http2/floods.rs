@@ -1,6 +1,7 @@
 //! Frames by hand: clients that send as much as they may, as small as they can, to guests that read none of it.
 
 use crate::support::client::{self, Connection};
+use crate::support::http2::{DATA, HEADERS, PING, RST_STREAM, SETTINGS, UNKNOWN, frame, preface};
 use crate::support::pounce::Pounce;
 use crate::support::{Abi, Protocol, for_both_abis, pounce, within};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -12,22 +13,9 @@ for_both_abis!(
     tiny_frames_do_not_keep_the_buffers_they_came_in,
 );
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-/// One that RFC 9113 does not have: to be ignored.
-const UNKNOWN: u8 = 0x77;
 const FLOW_CONTROL_ERROR: u32 = 3;
 /// What the server gives a stream.
 const WINDOW: usize = 256 * 1024;
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).expect("a frame").to_be_bytes();
-    let head = [length[1], length[2], length[3], kind, flags];
-    [&head, &stream.to_be_bytes()[..], payload].concat()
-}
 
 /// `POST` of a guest that waits for a day; more of the body follows.
 fn head(stream: u32) -> Vec<u8> {
@@ -43,8 +31,7 @@ fn head(stream: u32) -> Vec<u8> {
 async fn open(server: &Pounce) -> (OwnedReadHalf, OwnedWriteHalf) {
     let socket = TcpStream::connect(server.addr()).await.unwrap();
     let (mut reads, mut writes) = socket.into_split();
-    let begin = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame(SETTINGS, 0, 0, &[])].concat();
-    writes.write_all(&begin).await.unwrap();
+    writes.write_all(&preface()).await.unwrap();
     // The windows are in force when the client has said that it knows them.
     next(&mut reads, SETTINGS).await;
     writes.write_all(&frame(SETTINGS, 1, 0, &[])).await.unwrap();
