@@ -8,6 +8,7 @@ mod upload;
 
 use std::future::poll_fn;
 use std::pin::pin;
+use std::task::ready;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -85,7 +86,9 @@ impl Http2 {
                 let next = connection.poll_accept(cx);
                 uploads.fetch();
                 if next.is_pending() && activity.begin_turn() {
-                    cx.waker().wake_by_ref();
+                    // tokio's own yield lets sockets and timers have their turn first, before which waking at once would
+                    // put a peer that floods us some sixty times over.
+                    ready!(pin!(tokio::task::yield_now()).poll(cx));
                 }
                 next
             });
