@@ -31,6 +31,9 @@ pub(super) const MAX_STREAMS: u32 = 256;
 /// is read at once can carry in a round trip. Twice as much would let the requests of a full server
 /// (`http.max-in-flight`) hold half a gigabyte.
 const STREAM_WINDOW: u32 = 256 * 1024;
+/// Bytes of a response that wait for the socket: a peer may open all windows, and then read nothing at all. Several frames of
+/// the largest kind ([`PIECE`](super::stall::PIECE)), so that the socket need not wait for the guest. h2's default is 400 KiB.
+const SEND_BUFFER: usize = 64 * 1024;
 /// What h2 grants for frames below 256 bytes that it holds, each counting what it lacks of them. It holds them for a
 /// [`TURN`](super::idle::TURN) at most, so that this guards nothing here; and those that come for a stream that nobody
 /// reads any more it counts for the life of the connection, which should not end by them: room for four million.
@@ -52,6 +55,7 @@ impl Http2 {
             .max_concurrent_streams(max_streams)
             .max_header_list_size(max_header_size)
             .initial_window_size(STREAM_WINDOW)
+            .max_send_buffer_size(SEND_BUFFER)
             // Uploads that nobody reads take no room from the other streams that are advertised.
             .initial_connection_window_size(max_streams * STREAM_WINDOW)
             .data_frame_budget(SMALL_FRAMES);
