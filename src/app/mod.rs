@@ -15,7 +15,7 @@ use crate::guest::{Compiling, Guests, OwnListeners, Progress, Worker};
 use crate::server::{
     Admission, Drain, Forwarding, Handler, HeadLimits, Inherited, Listener, Memory, Server, SocketFile,
 };
-use crate::telemetry::logs::OtlpLog;
+use crate::telemetry::logs::{self, OtlpLog};
 use crate::telemetry::{LocalReaders, Telemetry, host_metrics};
 
 pub use lifecycle::Outcome;
@@ -146,6 +146,7 @@ impl App {
         if let Some(metrics) = telemetry.metrics() {
             guests.observe(&metrics.host);
             admission.observe(&metrics.host);
+            metrics.host.observe(&host_metrics::LOG_LINES_DROPPED, &[], || Some(logs::lines_left_out()));
         }
         let handler = Arc::new(Handler {
             guests,

@@ -118,7 +118,12 @@ async fn a_guest_that_traps_at_each_request_fills_no_log(abi: Abi) {
     let exit = server.stop().await;
     exit.expect(0, &[]);
     let time = begun.elapsed();
-    Told::of(&exit, "unreachable").expect(REQUESTS as u64, time, &exit);
+    let told = Told::of(&exit, "unreachable");
+    told.expect(REQUESTS as u64, time, &exit);
+    let metrics = collector.host_metrics();
+    let dropped =
+        metrics.iter().find(|metric| metric.name == "pounce.log.lines.dropped").expect("it is counted");
+    assert_eq!(dropped.points[0].value, told.left_out.to_string());
     let other =
         lines(&exit).iter().filter(|line| line["error.type"] == "wasm_trap.integer_divide_by_zero").count();
     assert_eq!(other, 1, "{exit}");
