@@ -13,9 +13,9 @@ use crate::admin::{self, Admin};
 use crate::config::{Config, ListenAddr};
 use crate::guest::{Compiling, Guests, OwnListeners, Progress, Worker};
 use crate::server::{
-    Admission, Drain, Forwarding, Handler, HeadLimits, Inherited, Listener, Server, SocketFile,
+    Admission, Drain, Forwarding, Handler, HeadLimits, Inherited, Listener, Memory, Server, SocketFile,
 };
-use crate::telemetry::logs::OtlpLog;
+use crate::telemetry::logs::{self, OtlpLog};
 use crate::telemetry::{LocalReaders, Telemetry, host_metrics};
 
 pub use lifecycle::Outcome;
@@ -140,11 +140,13 @@ impl App {
             );
         }
         tracing::info!(component = name, "{}", guests.describe());
-        let admission = Arc::new(Admission::new(in_flight, config.http.max_in_flight_per_peer));
+        let memory = Memory { total: guests.memory().1, of_one: guests.memory_of_one() };
+        let admission = Arc::new(Admission::new(in_flight, config.http.max_in_flight_per_peer, memory));
         let guests = Arc::new(guests);
         if let Some(metrics) = telemetry.metrics() {
             guests.observe(&metrics.host);
             admission.observe(&metrics.host);
+            metrics.host.observe(&host_metrics::LOG_LINES_DROPPED, &[], || Some(logs::lines_left_out()));
         }
         let handler = Arc::new(Handler {
             guests,

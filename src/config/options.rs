@@ -104,7 +104,9 @@ options! {
         /// Memory all instances together may use; beyond it requests are shed.
         ///
         /// Linear memory, and what the server keeps for guests: header fields, bodies, calls, streams, tasks; of
-        /// the latter an instance may have 32 MiB.
+        /// the latter an instance may have 32 MiB. Instances that work for one client address have as large a
+        /// part of it as the address has of the places (see max-in-flight-per-peer), and one instance's limits
+        /// at least.
         max_total_memory: ByteSize, "SIZE" =
             (memory::share_for_guests, "80 % of the cgroup's or the machine's", "2GiB");
 

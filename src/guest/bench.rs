@@ -42,7 +42,12 @@ impl Served {
             spans.telemetry().signals(),
             Compiling::by(Worker::Inline),
         ))?;
-        Ok(Served { runtime, guests, spans, places: Share { all: Arc::new(Rooms::new(1, 1)), own: None } })
+        Ok(Served {
+            runtime,
+            guests,
+            spans,
+            places: Share { all: Arc::new(Rooms::new(1, 1, u64::MAX)), own: None },
+        })
     }
 
     /// One request from its head to the end of its response, which must be 200.

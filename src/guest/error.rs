@@ -13,6 +13,10 @@ const MAX_STACKTRACE: usize = 8 * 1024;
 /// Why a request is shed for want of memory.
 pub(super) const TOTAL_REACHED: &str = "all guests together reached guest.max-total-memory";
 
+/// Why a client's requests are shed for want of memory, while there is some for others.
+pub(super) const SHARE_REACHED: &str = "the guests that work for this client hold all that they may of guest.max-total-memory \
+                                        (its share is that of http.max-in-flight-per-peer)";
+
 /// Whether the guest left of its own accord, without a complaint: after its answer that is no failure.
 pub(super) fn exited_well(error: &wasmtime::Error) -> bool {
     matches!(error.downcast_ref::<I32Exit>(), Some(I32Exit(0)))
@@ -46,10 +50,13 @@ pub(super) fn classify(error: &wasmtime::Error, state: &HostState, culprit: Opti
                 "the host keeps more than {MAX_HELD} bytes for the guest: header fields, bodies, calls, streams, tasks"
             ),
             // It is not this guest's fault, and the client may try again.
-            Refused::Total if !culprit.is_some_and(|culprit| culprit.is_answered()) => {
-                return Failure::overloaded(TOTAL_REACHED);
+            Refused::Total | Refused::Share => {
+                let message = if refused == Refused::Share { SHARE_REACHED } else { TOTAL_REACHED };
+                if !culprit.is_some_and(|culprit| culprit.is_answered()) {
+                    return Failure::overloaded(message);
+                }
+                message.to_owned()
             }
-            Refused::Total => TOTAL_REACHED.to_owned(),
         };
         return Failure::traced(FailureKind::OutOfMemory, message, backtrace);
     }

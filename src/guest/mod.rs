@@ -12,6 +12,7 @@ mod idle;
 mod inspect;
 mod instance;
 mod make;
+mod turns;
 mod v02;
 mod v03;
 
@@ -37,7 +38,7 @@ use self::compiled::Compiler;
 use self::component::Pre;
 use self::instance::InstanceFactory;
 use crate::config::{self, Isolation};
-use crate::host::{Capabilities, IncomingContext, MemoryBudget};
+use crate::host::{Capabilities, IncomingContext, MAX_HELD, MemoryBudget};
 use crate::telemetry::logs::printable;
 use crate::telemetry::{Baggage, ServerSpan, Signals, host_metrics};
 
@@ -133,6 +134,7 @@ impl Guests {
         )?;
         let factory = InstanceFactory {
             engine: component.slots.engine,
+            turns: component.slots.turns,
             capabilities,
             budget: Arc::new(MemoryBudget::new(guest.max_total_memory.0)),
             max_memory: guest.max_memory.0,
@@ -242,6 +244,11 @@ impl Guests {
         (self.factory().instances(), self.slots as u64)
     }
 
+    /// Bytes of memory that one instance may hold: linear memory, and what the host keeps for it.
+    pub(crate) fn memory_of_one(&self) -> u64 {
+        self.factory().max_memory.saturating_add(MAX_HELD)
+    }
+
     /// Bytes of memory that all instances hold, and may hold: linear memory, and what the host keeps for them.
     pub(crate) fn memory(&self) -> (u64, u64) {
         let budget = &self.factory().budget;
@@ -295,8 +302,11 @@ impl Guests {
         B: http_body::Body<Data = Bytes, Error = RequestBodyError> + Send + Unpin + 'static,
     {
         let budget = &self.factory().budget;
-        if budget.used() >= budget.limit() {
+        if budget.is_used_up() {
             return Err(Failure::overloaded(error::TOTAL_REACHED));
+        }
+        if place.memory().is_some_and(|share| share.is_used_up()) {
+            return Err(Failure::overloaded(error::SHARE_REACHED));
         }
         let incoming = self.incoming(&request, &span);
         let scope = RequestScope::new(span, incoming, baggage, place);

@@ -3,7 +3,7 @@
 //! A guest may write pieces of no bytes without end. They take nothing of any peer's window, so a library that gets them
 //! queues each for a peer that need not read, and a guest that writes only such pieces would never let its reader rest.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -24,7 +24,9 @@ pub(crate) fn poll_frame(
             frame => return Poll::Ready(frame),
         }
     }
-    cx.waker().wake_by_ref();
+    // tokio's own yield lets sockets and timers have their turn first, before which waking at once would put this body some
+    // sixty times over.
+    ready!(pin!(tokio::task::yield_now()).poll(cx));
     Poll::Pending
 }
 

@@ -15,7 +15,8 @@ const MAX_CORE_INSTANCES: usize = 256;
 const MAX_MEMORIES: usize = 32;
 const MAX_TABLES: usize = 64;
 
-/// Memory of all guests, against `guest.max-total-memory`: linear memory, and what the host keeps for them.
+/// Memory of guests, of all of them against `guest.max-total-memory` or of one client's against its share of that: linear
+/// memory, and what the host keeps for them.
 #[derive(Debug)]
 pub(crate) struct MemoryBudget {
     used: AtomicU64,
@@ -37,8 +38,18 @@ impl MemoryBudget {
             .is_ok()
     }
 
+    /// Counts `bytes` that are held already, whether or not they fit.
+    fn add(&self, bytes: u64) {
+        self.used.fetch_add(bytes, Ordering::AcqRel);
+    }
+
     fn give_back(&self, bytes: u64) {
         self.used.fetch_sub(bytes, Ordering::AcqRel);
+    }
+
+    /// Nothing more can be taken.
+    pub(crate) fn is_used_up(&self) -> bool {
+        self.used() >= self.limit
     }
 
     /// Bytes that guests hold now.
@@ -58,6 +69,8 @@ pub(crate) enum Refused {
     Instance,
     /// All instances together reached `guest.max-total-memory`.
     Total,
+    /// The requests of the instance's client reached their share of that.
+    Share,
     /// What the host keeps for the instance reached [`MAX_HELD`].
     Host,
 }
@@ -76,17 +89,61 @@ pub(crate) struct Limits {
     /// What the growth that was last allowed took.
     last: u64,
     budget: Arc<MemoryBudget>,
+    /// The share of the client whose request the store serves. None where it serves several, or has none.
+    share: Option<Arc<MemoryBudget>>,
     /// Knows which of several requests is refused.
     meter: Option<Meter>,
 }
 
 impl Limits {
     pub(crate) fn new(max: u64, budget: Arc<MemoryBudget>) -> Self {
-        Self { max, used: 0, held: 0, peak: Arc::default(), refused: None, last: 0, budget, meter: None }
+        Self {
+            max,
+            used: 0,
+            held: 0,
+            peak: Arc::default(),
+            refused: None,
+            last: 0,
+            budget,
+            share: None,
+            meter: None,
+        }
     }
 
     pub(super) fn set_meter(&mut self, meter: Option<Meter>) {
         self.meter = meter;
+    }
+
+    /// From now on the store serves a request of the client with this share: what it holds counts there.
+    pub(super) fn charge(&mut self, share: Option<Arc<MemoryBudget>>) {
+        let held = self.used + self.held;
+        if let Some(share) = &share {
+            share.add(held);
+        }
+        if let Some(before) = std::mem::replace(&mut self.share, share) {
+            before.give_back(held);
+        }
+    }
+
+    /// Takes `bytes` of the budget, and of the client's share.
+    fn take(&self, bytes: u64) -> Result<(), Refused> {
+        if self.share.as_ref().is_some_and(|share| !share.take(bytes)) {
+            return Err(Refused::Share);
+        }
+        if self.budget.take(bytes) {
+            return Ok(());
+        }
+        if let Some(share) = &self.share {
+            share.give_back(bytes);
+        }
+        Err(Refused::Total)
+    }
+
+    fn give_back(&self, bytes: u64) {
+        self.budget.give_back(bytes);
+        if let Some(share) = &self.share {
+            share.give_back(bytes);
+        }
     }
 
     fn refuse(&mut self, refused: Refused) {
@@ -102,17 +159,19 @@ impl Limits {
     /// They are too many, for the instance or with all others; then the sum stays as it was.
     pub(super) fn hold(&mut self, bytes: u64) -> Result<(), Refused> {
         let more = bytes.saturating_sub(self.held);
-        let refused = if more > 0 && bytes > MAX_HELD {
-            Refused::Host
-        } else if more == 0 || self.budget.take(more) {
-            self.budget.give_back(self.held.saturating_sub(bytes));
-            self.held = bytes;
-            return Ok(());
-        } else {
-            Refused::Total
+        let taken = match more {
+            0 => Ok(()),
+            _ if bytes > MAX_HELD => Err(Refused::Host),
+            more => self.take(more),
         };
-        self.refuse(refused);
-        Err(refused)
+        match taken {
+            Ok(()) => {
+                self.give_back(self.held.saturating_sub(bytes));
+                self.held = bytes;
+            }
+            Err(refused) => self.refuse(refused),
+        }
+        taken
     }
 
     /// The most bytes of linear memory that the instance has had.
@@ -137,7 +196,7 @@ impl Limits {
 
 impl Drop for Limits {
     fn drop(&mut self) {
-        self.budget.give_back(self.used + self.held);
+        self.give_back(self.used + self.held);
     }
 }
 
@@ -159,8 +218,8 @@ impl ResourceLimiter for Limits {
             self.refuse(Refused::Instance);
             return Ok(false);
         }
-        if !self.budget.take(more) {
-            self.refuse(Refused::Total);
+        if let Err(refused) = self.take(more) {
+            self.refuse(refused);
             return Ok(false);
         }
         self.used += more;
@@ -173,7 +232,7 @@ impl ResourceLimiter for Limits {
         // The machine had no memory after we said yes.
         let last = std::mem::take(&mut self.last);
         self.used -= last;
-        self.budget.give_back(last);
+        self.give_back(last);
         self.refuse(Refused::Total);
         Ok(())
     }
@@ -264,5 +323,30 @@ mod tests {
         let mut limits = Limits::new(100, Arc::new(MemoryBudget::new(100)));
         assert!(!limits.memory_growing(0, 60, Some(50)).unwrap());
         assert_eq!(limits.refused(), None);
+    }
+
+    #[test]
+    fn a_clients_share_is_that_of_the_request_which_is_served() {
+        let budget = Arc::new(MemoryBudget::new(1000));
+        let [one, other] = [100, 100].map(|limit| Arc::new(MemoryBudget::new(limit)));
+        let mut limits = Limits::new(500, budget.clone());
+        assert!(limits.memory_growing(0, 60, None).unwrap());
+        limits.charge(Some(one.clone()));
+        assert_eq!(limits.hold(30), Ok(()));
+        assert_eq!((budget.used(), one.used()), (90, 90));
+        assert!(!limits.memory_growing(60, 80, None).unwrap());
+        assert_eq!((limits.refused(), limits.hold(50)), (Some(Refused::Share), Err(Refused::Share)));
+        assert_eq!((budget.used(), one.used()), (90, 90), "what was refused was not taken");
+        // Another client's request is next.
+        limits.charge(Some(other.clone()));
+        assert_eq!((one.used(), other.used()), (0, 90));
+        limits.charge(None);
+        assert_eq!(limits.hold(300), Ok(()));
+        assert_eq!((budget.used(), other.used()), (360, 0));
+        // What it has is more than the next may have: no more of it.
+        limits.charge(Some(one.clone()));
+        assert!(one.is_used_up() && limits.hold(301) == Err(Refused::Share) && limits.hold(10) == Ok(()));
+        drop(limits);
+        assert_eq!((budget.used(), one.used()), (0, 0));
     }
 }

@@ -1,5 +1,5 @@
 //! Places: how many requests guests work on at once, and how many responses wait for their clients after that. A request
-//! takes a place of each kind among all, and one of its client's share.
+//! takes a place of each kind among all, and one of its client's share, to which a share of guests' memory belongs.
 //!
 //! ```text
 //!            finish, with room to wait
@@ -13,6 +13,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+
+use super::limits::MemoryBudget;
 
 /// How long somebody counts as just refused.
 const RECENT: Duration = Duration::from_secs(2);
@@ -75,11 +77,14 @@ pub(crate) struct Rooms {
     pub(crate) working: Room,
     /// For responses whose guests have finished, and whose clients have not taken all of them yet.
     pub(crate) waiting: Room,
+    /// Bytes of guests that work for one client. (Those of everybody are the guests' own budget.)
+    memory: Arc<MemoryBudget>,
 }
 
 impl Rooms {
-    pub(crate) fn new(working: usize, waiting: usize) -> Self {
-        Self { working: Room::new(working), waiting: Room::new(waiting) }
+    pub(crate) fn new(working: usize, waiting: usize, memory: u64) -> Self {
+        let memory = Arc::new(MemoryBudget::new(memory));
+        Self { working: Room::new(working), waiting: Room::new(waiting), memory }
     }
 }
 
@@ -158,6 +163,11 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// What guests may hold that work for the same client; none where it has no share.
+    pub(crate) fn memory(&self) -> Option<&Arc<MemoryBudget>> {
+        self.share.own.as_ref().map(|own| &own.memory)
+    }
+
     /// The guest has finished: others may have its place, if there is room for the response to wait.
     pub(crate) fn finish(&mut self) {
         if self.stage != Stage::Waiting {

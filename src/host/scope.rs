@@ -28,7 +28,7 @@ use http::HeaderValue;
 use tokio::sync::Notify;
 
 use super::failure::{Failure, FailureKind};
-use super::limits::Refused;
+use super::limits::{MemoryBudget, Refused};
 use super::place::Place;
 use super::written::Written;
 use crate::telemetry::{Baggage, Phases, Quota, ServerSpan};
@@ -389,6 +389,11 @@ impl Request {
     /// Others are refused for want of what this request takes up.
     pub(crate) fn is_pressed(&self) -> bool {
         self.lock().place.as_ref().is_some_and(Place::is_pressed)
+    }
+
+    /// What guests may hold that work for the same client; none where it has no share.
+    pub(super) fn memory_share(&self) -> Option<Arc<MemoryBudget>> {
+        self.lock().place.as_ref()?.memory().cloned()
     }
 
     /// The guest has worked on the request for so much longer.

@@ -95,6 +95,7 @@ impl HostState {
     /// The store now serves this request, and no other (`isolation = request`, or 0.2 reuse one after another).
     pub(crate) fn serve_one(&mut self, scope: Option<RequestScope>) {
         self.output.begin(scope.as_ref().map_or_else(ServerSpan::off, |scope| scope.span.clone()));
+        self.limits.charge(scope.as_ref().and_then(|scope| scope.memory_share()));
         self.requests.set(scope);
         self.limits.forget_refusal();
     }

@@ -30,13 +30,23 @@ const REASONS: [&str; 3] = ["max_in_flight", "max_in_flight_per_peer", "guests"]
 #[derive(Debug)]
 pub(crate) struct Admission {
     all: Arc<Rooms>,
-    /// Places that one client may have.
+    /// Places that one client may have, and bytes that guests may hold which work for it.
     per_peer: usize,
+    memory_per_peer: u64,
     peers: [Mutex<Peers>; TABLES],
     /// Says in which of them a client is.
     hasher: RandomState,
     ahead: Ahead,
     shed: [AtomicU64; REASONS.len()],
+}
+
+/// Memory of guests, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Memory {
+    /// What all may hold together.
+    pub(crate) total: u64,
+    /// What one instance may, with what the host keeps for it.
+    pub(crate) of_one: u64,
 }
 
 /// The shares of those who have a connection or a request.
@@ -48,13 +58,17 @@ struct Peers {
 }
 
 impl Admission {
-    /// A gate for `limit` requests at once, `per_peer` of them from one client.
-    pub(crate) fn new(limit: usize, per_peer: Option<usize>) -> Self {
+    /// A gate for `limit` requests at once, `per_peer` of them from one client. Of guests' `memory` a client's may hold
+    /// as large a part, and in any case as much as one of them.
+    pub(crate) fn new(limit: usize, per_peer: Option<usize>, memory: Memory) -> Self {
         let per_peer = per_peer.unwrap_or(limit / PART).clamp(1, limit.max(1));
-        let all = Arc::new(Rooms::new(limit, limit.saturating_mul(WAITING)));
+        let part = u128::from(memory.total) * per_peer as u128 / limit.max(1) as u128;
+        let memory_per_peer = u64::try_from(part).unwrap_or(u64::MAX).max(memory.of_one);
+        let all = Arc::new(Rooms::new(limit, limit.saturating_mul(WAITING), u64::MAX));
         Self {
             all,
             per_peer,
+            memory_per_peer,
             peers: Default::default(),
             hasher: RandomState::new(),
             ahead: Ahead::default(),
@@ -78,7 +92,8 @@ impl Admission {
             peers.shares.retain(|_, rooms| Arc::strong_count(rooms) > 1);
             peers.used = peers.shares.len();
         }
-        let rooms = Arc::new(Rooms::new(self.per_peer, self.per_peer.saturating_mul(WAITING)));
+        let waiting = self.per_peer.saturating_mul(WAITING);
+        let rooms = Arc::new(Rooms::new(self.per_peer, waiting, self.memory_per_peer));
         peers.shares.insert(client, rooms.clone());
         rooms
     }
@@ -166,13 +181,15 @@ fn network(client: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
+    const PLENTY: Memory = Memory { total: 1 << 40, of_one: 1 << 20 };
+
     fn of(client: &str) -> Option<IpAddr> {
         Some(client.parse().unwrap())
     }
 
     #[test]
     fn a_client_has_its_share_and_no_more() {
-        let admission = Admission::new(8, None);
+        let admission = Admission::new(8, None, PLENTY);
         assert_eq!(admission.per_peer(), 2);
         let one = admission.share(of("192.0.2.1"));
         let places = [admission.admit(&one).unwrap(), admission.admit(&one).unwrap()];
@@ -190,8 +207,19 @@ mod tests {
     }
 
     #[test]
+    fn a_client_has_as_large_a_part_of_the_memory_as_of_the_places() {
+        let part = |per_peer, total, of_one| {
+            Admission::new(1024, per_peer, Memory { total, of_one }).memory_per_peer
+        };
+        assert_eq!(part(None, 4000, 10), 1000);
+        assert_eq!(part(Some(512), 4000, 10), 2000);
+        assert_eq!(part(Some(1), 4000, 160), 160, "whoever may come in may be served");
+        assert_eq!(part(Some(1024), u64::MAX, 10), u64::MAX);
+    }
+
+    #[test]
     fn who_has_no_share_may_have_all() {
-        let admission = Admission::new(4, Some(1));
+        let admission = Admission::new(4, Some(1), PLENTY);
         let exempt = admission.share(None);
         let places: Vec<_> = (0..4).map(|_| admission.admit(&exempt).unwrap()).collect();
         for share in [exempt, admission.share(of("192.0.2.1"))] {
@@ -205,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_client_of_ipv6_is_its_network() {
-        let admission = Admission::new(4, Some(1));
+        let admission = Admission::new(4, Some(1), PLENTY);
         let share = |client| admission.share(of(client));
         let _place = admission.admit(&share("2001:db8::1")).unwrap();
         assert!(admission.admit(&share("2001:db8::ffff:0:0:1")).is_err());
@@ -214,7 +242,7 @@ mod tests {
 
     #[test]
     fn a_finished_guest_frees_its_place_while_there_is_room_to_wait() {
-        let admission = Admission::new(2, Some(2));
+        let admission = Admission::new(2, Some(2), PLENTY);
         let share = admission.share(of("192.0.2.1"));
         let mut waiting = Vec::new();
         for _ in 0..4 {
@@ -238,7 +266,7 @@ mod tests {
 
     #[test]
     fn those_in_the_way_of_somebody_who_was_refused_are_pressed() {
-        let admission = Admission::new(4, Some(1));
+        let admission = Admission::new(4, Some(1), PLENTY);
         let (one, other) = (admission.share(of("192.0.2.1")), admission.share(of("192.0.2.2")));
         let (place, neighbour) = (admission.admit(&one).unwrap(), admission.admit(&other).unwrap());
         assert!(!place.is_pressed() && !neighbour.is_pressed());
@@ -252,7 +280,7 @@ mod tests {
 
     #[test]
     fn clients_without_requests_are_forgotten() {
-        let admission = Admission::new(1024, None);
+        let admission = Admission::new(1024, None, PLENTY);
         let kept: Vec<_> = (0..100).map(|n| admission.share(of(&format!("10.0.0.{n}")))).collect();
         for n in 0..100_000_u32 {
             admission.share(Some(IpAddr::V4((0x0b00_0000 + n).into())));

@@ -8,6 +8,7 @@ mod upload;
 
 use std::future::poll_fn;
 use std::pin::pin;
+use std::task::ready;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -30,6 +31,9 @@ pub(super) const MAX_STREAMS: u32 = 256;
 /// is read at once can carry in a round trip. Twice as much would let the requests of a full server
 /// (`http.max-in-flight`) hold half a gigabyte.
 const STREAM_WINDOW: u32 = 256 * 1024;
+/// Bytes of a response that wait for the socket: a peer may open all windows, and then read nothing at all. Several frames of
+/// the largest kind ([`PIECE`](super::stall::PIECE)), so that the socket need not wait for the guest. h2's default is 400 KiB.
+const SEND_BUFFER: usize = 64 * 1024;
 /// What h2 grants for frames below 256 bytes that it holds, each counting what it lacks of them. It holds them for a
 /// [`TURN`](super::idle::TURN) at most, so that this guards nothing here; and those that come for a stream that nobody
 /// reads any more it counts for the life of the connection, which should not end by them: room for four million.
@@ -51,6 +55,7 @@ impl Http2 {
             .max_concurrent_streams(max_streams)
             .max_header_list_size(max_header_size)
             .initial_window_size(STREAM_WINDOW)
+            .max_send_buffer_size(SEND_BUFFER)
             // Uploads that nobody reads take no room from the other streams that are advertised.
             .initial_connection_window_size(max_streams * STREAM_WINDOW)
             .data_frame_budget(SMALL_FRAMES);
@@ -85,7 +90,9 @@ impl Http2 {
                 let next = connection.poll_accept(cx);
                 uploads.fetch();
                 if next.is_pending() && activity.begin_turn() {
-                    cx.waker().wake_by_ref();
+                    // tokio's own yield lets sockets and timers have their turn first, before which waking at once would
+                    // put a peer that floods us some sixty times over.
+                    ready!(pin!(tokio::task::yield_now()).poll(cx));
                 }
                 next
             });
@@ -119,8 +126,8 @@ impl Http2 {
         F: Future<Output = Response<Body>> + Send + 'static,
     {
         let (head, stream) = request.into_parts();
-        let (body, awaited) = uploads.begin(&head, stream);
+        let (body, upload) = uploads.begin(&head, stream);
         let response = answer(Request::from_parts(head, body));
-        self.streams.execute(answer::answer(respond, awaited, response));
+        self.streams.execute(answer::answer(respond, upload, response));
     }
 }

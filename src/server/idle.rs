@@ -22,8 +22,9 @@ use crate::guest::Share;
 
 /// What every HTTP/2 connection begins with.
 const H2_PREFACE: &[u8; 12] = b"PRI * HTTP/2";
-/// Bytes that HTTP/2 reads before what has come of uploads is taken out of its hands: 3,300 frames of the smallest kind.
-pub(crate) const TURN: usize = 32 * 1024;
+/// Bytes that HTTP/2 reads before what has come of uploads is taken out of its hands, and others have their turn: a frame
+/// of the largest kind, or 1,800 of the smallest, which take milliseconds.
+pub(crate) const TURN: usize = 16 * 1024;
 
 /// How long a peer may take.
 #[derive(Clone, Copy, Debug)]

@@ -10,7 +10,7 @@ use http::{Version, request};
 use http_body::{Body as _, Frame, SizeHint};
 
 use super::idle::{Activity, Upload};
-use super::incoming::{Broken, Incoming};
+use super::incoming::{Broken, Incoming, malformed_body};
 use super::leftover::Leftover;
 use super::wait::{HURRY, Wait};
 use crate::guest::{Arrival, Failure, RequestBodyError, Share};
@@ -56,6 +56,11 @@ impl InboundBody {
         }
         let announced = announced(head);
         let is_uncounted = inner.is_some() && announced.is_none();
+        let arrival = inner.as_ref().map_or_else(Arrival::default, |inner| {
+            let arrival = Arrival::of(announced);
+            inner.tell(&arrival);
+            arrival
+        });
         Self {
             received: 0,
             share: None,
@@ -64,7 +69,7 @@ impl InboundBody {
             is_uncounted,
             left: max,
             max: max.unwrap_or(u64::MAX),
-            arrival: inner.as_ref().map_or_else(Arrival::default, |_| Arrival::of(announced)),
+            arrival,
             upload: inner.as_ref().map(|_| activity.upload()),
             inner,
             waits_to_continue: head.headers.contains_key(EXPECT),
@@ -116,7 +121,7 @@ fn announced(head: &request::Parts) -> Option<u64> {
 /// Why a body came no further: its client broke the protocol, or is gone.
 fn fault(error: &Broken) -> Failure {
     match error.malformed() {
-        Some(what) => Failure::bad_request(format!("the request's body is malformed: {what}")),
+        Some(what) => malformed_body(&what),
         None => Failure::client_disconnected(),
     }
 }

@@ -6,10 +6,16 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use h2::Reason;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming as Http1;
 
 use super::http2::Upload;
+use crate::guest::{Arrival, Failure};
+
+/// With what h2 answers a peer that breaks the protocol.
+const FAULTS: [Reason; 4] =
+    [Reason::PROTOCOL_ERROR, Reason::FLOW_CONTROL_ERROR, Reason::FRAME_SIZE_ERROR, Reason::COMPRESSION_ERROR];
 
 /// The body of a request.
 #[derive(Debug)]
@@ -18,6 +24,16 @@ pub(crate) enum Incoming {
     Empty,
     Http1(Http1),
     Http2(Upload),
+}
+
+impl Incoming {
+    /// Has `arrival` told of a flaw as soon as it has come, whether or not somebody reads so far. (hyper finds those of
+    /// HTTP/1.1 as the body is read.)
+    pub(super) fn tell(&self, arrival: &Arrival) {
+        if let Self::Http2(body) = self {
+            body.tell(arrival);
+        }
+    }
 }
 
 /// Why a request's body broke off.
@@ -42,13 +58,20 @@ impl Broken {
                     .map(ToString::to_string)
                     .next()
             }
-            // h2 says who it was that reset the stream: here we did.
-            Self::Http2(error) => {
-                let is_ours = error.is_library() && error.reason() == Some(h2::Reason::PROTOCOL_ERROR);
-                is_ours.then(|| error.to_string())
-            }
+            Self::Http2(error) => malformed_http2(error),
         }
     }
+}
+
+/// What is wrong with what came, where it is h2 itself that ended the stream, or all streams, for what its peer did.
+pub(super) fn malformed_http2(error: &h2::Error) -> Option<String> {
+    let is_fault = error.reason().is_some_and(|reason| FAULTS.contains(&reason));
+    (error.is_library() && is_fault).then(|| error.to_string())
+}
+
+/// The failure of a request whose body is malformed; `what` says how.
+pub(super) fn malformed_body(what: &str) -> Failure {
+    Failure::bad_request(format!("the request's body is malformed: {what}"))
 }
 
 impl Body for Incoming {

@@ -23,7 +23,7 @@ mod response;
 mod stall;
 mod wait;
 
-pub(crate) use admission::Admission;
+pub(crate) use admission::{Admission, Memory};
 pub(crate) use drain::{Drain, Phase};
 pub(crate) use forwarded::Forwarding;
 pub(crate) use handler::Handler;

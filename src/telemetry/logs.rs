@@ -20,6 +20,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::{self, LogFormat, LogLevel};
 
+pub(crate) use budget::lines_left_out;
 use budget::{Budget, Within};
 pub(crate) use own::OtlpLog;
 use own::OwnRecords;

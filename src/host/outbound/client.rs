@@ -122,6 +122,11 @@ impl Client {
     }
 }
 
+/// Bytes that a server may send of an HTTP/2 response before the guest reads. hyper's default is 2 MiB.
+const RESPONSE_WINDOW: u32 = 256 * 1024;
+/// RFC 9113 §6.9.1.
+const MAX_WINDOW: u32 = (1 << 31) - 1;
+
 fn pool(connector: Connector, limits: &Limits) -> legacy::Client<Connector, Upload> {
     let mut builder = legacy::Client::builder(TokioExecutor::new());
     builder
@@ -139,6 +144,14 @@ fn pool(connector: Connector, limits: &Limits) -> legacy::Client<Connector, Uplo
         // Beyond this h2 resets the stream, which looks like any protocol error; `send`
         // gives what is less far over the limit its own code, as in HTTP/1.
         .http2_max_header_list_size(limits.header_size.saturating_mul(2))
+        // What guests leave unread waits in our memory, and where one window is full of it nobody else's response comes:
+        // there is room for all requests that may be in flight.
+        .http2_initial_stream_window_size(RESPONSE_WINDOW)
+        .http2_initial_connection_window_size(
+            RESPONSE_WINDOW
+                .saturating_mul(u32::try_from(limits.in_flight).unwrap_or(u32::MAX))
+                .min(MAX_WINDOW),
+        )
         // A dead HTTP/2 connection would otherwise fail all requests to its host.
         .http2_keep_alive_interval(std::time::Duration::from_secs(20))
         .http2_keep_alive_timeout(std::time::Duration::from_secs(10));

@@ -5,7 +5,7 @@ use crate::host::place::{Rooms, Share};
 use futures_util::FutureExt as _;
 
 fn request() -> (RequestScope, Arc<Rooms>) {
-    let rooms = Arc::new(Rooms::new(1, 1));
+    let rooms = Arc::new(Rooms::new(1, 1, u64::MAX));
     let place = Share { all: rooms.clone(), own: None }.take().unwrap();
     (RequestScope::new(ServerSpan::off(), None, Baggage::default(), place), rooms)
 }

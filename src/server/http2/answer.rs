@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TE, TRANSFER_ENCODING, UPGR
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body::Body as _;
 
-use super::upload::Awaited;
+use super::upload::Watched;
 use crate::server::response::Body;
 
 /// Headers that belong to an HTTP/1.1 connection (RFC 9113 §8.2.2); peers reset streams for them.
@@ -29,18 +29,13 @@ const OF_A_CONNECTION: [HeaderName; 6] = [
 /// Sends the response to a request, or drops it when the peer resets the stream.
 pub(super) async fn answer(
     mut respond: SendResponse<Bytes>,
-    mut awaited: Option<Awaited>,
+    mut upload: Watched,
     response: impl Future<Output = Response<Body>>,
 ) {
     let mut response = pin!(response);
     let response = poll_fn(|cx| {
-        if let Some(wanted) = &mut awaited
-            && let Poll::Ready(wanted) = Pin::new(wanted).poll(cx)
-        {
-            awaited = None;
-            if wanted.is_ok() {
-                go_on(&mut respond);
-            }
+        if upload.poll_wanted(cx) {
+            go_on(&mut respond);
         }
         match response.as_mut().poll(cx) {
             Poll::Ready(response) => Poll::Ready(Some(response)),
@@ -48,7 +43,10 @@ pub(super) async fn answer(
         }
     })
     .await;
-    let Some(response) = response else { return };
+    let Some(response) = response else {
+        upload.fetch();
+        return;
+    };
     let (mut head, body) = response.into_parts();
     OF_A_CONNECTION.iter().for_each(|name| drop(head.headers.remove(name)));
     head.headers.entry(DATE).or_insert_with(date);
@@ -58,7 +56,9 @@ pub(super) async fn answer(
     }
     match respond.send_response(Response::from_parts(head, ()), is_over) {
         Ok(stream) if !is_over => {
-            if let Err(error) = send(body, stream).await {
+            let mut body = pin!(body);
+            if let Err(error) = send(body.as_mut(), stream).await {
+                upload.fetch();
                 tracing::debug!(error = &error as &dyn std::error::Error, "a response broke off");
             }
         }
@@ -86,14 +86,11 @@ fn say_length(headers: &mut HeaderMap, body: &Body) {
 }
 
 /// Sends a body to its end. A peer that resets the stream is an error, one that makes no room is waited for.
-async fn send(body: Body, mut stream: SendStream<Bytes>) -> Result<(), h2::Error> {
-    let mut body = pin!(body);
+async fn send(mut body: Pin<&mut Body>, mut stream: SendStream<Bytes>) -> Result<(), h2::Error> {
     loop {
         let frame = poll_fn(|cx| match body.as_mut().poll_frame(cx) {
             Poll::Ready(frame) => Poll::Ready(Ok(frame)),
-            Poll::Pending => {
-                stream.poll_reset(cx).map(|reason| Err(reason.map_or_else(|e| e, h2::Error::from)))
-            }
+            Poll::Pending => poll_reset(&mut stream, cx).map(Err),
         })
         .await?;
         let frame = match frame {
@@ -131,16 +128,17 @@ async fn room(stream: &mut SendStream<Bytes>) -> Result<(), h2::Error> {
                 Poll::Ready(Some(Ok(_))) => {}
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
                 Poll::Ready(None) => return Poll::Ready(Err(Reason::STREAM_CLOSED.into())),
-                Poll::Pending => {
-                    return stream
-                        .poll_reset(cx)
-                        .map(|reason| Err(reason.map_or_else(|e| e, h2::Error::from)));
-                }
+                Poll::Pending => return poll_reset(stream, cx).map(Err),
             }
         }
         Poll::Ready(Ok(()))
     })
     .await
+}
+
+/// That the peer has reset the stream, or why the connection is gone.
+fn poll_reset(stream: &mut SendStream<Bytes>, cx: &mut Context<'_>) -> Poll<h2::Error> {
+    stream.poll_reset(cx).map(|reason| reason.map_or_else(|error| error, h2::Error::from))
 }
 
 /// The time, as responses tell it: written once a second by each thread.

@@ -1,6 +1,7 @@
 //! A request's body over HTTP/2: the connection takes it from h2 as it comes, the guest reads it when it will, and the
 //! peer may send as much again as has been read.
 
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
@@ -13,24 +14,44 @@ use http_body::Frame;
 use tokio::sync::oneshot;
 
 use super::pieces::Pieces;
-use crate::server::incoming::Incoming;
+use crate::guest::Arrival;
+use crate::server::incoming::{Incoming, malformed_body, malformed_http2};
 
-/// Resolves when the guest wants the body of a request whose client waits to be told so (`Expect: 100-continue`).
-pub(super) type Awaited = oneshot::Receiver<()>;
+/// What the task that answers a request sees of its body.
+pub(super) struct Watched {
+    /// None where the request has no body.
+    shared: Option<Arc<Shared>>,
+    /// Resolves when the guest wants the body of a request whose client waits to be told so (`Expect: 100-continue`).
+    wanted: Option<oneshot::Receiver<()>>,
+}
+
+impl Watched {
+    /// True once, when the client is to be told to send the body.
+    pub(super) fn poll_wanted(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(wanted) = &mut self.wanted else { return false };
+        let Poll::Ready(is_wanted) = Pin::new(wanted).poll(cx) else { return false };
+        self.wanted = None;
+        is_wanted.is_ok()
+    }
+
+    /// Takes what has come. To be called before the request is given up because its stream is gone: a flaw in the body may
+    /// be the reason.
+    pub(super) fn fetch(&self) {
+        if let Some(shared) = &self.shared {
+            shared.fetch();
+        }
+    }
+}
 
 /// The uploads of a connection that are not over.
 #[derive(Debug, Default)]
 pub(super) struct Uploads(Vec<Arc<Shared>>);
 
 impl Uploads {
-    /// The body of a request, and what its client waits for, if it does.
-    pub(super) fn begin(
-        &mut self,
-        head: &request::Parts,
-        mut stream: RecvStream,
-    ) -> (Incoming, Option<Awaited>) {
+    /// The body of a request, for its reader and for the task that answers it.
+    pub(super) fn begin(&mut self, head: &request::Parts, mut stream: RecvStream) -> (Incoming, Watched) {
         if stream.is_end_stream() {
-            return (Incoming::Empty, None);
+            return (Incoming::Empty, Watched { shared: None, wanted: None });
         }
         let room = stream.flow_control().clone();
         let shared = Arc::new(Shared {
@@ -41,16 +62,18 @@ impl Uploads {
                 pieces: Pieces::default(),
                 end: End::Open,
                 reader: None,
+                arrival: None,
             }),
         });
-        let (wanted, awaited) =
-            if head.headers.contains_key(EXPECT) { Some(oneshot::channel()).unzip() } else { (None, None) };
+        let is_awaited = head.headers.contains_key(EXPECT);
+        let (sender, wanted) = is_awaited.then(oneshot::channel).unzip();
         // Compared by h2 with what comes.
         let left = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         if shared.fetch() {
             self.0.push(shared.clone());
         }
-        (Incoming::Http2(Upload { shared, room, left, wanted }), awaited)
+        let watched = Watched { shared: Some(shared.clone()), wanted };
+        (Incoming::Http2(Upload { shared, room, left, wanted: sender }), watched)
     }
 
     /// Takes from h2 what has come. To be called whenever h2 has read from the socket.
@@ -80,6 +103,8 @@ struct State {
     pieces: Pieces,
     end: End,
     reader: Option<Waker>,
+    /// Is told of a flaw.
+    arrival: Option<Arrival>,
 }
 
 #[derive(Debug)]
@@ -140,11 +165,21 @@ impl State {
             }
             break;
         }
+        self.tell();
         let goes_on = matches!(self.end, End::Open);
         if !goes_on {
             self.stream = None;
         }
         (if is_new { self.reader.take() } else { None }, goes_on)
+    }
+
+    /// Tells whoever is to know that what came is no body.
+    fn tell(&self) {
+        if let (End::Broken(Some(error)), Some(arrival)) = (&self.end, &self.arrival)
+            && let Some(what) = malformed_http2(error)
+        {
+            arrival.break_off(malformed_body(&what));
+        }
     }
 }
 
@@ -161,6 +196,13 @@ pub(crate) struct Upload {
 }
 
 impl Upload {
+    /// Has `arrival` told of a flaw as soon as it has come.
+    pub(in crate::server) fn tell(&self, arrival: &Arrival) {
+        let mut state = self.shared.state();
+        state.arrival = Some(arrival.clone());
+        state.tell();
+    }
+
     pub(in crate::server) fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,

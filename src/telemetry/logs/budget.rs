@@ -13,6 +13,7 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::hash::{Hash as _, Hasher as _};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -47,6 +48,14 @@ const TOLD: &str = "pounce::log";
 thread_local! {
     /// What was decided on the event that this thread is about.
     static IS_LEFT_OUT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Lines of the process beyond their budgets, of all kinds.
+static LEFT_OUT: AtomicU64 = AtomicU64::new(0);
+
+/// Lines that were left out since the start.
+pub(crate) fn lines_left_out() -> u64 {
+    LEFT_OUT.load(Ordering::Relaxed)
 }
 
 /// Whether the event that is being handled is beyond its budget.
@@ -248,6 +257,7 @@ impl<S: Subscriber> Layer<S> for Judge {
         if is_news {
             self.0.news.notify_all();
         }
+        LEFT_OUT.fetch_add(u64::from(!is_admitted), Ordering::Relaxed);
         IS_LEFT_OUT.set(!is_admitted);
     }
 }

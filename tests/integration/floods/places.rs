@@ -1,6 +1,6 @@
 //! Clients that hold places: streams that nobody reads, uploads that never go on.
 
-use super::{Bounds, MIB, endure};
+use super::{Bounds, Trial};
 use crate::support::client::Raw;
 use crate::support::{Abi, for_both_abis, pounce};
 use bytes::Bytes;
@@ -10,17 +10,22 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-for_both_abis!(closed_windows, one_byte_uploads);
+for_both_abis!(places,);
 
-const MOST: u64 = 150 * MIB;
-
-async fn closed_windows(abi: Abi) {
-    let bounds = Bounds { memory: MOST, path: "/" };
-    endure(&format!("closed windows, {abi:?}"), pounce().guest(abi, "hello"), bounds, flood_by_windows).await;
+async fn places(abi: Abi) {
+    for (guest, path, flood) in [("hello", "/", "closed windows"), ("echo", "/?seen", "one-byte uploads")] {
+        let bounds = Bounds { path, ..Bounds::default() };
+        let Some(mut trial) = Trial::begin(format!("{abi:?}"), pounce().guest(abi, guest), bounds).await
+        else {
+            return;
+        };
+        trial.endure(flood).await;
+        trial.end().await;
+    }
 }
 
 /// Four connections, each with all streams that it may have, and a new one for each that the server ends.
-async fn flood_by_windows(addr: SocketAddr) {
+pub(super) async fn closed_windows(addr: SocketAddr) {
     let mut connections = JoinSet::new();
     for _ in 0..4 {
         connections.spawn(async move {
@@ -49,14 +54,8 @@ async fn flood_by_windows(addr: SocketAddr) {
     while connections.join_next().await.is_some() {}
 }
 
-async fn one_byte_uploads(abi: Abi) {
-    let bounds = Bounds { memory: MOST, path: "/?seen" };
-    endure(&format!("one-byte uploads, {abi:?}"), pounce().guest(abi, "echo"), bounds, flood_by_uploads)
-        .await;
-}
-
 /// 1,024 connections, and a new one for each that the server closes.
-async fn flood_by_uploads(addr: SocketAddr) {
+pub(super) async fn one_byte_uploads(addr: SocketAddr) {
     let mut uploads = JoinSet::new();
     for _ in 0..1024 {
         uploads.spawn(async move {

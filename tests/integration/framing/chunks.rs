@@ -1,9 +1,6 @@
 //! Bodies in chunks: sizes, extensions, line ends, trailers. The guest reads, so that a flaw is found while it runs.
 
-use super::{Case, differs, same, sends};
-
-const BROKEN: &str =
-    "hyper's user sees the error and gives it back, and hyper then hangs up without an answer";
+use super::{Case, all, same, sends};
 
 /// This body in chunks.
 fn chunked(body: impl AsRef<[u8]>) -> Vec<u8> {
@@ -12,15 +9,11 @@ fn chunked(body: impl AsRef<[u8]>) -> Vec<u8> {
 
 /// A chunked body that is malformed.
 fn broken(what: &'static str, body: impl AsRef<[u8]>) -> Case {
-    differs(what, chunked(body), "400 close", "close", BROKEN)
+    super::broken(what, chunked(body))
 }
 
 pub(super) fn cases() -> Vec<Case> {
-    let mut cases = sizes();
-    cases.extend(extensions());
-    cases.extend(ends());
-    cases.extend(trailers());
-    cases
+    all([sizes(), extensions(), ends(), trailers()])
 }
 
 fn sizes() -> Vec<Case> {

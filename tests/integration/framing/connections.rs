@@ -1,15 +1,12 @@
 //! Connections: which of them last, several requests on one, and expectations.
 
-use super::{Case, differs, same, sends, with};
+use super::{Case, all, differs, same, sends, with};
 
 const EXPECTED: &str = "hyper looks for 100-continue alone; RFC 9110 section 10.1.1 has 417 for what cannot be met, and the \
                         body that may or may not follow ends the connection";
 
 pub(super) fn cases() -> Vec<Case> {
-    let mut cases = ends();
-    cases.extend(several());
-    cases.extend(expectations());
-    cases
+    all([ends(), several(), expectations()])
 }
 
 fn ends() -> Vec<Case> {

@@ -1,12 +1,9 @@
 //! Header lines: names, values, line ends, folds, and how many there may be.
 
-use super::{Case, differs, same, with};
+use super::{Case, all, differs, same, with};
 
 pub(super) fn cases() -> Vec<Case> {
-    let mut cases = names_and_values();
-    cases.extend(line_ends());
-    cases.extend(numbers());
-    cases
+    all([names_and_values(), line_ends(), numbers()])
 }
 
 fn names_and_values() -> Vec<Case> {

@@ -1,6 +1,6 @@
 //! Request lines: methods, targets, versions, and the white space between them.
 
-use super::{Case, differs, same};
+use super::{Case, all, differs, same};
 
 const NOT_A_TARGET: &str = "a target that is nothing but an authority is for CONNECT (RFC 9112 section 3.2.3): no guest \
                             could be told a path";
@@ -16,10 +16,7 @@ fn line(line: impl AsRef<[u8]>) -> Vec<u8> {
 }
 
 pub(super) fn cases() -> Vec<Case> {
-    let mut cases = methods();
-    cases.extend(targets());
-    cases.extend(versions());
-    cases
+    all([methods(), targets(), versions()])
 }
 
 fn methods() -> Vec<Case> {

@@ -74,6 +74,17 @@ fn differs(
     Case { hyper: Some((hyper, why)), ..same(what, bytes, pounce) }
 }
 
+/// A request with a malformed body, that a guest finds out as it reads.
+fn broken(what: &'static str, bytes: impl AsRef<[u8]>) -> Case {
+    let why = "hyper's user sees the error and gives it back, and hyper then hangs up without an answer";
+    differs(what, bytes, "400 close", "close", why)
+}
+
+/// All cases of some parts.
+fn all<const N: usize>(parts: [Vec<Case>; N]) -> Vec<Case> {
+    parts.into_iter().flatten().collect()
+}
+
 /// A request with these lines beside its Host; its guest answers without reading.
 fn with(lines: impl AsRef<[u8]>) -> Vec<u8> {
     [b"GET /?seen HTTP/1.1\r\nHost: a\r\n", lines.as_ref(), b"\r\n\r\n"].concat()
@@ -88,17 +99,14 @@ fn sends(lines: impl AsRef<[u8]>, body: impl AsRef<[u8]>) -> Vec<u8> {
 for_both_abis!(every_framing_is_answered_as_it_should_be);
 
 async fn every_framing_is_answered_as_it_should_be(abi: Abi) {
-    let cases: Vec<_> = [
+    let cases = all([
         lines::cases(),
         hosts::cases(),
         fields::cases(),
         lengths::cases(),
         chunks::cases(),
         connections::cases(),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
+    ]);
     assert!(cases.len() >= 120, "{} cases", cases.len());
     let echo = pounce().guest(abi, "echo").start().await;
     let reader = pounce().guest(abi, "relay").start().await;
@@ -168,9 +176,8 @@ async fn answer(request: Request<Incoming>) -> hyper::Result<Response<Full<Bytes
 async fn a_guest_runs_for_what_is_answered_by_one_and_for_nothing_else() {
     let collector = Collector::start().await;
     let server = pounce().guest(Abi::P2, "echo").traced(&collector).start().await;
-    let all: Vec<_> = [lines::cases(), hosts::cases(), fields::cases()].into_iter().flatten().collect();
     let mut answered = 0;
-    for case in &all {
+    for case in &all([lines::cases(), hosts::cases(), fields::cases()]) {
         let statuses: Vec<_> = case.pounce.split(' ').collect();
         // The last request is answered, too, where the connection is kept.
         answered += statuses.iter().filter(|status| ["200", "keep"].contains(status)).count();

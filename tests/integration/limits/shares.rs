@@ -1,9 +1,10 @@
 //! Places: the share of one client, and clients that hold places while they take or send nothing.
 
-use super::ENDLESS;
 use super::windows::connect;
+use super::{ENDLESS, guests_hold};
 use crate::support::client::{self, Answer, Connection, Protocol, Raw, WithHeader, streamed};
 use crate::support::pounce::{Builder, Pounce};
+use crate::support::span::Span;
 use crate::support::{Abi, Collector, eventually, for_both_abis, pounce, within};
 use bytes::Bytes;
 use h2::client::ResponseFuture;
@@ -20,6 +21,7 @@ for_both_abis!(
     one_byte_uploads_lock_nobody_out,
     an_upload_that_stands_still_makes_room,
     a_client_that_reads_nothing_makes_room,
+    a_client_beyond_its_share_of_the_memory_is_shed_and_nobody_else,
 );
 
 /// The answer to `GET path` of another client than all others of a test.
@@ -247,4 +249,49 @@ async fn a_client_that_reads_nothing_makes_room(abi: Abi) {
     raw.write(format!("GET {endless} HTTP/1.1\r\nhost: a\r\n\r\n")).await.unwrap();
     raw.read_until("\r\n\r\n").await;
     served_at_last(&server, || client::get("/?ms=0")).await;
+}
+
+/// A quarter of 256 MiB, which is also what one instance may have.
+async fn a_client_beyond_its_share_of_the_memory_is_shed_and_nobody_else(abi: Abi) {
+    let isolations = if abi == Abi::P2 { ["request", "instance"].as_slice() } else { &["request"] };
+    for isolation in isolations {
+        let collector = Collector::start().await;
+        let mut server = pounce()
+            .guest(abi, "hog-memory")
+            .flag("--isolation", isolation)
+            .flag("--max-memory", "32MiB")
+            .flag("--max-total-memory", "256MiB")
+            .flag("--request-timeout", "none")
+            .with_admin()
+            .traced(&collector)
+            .start()
+            .await;
+        let addr = server.addr();
+        let mut held = Vec::new();
+        for protocol in Protocol::BOTH {
+            let mut connection = Connection::open(addr, protocol).await;
+            let answer = tokio::spawn(connection.start(client::get("/held?mib=24&ms=86400000")));
+            held.push((connection, answer));
+        }
+        guests_hold(server.admin().await, 48 << 20).await;
+        for protocol in Protocol::BOTH {
+            let answer = client::fetch(addr, protocol, client::get("/more?mib=24")).await;
+            assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, "1"), "{isolation}");
+            let answer = elsewhere(addr, protocol, "/other?mib=24").await;
+            assert_eq!(answer.text(), "took 24 MiB\n", "{isolation}, {protocol:?}");
+        }
+        let is_shed = |span: &Span| span.text("error.type") == "overloaded";
+        let shed = collector.span_where("of one that was shed", is_shed).await;
+        let status = format!("{:?}", shed.status);
+        assert!(
+            status.contains("that work for this client") && status.contains("guest.max-total-memory"),
+            "{status}"
+        );
+        // What it held is given back.
+        held.into_iter().for_each(|(connection, _)| connection.abort());
+        eventually("room for the client", async || {
+            client::fetch_path(addr, "/again?mib=24").await.status == 200
+        })
+        .await;
+    }
 }

@@ -1,6 +1,6 @@
 //! How long: heads, idle connections and guests.
 
-use crate::support::client::{self, Connection, Protocol, Raw};
+use crate::support::client::{self, Answer, Connection, Protocol, Raw};
 use crate::support::{Abi, Collector, eventually, for_both_abis, pounce, within};
 use std::time::Duration;
 
@@ -52,10 +52,17 @@ async fn an_idle_connection_is_closed_and_a_busy_one_is_not() {
         .await;
     assert_eq!(Raw::open(server.addr()).await.read_to_end().await, "", "a connection that never spoke");
     for protocol in Protocol::BOTH {
-        let mut connection = Connection::open(server.addr(), protocol).await;
-        // Waiting for a guest is not idling, before the head or after it.
-        let answer = connection.fetch(client::get("/?ms=3000&chunks=2&body_ms=3000")).await;
+        // Waiting for a guest is not idling, before the head or after it. A client that is late with its request is.
+        let (mut connection, mut response) = (None, None);
+        eventually("the head of a response", async || {
+            let client = connection.insert(Connection::open(server.addr(), protocol).await);
+            response = client.try_send(client::get("/?ms=3000&chunks=2&body_ms=3000")).await.ok();
+            response.is_some()
+        })
+        .await;
+        let answer = Answer::read(response.expect("a response")).await;
         assert_eq!(answer.text(), "chunk 1\nchunk 2\n", "{protocol:?}");
+        let connection = connection.expect("open");
         // An error would do as well: what counts is that it ends.
         let _how = connection.closed().await;
     }

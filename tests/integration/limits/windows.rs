@@ -6,7 +6,7 @@ use crate::support::{Abi, Collector, eventually, for_both_abis, pounce, within};
 use bytes::Bytes;
 use h2::client::SendRequest;
 use h2::{Reason, RecvStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 
 for_both_abis!(
@@ -103,21 +103,23 @@ async fn a_response_that_found_no_room_at_all_has_failed(abi: Abi) {
     }
 }
 
-/// Each piece in time, the whole in several times as much.
+/// Each piece long before its time is up, the whole after it.
 async fn a_slow_reader_is_not_cut_off(abi: Abi) {
     const SIZE: usize = 65_535;
-    let server = pounce().guest(abi, "slow").flag("--idle-timeout", "3s").start().await;
+    const PATIENCE: Duration = Duration::from_secs(6);
+    let server = pounce().guest(abi, "slow").flag("--idle-timeout", "6s").start().await;
     let mut sender = connect(&server, 16 * 1024).await;
-    let mut body = get(&mut sender, &server, &format!("/?ms=0&chunks=2&size={SIZE}")).await;
-    let mut got = 0;
+    let mut body = get(&mut sender, &server, &format!("/?ms=0&chunks=8&size={SIZE}")).await;
+    let (begun, mut got) = (Instant::now(), 0);
     while let Some(data) = within("the next piece", body.data()).await {
         let length = data.expect("not cut off").len();
         got += length;
-        // A second for 16 KiB.
-        tokio::time::sleep(Duration::from_secs(1) * u32::try_from(length).unwrap() / (16 * 1024)).await;
+        // A quarter of a second for 16 KiB.
+        tokio::time::sleep(Duration::from_millis(250) * u32::try_from(length).unwrap() / (16 * 1024)).await;
         body.flow_control().release_capacity(length).unwrap();
     }
-    assert_eq!(got, 2 * (SIZE + 1));
+    assert_eq!(got, 8 * (SIZE + 1));
+    assert!(begun.elapsed() > PATIENCE, "too fast to say anything");
     // And a fast one gets the same.
     let mut connection = Connection::open(server.addr(), Protocol::H2).await;
     let answer = connection.fetch(client::get(&format!("/?ms=0&chunks=3&size={SIZE}"))).await;

@@ -3,6 +3,7 @@
 use super::lines;
 use crate::support::client::{self, Connection, Raw};
 use crate::support::exit::Exit;
+use crate::support::http2::{HEADERS, PING, RST_STREAM, frame, preface};
 use crate::support::pounce::Pounce;
 use crate::support::{Abi, Collector, Protocol, eventually, for_both_abis, pounce, within};
 use serde_json::Value;
@@ -45,17 +46,10 @@ impl Told {
     }
 }
 
-/// One HTTP/2 frame.
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
-}
-
 /// A connection on which frames of one's own making follow.
 async fn open(server: &Pounce) -> Raw {
     let mut raw = Raw::open(server.addr()).await;
-    let settings = frame(4, 0, 0, &[]);
-    raw.write([&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &settings].concat()).await.unwrap();
+    raw.write(preface()).await.unwrap();
     raw
 }
 
@@ -67,12 +61,14 @@ async fn frames_that_nobody_expects_fill_no_log() {
     let begun = Instant::now();
     let server = pounce().fixture("status.wat").start().await;
     let mut raw = open(&server).await;
-    raw.write(frame(6, 1, 0, b"surprise").repeat(PINGS)).await.unwrap();
+    raw.write(frame(PING, 1, 0, b"surprise").repeat(PINGS)).await.unwrap();
     raw.taken().await;
     // `GET http://a/`, taken back at once, again and again.
     let request = [0x82, 0x86, 0x84, 0x41, 1, b'a'];
     let resets: Vec<u8> = (0..200)
-        .flat_map(|n| [frame(1, 5, n * 2 + 1, &request), frame(3, 0, n * 2 + 1, &[0, 0, 0, 8])].concat())
+        .flat_map(|n| {
+            [frame(HEADERS, 5, n * 2 + 1, &request), frame(RST_STREAM, 0, n * 2 + 1, &[0, 0, 0, 8])].concat()
+        })
         .collect();
     for _ in 0..CONNECTIONS {
         let mut raw = open(&server).await;
@@ -122,7 +118,12 @@ async fn a_guest_that_traps_at_each_request_fills_no_log(abi: Abi) {
     let exit = server.stop().await;
     exit.expect(0, &[]);
     let time = begun.elapsed();
-    Told::of(&exit, "unreachable").expect(REQUESTS as u64, time, &exit);
+    let told = Told::of(&exit, "unreachable");
+    told.expect(REQUESTS as u64, time, &exit);
+    let metrics = collector.host_metrics();
+    let dropped =
+        metrics.iter().find(|metric| metric.name == "pounce.log.lines.dropped").expect("it is counted");
+    assert_eq!(dropped.points[0].value, told.left_out.to_string());
     let other =
         lines(&exit).iter().filter(|line| line["error.type"] == "wasm_trap.integer_divide_by_zero").count();
     assert_eq!(other, 1, "{exit}");

@@ -18,6 +18,8 @@ pub(crate) mod forms;
 pub(crate) mod guest;
 /// Requests that last until the test ends them.
 pub(crate) mod held;
+/// HTTP/2 frames by hand.
+pub(crate) mod http2;
 /// A scripted HTTP server that guests call.
 pub(crate) mod origin;
 /// The real binary behind a builder.

@@ -49,6 +49,10 @@ async fn echo(request: Request<hyper::body::Incoming>) -> Response<wasmtime_wasi
         .header("x-version", format!("{:?}", request.version()))
         .header("x-authority", authority)
         .header("x-has-host", host);
+    if request.uri().path() == "/endless" {
+        let frames = std::iter::repeat_with(|| Ok(Frame::data(Bytes::from(vec![b'x'; 64 * 1024]))));
+        return Response::new(StreamBody::new(futures_util::stream::iter(frames)).boxed_unsync());
+    }
     let large = request.uri().path() == "/large";
     let response = response.header("x-fill", "a".repeat(if large { 100 * 1024 } else { 1 }));
     let body = request.into_body();
@@ -89,6 +93,28 @@ async fn http2_is_agreed_on_and_its_connection_shared() {
     for response in many {
         text(response.await.unwrap().unwrap()).await;
     }
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn responses_that_nobody_reads_hold_up_no_other() {
+    let (server, certificate) = server("a.test", &["h2"]).await;
+    let client = trusting(&certificate, "a.test");
+    let url = format!("https://a.test:{}", server.address.port());
+    let mut unread = Vec::new();
+    for _ in 0..40 {
+        unread.push(client.send(get(&format!("{url}/endless")), None).await.unwrap());
+    }
+    // As much has come of each as may.
+    for response in &mut unread {
+        response.body_mut().frame().await.unwrap().unwrap();
+    }
+    let body = http_body_util::Full::new(Bytes::from(vec![b'y'; 4 << 20])).map_err(|never| match never {});
+    let request = Request::post(format!("{url}/")).body(body.boxed_unsync()).unwrap();
+    let response = tokio::time::timeout(std::time::Duration::from_secs(30), async {
+        client.send(request, None).await.unwrap().into_body().collect().await.unwrap().to_bytes()
+    });
+    assert_eq!(response.await.expect("it comes").len(), 4 << 20);
     assert_eq!(server.connections(), 1);
 }
 

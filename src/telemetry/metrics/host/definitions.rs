@@ -107,6 +107,8 @@ definitions! {
         "Outgoing requests that no rule allows (guest.allow-outbound).";
     OUTPUT_DROPPED = Counter("pounce.guest.output.dropped", "{line}"):
         "Lines of guests' output beyond the rate that is logged.";
+    LOG_LINES_DROPPED = Counter("pounce.log.lines.dropped", "{line}"):
+        "Lines of the log left out because there were too many of their kind.";
 
     SPAN_EXPORTED = Counter("otel.sdk.exporter.span.exported", "{span}"):
         "Spans whose export is over; with error.type where it failed.";
