@@ -10,10 +10,10 @@ use crate::config::{Declared, Given, Layer, Source, Sources, Vars, all_options};
 pub(super) fn add(command: Command, what_for: &str) -> Command {
     let component = Arg::new("component")
         .value_name("COMPONENT")
-        .help(format!("Component to {what_for}: a .wasm or .wat file"))
+        .help(format!("Component to {what_for}: a .wasm, .wat or .cwasm file"))
         .long_help(format!(
-            "Component to {what_for}: a .wasm or .wat file that exports wasi:http 0.2 or 0.3.\n\nMay be left out \
-             where --config names it."
+            "Component to {what_for}: a .wasm or .wat file that exports wasi:http 0.2 or 0.3, or what pounce compile made \
+             of one (.cwasm).\n\nMay be left out where --config names it."
         ))
         .value_parser(value_parser!(PathBuf));
     add_where(command.arg(component), |_| true)

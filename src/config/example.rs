@@ -13,7 +13,7 @@ const HEAD: &str = "\
 [[component]]
 # Name in traces; the file's name without its ending if absent.
 name = \"hello\"
-# Path of the component (.wasm or .wat).
+# Path of the component (.wasm, .wat or .cwasm).
 source = \"hello.wasm\"
 ";
 

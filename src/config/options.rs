@@ -134,10 +134,10 @@ options! {
         /// 0 or none for no limit.
         compile_timeout: Timeout, "TIME" = "5m";
 
-        /// Public key whose signatures on compiled components count: the file of an Ed25519 key (SPKI, PEM).
+        /// Public key that must have signed artifacts (.cwasm).
         ///
-        /// With it, no other artifact is served: see pounce compile --help. Without it, only those that this user
-        /// compiled on this machine are. Components (.wasm, .wat) need none.
+        /// The file of an Ed25519 key (SPKI, PEM): see pounce compile --help. Without it, only artifacts that this user
+        /// compiled on this machine are served. Components (.wasm, .wat) need none.
         artifact_key: Option<ArtifactKey>, "FILE" = (no_value, "none", "artifacts.pub.pem");
 
         /// Requests an instance serves before it is replaced, with --isolation instance.
