@@ -1,7 +1,7 @@
 //! What identifies a span to others: its ids, its flags and the trace state it carries along.
 
-use super::encode;
-use super::id::{SpanId, TraceId, write_hex};
+use pounce_otlp::id::{SpanId, TraceId, write_hex};
+use pounce_otlp::wire as encode;
 use std::fmt;
 use std::sync::Arc;
 

@@ -2,16 +2,16 @@
 //! in which serving sends.
 
 use super::clock::unix_nanos;
-use super::encode::{self, bytes};
 use super::export::{Envelopes, batches_of_metrics};
-use super::id::{SpanId, TraceId};
 use super::metrics::sample;
 use super::resource;
 use crate::config::{self, HistogramAggregation, Temporality};
 use opentelemetry_proto::tonic::common::v1::{AnyValue, any_value};
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, SeverityNumber};
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind};
+use pounce_otlp::id::{SpanId, TraceId};
 use pounce_otlp::probe::{self, Finding};
+use pounce_otlp::wire::{self, bytes};
 use pounce_otlp::{Batch, Chunk, Signal};
 use prost::Message;
 
@@ -82,7 +82,7 @@ impl Sample {
             Signal::Logs => (self.record(), &envelopes.host),
         };
         let mut buffer = Vec::new();
-        bytes(&mut buffer, encode::ITEM, &entry);
+        bytes(&mut buffer, wire::ITEM, &entry);
         envelope.batches_of(&[Chunk { bytes: buffer, items: 1 }], 1).pop()
     }
 

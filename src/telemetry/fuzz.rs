@@ -2,11 +2,11 @@
 //! part of the library's interface. Each function panics where it does not hold.
 
 use super::context::{RANDOM, SAMPLED, TraceState};
-use super::id::TraceId;
 use super::propagation::{Baggage, Caller, MAX_BAGGAGE, MAX_BAGGAGE_MEMBERS, Propagator};
 use super::sampler::Sampler;
 use crate::config::{self, HeaderFormat, Otel, Propagators, SampleRoute};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use pounce_otlp::id::TraceId;
 
 /// `traceparent` and `tracestate`: what is read is right, and reads back the same once written.
 ///

@@ -4,7 +4,6 @@
 use super::clock::unix_nanos;
 use super::context::SpanContext;
 use super::counters::Counters;
-use super::encode::bytes;
 use super::limits::{Attributes, Bounds, Limits, MAX_NAME, MAX_SPAN, UNSET};
 use super::otlp_value::{any_value_of, key_value};
 use super::pipeline::Pipeline;
@@ -14,6 +13,7 @@ use super::value::{Value, shortened};
 use crate::config;
 use opentelemetry_proto::tonic::logs::v1 as otlp;
 use pounce_otlp::Loss;
+use pounce_otlp::wire::bytes;
 use prost::Message;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

@@ -1,7 +1,7 @@
 //! Spans, metrics and log records, and their way out; knows neither HTTP server nor wasm.
 //!
 //! A request's way through here: [`propagation`] reads the caller's context, [`sampler`] decides, the request's record
-//! ([`request`]) keeps what is known of it until its end, when span, metrics and access log are made of it; [`encode`]
+//! ([`request`]) keeps what is known of it until its end, when span, metrics and access log are made of it; [`encode`](pounce_otlp::wire)
 //! writes the span as OTLP once, [`pipeline`] holds it, [`export`] sends it: these three are thin, as `pounce-otlp` does
 //! the work. Nothing of it blocks or fails a request; what is lost is counted in [`Totals`].
 
@@ -41,9 +41,7 @@ mod view;
 
 pub(crate) use context::{Linked, SpanContext, TraceState};
 pub(crate) use counters::Totals;
-pub(crate) use encode::Kind;
 pub(crate) use http_facts::AddressText;
-pub(crate) use id::{SpanId, TraceId};
 pub(crate) use json::value as json_value;
 pub(crate) use limits::MAX_ATTRIBUTES;
 pub(crate) use log_records::{LogRecord, LogRecords, SdkRecord, Severity};
@@ -51,6 +49,8 @@ pub(crate) use metrics::{
     Folds, Format as MetricsFormat, Metrics, Registries, host as host_metrics, sdk as sdk_metrics,
 };
 pub(crate) use peer::{Peer, Told};
+pub(crate) use pounce_otlp::id::{SpanId, TraceId};
+pub(crate) use pounce_otlp::wire::Kind;
 pub(crate) use propagation::{Baggage, Propagator};
 pub(crate) use quota::Quota;
 pub(crate) use request::outcome::Phases;
@@ -73,7 +73,6 @@ use limits::Limits;
 use methods::Methods;
 use path_names::PathNames;
 use pipeline::Pipeline;
-use pounce_otlp::{id, wire as encode};
 use recent::Recent;
 use request::access::AccessLog;
 use request::facts::Facts;

@@ -4,8 +4,8 @@
 //! thread adds to a shard of its own, in which it meets readers alone; a trace whose spans ended on several
 //! threads is put together when it is read.
 
-use super::id::TraceId;
 use super::pipeline::thread_slot;
+use pounce_otlp::id::TraceId;
 use pounce_otlp::{Chunk, Entries, Envelope, Signal, json};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -213,7 +213,7 @@ fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::encode::bytes;
+    use pounce_otlp::wire::bytes;
 
     fn ring(max_traces: usize, max_bytes: usize, max_trace: usize) -> Recent {
         Recent::with(1, max_traces, max_bytes, max_trace, envelope())

@@ -1,9 +1,9 @@
 //! Who sends the spans: the OTLP resource, encoded once at the start.
 
-use super::encode::{Borrowed, attribute};
-use super::id::TraceId;
 use super::semconv;
 use crate::config;
+use pounce_otlp::id::TraceId;
+use pounce_otlp::wire::{Borrowed, attribute};
 
 /// The message `Resource` for `component`.
 ///

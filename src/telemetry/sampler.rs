@@ -7,10 +7,10 @@
 //! trace that is not sampled has no threshold, and where all are kept there is none to tell.
 
 use super::context::{RANDOM, SAMPLED, TraceState};
-use super::id::TraceId;
 use super::propagation::{Caller, Threshold};
 use crate::config;
 use http::Method;
+use pounce_otlp::id::TraceId;
 
 /// A sampler ready to decide.
 pub(super) struct Sampler {
@@ -139,8 +139,8 @@ impl Routes {
 mod tests {
     use super::*;
     use crate::telemetry::context::SpanContext;
-    use crate::telemetry::id::SpanId;
     use config::Sampler as Setting;
+    use pounce_otlp::id::SpanId;
 
     fn parent(flags: u8) -> Caller {
         Caller::from(SpanContext {

@@ -4,10 +4,10 @@
 //! for it (Prometheus labels, say): `otel.scope.name`, `.version`, `.schema_url`, and any other after `otel.scope.`.
 //! Spans that name none are in ours.
 
-use super::encode::{Borrowed, attribute, bytes};
 use super::semconv::{OTEL_SCOPE, OTEL_SCOPE_NAME, OTEL_SCOPE_SCHEMA_URL, OTEL_SCOPE_VERSION};
 use super::value::Value;
 pub(super) use pounce_otlp::wire::SCOPED;
+use pounce_otlp::wire::{Borrowed, attribute, bytes};
 
 /// The message `InstrumentationScope` of what the host writes or vouches for.
 pub(super) fn of_host(name: &str) -> Vec<u8> {

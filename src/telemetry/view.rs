@@ -1,10 +1,10 @@
 //! What the admin listener shows of telemetry: metrics as a page, recent traces as OTLP JSON, how each export goes.
 
 use super::Telemetry;
-use super::id::TraceId;
 use super::metrics::Format;
 use super::recent::Totals as RecentTotals;
 use opentelemetry_proto::tonic::resource::v1::Resource;
+use pounce_otlp::id::TraceId;
 use pounce_otlp::{Counts, Loss, Losses};
 use prost::Message as _;
 use serde::{Serialize, Serializer};

@@ -173,6 +173,8 @@ async fn is_stopped_while(loading: Loading, signal: fn(&Pounce)) -> bool {
         .component(&component)
         .flag("--admin-listen", format!("unix:{}", socket.display()))
         .flag("--log-level", "debug")
+        // It has to compile each time.
+        .flag("--cache", "none")
         // Slower than the test: what arrives was flushed at the end.
         .env("OTEL_BLRP_SCHEDULE_DELAY", 600_000)
         .traced(&collector)

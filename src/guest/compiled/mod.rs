@@ -184,16 +184,19 @@ impl Compiler {
         file: &File,
     ) -> anyhow::Result<()> {
         let begun = Instant::now();
-        if wasm.len() >= LONG {
-            tracing::info!(bytes = wasm.len(), "compiling `{}`", path.display());
+        let bytes = wasm.len();
+        if bytes >= LONG {
+            tracing::info!(bytes, "compiling the component `{}`", path.display());
+        } else {
+            tracing::debug!(bytes, "compiling the component `{}`", path.display());
         }
-        (self.compiling.tell)(Progress::Begun { path, bytes: wasm.len() });
+        (self.compiling.tell)(Progress::Begun { path, bytes });
         let compiled = self.compiling.worker.compile(wasm, tuning, target, file, self.timeout);
         (self.compiling.tell)(Progress::Ended);
         compiled?;
-        if wasm.len() >= LONG {
+        if bytes >= LONG {
             let seconds = begun.elapsed().as_secs_f64();
-            tracing::info!(seconds, "compiled `{}` in {seconds:.1} s", path.display());
+            tracing::info!(seconds, "compiled the component `{}` in {seconds:.1} s", path.display());
         }
         Ok(())
     }

@@ -22,11 +22,11 @@ pub(crate) enum Target {
 #[cfg(target_arch = "x86_64")]
 const LEVELS: &[(&str, &[&str])] = &[
     ("x86-64", &[]),
-    ("x86-64-v2", &["has_cx16", "has_sse3", "has_ssse3", "has_sse41", "has_sse42", "has_popcnt"]),
+    ("x86-64-v2", &["has_cmpxchg16b", "has_sse3", "has_ssse3", "has_sse41", "has_sse42", "has_popcnt"]),
     (
         "x86-64-v3",
         &[
-            "has_cx16",
+            "has_cmpxchg16b",
             "has_sse3",
             "has_ssse3",
             "has_sse41",

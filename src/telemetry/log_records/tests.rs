@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::telemetry::context::{RANDOM, SAMPLED, TraceState};
-use crate::telemetry::id::{SpanId, TraceId};
 use opentelemetry_proto::tonic::common::v1::any_value::{self, Value as Wire};
 use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, KeyValueList};
+use pounce_otlp::id::{SpanId, TraceId};
 use proptest::prelude::*;
 
 fn records() -> LogRecords {

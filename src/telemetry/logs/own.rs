@@ -9,11 +9,11 @@
 //! becomes a record: an endpoint that fails would else be sent the news of its failure, and fail again.
 
 use super::super::context::{SpanContext, TraceState};
-use super::super::id::{SpanId, TraceId};
 use super::super::log_records::{LogRecord, LogRecords, Severity};
 use super::super::semconv;
 use super::super::value::Value;
 use super::budget;
+use pounce_otlp::id::{SpanId, TraceId};
 use std::cell::Cell;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};

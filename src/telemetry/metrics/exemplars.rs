@@ -4,7 +4,7 @@ use super::kind::Measurement;
 use crate::config::ExemplarFilter;
 use crate::telemetry::clock::unix_nanos;
 use crate::telemetry::context::SpanContext;
-use crate::telemetry::id::{SpanId, TraceId};
+use pounce_otlp::id::{SpanId, TraceId};
 use std::sync::{Mutex, PoisonError};
 
 /// Exemplars of one point that an SDK in a guest hands over.

@@ -6,8 +6,8 @@
 use super::Caller;
 use crate::telemetry::context::{SAMPLED, SpanContext, TraceState};
 use crate::telemetry::http_facts::trim;
-use crate::telemetry::id::{SpanId, TraceId, read_hex, write_hex};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use pounce_otlp::id::{SpanId, TraceId, read_hex, write_hex};
 
 static B3: HeaderName = HeaderName::from_static("b3");
 static TRACE_ID: HeaderName = HeaderName::from_static("x-b3-traceid");

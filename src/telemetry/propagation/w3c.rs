@@ -6,8 +6,8 @@
 use super::ot;
 use crate::telemetry::context::{RANDOM, SAMPLED, SpanContext, TraceState};
 use crate::telemetry::http_facts::trim;
-use crate::telemetry::id::{SpanId, TraceId, read_hex};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use pounce_otlp::id::{SpanId, TraceId, read_hex};
 
 /// Members that a `tracestate` may have.
 pub(super) const MAX_MEMBERS: usize = 32;

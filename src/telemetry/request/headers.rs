@@ -1,9 +1,9 @@
 //! Headers that the operator wants on server spans: `http.request.header.NAME` and `http.response.header.NAME`.
 
-use crate::telemetry::encode::{Borrowed, SpanWriter};
 use crate::telemetry::limits::Attributes;
 use crate::telemetry::value::{Length, Value};
 use http::{HeaderMap, HeaderName};
+use pounce_otlp::wire::{Borrowed, SpanWriter};
 
 /// Which headers of one direction are recorded, and under which keys.
 #[derive(Default)]

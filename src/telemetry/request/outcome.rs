@@ -6,11 +6,11 @@
 use super::headers::CapturedHeaders;
 use super::tail::Tail;
 use crate::config::Semconv;
-use crate::telemetry::encode::Code;
 use crate::telemetry::limits::MAX_NAME;
 use crate::telemetry::spans::annotations::{Annotations, LeftOut};
 use crate::telemetry::value::{Status, shortened};
 use http::StatusCode;
+use pounce_otlp::wire::Code;
 use std::time::Duration;
 
 /// What became of a request so far.

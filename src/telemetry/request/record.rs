@@ -13,7 +13,6 @@ use super::spans::Spans;
 use super::tail::{Reason, Tail};
 use crate::telemetry::clock::Clock;
 use crate::telemetry::context::SpanContext;
-use crate::telemetry::id::SpanId;
 use crate::telemetry::limits::{MAX_SPAN, MAX_VALUE};
 use crate::telemetry::metrics::host::Host;
 use crate::telemetry::semconv;
@@ -21,6 +20,7 @@ use crate::telemetry::spans::annotations::{Account, Annotations, LeftOut};
 use crate::telemetry::spans::family::Family;
 use crate::telemetry::value::{Exception, Value, shortened};
 use http::{HeaderMap, StatusCode};
+use pounce_otlp::id::SpanId;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 

@@ -4,14 +4,14 @@
 use super::outcome::{BodySize, Phases};
 use super::record::Record;
 use crate::telemetry::context::{Linked, SpanContext};
-use crate::telemetry::encode::Kind;
 use crate::telemetry::exceptions::ExceptionLog;
-use crate::telemetry::id::SpanId;
 use crate::telemetry::metrics::host::Host;
 use crate::telemetry::spans::child::{Facts, Start};
 use crate::telemetry::spans::span::{Node, Span};
 use crate::telemetry::value::{Exception, Value};
 use http::{HeaderMap, StatusCode};
+use pounce_otlp::id::SpanId;
+use pounce_otlp::wire::Kind;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;

@@ -6,13 +6,13 @@ use super::outcome::{BodySize, Outcome, Phases};
 use super::spans::Spans;
 use super::tail::Reason;
 use crate::config::Semconv;
-use crate::telemetry::encode::{Borrowed, Head, Kind, SpanWriter};
 use crate::telemetry::http_facts::{AddressText, header_text, protocol_version, split_authority};
-use crate::telemetry::id::SpanId;
 use crate::telemetry::limits::{Attributes, MAX_VALUE};
 use crate::telemetry::methods::Methods;
 use crate::telemetry::value::{Length, Value, shortened};
 use crate::telemetry::{redact, semconv};
+use pounce_otlp::id::SpanId;
+use pounce_otlp::wire::{Borrowed, Head, Kind, SpanWriter};
 use std::borrow::Cow;
 use std::time::Duration;
 

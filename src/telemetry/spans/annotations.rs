@@ -2,10 +2,10 @@
 
 use crate::telemetry::context::Linked;
 use crate::telemetry::counters::Counters;
-use crate::telemetry::encode::{Code, Dropped, SpanWriter};
 use crate::telemetry::limits::{Attributes, Events, Limits, Links, MAX_NAME, MAX_VALUE};
 use crate::telemetry::semconv::is_reserved;
 use crate::telemetry::value::{Exception, Status, Value, shortened};
+use pounce_otlp::wire::{Code, Dropped, SpanWriter};
 
 /// Everything that a guest says on one span.
 #[derive(Debug, Default)]

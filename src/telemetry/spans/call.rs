@@ -1,12 +1,12 @@
 //! What the host knows of an outgoing request, and what its CLIENT span says about it.
 
 use crate::config::Semconv;
-use crate::telemetry::encode::{Borrowed, Code, SpanWriter};
 use crate::telemetry::http_facts::{AddressText, protocol_version, split_authority};
 use crate::telemetry::methods::Methods;
 use crate::telemetry::value::Length;
 use crate::telemetry::{redact, semconv};
 use http::{Method, StatusCode, Uri, Version};
+use pounce_otlp::wire::{Borrowed, Code, SpanWriter};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;

@@ -3,13 +3,13 @@
 use super::annotations::{Account, Annotations, LeftOut};
 use super::call::Call;
 use crate::telemetry::context::{SpanContext, TraceState};
-use crate::telemetry::encode::{Borrowed, Code, Head, Kind, SpanWriter};
-use crate::telemetry::id::{SpanId, TraceId};
 use crate::telemetry::limits::MAX_SPAN;
 use crate::telemetry::request::record::Record;
 use crate::telemetry::request::spans::Spans;
 use crate::telemetry::scope::Scope;
 use crate::telemetry::semconv;
+use pounce_otlp::id::{SpanId, TraceId};
+use pounce_otlp::wire::{Borrowed, Code, Head, Kind, SpanWriter};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How long before its request a guest may say that a span began, in nanoseconds: clocks differ.

@@ -4,14 +4,14 @@
 use super::call::{Call, CallEnd, Connected};
 use super::child::{Child, Facts, Start};
 use crate::telemetry::context::SpanContext;
-use crate::telemetry::encode::Kind;
 use crate::telemetry::exceptions::ExceptionLog;
-use crate::telemetry::id::SpanId;
 use crate::telemetry::limits::{MAX_NAME, MAX_VALUE};
 use crate::telemetry::quota::Quota;
 use crate::telemetry::request::server_span::ServerSpan;
 use crate::telemetry::value::shortened;
 use http::{Method, StatusCode, Uri, Version};
+use pounce_otlp::id::SpanId;
+use pounce_otlp::wire::Kind;
 use std::sync::Arc;
 
 /// Handle on the span; a request that is dropped before its end was cancelled.

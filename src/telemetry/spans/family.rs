@@ -3,10 +3,10 @@
 use super::annotations::LeftOut;
 use super::child::{Child, Start};
 use crate::telemetry::context::SpanContext;
-use crate::telemetry::id::{SpanId, TraceId};
 use crate::telemetry::limits::{MAX_ANNOUNCED, MAX_CHILDREN, MAX_CHILDREN_SIZE, MAX_NAME};
 use crate::telemetry::request::record::Record;
 use crate::telemetry::value::shortened;
+use pounce_otlp::id::{SpanId, TraceId};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 

@@ -8,12 +8,12 @@ use super::child::{Facts, START_BEFORE, Start};
 use super::span::{Node, Span};
 use crate::config::GuestParents;
 use crate::telemetry::context::{Linked, SpanContext};
-use crate::telemetry::encode::Kind;
-use crate::telemetry::id::SpanId;
 use crate::telemetry::request::record::Record;
 use crate::telemetry::request::server_span::ServerSpan;
 use crate::telemetry::scope::SdkScope;
 use crate::telemetry::value::{Status, Value};
+use pounce_otlp::id::SpanId;
+use pounce_otlp::wire::Kind;
 use std::sync::Arc;
 
 /// Attributes as they were given.

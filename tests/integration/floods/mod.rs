@@ -52,8 +52,11 @@ const TARGET: &str = "POUNCE_FLOOD_TARGET";
 /// Runs until it is dropped.
 type Flood = Pin<Box<dyn Future<Output = ()> + Send>>;
 
+/// Makes a flood of the server at an address; the text says which, where there are several of a name.
+type Start = fn(SocketAddr, String) -> Flood;
+
 /// The floods by name; what follows a blank in the name that a test asks for is for the flood itself.
-const FLOODS: &[(&str, fn(SocketAddr, String) -> Flood)] = &[
+const FLOODS: &[(&str, Start)] = &[
     ("unread", |addr, path| Box::pin(empty::unread(addr, path))),
     ("requests", |addr, path| Box::pin(hoards::requests(addr, path))),
     ("frames", |addr, kind| Box::pin(frames::flood(addr, kind))),

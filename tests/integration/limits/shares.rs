@@ -253,45 +253,40 @@ async fn a_client_that_reads_nothing_makes_room(abi: Abi) {
 
 /// A quarter of 256 MiB, which is also what one instance may have.
 async fn a_client_beyond_its_share_of_the_memory_is_shed_and_nobody_else(abi: Abi) {
-    let isolations = if abi == Abi::P2 { ["request", "instance"].as_slice() } else { &["request"] };
-    for isolation in isolations {
-        let collector = Collector::start().await;
-        let mut server = pounce()
-            .guest(abi, "hog-memory")
-            .flag("--isolation", isolation)
-            .flag("--max-memory", "32MiB")
-            .flag("--max-total-memory", "256MiB")
-            .flag("--request-timeout", "none")
-            .with_admin()
-            .traced(&collector)
-            .start()
-            .await;
-        let addr = server.addr();
-        let mut held = Vec::new();
-        for protocol in Protocol::BOTH {
-            let mut connection = Connection::open(addr, protocol).await;
-            let answer = tokio::spawn(connection.start(client::get("/held?mib=24&ms=86400000")));
-            held.push((connection, answer));
-        }
-        guests_hold(server.admin().await, 48 << 20).await;
-        for protocol in Protocol::BOTH {
-            let answer = client::fetch(addr, protocol, client::get("/more?mib=24")).await;
-            assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, "1"), "{isolation}");
-            let answer = elsewhere(addr, protocol, "/other?mib=24").await;
-            assert_eq!(answer.text(), "took 24 MiB\n", "{isolation}, {protocol:?}");
-        }
-        let is_shed = |span: &Span| span.text("error.type") == "overloaded";
-        let shed = collector.span_where("of one that was shed", is_shed).await;
-        let status = format!("{:?}", shed.status);
-        assert!(
-            status.contains("that work for this client") && status.contains("guest.max-total-memory"),
-            "{status}"
-        );
-        // What it held is given back.
-        held.into_iter().for_each(|(connection, _)| connection.abort());
-        eventually("room for the client", async || {
-            client::fetch_path(addr, "/again?mib=24").await.status == 200
-        })
+    let collector = Collector::start().await;
+    let mut server = pounce()
+        .guest(abi, "hog-memory")
+        .flag("--isolation", "request")
+        .flag("--max-memory", "32MiB")
+        .flag("--max-total-memory", "256MiB")
+        .flag("--request-timeout", "none")
+        .with_admin()
+        .traced(&collector)
+        .start()
         .await;
+    let addr = server.addr();
+    let mut held = Vec::new();
+    for protocol in Protocol::BOTH {
+        let mut connection = Connection::open(addr, protocol).await;
+        let answer = tokio::spawn(connection.start(client::get("/held?mib=24&ms=86400000")));
+        held.push((connection, answer));
     }
+    guests_hold(server.admin().await, 48 << 20).await;
+    for protocol in Protocol::BOTH {
+        let answer = client::fetch(addr, protocol, client::get("/more?mib=24")).await;
+        assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, "1"), "{protocol:?}");
+        let answer = elsewhere(addr, protocol, "/other?mib=24").await;
+        assert_eq!(answer.text(), "took 24 MiB\n", "{protocol:?}");
+    }
+    let is_shed = |span: &Span| span.text("error.type") == "overloaded";
+    let shed = collector.span_where("of one that was shed", is_shed).await;
+    let status = format!("{:?}", shed.status);
+    assert!(
+        status.contains("that work for this client") && status.contains("guest.max-total-memory"),
+        "{status}"
+    );
+    // What it held is given back.
+    held.into_iter().for_each(|(connection, _)| connection.abort());
+    eventually("room for the client", async || client::fetch_path(addr, "/again?mib=24").await.status == 200)
+        .await;
 }

@@ -243,13 +243,13 @@ fn only_its_owner_may_look_and_one_process_at_a_time() {
     for name in files(&place) {
         assert_eq!(mode(&first.path().join(name)), 0o600);
     }
-    let error = format!("{:#}", open(&place, 1024).err().expect("it is in use"));
+    let error = format!("{:#}", open(&place, 1024).expect_err("it is in use"));
     assert!(error.contains("another process uses the directory") && error.contains("the spool"), "{error}");
     drop((runtime, traces, first));
     open(&place, 1024).unwrap();
 
     let opened = Spool::open(Path::new("/proc/nowhere/spool"), 1 << 20, &STANDARD);
-    let error = opened.err().expect("it cannot be made").to_string();
+    let error = opened.expect_err("it cannot be made").to_string();
     assert!(error.contains("cannot make the directory `/proc/nowhere/spool` of the spool"), "{error}");
 }
 

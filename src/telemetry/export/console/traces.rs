@@ -1,7 +1,7 @@
 //! Gathers the spans of each trace until the request's own span has ended, which comes last.
 
-use crate::telemetry::encode::IS_REMOTE;
 use opentelemetry_proto::tonic::trace::v1::Span;
+use pounce_otlp::wire::IS_REMOTE;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 

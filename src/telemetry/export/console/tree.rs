@@ -1,10 +1,10 @@
 //! A trace as text: each span with its attributes, events and links, children below their parents.
 
 use super::traces::Trace;
-use crate::telemetry::encode::IS_REMOTE;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::trace::v1::span::{Event, Link, SpanKind};
 use opentelemetry_proto::tonic::trace::v1::{Span, status::StatusCode};
+use pounce_otlp::wire::IS_REMOTE;
 use std::fmt::Write;
 
 /// Byte values longer than this are cut.
