@@ -11,6 +11,7 @@ packages=()
 
 main() {
   want_command cc gcc libc6-dev
+  want_command openssl openssl
   want_wasm_toolchain
   want_python_environments
   want_command npm nodejs npm
