@@ -1,15 +1,12 @@
 //! wasmtime as we run it: one engine for the component's version of wasi:http, with as many slots as the address space
 //! gives, and the clock that interrupts guests.
 
-use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
 use super::inspect::{Inspection, Version};
-use super::turns::Turns;
 use crate::host::MAX_TABLE_ELEMENTS;
 
 /// How often a guest that computes without pause gives way; also how late it is interrupted.
@@ -37,8 +34,6 @@ pub(crate) struct Slots {
     pub(crate) tuning: Tuning,
     /// Instances at once. With fewer than were wanted, some must be kept spare for those that are being torn down.
     pub(crate) count: usize,
-    /// The turns of guests that compute.
-    pub(crate) turns: Arc<Turns>,
 }
 
 /// Makes the engine for a component, with `wanted` slots or as many of them as can be had.
@@ -63,8 +58,8 @@ pub(crate) fn build(
                         "address space for fewer instances than http.max-in-flight asks for: {error:#}"
                     );
                 }
-                let turns = tick(&engine)?;
-                return Ok(Slots { engine, tuning: Tuning::Pooled, count: slots as usize, turns });
+                tick(&engine)?;
+                return Ok(Slots { engine, tuning: Tuning::Pooled, count: slots as usize });
             }
             Err(error) if slots > MIN_SLOTS => {
                 refusal = Some(error);
@@ -75,9 +70,9 @@ pub(crate) fn build(
                     "no pooling allocator, instances are made on demand, which is slower: {error:#}"
                 );
                 let engine = Engine::new(&on_demand(inspection.version)).map_err(anyhow::Error::from)?;
-                let turns = tick(&engine)?;
+                tick(&engine)?;
                 // Small reservations: this many still fit where the pool did not, and a few more on their way out.
-                return Ok(Slots { engine, tuning: Tuning::OnDemand, count: wanted.min(ON_DEMAND), turns });
+                return Ok(Slots { engine, tuning: Tuning::OnDemand, count: wanted.min(ON_DEMAND) });
             }
         }
     }
@@ -122,7 +117,7 @@ fn common(version: Version) -> Config {
         .wasm_component_model_async(concurrent)
         .epoch_interruption(true)
         .cranelift_opt_level(OptLevel::Speed)
-        .wasm_backtrace_max_frames(NonZeroUsize::new(32))
+        .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(32))
         // Off by name: otherwise a hint to set an environment variable ends up in spans.
         .wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Enable)
         .generate_address_map(true)
@@ -183,23 +178,20 @@ fn on_demand(version: Version) -> Config {
     config
 }
 
-/// Starts the thread that moves the engine's epoch on, and the line of those who gave way; it ends with the engine.
-fn tick(engine: &Engine) -> anyhow::Result<Arc<Turns>> {
-    // Guests run on the threads of a runtime that has one for each processor.
-    let turns = Arc::new(Turns::new(std::thread::available_parallelism().map_or(1, NonZeroUsize::get)));
-    let (engine, line) = (engine.weak(), turns.clone());
+/// Starts the thread that moves the engine's epoch on; it ends with the engine.
+fn tick(engine: &Engine) -> anyhow::Result<()> {
+    let engine = engine.weak();
     std::thread::Builder::new()
         .name("epoch".into())
         .spawn(move || {
             while let Some(engine) = engine.upgrade() {
                 engine.increment_epoch();
                 drop(engine);
-                line.tick();
                 std::thread::sleep(TICK);
             }
         })
         .context("cannot start the thread that interrupts guests")?;
-    Ok(turns)
+    Ok(())
 }
 
 #[cfg(test)]

@@ -3,11 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::oneshot;
 use wasmtime::{Engine, Store, UpdateDeadline};
 
 use super::error::classify_instantiation;
-use super::turns::{GaveWay, Turns};
 use crate::host::{
     Capabilities, Failure, HostState, Limits, MAX_HOSTCALL_BYTES, MemoryBudget, Meter, Serving, install_hooks,
 };
@@ -15,8 +13,6 @@ use crate::host::{
 /// Makes the instances of a component.
 pub(crate) struct InstanceFactory {
     pub(crate) engine: Engine,
-    /// The turns of guests that compute.
-    pub(crate) turns: Arc<Turns>,
     pub(crate) capabilities: Arc<Capabilities>,
     pub(crate) budget: Arc<MemoryBudget>,
     /// Bytes of linear memory of one instance (`guest.max-memory`).
@@ -43,11 +39,9 @@ impl InstanceFactory {
         // Computing guests give way at each tick, so that timers and other requests get their turn; what ends them is
         // the drop of their future.
         store.set_epoch_deadline(1);
-        let (turns, mut gave_way) = (self.turns.clone(), GaveWay::default());
-        store.epoch_deadline_callback(move |store| {
+        store.epoch_deadline_callback(|store| {
             let meter = store.data().meter.clone();
-            let turn = turns.turn(&mut gave_way);
-            Ok(UpdateDeadline::YieldCustom(1, Box::pin(give_way(meter, turn))))
+            Ok(UpdateDeadline::YieldCustom(1, Box::pin(give_way(meter))))
         });
         install_hooks(&mut store);
         Ok(store)
@@ -71,16 +65,12 @@ impl InstanceFactory {
     }
 }
 
-/// Lets others run, until it is the guest's turn; the guest is not charged for that.
-async fn give_way(meter: Option<Meter>, turn: Option<oneshot::Receiver<()>>) {
+/// Lets others run; the guest is not charged for that.
+async fn give_way(meter: Option<Meter>) {
     let running = meter.as_ref().and_then(Meter::pause);
     // tokio's own yield lets sockets and timers have their turn first; waking at once would put the guest before them
     // some sixty times over.
     tokio::task::yield_now().await;
-    if let Some(turn) = turn {
-        // Those who give turns are there for as long as the engine is.
-        _ = turn.await;
-    }
     if let Some(meter) = meter {
         meter.resume(running);
     }

@@ -12,7 +12,6 @@ mod idle;
 mod inspect;
 mod instance;
 mod make;
-mod turns;
 mod v02;
 mod v03;
 
@@ -134,7 +133,6 @@ impl Guests {
         )?;
         let factory = InstanceFactory {
             engine: component.slots.engine,
-            turns: component.slots.turns,
             capabilities,
             budget: Arc::new(MemoryBudget::new(guest.max_total_memory.0)),
             max_memory: guest.max_memory.0,
