@@ -1,12 +1,9 @@
 //! Frames by hand: clients that send as much as they may, as small as they can, to guests that read none of it.
 
 use crate::support::client::{self, Connection};
-use crate::support::http2::{
-    DATA, END_HEADERS, END_STREAM, HEADERS, PING, RST_STREAM, SETTINGS, UNKNOWN, WINDOW_UPDATE, frame,
-    preface,
-};
+use crate::support::http2::{DATA, HEADERS, PING, RST_STREAM, SETTINGS, UNKNOWN, frame, preface};
 use crate::support::pounce::Pounce;
-use crate::support::{Abi, Protocol, eventually, for_both_abis, pounce, within};
+use crate::support::{Abi, Protocol, for_both_abis, pounce, within};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -14,7 +11,6 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 for_both_abis!(
     tiny_frames_without_end_cost_their_stream_alone,
     tiny_frames_do_not_keep_the_buffers_they_came_in,
-    responses_wait_for_a_deaf_peer_in_little_memory,
 );
 
 const FLOW_CONTROL_ERROR: u32 = 3;
@@ -114,38 +110,4 @@ async fn tiny_frames_do_not_keep_the_buffers_they_came_in(abi: Abi) {
     settled(&mut connection).await;
     let grown = server.resident().saturating_sub(before);
     assert!(grown < 32 << 20, "{grown} bytes more");
-}
-
-/// All windows are open, and the socket is never read.
-async fn responses_wait_for_a_deaf_peer_in_little_memory(abi: Abi) {
-    const STREAMS: u32 = 256;
-    let server = pounce().guest(abi, "slow").flag("--isolation", "instance").with_admin();
-    let mut server = server.flag("--idle-timeout", "none").start().await;
-    others_are_served(&server).await;
-    let before = server.resident();
-    let mut connection = open(&server).await;
-    let wide = [0, 4, 127, 255, 255, 255];
-    let mut frames = [frame(SETTINGS, 0, 0, &wide), frame(WINDOW_UPDATE, 0, 0, &[127, 0, 0, 0])].concat();
-    for stream in 0..STREAMS {
-        let path = b"/?ms=0&chunks=1000000&size=65535";
-        let block = [&[0x82, 0x86, 4, path.len() as u8][..], &path[..], &[1, 1, b'a']].concat();
-        frames.extend(frame(HEADERS, END_HEADERS | END_STREAM, 2 * stream + 1, &block));
-    }
-    connection.1.write_all(&frames).await.unwrap();
-    // They are all at work, and none of them gets on.
-    server.in_flight(STREAMS.into()).await;
-    eventually("the guests to wait", async || {
-        let before = server.resident();
-        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-        server.resident() < before + (256 << 10)
-    })
-    .await;
-    let grown = server.resident().saturating_sub(before);
-    // Of each stream what h2 holds, what is read ahead, the piece that the guest has given, and its instance.
-    assert!(grown < 96 << 20, "{} MiB more", grown >> 20);
-    // That client has its share; somebody else is served.
-    for protocol in Protocol::BOTH {
-        let mut connection = Connection::open_elsewhere(server.addr(), protocol).await;
-        assert_eq!(connection.fetch(client::get("/?ms=0")).await.status, 200);
-    }
 }
