@@ -4,9 +4,10 @@
 //! is the warmest, and no other thread waits for the lock. Only who finds nothing there looks at the shelves of others. No
 //! instance is ever dropped under a lock, since that takes long: its memory is unmapped or reset.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use pounce_otlp::thread_slot;
 
 /// Instances with the moment since which they wait, the longest first.
 type Shelf<T> = Vec<(Instant, T)>;
@@ -26,7 +27,7 @@ impl<T> Idle<T> {
 
     /// An instance that is not too old, if there is one.
     pub(super) fn take(&self) -> Option<T> {
-        let own = own_shelf() % self.shelves.len();
+        let own = thread_slot() % self.shelves.len();
         (own..self.shelves.len()).chain(0..own).find_map(|at| {
             let last = self.shelf(at).pop();
             last.filter(|(since, _)| since.elapsed() < self.timeout).map(|(_, instance)| instance)
@@ -34,7 +35,7 @@ impl<T> Idle<T> {
     }
 
     pub(super) fn put(&self, instance: T) {
-        let own = own_shelf() % self.shelves.len();
+        let own = thread_slot() % self.shelves.len();
         self.shelf(own).push((Instant::now(), instance));
     }
 
@@ -55,19 +56,11 @@ impl<T> Idle<T> {
     }
 }
 
-/// The number of the calling thread's shelf, to be taken modulo how many there are.
-fn own_shelf() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static OWN: usize = NEXT.fetch_add(1, Ordering::Relaxed);
-    }
-    OWN.with(|own| *own)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     const LONG: Duration = Duration::from_secs(3600);
 
