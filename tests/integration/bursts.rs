@@ -53,11 +53,7 @@ async fn memory_kept_for_guests_is_given_back(abi: Abi) {
     assert_eq!(client::fetch_path(addr, "/fields?n=10").await.status, 200);
     let before = server.resident();
     let hoarding = tokio::spawn(join_all((0..16).map(|_| client::fetch_path(addr, "/fields?n=300&ms=2000"))));
-    let mut peak = before;
-    while !hoarding.is_finished() {
-        peak = peak.max(server.resident());
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
-    assert!(hoarding.await.unwrap().iter().all(|answer| answer.status == 200));
+    let (answers, peak) = server.watched(hoarding).await;
+    assert!(answers.iter().all(|answer| answer.status == 200));
     given_back(&server, before, peak).await;
 }

@@ -1,9 +1,7 @@
 //! What the host keeps for guests: an instance may have so much of it, all together so much, and it is given back.
 
 use crate::support::client::{self, Answer};
-use crate::support::pounce::Pounce;
 use crate::support::{Abi, Collector, Protocol, eventually, for_both_abis, pounce};
-use std::time::Duration;
 
 for_both_abis!(
     an_instance_may_have_so_much_kept,
@@ -13,17 +11,6 @@ for_both_abis!(
 );
 
 const MIB: u64 = 1 << 20;
-
-/// What comes of a task, and the most that is resident meanwhile.
-async fn watched<T>(server: &Pounce, mut task: tokio::task::JoinHandle<T>) -> (T, u64) {
-    let mut peak = server.resident();
-    loop {
-        tokio::select! {
-            done = &mut task => return (done.unwrap(), peak.max(server.resident())),
-            () = tokio::time::sleep(Duration::from_millis(5)) => peak = peak.max(server.resident()),
-        }
-    }
-}
 
 /// Each kind of thing, far more of it than there is room for.
 async fn an_instance_may_have_so_much_kept(abi: Abi) {
@@ -45,7 +32,7 @@ async fn an_instance_may_have_so_much_kept(abi: Abi) {
         assert_eq!(client::fetch_path(server.addr(), "/fields?n=10").await.text(), "kept 10\n");
         let before = server.resident();
         let path = kind.split('?').next().unwrap();
-        let (answer, peak) = watched(&server, tokio::spawn(client::fetch_path(server.addr(), kind))).await;
+        let (answer, peak) = server.watched(tokio::spawn(client::fetch_path(server.addr(), kind))).await;
         assert_eq!(answer.status, 500, "{kind}: {answer:?}");
         // What may be kept, and the guest's own memory.
         let grown = peak.saturating_sub(before);
@@ -85,7 +72,7 @@ async fn all_instances_may_have_so_much_kept(abi: Abi) {
         }
         answers
     });
-    let (answers, peak) = watched(&server, load).await;
+    let (answers, peak) = server.watched(load).await;
     let shed = answers.iter().filter(|answer| answer.status == 503).collect::<Vec<_>>();
     assert!(shed.iter().all(|answer| !answer.header("retry-after").is_empty()));
     let kept = answers.iter().filter(|answer| answer.status == 200).count();

@@ -254,6 +254,17 @@ impl Pounce {
         kib * 1024
     }
 
+    /// What comes of a task, and the most memory in bytes that is resident meanwhile.
+    pub(crate) async fn watched<T>(&self, mut task: tokio::task::JoinHandle<T>) -> (T, u64) {
+        let mut peak = self.resident();
+        loop {
+            tokio::select! {
+                done = &mut task => return (done.unwrap(), peak.max(self.resident())),
+                () = tokio::time::sleep(Duration::from_millis(5)) => peak = peak.max(self.resident()),
+            }
+        }
+    }
+
     /// Processor time that it has used.
     pub(crate) fn processor_time(&self) -> Duration {
         let stat = self.proc("stat");
