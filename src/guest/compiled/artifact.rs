@@ -136,10 +136,12 @@ impl Compiler {
             inspection,
         };
         let facts = serde_json::to_vec(&facts)?;
-        match (sign, &self.machine) {
-            (Sign::Key(key), _) => seal::append_signature(&file, &facts, key)?,
-            (Sign::Machine, Ok(machine)) => seal::append_machine(&file, &facts, machine)?,
-            (Sign::Machine, Err(error)) => bail!("{error}; or sign the artifact: --key"),
+        match sign {
+            Sign::Key(key) => seal::append_signature(&file, &facts, key)?,
+            Sign::Machine => match self.machine() {
+                Ok(machine) => seal::append_machine(&file, &facts, machine)?,
+                Err(error) => bail!("{error}; or sign the artifact: --key"),
+            },
         }
         let mut artifact = Vec::new();
         file.rewind()?;

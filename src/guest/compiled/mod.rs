@@ -21,7 +21,7 @@ mod worker;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use wasmtime::Engine;
@@ -85,35 +85,40 @@ pub(crate) struct Compiler {
     compiling: Compiling,
     timeout: Option<Duration>,
     cache: Option<Cache>,
-    machine: Result<MachineKey, String>,
+    /// Read or made when it is needed: not where nothing is cached and artifacts are signed.
+    machine: OnceLock<Result<MachineKey, String>>,
     artifact_key: Option<ArtifactKey>,
 }
 
 impl Compiler {
     /// Opens the cache. One that cannot be used is said in the log, and done without.
     pub(crate) fn new(guest: &config::Guest, compiling: Compiling) -> Self {
-        let machine = MachineKey::of_user().map_err(|error| format!("{error:#}"));
-        let cache = match (&guest.cache, &machine) {
-            (CacheDir::Off, _) => None,
-            (CacheDir::Dir(dir), Ok(_)) => Cache::open(dir, guest.cache_max.0)
-                .map_err(|error| tracing::warn!("compiled components are not kept: {error:#}"))
-                .ok(),
-            (CacheDir::Dir(_), Err(error)) => {
-                tracing::warn!("compiled components are not kept: {error}");
-                None
-            }
-        };
-        Self {
+        let mut compiler = Self {
             compiling,
             timeout: guest.compile_timeout.0,
-            cache,
-            machine,
+            cache: None,
+            machine: OnceLock::new(),
             artifact_key: guest.artifact_key.clone(),
+        };
+        if let CacheDir::Dir(dir) = &guest.cache {
+            let opened = compiler.machine().map_err(|error| anyhow::anyhow!("{error}"));
+            match opened.map(drop).and_then(|()| Cache::open(dir, guest.cache_max.0)) {
+                Ok(cache) => compiler.cache = Some(cache),
+                Err(error) => tracing::warn!("compiled components are not kept: {error:#}"),
+            }
         }
+        compiler
     }
 
+    /// The key of this machine's user, or why there is none.
+    fn machine(&self) -> Result<&MachineKey, &str> {
+        let key = || MachineKey::of_user().map_err(|error| format!("{error:#}"));
+        self.machine.get_or_init(key).as_ref().map_err(String::as_str)
+    }
+
+    /// Who may vouch for an artifact.
     fn keys(&self) -> Keys<'_> {
-        Keys { machine: self.machine.as_ref().map_err(String::as_str), artifact: self.artifact_key.as_ref() }
+        self.artifact_key.as_ref().map_or_else(|| Keys::Machine(self.machine()), Keys::Artifact)
     }
 
     /// The machine code of `wasm`, the content of the file `path`, for `engine`, which was made with `tuning`.
@@ -128,7 +133,9 @@ impl Compiler {
         wasm: &[u8],
     ) -> anyhow::Result<WasmComponent> {
         let compile = |file: &File| self.compile(path, wasm, tuning, Target::Native, file);
-        if let Some((cache, machine)) = self.cache.as_ref().zip(self.machine.as_ref().ok()) {
+        if let Some(cache) = &self.cache
+            && let Ok(machine) = self.machine()
+        {
             let name = cache::name_of(wasm, engine);
             if let Some(component) = self.cached(cache, &name, engine) {
                 return Ok(component);
@@ -157,7 +164,7 @@ impl Compiler {
     fn cached(&self, cache: &Cache, name: &str, engine: &Engine) -> Option<WasmComponent> {
         let begun = Instant::now();
         let file = cache.find(name)?;
-        let keys = Keys { artifact: None, ..self.keys() };
+        let keys = Keys::Machine(self.machine());
         let loaded = map::bytes(&file)
             .map_err(anyhow::Error::from)
             .and_then(|content| Ok(seal::check(&content, keys).map(drop)?))

@@ -33,11 +33,11 @@ const SIGNED: u8 = 2;
 
 /// Who may vouch for a file.
 #[derive(Clone, Copy)]
-pub(super) struct Keys<'a> {
-    /// The key of this machine's user, or why there is none.
-    pub(super) machine: Result<&'a MachineKey, &'a str>,
-    /// The key whose signatures count. With it, nothing else does.
-    pub(super) artifact: Option<&'a ArtifactKey>,
+pub(super) enum Keys<'a> {
+    /// This machine's user, by a key; or why there is none.
+    Machine(Result<&'a MachineKey, &'a str>),
+    /// Whoever holds the private half of a key.
+    Artifact(&'a ArtifactKey),
 }
 
 /// Why a file is not run.
@@ -126,9 +126,9 @@ pub(super) fn check<'a>(content: &'a [u8], keys: Keys<'_>) -> Result<&'a [u8], R
     }
     let (rest, trailer) = sealed.split_last_chunk::<{ TRAILER - UNSEALED }>().ok_or(Refusal::Unsealed)?;
     let [l0, l1, l2, l3, kind, _, _, _, id @ ..] = trailer;
-    match (*kind, keys.artifact) {
-        (MACHINE, None) => {
-            let key = keys.machine.map_err(|error| Refusal::NoMachineKey(error.to_owned()))?;
+    match (*kind, keys) {
+        (MACHINE, Keys::Machine(key)) => {
+            let key = key.map_err(|error| Refusal::NoMachineKey(error.to_owned()))?;
             if *id != key.id() {
                 return Err(Refusal::OtherMachine);
             }
@@ -139,15 +139,15 @@ pub(super) fn check<'a>(content: &'a [u8], keys: Keys<'_>) -> Result<&'a [u8], R
                 return Err(Refusal::Damaged);
             }
         }
-        (SIGNED, Some(key)) => {
+        (SIGNED, Keys::Artifact(key)) => {
             if *id != id_of(key.bytes()) {
                 return Err(Refusal::OtherSigner);
             }
             let key = UnparsedPublicKey::new(&ED25519, key.bytes());
             key.verify(signed(sealed).as_bytes(), seal).map_err(|_| Refusal::Damaged)?;
         }
-        (MACHINE, Some(_)) => return Err(Refusal::Unsigned),
-        (SIGNED, None) => return Err(Refusal::Untrusted),
+        (MACHINE, Keys::Artifact(_)) => return Err(Refusal::Unsigned),
+        (SIGNED, Keys::Machine(_)) => return Err(Refusal::Untrusted),
         _ => return Err(Refusal::Damaged),
     }
     let length = u32::from_le_bytes([*l0, *l1, *l2, *l3]) as usize;
