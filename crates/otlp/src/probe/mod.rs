@@ -64,7 +64,7 @@ pub async fn probe(samples: Vec<Sample>, proxies: &Proxies) -> Vec<Finding> {
         let connections = pools.of(&to);
         let way = Way::new(&to, &connections, limit(&to));
         let (mut steps, trouble) = match probes.iter().find(|(_, other, _)| other.is_same(&way)) {
-            // The same way, which is told once.
+            // A way that another signal has taken already is told once.
             Some((first, _, probe)) => (vec![as_for(*first, probe)], probe.trouble.clone()),
             None => {
                 let probe = steps::walk(&way).await;

@@ -64,13 +64,13 @@ pub(crate) struct Directory {
 
 #[derive(Debug, Default)]
 struct Files {
-    /// Those that may be sent or removed, with their sizes, by signal.
+    /// Files that may be sent or removed, with their sizes, by signal.
     waiting: [BTreeMap<Name, u64>; 3],
-    /// Those that are being written or sent, with their sizes.
+    /// Files that are being written or sent, with their sizes.
     busy: HashMap<Name, u64>,
-    /// Bytes of the disk that all take.
+    /// Bytes of the disk that all files take.
     used: u64,
-    /// Bytes of those that are busy.
+    /// Bytes of the disk that busy files take.
     busy_bytes: u64,
     /// Items of each signal in the files that an earlier process has left.
     found: [u64; 3],
@@ -181,7 +181,7 @@ impl Directory {
         let open = || OpenOptions::new().create_new(true).write(true).mode(0o600).open(&new);
         let written = open()
             .or_else(|error| match error.kind() {
-                // Somebody tidied up.
+                // The directory was removed while we ran: it is made again.
                 io::ErrorKind::NotFound => self.make_again().and_then(|()| open()),
                 _ => Err(error),
             })
