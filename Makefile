@@ -7,7 +7,7 @@ HELLO := guests/prebuilt/hello.wasm
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: ## Build Pounce and serve the prebuilt hello, each trace a tree on the terminal
@@ -46,6 +46,11 @@ receivers: guests ## Serving beside receivers that fail in each way, 20 s each (
 wasi-testsuite: ## Run the wasi:http components of a checkout of WebAssembly/wasi-testsuite (prod/testsuite-base): SUITE=…
 	$(CARGO) build --quiet
 	scripts/wasi-testsuite.py $(or $(SUITE),$(error SUITE=… names the checkout))
+
+.PHONY: w3c
+w3c: guests ## Run the test suite of W3C Trace Context from a checkout of w3c/trace-context: SUITE=…
+	$(CARGO) build --quiet
+	scripts/w3c.sh $(or $(SUITE),$(error SUITE=… names the checkout))
 
 .PHONY: fuzz
 fuzz: ## Fuzz the parsers of headers, settings and variables, 60 s each (FUZZ_SECONDS=…); needs a C++ compiler

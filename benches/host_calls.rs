@@ -7,10 +7,11 @@
 #![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
 
 use criterion::{Criterion, SamplingMode, criterion_group, criterion_main};
-use http::Request;
-use pounce::bench::Served;
-use std::hint::black_box;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
 
 /// Calls of one request; it may have a thousand spans.
 const CALLS: u64 = 900;
@@ -32,21 +33,65 @@ const COMPONENTS: [(&str, &str); 2] =
 const TRACING: [(&str, Option<&str>); 3] =
     [("off", None), ("unsampled", Some("00")), ("recording", Some("01"))];
 
-fn request(kind: usize, calls: u64, flags: Option<&str>) -> Request<()> {
-    let path = format!("http://localhost/{kind}{calls:04}");
+fn request(kind: usize, calls: u64, flags: Option<&str>) -> String {
     let flags = flags.unwrap_or("01");
     let parent = format!("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-{flags}");
-    Request::get(path).header("traceparent", parent).body(()).expect("a valid request")
+    format!("GET /{kind}{calls:04} HTTP/1.1\r\nhost: localhost\r\ntraceparent: {parent}\r\n\r\n")
 }
 
-/// Answers a request; gives the time that took.
-fn timed(served: &Served, request: Request<()>) -> Duration {
-    let start = Instant::now();
-    served.request(request).expect("an answer");
-    let spent = start.elapsed();
-    // As the exporter would, so that the buffers stay as small as they are in a server.
-    black_box(served.drain());
-    spent
+/// A server of one component on a thread of its own, and a connection to it.
+struct Served {
+    connection: TcpStream,
+    _stop: oneshot::Sender<()>,
+}
+
+impl Served {
+    /// Serves the component at `path`; `traced` is whether telemetry is on. Its spans go to the recent traces.
+    fn load(path: &Path, traced: bool) -> Self {
+        let mut config = pounce::Config::new(path);
+        config.http.listen = vec!["127.0.0.1:0".parse().expect("an address")];
+        if traced {
+            config.admin.listen = Some("127.0.0.1:0".parse().expect("an address"));
+        }
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (listens, url) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let mut runtime = tokio::runtime::Builder::new_multi_thread();
+            let runtime = runtime.worker_threads(1).enable_all().build().expect("a runtime");
+            runtime.block_on(async {
+                let app = pounce::App::build(config).await.expect("a server");
+                listens.send(app.urls().remove(0)).expect("somebody waits for it");
+                app.run_until(async { _ = stopped.await }).await
+            })
+        });
+        let url = url.recv().expect("a server");
+        let connection = TcpStream::connect(url.trim_start_matches("http://")).expect("a connection");
+        connection.set_nodelay(true).expect("a socket");
+        Served { connection, _stop: stop }
+    }
+
+    /// Asks for a request to be answered, which must be with 200; gives the time that took.
+    fn timed(&mut self, request: &str) -> Duration {
+        let mut answer = [0; 1024];
+        let start = Instant::now();
+        self.connection.write_all(request.as_bytes()).expect("it reads on");
+        let mut length = 0;
+        while !is_whole(&answer[..length]) {
+            let read = self.connection.read(&mut answer[length..]).expect("an answer");
+            assert!(read > 0, "{}", String::from_utf8_lossy(&answer[..length]));
+            length += read;
+        }
+        let spent = start.elapsed();
+        assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer[..length]));
+        spent
+    }
+}
+
+/// Whether it is all of an answer, whose body is empty.
+fn is_whole(answer: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(answer).to_ascii_lowercase();
+    let end = if text.contains("transfer-encoding: chunked") { "\r\n\r\n0\r\n\r\n" } else { "\r\n\r\n" };
+    text.ends_with(end)
 }
 
 fn host_calls(criterion: &mut Criterion) {
@@ -59,17 +104,17 @@ fn host_calls(criterion: &mut Criterion) {
         group.sampling_mode(SamplingMode::Flat).sample_size(20);
         group.warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
         for (tracing, flags) in TRACING {
-            let served = Served::load(&path, flags.is_some()).expect("a component");
+            let mut served = Served::load(&path, flags.is_some());
             group.bench_function(format!("whole request, {tracing}"), |b| {
-                b.iter_custom(|requests| (0..requests).map(|_| timed(&served, request(0, 0, flags))).sum());
+                b.iter_custom(|requests| (0..requests).map(|_| served.timed(&request(0, 0, flags))).sum());
             });
             for (kind, name) in KINDS.iter().enumerate() {
                 group.bench_function(format!("{name}, {tracing}"), |b| {
                     b.iter_custom(|calls| {
                         let (mut with, mut without) = (Duration::MAX, Duration::MAX);
                         for _ in 0..calls.div_ceil(CALLS) {
-                            with = with.min(timed(&served, request(kind, CALLS, flags)));
-                            without = without.min(timed(&served, request(kind, 0, flags)));
+                            with = with.min(served.timed(&request(kind, CALLS, flags)));
+                            without = without.min(served.timed(&request(kind, 0, flags)));
                         }
                         let one = with.saturating_sub(without).as_secs_f64() / CALLS as f64;
                         Duration::from_secs_f64(one * calls as f64).max(Duration::from_nanos(1))

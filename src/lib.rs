@@ -44,18 +44,18 @@
 //! | HTTP/1.1 or HTTP/2, and the peer's clock | `server/connection`, `server/idle` |
 //! | **the whole path on one screen** | `server/handler` |
 //! | who sent it, if a trusted proxy says | `server/forwarded` |
-//! | the record: parent, decision, start | `telemetry/request` (`propagation`, `sampler`) |
+//! | the record: parent, decision, start | `request`, `propagation`, `sampler` of the crate `pounce-telemetry` |
 //! | a place, or 503 | `server/admission` |
 //! | an absolute URI and a body with an end | `server/forward` |
 //! | an instance | `guest/v02` or `guest/v03`, `guest/instance` |
 //! | the guest, which calls back | `host/*` |
 //! | the answer, or what went wrong | `guest/error`, `server/response` |
 //! | the true end: record and place | `server/response/body` |
-//! | span, metrics, access log | `telemetry/request`, `telemetry/metrics/host` |
-//! | out | `telemetry/pipeline`, and the crate `pounce-otlp` |
+//! | span, metrics, access log | `request`, `metrics/host` of `pounce-telemetry` |
+//! | out | `pipeline` of `pounce-telemetry`, and the crate `pounce-otlp` |
 //!
 //! Folders are layers; imports point down only: `cli → app → server → guest → host`, beside `server` the `admin`
-//! listener, all of them → `telemetry` → `config` → the crate `pounce-otlp`.
+//! listener, all of them → `config` → the crates `pounce-telemetry` → `pounce-otlp`.
 
 mod admin;
 mod app;
@@ -64,23 +64,14 @@ pub mod config;
 mod guest;
 mod host;
 mod server;
-mod telemetry;
 
 pub use app::{App, Outcome, StartError};
 pub use cli::run;
 pub use config::Config;
 
-/// What must hold of all that others write, whatever it is; no part of the library's interface.
-#[doc(hidden)]
+/// What must hold of what others write, whatever it is; built for `fuzz/` alone.
+#[cfg(any(test, fuzzing))]
 pub mod fuzz {
     pub use crate::config::fuzz::*;
     pub use crate::server::fuzz::*;
-    pub use crate::telemetry::fuzz::*;
-}
-
-/// What the benchmarks may touch; no part of the library's interface.
-#[doc(hidden)]
-pub mod bench {
-    pub use crate::guest::bench::Served;
-    pub use crate::telemetry::bench::{Spans, propagate};
 }

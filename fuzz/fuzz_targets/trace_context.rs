@@ -1,4 +1,8 @@
-//! `pounce::fuzz::trace_context`, which says what must hold.
+//! `invariants::trace_context` of pounce-telemetry's tests, which says what must hold.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| pounce::fuzz::trace_context(input));
+#[path = "../../crates/telemetry/tests/invariants/mod.rs"]
+#[allow(dead_code, reason = "each target drives one of them")]
+mod invariants;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| invariants::trace_context(input));

@@ -1,8 +1,8 @@
 //! Which form of metrics a client prefers, by its `Accept`.
 
-use crate::telemetry::MetricsFormat;
 use http::HeaderMap;
 use http::header::ACCEPT;
+use pounce_telemetry::MetricsFormat;
 
 /// The value of `Content-Type`.
 pub(super) fn content_type(format: MetricsFormat) -> &'static str {

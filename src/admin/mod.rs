@@ -21,9 +21,9 @@ pub(crate) use board::Phase;
 pub(crate) use serve::Socket;
 pub(crate) use status::{Component, Facts, Limits, Totals, Use};
 
-use crate::telemetry::Telemetry;
 use board::Board;
 use page::Site;
+use pounce_telemetry::Telemetry;
 
 /// Time that answers under way get at the end.
 const LAST_MOMENT: Duration = Duration::from_millis(500);

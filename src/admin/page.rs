@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::board::{Board, Phase};
 use super::status::Status;
 use super::{format, host};
-use crate::telemetry::{Telemetry, TraceId};
+use pounce_telemetry::{Telemetry, TraceId};
 
 /// Large pages of a kind that are in memory at once, those on their way to slow clients included. Each kind has places
 /// of its own: who is slow to take traces does not keep Prometheus from its metrics.

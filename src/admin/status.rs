@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use super::board::Phase;
-use crate::telemetry::Exports;
+use pounce_telemetry::Exports;
 
 /// The whole answer.
 #[derive(Debug, Serialize)]

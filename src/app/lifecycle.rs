@@ -11,7 +11,7 @@ use tokio::task::{JoinError, JoinSet};
 use super::App;
 use crate::admin::Admin;
 use crate::server::{Drain, Phase, SocketFile};
-use crate::telemetry::{Telemetry, Totals};
+use pounce_telemetry::{Telemetry, Totals};
 
 /// Time that connections get to close once nothing is in flight, and telemetry to flush when the grace period is over.
 const LAST_MOMENT: Duration = Duration::from_secs(2);

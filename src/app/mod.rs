@@ -15,8 +15,9 @@ use crate::guest::{Compiling, Guests, OwnListeners, Progress, Worker};
 use crate::server::{
     Admission, Drain, Forwarding, Handler, HeadLimits, Inherited, Listener, Memory, Server, SocketFile,
 };
-use crate::telemetry::logs::{self, OtlpLog};
-use crate::telemetry::{LocalReaders, Telemetry, host_metrics};
+use pounce_telemetry::logs::{self, OtlpLog};
+use pounce_telemetry::metrics::host as host_metrics;
+use pounce_telemetry::{LocalReaders, Telemetry};
 
 pub use lifecycle::Outcome;
 pub(crate) use lifecycle::Stops;
@@ -205,8 +206,8 @@ async fn bind(
 
 /// Starts telemetry on a thread of its own: its spool may be on a disk that hangs.
 async fn start_telemetry(config: &Config, name: &str, local: LocalReaders) -> anyhow::Result<Telemetry> {
-    let (otel, name) = (config.otel.clone(), name.to_owned());
-    let starting = move || Telemetry::start(&otel, &name, local);
+    let (settings, name) = (config.otel.telemetry(), name.to_owned());
+    let starting = move || Telemetry::start(&settings, &name, local);
     tokio::task::spawn_blocking(starting).await.context("the thread that starts telemetry died")?
 }
 

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{MISTAKE, columns, flags, output, progress};
 use crate::config::{self, Config, InForce, Mistake, Resolved};
 use crate::guest::{self, Examined, Import};
-use crate::telemetry::logs::printable;
+use pounce_telemetry::logs::printable;
 
 const AFTER_HELP: &str = "\
 What it does:

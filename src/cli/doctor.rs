@@ -9,8 +9,8 @@ use pounce_otlp::probe::{Finding, Outcome, Speaks, Step, speaks_here};
 
 use super::{MISTAKE, columns, flags, output};
 use crate::config::{self, Exporter, InForce, Loaded, Mistake, Otel};
-use crate::telemetry::doctor::{self, Findings};
-use crate::telemetry::logs::{Log, printable};
+use pounce_telemetry::doctor::{self, Findings};
+use pounce_telemetry::logs::{Log, printable};
 
 const AFTER_HELP: &str = "\
 What it does:
@@ -65,7 +65,7 @@ pub(super) fn run(matches: &ArgMatches, unknown: Vec<Mistake>) -> ExitCode {
             return ExitCode::from(MISTAKE);
         }
     };
-    let log = match Log::start(&loaded.config.log, loaded.config.otel.log_level) {
+    let log = match Log::start(&loaded.config.log_settings()) {
         Ok(log) => log,
         Err(error) => {
             output::error(error);
@@ -93,7 +93,7 @@ async fn examine(loaded: &Loaded) -> ExitCode {
     let otel = &loaded.config.otel;
     // The name that an SDK gives where nobody has named the service.
     let component = loaded.config.component_name().unwrap_or_else(|| "unknown_service:pounce".to_owned());
-    let findings = doctor::examine(otel, &component).await;
+    let findings = doctor::examine(&otel.telemetry(), &component).await;
     if findings.signals.is_empty() {
         output::mistakes(&[nothing_to_test(otel)]);
         if !otel.disabled {

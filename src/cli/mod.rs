@@ -84,4 +84,20 @@ mod tests {
     fn text(help: &impl ToString) -> String {
         help.to_string().lines().map(|line| format!("{}\n", line.trim_end())).collect()
     }
+
+    #[test]
+    fn the_losses_in_the_docs_are_the_committed_ones() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/telemetry.md");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let (before, rest) = text.split_once("<!-- losses: ").unwrap();
+        let (first, rest) = rest.split_once('\n').unwrap();
+        let (_, after) = rest.split_once("<!-- end of losses -->").unwrap();
+        let rows = pounce_otlp::Loss::ALL
+            .iter()
+            .map(|loss| format!("| `{}` | {} |\n", loss.name(), loss.sentence()));
+        let table =
+            rows.fold("| reason | items were |\n| --- | --- |\n".to_owned(), |table, row| table + &row);
+        let made = format!("{before}<!-- losses: {first}\n{table}<!-- end of losses -->{after}");
+        blessed::matches(&path, &made);
+    }
 }

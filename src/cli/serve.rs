@@ -9,7 +9,7 @@ use super::{MISTAKE, flags, output, progress};
 use crate::app::{App, Outcome, StartError, Stops};
 use crate::config::{self, Config, Loaded, Mistake};
 use crate::server::Inherited;
-use crate::telemetry::logs::{Log, OtlpLog};
+use pounce_telemetry::logs::{Log, OtlpLog};
 
 const AFTER_HELP: &str = "\
 Values:
@@ -109,7 +109,7 @@ fn serve(Loaded { config, in_force }: Loaded) -> ExitCode {
         }
     };
     // Kept to the very end: what was logged last is written when it goes.
-    let log = match Log::start(&config.log, config.otel.log_level) {
+    let log = match Log::start(&config.log_settings()) {
         Ok(log) => log,
         Err(error) => {
             output::error(error);

@@ -6,8 +6,8 @@ use std::time::Duration;
 use http::uri::Scheme;
 use http::{HeaderName, HeaderValue};
 use pounce_otlp::Proxies;
+use pounce_telemetry::settings::Limits;
 
-use super::limits::Limits;
 use super::mistake::Mistake;
 use super::options::OtelOptions;
 use super::otel_env;

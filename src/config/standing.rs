@@ -5,7 +5,6 @@
 
 use http::{HeaderName, HeaderValue};
 
-use super::limits::Limits;
 use super::mistake::Mistake;
 use super::options::all;
 use super::otel::{Batch, Otel};
@@ -14,6 +13,7 @@ use super::resolve::{INVALID, InForce, Source};
 use super::signals::Destination;
 use super::value::{Endpoint, Header, Protocol, Setting as _, Value, show_duration};
 use super::vars::Vars;
+use pounce_telemetry::settings::Limits;
 
 /// One setting.
 struct Row {

@@ -11,7 +11,7 @@ use http_body_util::BodyExt as _;
 use wasmtime_wasi_http::{Error as HttpError, WasiBody};
 
 use crate::host::{Broken, Failure, FailureKind, RequestScope, Written, asked_for_frame};
-use crate::telemetry::Phases;
+use pounce_telemetry::Phases;
 
 /// Why a request body ended before its end.
 #[derive(Debug, thiserror::Error)]

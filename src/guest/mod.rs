@@ -1,7 +1,6 @@
 //! Running components; knows no sockets. [`Guests::invoke`] is all that the server sees.
 
 mod arrival;
-pub(crate) mod bench;
 mod body;
 mod compiled;
 mod component;
@@ -38,8 +37,9 @@ use self::component::Pre;
 use self::instance::InstanceFactory;
 use crate::config::{self, Isolation};
 use crate::host::{Capabilities, IncomingContext, MAX_HELD, MemoryBudget};
-use crate::telemetry::logs::printable;
-use crate::telemetry::{Baggage, ServerSpan, Signals, host_metrics};
+use pounce_telemetry::logs::printable;
+use pounce_telemetry::metrics::host as host_metrics;
+use pounce_telemetry::{Baggage, ServerSpan, Signals};
 
 /// Instance slots beyond those that requests in flight take.
 const SPARE_SLOTS: usize = 8;

@@ -25,7 +25,7 @@ use crate::host::{
     Abi, Failure, FailureKind, HostState, Meter, RequestScope, Serving, Trace, Uploads, Written,
     current_request,
 };
-use crate::telemetry::Linked;
+use pounce_telemetry::Linked;
 
 /// How often a busy worker looks whether a request that was cancelled is being ignored.
 const WATCH: Duration = Duration::from_millis(50);

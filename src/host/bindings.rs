@@ -5,8 +5,8 @@ wasmtime::component::bindgen!({
     world: "pounce:telemetry/imports",
     imports: { default: store | trappable },
     with: {
-        "pounce:telemetry/tracing.span": super::pounce_telemetry::GuestSpan,
-        "pounce:telemetry/tracing.scope": super::pounce_telemetry::GuestScope,
+        "pounce:telemetry/tracing.span": super::telemetry::GuestSpan,
+        "pounce:telemetry/tracing.scope": super::telemetry::GuestScope,
     },
 });
 

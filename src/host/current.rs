@@ -5,7 +5,7 @@ use wasmtime::component::GuestTaskId;
 
 use super::scope::{RequestScope, Trace};
 use super::state::HostState;
-use crate::telemetry::{Span, SpanContext};
+use pounce_telemetry::{Span, SpanContext};
 
 /// Requests whose tasks a shared store remembers: a guest may work on after its response.
 const MAX_REMEMBERED: usize = 1024;

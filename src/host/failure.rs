@@ -10,7 +10,7 @@ use wasmtime::Trap;
 use wasmtime_wasi_http::Error as HttpError;
 
 use super::outbound;
-use crate::telemetry::Exception;
+use pounce_telemetry::Exception;
 
 /// Who is at fault: it decides the level of the log line, and says to an operator where to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

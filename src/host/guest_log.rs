@@ -1,7 +1,7 @@
 //! What guests say in our own log: lines of their output and their log records, within one rate. Lines of output are
 //! also exported as log records, within the same rate.
 //!
-//! Never blocks a guest: the log's own writer is lossy and counts (see `telemetry/logs.rs`), and what exceeds the rate
+//! Never blocks a guest: the log's own writer is lossy and counts (see `pounce_telemetry::logs`), and what exceeds the rate
 //! is counted here and said once a second.
 
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use std::time::Instant;
 use serde_json::Value as Json;
 use tracing::field::display;
 
-use crate::telemetry::logs::printable;
-use crate::telemetry::{LogRecord, LogRecords, Severity, SpanContext, Value};
+use pounce_telemetry::logs::printable;
+use pounce_telemetry::{LogRecord, LogRecords, Severity, SpanContext, Value};
 
 /// A longer line is cut into pieces of this size, each a line of its own in the log; a longer record is cut off.
 pub(super) const MAX_LINE: usize = 8 * 1024;

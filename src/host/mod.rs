@@ -12,10 +12,10 @@ mod outbound;
 mod outgoing;
 mod output;
 mod place;
-mod pounce_telemetry;
 mod scope;
 mod state;
 mod stdio;
+mod telemetry;
 mod wasi_otel;
 mod written;
 
@@ -32,14 +32,14 @@ pub(crate) use limits::{Limits, MemoryBudget, Refused};
 pub(crate) use meter::Meter;
 pub(crate) use outbound::OwnListeners;
 pub(crate) use place::{Full, Place, Rooms, Share};
-use pounce_telemetry::{Ignored, Recorder};
 pub(crate) use scope::{IncomingContext, RequestScope, Trace};
 pub(crate) use state::HostState;
+use telemetry::{Ignored, Recorder};
 pub(crate) use written::{Abi, Broken, Uploads, Written, asked_for_frame};
 
 use crate::config;
-use crate::telemetry::host_metrics::Host as Metrics;
-use crate::telemetry::{Propagator, Signals};
+use pounce_telemetry::metrics::host::Host as Metrics;
+use pounce_telemetry::{Propagator, Signals};
 
 /// Resources that the host keeps for one store at a time.
 pub(crate) const MAX_RESOURCES: usize = 10_000;
@@ -198,6 +198,6 @@ pub(crate) fn link(linker: &mut Linker<HostState>, concurrent: bool) -> wasmtime
         output::link_02(linker)?;
         output::link_03(linker)?;
     }
-    pounce_telemetry::link(linker)?;
+    telemetry::link(linker)?;
     wasi_otel::link(linker)
 }

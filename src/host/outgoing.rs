@@ -24,8 +24,8 @@ use super::outbound::{self, Client};
 use super::scope::Trace;
 use super::state::HostState;
 use super::written::{Abi, Uploads, Written};
-use crate::telemetry::host_metrics::{Host as Metrics, OutgoingEnd, OutgoingRequest};
-use crate::telemetry::{ClientSpan, Connected, Propagator};
+use pounce_telemetry::metrics::host::{Host as Metrics, OutgoingEnd, OutgoingRequest};
+use pounce_telemetry::{ClientSpan, Connected, Propagator};
 
 /// The hooks of one store.
 pub(crate) struct Outgoing {

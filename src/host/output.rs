@@ -10,7 +10,7 @@ use wasmtime_wasi::p3::bindings::cli::{stderr, stdout};
 
 use super::current::current_trace;
 use super::state::HostState;
-use crate::telemetry::ServerSpan;
+use pounce_telemetry::ServerSpan;
 
 /// Notes who calls, if that is certain. Nobody need ask in a store that serves one request at a time.
 fn note(store: &mut StoreContextMut<'_, HostState>) {

@@ -31,7 +31,7 @@ use super::failure::{Failure, FailureKind};
 use super::limits::{MemoryBudget, Refused};
 use super::place::Place;
 use super::written::Written;
-use crate::telemetry::{Baggage, Phases, Quota, ServerSpan};
+use pounce_telemetry::{Baggage, Phases, Quota, ServerSpan};
 
 /// The trace headers of a request as they came, for a guest's `inject` while telemetry is off.
 #[derive(Debug, Default)]

@@ -15,8 +15,8 @@ use super::outgoing::Outgoing;
 use super::scope::{RequestScope, Trace};
 use super::stdio::{GuestStream, StoreOutput};
 use super::{Capabilities, MAX_FIELDS_SIZE, MAX_RESOURCES};
-use crate::telemetry::host_metrics::Live;
-use crate::telemetry::{Folds, Quota, ServerSpan};
+use pounce_telemetry::metrics::host::Live;
+use pounce_telemetry::{Folds, Quota, ServerSpan};
 
 /// The `T` of every `Store<T>`.
 pub(crate) struct HostState {

@@ -12,7 +12,7 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
 use super::guest_log::{GuestLog, MAX_LINE, Stream};
-use crate::telemetry::ServerSpan;
+use pounce_telemetry::ServerSpan;
 
 /// What a guest may write in one call.
 const WRITE_BUDGET: usize = 64 * 1024;

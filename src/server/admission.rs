@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::ahead::Ahead;
 use crate::guest::{Failure, Full, Place, Rooms, Share};
-use crate::telemetry::host_metrics;
+use pounce_telemetry::metrics::host as host_metrics;
 
 /// Responses that may wait for their clients after their guests have finished, for each place: each holds what is left
 /// of its response and the books of its request, but neither instance nor guest.

@@ -22,7 +22,7 @@ use super::idle::{Activity, Patience, TimedIo};
 use super::incoming::Incoming;
 use super::response::Body;
 use super::stall::Streams;
-use crate::telemetry::Peer;
+use pounce_telemetry::Peer;
 
 /// hyper's own least size of a read buffer.
 const MIN_HEADER_SIZE: usize = 8192;

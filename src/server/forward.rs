@@ -8,7 +8,7 @@ use http::{HeaderName, Method, Request, Uri, Version, request};
 use super::forwarded::Origin;
 use super::inbound::InboundBody;
 use crate::guest::{Failure, FailureKind};
-use crate::telemetry::Peer;
+use pounce_telemetry::Peer;
 
 /// Prepares a request for a guest.
 pub(crate) fn prepare(

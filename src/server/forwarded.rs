@@ -17,7 +17,7 @@ use http::uri::{Authority, Scheme};
 use http::{HeaderMap, HeaderName, Version, request};
 
 use crate::config::{self, ForwardedHeader, TrustedProxy};
-use crate::telemetry::{Peer, Told};
+use pounce_telemetry::{Peer, Told};
 
 pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(crate) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");

@@ -1,12 +1,12 @@
 //! What must hold of the headers in which proxies tell of their clients, for any bytes: driven by the property tests and
-//! by `fuzz/`; no part of the library's interface. Panics where it does not hold.
+//! by `fuzz/`; built for those alone. Panics where it does not hold.
 
 use http::header::FORWARDED;
 use http::{HeaderName, HeaderValue, Request, Version};
 
 use super::forwarded::{Forwarding, Hop, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
 use crate::config::{ForwardedHeader, Http};
-use crate::telemetry::Peer;
+use pounce_telemetry::Peer;
 
 /// `X-Forwarded-*` and `Forwarded`: of a peer that is not trusted nothing is believed; what a trusted one says to the
 /// right of all else is believed, whatever stands there; and what is written reads back the same.

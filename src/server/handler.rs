@@ -18,7 +18,7 @@ use super::incoming::Incoming;
 use super::leftover;
 use super::response::{self, Body, Exchange};
 use crate::guest::{Guests, Share};
-use crate::telemetry::Telemetry;
+use pounce_telemetry::Telemetry;
 
 /// Serves the requests of all connections.
 pub(crate) struct Handler {

@@ -14,7 +14,7 @@ use super::incoming::{Broken, Incoming, malformed_body};
 use super::leftover::Leftover;
 use super::wait::{HURRY, Wait};
 use crate::guest::{Arrival, Failure, RequestBodyError, Share};
-use crate::telemetry::ServerSpan;
+use pounce_telemetry::ServerSpan;
 
 /// The body of a request.
 #[derive(Debug)]

@@ -19,7 +19,7 @@ use super::head::HeadLimits;
 use super::idle::Patience;
 use super::inherited::Inherited;
 use crate::config::{self, ListenAddr};
-use crate::telemetry::Peer;
+use pounce_telemetry::Peer;
 
 /// Connections that the kernel holds for us while `http.max-connections` are open.
 const BACKLOG: i32 = 4096;

@@ -7,6 +7,7 @@ mod deadline;
 mod drain;
 mod forward;
 mod forwarded;
+#[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod gather;
 mod handler;

@@ -18,8 +18,8 @@ use super::drain::{OpenRequest, Phase};
 use super::idle::Busy;
 use super::stall::Flow;
 use crate::guest::{self, Arrival, Blame, Failure, FailureKind};
-use crate::telemetry::ServerSpan;
-use crate::telemetry::logs::printable;
+use pounce_telemetry::ServerSpan;
+use pounce_telemetry::logs::printable;
 
 /// Seconds after which a shed client may try again.
 const RETRY_AFTER_SECONDS: &str = "1";

@@ -9,8 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// Folder → what its files must not mention.
 const FORBIDDEN: &[(&str, &[&str])] = &[
-    ("config", &["cli", "app", "admin", "server", "guest", "host", "telemetry"]),
-    ("telemetry", &["cli", "app", "admin", "server", "guest", "host"]),
+    ("config", &["cli", "app", "admin", "server", "guest", "host"]),
     ("host", &["cli", "app", "admin", "server", "guest"]),
     ("guest", &["cli", "app", "admin", "server"]),
     ("server", &["cli", "app", "admin", "host"]),
@@ -20,10 +19,6 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
 
 /// Folder → crates it must not know.
 const FORBIDDEN_CRATES: &[(&str, &[&str])] = &[
-    (
-        "telemetry",
-        &["wasmtime", "wasmtime_wasi", "wasmtime_wasi_http", "hyper::server", "hyper_util::server"],
-    ),
     ("host", &["hyper::server", "hyper_util::server"]),
     ("guest", &["hyper::server", "hyper_util::server"]),
     ("server", &["wasmtime", "wasmtime_wasi", "wasmtime_wasi_http"]),

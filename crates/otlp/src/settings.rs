@@ -8,10 +8,26 @@ use crate::signal::Signal;
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Uri};
 use rustls::pki_types::CertificateDer;
-use std::fmt;
 use std::time::Duration;
 
-/// Declares an enum whose variants are words, as the variables of OpenTelemetry have them.
+/// Declares an enum whose variants are words, as the variables of OpenTelemetry have them, with `ALL`, `as_str` and
+/// [`Display`](std::fmt::Display). One variant is marked as the `#[default]`.
+///
+/// ```
+/// pounce_otlp::words! {
+///     /// How fast it goes.
+///     Speed {
+///         /// Below the limit.
+///         #[default]
+///         Slow = "slow",
+///         /// At the limit.
+///         Fast = "fast",
+///     }
+/// }
+/// assert_eq!(Speed::ALL, [Speed::Slow, Speed::Fast]);
+/// assert_eq!(Speed::default().to_string(), "slow");
+/// ```
+#[macro_export]
 macro_rules! words {
     ($(#[$meta:meta])* $name:ident { $( $(#[$variant_meta:meta])* $variant:ident = $word:literal, )+ }) => {
         $(#[$meta])*
@@ -31,8 +47,8 @@ macro_rules! words {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl ::std::fmt::Display for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                 f.write_str(self.as_str())
             }
         }

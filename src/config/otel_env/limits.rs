@@ -2,8 +2,8 @@
 
 use super::numbers::number;
 use super::warn;
-use crate::config::limits::Limits;
 use crate::config::vars::Vars;
+use pounce_telemetry::settings::Limits;
 
 const COUNT: &str = "OTEL_ATTRIBUTE_COUNT_LIMIT";
 const LENGTH: &str = "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT";

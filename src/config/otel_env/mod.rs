@@ -21,14 +21,16 @@ pub(crate) use transport::{
     TransportOfTraces, certificate, client_certificate, client_key, compression, insecure, protocol,
 };
 
+use std::path::Path;
+
 use http::{HeaderName, HeaderValue};
 
 use crate::config::declared::{Flawed, Standard};
 use crate::config::otel::Otel;
 use crate::config::suggest::nearest;
 use crate::config::value::{
-    Endpoint, ExceptionSignal, Exporter, Header, HeaderFormat, LogLevel, Propagators, Protocol, Sampler,
-    Semconv, Value, is_none,
+    Endpoint, ExceptionSignal, Exporter, Header, HeaderFormat, Invalid, LogLevel, Place, Propagators,
+    Protocol, Sampler, Semconv, Value, is_none,
 };
 use crate::config::vars::Vars;
 
@@ -48,6 +50,29 @@ fn warn(warnings: &mut Vec<String>, warning: String) {
     if !warnings.contains(&warning) {
         warnings.push(warning);
     }
+}
+
+/// The first variable whose word is known; others are warned about and ignored.
+fn word<T: Value, const N: usize>(
+    vars: &Vars,
+    warnings: &mut Vec<String>,
+    variables: [&'static str; N],
+) -> Option<(T, &'static str)> {
+    variables.into_iter().find_map(|variable| {
+        let text = vars.set(variable)?;
+        match read_word(text, vars) {
+            Ok(word) => Some((word, variable)),
+            Err(Invalid { what, hint }) => {
+                warn(warnings, format!("{variable}: `{text}` {what}, and is ignored ({hint})"));
+                None
+            }
+        }
+    })
+}
+
+/// One word of a few.
+fn read_word<T: Value>(text: &str, vars: &Vars) -> Result<T, Invalid> {
+    T::read(text, &Place { base: Path::new(""), vars })
 }
 
 /// The traces endpoint as it is, or the one for all signals with `/v1/traces` appended.
@@ -75,7 +100,7 @@ pub(crate) fn exporter(vars: &Vars, warnings: &mut Vec<String>) -> Standard<Expo
     }
     let mut chosen = None;
     for word in vars.set(EXPORTER).unwrap_or_default().split(',').filter(|word| !word.trim().is_empty()) {
-        match (word.parse::<Exporter>(), chosen) {
+        match (read_word::<Exporter>(word, vars), chosen) {
             (Ok(exporter), None) => chosen = Some(exporter),
             (Ok(_), Some(first)) => {
                 warn(warnings, format!("{EXPORTER}: Pounce uses one exporter, and takes the first: {first}"));
@@ -167,7 +192,7 @@ pub(crate) fn propagators(vars: &Vars, warnings: &mut Vec<String>) -> Standard<P
     }
     let mut formats = Vec::new();
     for word in words {
-        match word.parse::<HeaderFormat>() {
+        match read_word::<HeaderFormat>(word, vars) {
             Ok(format) => formats.push(format),
             Err(_) if is_none(word) => {
                 warn(warnings, format!("{VARIABLE}: none says nothing beside others, and is ignored"));
@@ -219,7 +244,7 @@ pub(crate) fn exceptions(vars: &Vars, warnings: &mut Vec<String>) -> ExceptionSi
     let mut found = ExceptionSignal::Events;
     let words = vars.set(EXCEPTIONS).unwrap_or_default().split(',').map(str::trim);
     for word in words.filter(|word| !word.is_empty()) {
-        match word.parse() {
+        match read_word(word, vars) {
             Ok(ExceptionSignal::LogsDup) => found = ExceptionSignal::LogsDup,
             Ok(ExceptionSignal::Logs) if found == ExceptionSignal::Events => found = ExceptionSignal::Logs,
             Ok(ExceptionSignal::Logs) => {}
@@ -240,7 +265,7 @@ pub(crate) fn log_level(vars: &Vars, warnings: &mut Vec<String>) -> Option<LogLe
         // As SDKs in other languages have it.
         "warning" => Some(LogLevel::Warn),
         "verbose" | "all" => Some(LogLevel::Trace),
-        word => word.parse().ok(),
+        word => read_word(word, vars).ok(),
     };
     if level.is_none() {
         warn(

@@ -2,7 +2,6 @@
 //!
 //! What a variable of traces alone says is not said of the other signals: neither where they go, nor with which key.
 
-use std::str::FromStr;
 use std::time::Duration;
 
 use http::uri::Scheme;
@@ -10,11 +9,11 @@ use http::{HeaderName, HeaderValue};
 
 use super::numbers::{batch_of, number, timeout};
 use super::transport::{self, TransportOfTraces};
-use super::{header_list, warn};
+use super::{header_list, warn, word};
 use crate::config::declared::Flawed;
 use crate::config::otel::Otel;
 use crate::config::signals::{Destination, LogsExport, MetricsExport};
-use crate::config::value::{Endpoint, Invalid, Protocol, Value};
+use crate::config::value::{Endpoint, Protocol, Value};
 use crate::config::vars::Vars;
 
 /// The variables of one signal.
@@ -86,19 +85,12 @@ pub(crate) fn signals(
         to,
         interval,
         export_timeout: timeout(vars, warnings, ["OTEL_METRIC_EXPORT_TIMEOUT"], Duration::from_secs(30)),
-        temporality: word(
-            "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
-            default.temporality,
-            vars,
-            warnings,
-        ),
-        exemplars: word("OTEL_METRICS_EXEMPLAR_FILTER", default.exemplars, vars, warnings),
-        histograms: word(
-            "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
-            default.histograms,
-            vars,
-            warnings,
-        ),
+        temporality: word(vars, warnings, ["OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"])
+            .map_or(default.temporality, |(temporality, _)| temporality),
+        exemplars: word(vars, warnings, ["OTEL_METRICS_EXEMPLAR_FILTER"])
+            .map_or(default.exemplars, |(exemplars, _)| exemplars),
+        histograms: word(vars, warnings, ["OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION"])
+            .map_or(default.histograms, |(histograms, _)| histograms),
     };
     let to = destination(&LOGS, otel, traces_only, vars, warnings, flawed);
     let batch = batch_of("OTEL_BLRP", LogsExport::default().batch, vars, warnings);
@@ -201,17 +193,6 @@ fn headers(
     };
     let (variable, text) = found?;
     Some(header_list(variable, text, warnings))
-}
-
-/// One word of a few; another is warned about and ignored.
-fn word<T: FromStr<Err = Invalid>>(variable: &str, default: T, vars: &Vars, warnings: &mut Vec<String>) -> T {
-    let Some(text) = vars.set(variable) else {
-        return default;
-    };
-    text.parse().unwrap_or_else(|flaw: Invalid| {
-        warn(warnings, format!("{variable}: `{text}` {}, and is ignored ({})", flaw.what, flaw.hint));
-        default
-    })
 }
 
 /// Somebody who names a signal's exporter wants it sent.

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::{first_set, warn};
+use super::{first_set, warn, word};
 use crate::config::Invalid;
 use crate::config::declared::{Flawed, Standard};
 use crate::config::transport::Transport;
@@ -163,24 +163,6 @@ fn or_flawed<T>(found: Standard<Option<T>>, flawed: &mut Vec<Flawed>) -> Option<
             None
         }
     }
-}
-
-/// The first variable whose word is known; others are warned about and ignored.
-fn word<T: Value, const N: usize>(
-    vars: &Vars,
-    warnings: &mut Vec<String>,
-    variables: [&'static str; N],
-) -> Option<(T, &'static str)> {
-    variables.into_iter().find_map(|variable| {
-        let text = vars.set(variable)?;
-        match T::read(text, &Place { base: Path::new(""), vars }) {
-            Ok(word) => Some((word, variable)),
-            Err(Invalid { what, hint }) => {
-                warn(warnings, format!("{variable}: `{text}` {what}, and is ignored ({hint})"));
-                None
-            }
-        }
-    })
 }
 
 /// The file that the first variable names. One that does not read must not be ignored: nobody would be trusted, or by

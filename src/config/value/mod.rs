@@ -35,17 +35,18 @@ pub use peer_service::PeerService;
 pub use peers::{Cidr, TrustParent, TrustedProxy};
 pub use pem::{ArtifactKey, Certificates, PrivateKey};
 pub use pounce_otlp::{Compression, Protocol};
+pub use pounce_telemetry::settings::{
+    ExceptionSignal, ExemplarFilter, GuestParents, HeaderFormat, HistogramAggregation, LogFormat, LogLevel,
+    Propagators, Semconv, Temporality,
+};
+pub use propagation::PropagateTo;
 pub(crate) use propagation::is_none;
-pub use propagation::{HeaderFormat, PropagateTo, Propagators};
 pub use sample_route::SampleRoute;
 pub(crate) use sample_route::conflict as sample_route_conflict;
 pub use sampler::Sampler;
 pub use time::Timeout;
 pub(crate) use time::{read_duration, show_duration};
-pub use words::{
-    ExceptionSignal, ExemplarFilter, Exporter, ForwardedHeader, GuestParents, HistogramAggregation,
-    Isolation, LogFormat, LogLevel, Semconv, Temporality,
-};
+pub use words::{Exporter, ForwardedHeader, Isolation};
 
 use super::vars::Vars;
 
@@ -111,18 +112,11 @@ macro_rules! plain_values {
 plain_values!(
     ByteLimit,
     ByteSize,
-    Exporter,
-    ForwardedHeader,
-    Isolation,
-    LogFormat,
-    LogLevel,
     OutboundRule,
     PeerService,
     SampleRoute,
     Sampler,
-    GuestParents,
     HeaderToRecord,
-    Semconv,
     Timeout,
     TrustedProxy
 );

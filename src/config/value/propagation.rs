@@ -1,60 +1,16 @@
 //! How trace context travels in headers, and where to.
 
-use super::{Invalid, OutboundRule, Place, Setting, words::words};
-
-words! {
-    /// A format in which trace context or baggage travels (`otel.propagators`).
-    HeaderFormat: "a propagator" {
-        /// W3C Trace Context: `traceparent` and `tracestate`.
-        TraceContext = "tracecontext",
-        /// W3C Baggage: `baggage`.
-        Baggage = "baggage",
-        /// B3 in one header, `b3`; several are read, too.
-        B3 = "b3",
-        /// B3 in several headers, `X-B3-…`; a single one is read, too.
-        B3Multi = "b3multi",
-    }
-}
-
-/// The formats that are read and written, each once.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Propagators(Vec<HeaderFormat>);
-
-impl Default for Propagators {
-    fn default() -> Self {
-        Self(vec![HeaderFormat::TraceContext, HeaderFormat::Baggage])
-    }
-}
-
-impl FromIterator<HeaderFormat> for Propagators {
-    fn from_iter<I: IntoIterator<Item = HeaderFormat>>(formats: I) -> Self {
-        let mut once = Vec::new();
-        for format in formats {
-            if !once.contains(&format) {
-                once.push(format);
-            }
-        }
-        Self(once)
-    }
-}
-
-impl Propagators {
-    /// Whether this format is read and written.
-    #[must_use]
-    pub fn has(&self, format: HeaderFormat) -> bool {
-        self.0.contains(&format)
-    }
-}
+use super::{HeaderFormat, Invalid, OutboundRule, Place, Propagators, Setting, Value};
 
 impl Setting for Propagators {
     const LIST: bool = true;
 
-    fn read_all(texts: &[String], _: &Place<'_>) -> Result<Self, Vec<(String, Invalid)>> {
-        read_words(texts, str::parse).map(Self::from_iter)
+    fn read_all(texts: &[String], place: &Place<'_>) -> Result<Self, Vec<(String, Invalid)>> {
+        read_words(texts, |word| HeaderFormat::read(word, place)).map(Self::from_iter)
     }
 
     fn show_all(&self) -> String {
-        show(&self.0)
+        show(self.formats())
     }
 }
 
@@ -86,7 +42,7 @@ impl Setting for PropagateTo {
 /// Entries one by one, or `none` alone.
 fn read_words<T>(
     texts: &[String],
-    read: fn(&str) -> Result<T, Invalid>,
+    read: impl Fn(&str) -> Result<T, Invalid>,
 ) -> Result<Vec<T>, Vec<(String, Invalid)>> {
     // One text may hold several, as in the standard variable.
     let words: Vec<&str> = texts

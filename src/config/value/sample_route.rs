@@ -64,12 +64,7 @@ impl fmt::Display for SampleRoute {
         if let Some(method) = &self.method {
             write!(f, "{method} ")?;
         }
-        let ratio = match self.sampler {
-            Sampler::AlwaysOff => 0.0,
-            Sampler::Ratio(ratio) => ratio,
-            Sampler::AlwaysOn | Sampler::ParentBased(_) => 1.0,
-        };
-        write!(f, "{}={ratio:?}", self.path)
+        write!(f, "{}={:?}", self.path, self.sampler.ratio())
     }
 }
 

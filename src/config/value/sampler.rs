@@ -54,6 +54,17 @@ impl Sampler {
         Some(if parent_based.is_some() { sampler.map(Self::parent_based) } else { sampler })
     }
 
+    /// The share of the traces about which no caller has decided.
+    pub(crate) fn ratio(&self) -> f64 {
+        match self {
+            Self::AlwaysOn => 1.0,
+            Self::AlwaysOff => 0.0,
+            Self::Ratio(ratio) => *ratio,
+            // A parent-based root of a parent-based sampler decides as its own root does.
+            Self::ParentBased(root) => root.ratio(),
+        }
+    }
+
     /// The names that [`Sampler::named`] knows.
     pub(crate) const NAMES: [&'static str; 6] = [
         "always_on",

@@ -11,8 +11,6 @@ use pounce_otlp::net;
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::telemetry;
-
 /// The connection, how it came about, and its permit.
 pub(super) type Stream = net::Stream<TokioIo<TcpStream>, (Arc<Opened>, OwnedSemaphorePermit)>;
 
@@ -33,9 +31,9 @@ impl Opened {
     }
 
     /// What a request's span says of its connection; times only for the first.
-    pub(super) fn tell(&self) -> telemetry::Connected {
+    pub(super) fn tell(&self) -> pounce_telemetry::Connected {
         let reused = self.used.swap(true, Ordering::Relaxed);
-        telemetry::Connected {
+        pounce_telemetry::Connected {
             peer: Some(self.peer),
             reused,
             resolve: self.resolve.filter(|_| !reused),

@@ -1,10 +1,10 @@
 //! Between the records of the WIT package and ours.
 
 use super::bindings::{Datetime, tracing as wit, types};
-use crate::telemetry::{
+use pounce_telemetry::{
     Kind, Linked, Omitted, SdkScope, SdkSpan, SpanContext, SpanId, Status, TraceId, TraceState, Value,
 };
-use crate::telemetry::{MAX_ATTRIBUTES, json_value};
+use pounce_telemetry::{MAX_ATTRIBUTES, json_value};
 
 /// Nanoseconds in a second.
 const SECOND: u64 = 1_000_000_000;

@@ -6,8 +6,8 @@ use super::bindings::logs as wit;
 use super::convert::{self, attributes, nanos};
 use crate::config::GuestParents;
 use crate::host::HostState;
-use crate::host::pounce_telemetry::{Caller, Host, Telemetry};
-use crate::telemetry::{
+use crate::host::telemetry::{Caller, Host, Telemetry};
+use pounce_telemetry::{
     LogRecord, SdkRecord, SdkScope, Severity, SpanContext, SpanId, TraceId, TraceState, Value, json_value,
 };
 

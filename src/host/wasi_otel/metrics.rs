@@ -6,11 +6,11 @@ use super::bindings::metrics as wit;
 use super::convert::{self, attributes, nanos};
 use crate::config::GuestParents;
 use crate::host::HostState;
-use crate::host::pounce_telemetry::{Caller, Host, Telemetry};
-use crate::telemetry::sdk_metrics::{
+use crate::host::telemetry::{Caller, Host, Telemetry};
+use pounce_telemetry::metrics::sdk::{
     Distribution, Exemplar, Kind, MAX_EXEMPLARS, Metric, Number, Point, PointValue,
 };
-use crate::telemetry::{SpanId, TraceId};
+use pounce_telemetry::{SpanId, TraceId};
 
 impl wit::Host for &mut HostState {}
 

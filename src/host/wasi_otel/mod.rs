@@ -11,8 +11,8 @@ mod tracing;
 
 use wasmtime::component::Linker;
 
-use super::pounce_telemetry::Telemetry;
 use super::state::HostState;
+use super::telemetry::Telemetry;
 
 /// Links the whole package, under the release candidate's names and those that are to come.
 pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {

@@ -6,8 +6,8 @@ use super::bindings::tracing as wit;
 use super::convert;
 use crate::host::HostState;
 use crate::host::current::{Current, enter_announced};
-use crate::host::pounce_telemetry::{Host, Telemetry, context_of, count, current};
-use crate::telemetry::{SdkSpanRefused as Refused, SpanContext};
+use crate::host::telemetry::{Host, Telemetry, context_of, count, current};
+use pounce_telemetry::{SdkSpanRefused as Refused, SpanContext};
 
 impl wit::Host for &mut HostState {}
 

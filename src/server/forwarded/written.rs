@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
-use crate::telemetry::AddressText;
+use pounce_telemetry::AddressText;
 
 /// Begins the names of those in which proxies tell of a request.
 const PREFIX: &str = "x-forwarded-";

@@ -4,13 +4,13 @@ use super::*;
 use crate::config;
 use crate::server::drain::Drain;
 use crate::server::idle::Activity;
-use crate::telemetry::{LocalReaders, Peer, Telemetry};
+use pounce_telemetry::{LocalReaders, Peer, Telemetry};
 
 #[tokio::test]
 async fn timings_stand_beside_those_of_the_guest() {
     let endpoint = Some("http://127.0.0.1:9".parse().unwrap());
     let otel = config::Otel { endpoint, ..config::Otel::default() };
-    let telemetry = Telemetry::start(&otel, "hello", LocalReaders::default()).unwrap();
+    let telemetry = Telemetry::start(&otel.telemetry(), "hello", LocalReaders::default()).unwrap();
     let (head, ()) = http::Request::new(()).into_parts();
     let span = telemetry.server_span(&Peer::default(), &head);
     let traceparent = span.context().unwrap().traceparent();

@@ -8,11 +8,11 @@ use crate::support::guest::root;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Folders, and the path of the module that each is.
-const FOLDERS: &[(&str, &str)] = &[("src/telemetry", "crate::telemetry"), ("crates/otlp/src", "crate")];
+const FOLDERS: &[(&str, &str)] = &[("crates/telemetry/src", "crate"), ("crates/otlp/src", "crate")];
 /// Files that may need each other in a circle.
 const MOST: usize = 4;
-/// Tests and benchmarks.
-const APART: [&str; 4] = ["tests", "tests.rs", "bench.rs", "fuzz.rs"];
+/// Tests.
+const APART: [&str; 2] = ["tests", "tests.rs"];
 
 type Module = Vec<String>;
 

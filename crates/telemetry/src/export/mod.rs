@@ -1,0 +1,236 @@
+//! The way out: which signals go where, on the thread of `pounce-otlp`'s exporter; and spans for people.
+
+mod console;
+
+use super::logs;
+use super::metrics::{Collected, Reader, Registries};
+use super::pipeline::Pipeline;
+use super::{scope, semconv};
+use crate::settings::{MetricsSettings, Queue, Semconv, Settings, SpoolSettings};
+use pounce_otlp::wire as encode;
+use pounce_otlp::{Batch, Builder, Collection, Endpoint, Envelope, Signal, Source, Spool, Stream};
+use std::io::{self, IsTerminal};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Where the exporter finds what it sends.
+#[derive(Clone, Default)]
+pub(super) struct Sources {
+    pub(super) spans: Option<Arc<Pipeline>>,
+    /// Guests' log records, if they are exported.
+    pub(super) logs: Option<Arc<Pipeline>>,
+    /// Metrics, if they are exported, or read by somebody else.
+    pub(super) metrics: Option<Registries>,
+}
+
+/// Where each signal goes.
+pub(super) struct Target {
+    /// Each signal that goes to an endpoint.
+    otlp: Vec<(Signal, Endpoint)>,
+    /// Where what cannot be sent there waits.
+    spool: Option<Arc<Spool>>,
+    /// Spans for people, in place of an endpoint.
+    console: Option<console::Printer>,
+    settings: Settings,
+    envelopes: Envelopes,
+}
+
+/// What stands around the items of each kind.
+pub(super) struct Envelopes {
+    pub(super) spans: Envelope,
+    pub(super) host: Envelope,
+    pub(super) guests: Envelope,
+}
+
+/// The running exporter.
+pub(super) struct Exporter(pounce_otlp::Exporter);
+
+impl Sources {
+    /// Spans alone.
+    #[cfg(test)]
+    pub(super) fn of_spans(spans: Pipeline) -> Self {
+        Sources { spans: Some(Arc::new(spans)), logs: None, metrics: None }
+    }
+}
+
+impl Envelopes {
+    pub(super) fn of(settings: &Settings, component: &str, resource: &Arc<[u8]>) -> Self {
+        Envelopes {
+            spans: of_spans(resource, settings.semconv),
+            host: Envelope::new(resource, scope::of_host("pounce"), semconv::SCHEMA_URL),
+            guests: of_guests(resource, component),
+        }
+    }
+}
+
+/// The envelope of spans, which the host writes.
+pub(super) fn of_spans(resource: &Arc<[u8]>, profile: Semconv) -> Envelope {
+    // A backend may translate by the schema; the old names of the other profiles have no place in it.
+    let schema_url = if profile == Semconv::Http { semconv::SCHEMA_URL } else { "" };
+    Envelope::new(resource, scope::of_host("pounce"), schema_url)
+}
+
+/// The envelope of what guests of `component` record, in a scope of their own: they choose the names in it.
+fn of_guests(resource: &Arc<[u8]>, component: &str) -> Envelope {
+    let mut scope = scope::of_host("pounce.guest");
+    encode::attribute(&mut scope, 3, semconv::POUNCE_COMPONENT, encode::Borrowed::Text(component));
+    Envelope::new(resource, scope, "")
+}
+
+/// Requests with `metrics`.
+pub(super) fn batches_of_metrics(envelope: &Envelope, metrics: &[Collected]) -> Vec<Batch> {
+    envelope.batches_of_metrics(metrics.iter().map(|metric| (metric.bytes.as_slice(), metric.points)))
+}
+
+impl Target {
+    /// What the settings ask for; `None` where nothing is exported.
+    ///
+    /// # Errors
+    /// The spool can't be used.
+    pub(super) fn of(
+        settings: &Settings,
+        component: &str,
+        resource: &Arc<[u8]>,
+    ) -> anyhow::Result<Option<Self>> {
+        let console = settings.console.then(|| {
+            let colour =
+                io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+            console::Printer::new(io::stderr(), colour)
+        });
+        let otlp = settings.endpoints.clone();
+        if otlp.is_empty() && console.is_none() {
+            return Ok(None);
+        }
+        let open = |spool: &SpoolSettings| Spool::open(&spool.directory, spool.max_bytes, spool.names);
+        let spool = settings.spool.as_ref().filter(|_| !otlp.is_empty()).map(open).transpose()?;
+        let envelopes = Envelopes::of(settings, component, resource);
+        Ok(Some(Target { otlp, spool, console, settings: settings.clone(), envelopes }))
+    }
+
+    /// Prints to `out`, without colour.
+    #[cfg(test)]
+    pub(super) fn console(settings: &Settings, out: impl io::Write + Send + 'static) -> Self {
+        let console = Some(console::Printer::new(out, false));
+        let envelopes = Envelopes::of(settings, "hello", &Arc::default());
+        Target { otlp: Vec::new(), spool: None, console, settings: settings.clone(), envelopes }
+    }
+
+    /// The buffers of what is sent there.
+    pub(super) fn sources(&self) -> Sources {
+        let pipeline = |max, batch| Arc::new(Pipeline::new(max, batch));
+        let has = |signal| self.otlp.iter().any(|(other, _)| *other == signal);
+        let has_spans = self.console.is_some() || has(Signal::Traces);
+        let (spans, logs) = (&self.settings.spans, &self.settings.log_records);
+        // What is printed for people does not wait for others.
+        let batch_size = if self.console.is_some() { 1 } else { spans.batching.max_items };
+        Sources {
+            spans: has_spans.then(|| pipeline(spans.max_items, batch_size)),
+            logs: has(Signal::Logs).then(|| pipeline(logs.max_items, logs.batching.max_items)),
+            metrics: has(Signal::Metrics).then(|| Registries::new(&self.settings, true)),
+        }
+    }
+}
+
+impl Exporter {
+    /// Starts the thread.
+    pub(super) fn start(target: Target, sources: &Sources) -> anyhow::Result<Self> {
+        let Target { otlp, spool, console, settings, envelopes } = target;
+        let mut builder = pounce_otlp::Exporter::builder()
+            .thread_name("pounce-telemetry")
+            .on_thread_start(logs::keep_here)
+            .proxies(settings.proxies.clone())
+            .spool(spool);
+        if let (Some(printer), Some(spans)) = (console, &sources.spans) {
+            let buffer = Arc::clone(spans.buffer());
+            builder = builder.beside(|stop| console::run(printer, buffer, stop));
+        }
+        let Envelopes { spans, host, guests } = envelopes;
+        let streams = Streams { builder, otlp };
+        let streams = streams.of_buffer(Signal::Traces, &sources.spans, spans, settings.spans);
+        let streams = streams.of_buffer(Signal::Logs, &sources.logs, guests.clone(), settings.log_records);
+        let streams = streams.of_metrics(&sources.metrics, [guests, host], settings.metrics);
+        Ok(Exporter(streams.builder.start()?))
+    }
+
+    /// Flushes and stops, by `deadline` at the latest; afterwards every span, record and point is accounted for.
+    pub(super) fn shutdown(&self, sources: &Sources, deadline: Instant) {
+        self.0.shutdown(deadline);
+        let pipelines = [&sources.spans, &sources.logs];
+        pipelines.into_iter().flatten().for_each(|pipeline| pipeline.settle());
+        // Those that are only looked at here were never to arrive anywhere.
+        if let Some(metrics) = &sources.metrics
+            && metrics.counters().condition().endpoint().is_some()
+        {
+            metrics.settle();
+        }
+    }
+
+    /// Has the shutdown end by `deadline`, if that is sooner than it would.
+    pub(super) fn hurry(&self, deadline: Instant) {
+        self.0.hurry(deadline);
+    }
+}
+
+/// The streams of an exporter that is being built, and the endpoints that are left.
+struct Streams {
+    builder: Builder,
+    otlp: Vec<(Signal, Endpoint)>,
+}
+
+impl Streams {
+    fn of_buffer(
+        self,
+        signal: Signal,
+        pipeline: &Option<Arc<Pipeline>>,
+        envelope: Envelope,
+        queue: Queue,
+    ) -> Self {
+        let Some(pipeline) = pipeline else { return self };
+        let buffer = Arc::clone(pipeline.buffer());
+        self.add(signal, Source::Buffer { buffer, envelope, batching: queue.batching })
+    }
+
+    fn of_metrics(
+        self,
+        metrics: &Option<Registries>,
+        [of_guests, of_host]: [Envelope; 2],
+        settings: MetricsSettings,
+    ) -> Self {
+        let Some(metrics) = metrics else { return self };
+        let mut guests = Reader::new(Arc::clone(&metrics.guests), settings.temporality);
+        let mut host = Reader::new(Arc::clone(metrics.host.metrics()), settings.temporality);
+        let collect = move |collection| {
+            let read = |reader: &mut Reader| match collection {
+                Collection::Periodic => reader.collect(),
+                Collection::Last => reader.finish(),
+            };
+            let mut batches = batches_of_metrics(&of_guests, &read(&mut guests));
+            batches.extend(batches_of_metrics(&of_host, &read(&mut host)));
+            batches
+        };
+        let (counts, interval) = (Arc::clone(metrics.counters()), settings.interval);
+        self.add(Signal::Metrics, Source::Collector { counts, interval, collect: Box::new(collect) })
+    }
+
+    fn add(mut self, signal: Signal, source: Source) -> Self {
+        if let Some(at) = self.otlp.iter().position(|(other, _)| *other == signal) {
+            let (signal, endpoint) = self.otlp.swap_remove(at);
+            self.builder = self.builder.stream(Stream { signal, endpoint, source });
+        }
+        self
+    }
+}
+
+/// What an endpoint would read of `chunks`, by scope.
+#[cfg(test)]
+pub(super) fn read(chunks: &[pounce_otlp::Chunk]) -> Vec<opentelemetry_proto::tonic::trace::v1::ScopeSpans> {
+    use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+    let envelope = of_spans(&Vec::new().into(), Semconv::Compat);
+    let requests = envelope.batches_of(chunks, usize::MAX).into_iter();
+    let decode =
+        |batch: Batch| <ExportTraceServiceRequest as prost::Message>::decode(batch.body).expect("valid");
+    requests
+        .flat_map(|batch| decode(batch).resource_spans)
+        .flat_map(|of_resource| of_resource.scope_spans)
+        .collect()
+}

@@ -1,0 +1,416 @@
+//! Telemetry of a server of HTTP requests whose handlers are guests: spans, metrics and log records, and their way out.
+//!
+//! It is what [Pounce], a server of WebAssembly components, knows of telemetry; it knows neither an HTTP server nor
+//! WebAssembly nor a command line. Sending is left to [`pounce_otlp`].
+//!
+//! [Pounce]: https://crates.io/crates/pounce
+//!
+//! # One request, one record
+//!
+//! [`Telemetry::server_span`] reads the caller's trace context, decides whether the request is recorded, and starts its
+//! record. What happens on the way is told to the [`ServerSpan`]; at its end, span, metrics and access log are made of
+//! the record.
+//!
+//! ```
+//! use pounce_telemetry::{LocalReaders, Peer, Settings, Telemetry};
+//!
+//! // The spans wait in a buffer that we read; `Telemetry::start` sends them instead.
+//! let (telemetry, buffer) = Telemetry::buffered(&Settings::default(), "shop", LocalReaders::default());
+//!
+//! let (head, ()) = http::Request::get("http://localhost/users/7").body(()).unwrap().into_parts();
+//! let span = telemetry.server_span(&Peer::default(), &head);
+//! span.set_route("/users/{id}");
+//! span.response_head(http::StatusCode::OK, &http::HeaderMap::new());
+//! // 42 bytes of the response's body were sent.
+//! span.end(42);
+//!
+//! // Encoded once, as OTLP.
+//! assert_eq!(buffer.drain(false).iter().map(|chunk| chunk.items).sum::<u32>(), 1);
+//! ```
+//!
+//! Nothing of this blocks or fails a request. What is lost is counted, by reason, in [`Totals`].
+//!
+//! # Where things are
+//!
+//! | what | where |
+//! | --- | --- |
+//! | settings | [`Settings`], [`settings`] |
+//! | parent from headers, context into headers | [`propagation`] |
+//! | whether a trace is recorded | [`Sampler`] |
+//! | what is known of a request | `request/record`, `request/facts`, `request/outcome` |
+//! | which `error.type` counts | `request/outcome`: `Outcome::error_type` |
+//! | a request's span, as OTLP | `request/span`; a guest's, `spans/child` |
+//! | the host's own metrics | `metrics/host/definitions` |
+//! | guests' metrics, and those of SDKs in guests | [`Metrics`], [`metrics::sdk`] |
+//! | log records, and the log on standard error | [`LogRecords`], [`logs`] |
+//! | the way out | `pipeline`, `export`, [`pounce_otlp`] |
+//! | the latest traces, the page for Prometheus | `recent`, `metrics/prometheus` |
+//! | *why does nothing arrive?* | [`doctor`] |
+
+mod clock;
+mod context;
+mod counters;
+pub mod doctor;
+mod exceptions;
+mod export;
+mod http_facts;
+mod json;
+mod limits;
+mod log_records;
+pub mod logs;
+mod methods;
+pub mod metrics;
+mod observe;
+mod otlp_value;
+mod path_names;
+mod peer;
+mod pipeline;
+pub mod propagation;
+mod quota;
+mod recent;
+mod redact;
+mod request;
+mod resource;
+mod sampler;
+mod scope;
+mod semconv;
+pub mod settings;
+mod signals;
+mod spans;
+mod value;
+mod view;
+
+pub use context::{Linked, SpanContext, TraceState};
+pub use counters::Totals;
+pub use http_facts::AddressText;
+pub use json::value as json_value;
+pub use limits::MAX_ATTRIBUTES;
+pub use log_records::{LogRecord, LogRecords, SdkRecord, Severity};
+pub use metrics::{Folds, Format as MetricsFormat, Metrics, Registries};
+pub use peer::{Peer, Told};
+pub use pounce_otlp::id::{SpanId, TraceId};
+pub use pounce_otlp::wire::Kind;
+pub use propagation::{Baggage, Caller, Propagator};
+pub use quota::Quota;
+pub use request::outcome::Phases;
+pub use request::server_span::{ChildOptions, ServerSpan};
+pub use sampler::{Decision, Sampler};
+pub use scope::SdkScope;
+pub use settings::Settings;
+pub use signals::Signals;
+pub use spans::annotations::Omitted;
+pub use spans::call::Connected;
+pub use spans::client::ClientSpan;
+pub use spans::sdk::{Refused as SdkSpanRefused, SdkSpan};
+pub use spans::span::Span;
+pub use value::{Exception, Status, Value};
+pub use view::{Export, Exports};
+
+use counters::Counters;
+use exceptions::ExceptionLog;
+use export::Sources;
+use limits::Limits;
+use methods::Methods;
+use path_names::PathNames;
+use pipeline::Pipeline;
+use pounce_otlp::Buffer;
+use recent::Recent;
+use request::access::AccessLog;
+use request::facts::Facts;
+use request::headers::HeaderFilter;
+use request::record::{Identity, Record, Recording};
+use request::shared::Shared;
+use request::spans::Spans;
+use request::tail::{KeepRules, Room};
+use settings::Trust;
+use spans::open::Registry;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Handle on the telemetry of the server; cheap to clone. Where none is wanted it is empty: no thread, no cost.
+#[derive(Clone, Default)]
+pub struct Telemetry(Option<Arc<On>>);
+
+/// What is on: each signal by itself.
+struct On {
+    /// None where spans are neither exported nor shown.
+    traces: Option<Traces>,
+    /// What the records of all requests share.
+    shared: Arc<Shared>,
+    sources: Sources,
+    signals: Signals,
+    /// None where nothing is exported.
+    exporter: Option<export::Exporter>,
+    /// The OTLP message.
+    resource: Arc<[u8]>,
+}
+
+/// How requests get their place in a trace.
+struct Traces {
+    propagator: Propagator,
+    trust: Trust,
+    sampler: Sampler,
+    /// What the admin listener shows of spans.
+    recent: Option<Arc<Recent>>,
+}
+
+impl Traces {
+    fn believes(&self, peer: &Peer) -> bool {
+        self.trust.believes(peer.remote.map(|remote| remote.ip()))
+    }
+}
+
+/// What is told of requests here, although nothing may be exported.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LocalReaders {
+    /// Metrics are aggregated.
+    pub metrics: bool,
+    /// So many of the latest traces are recorded.
+    pub recent_traces: usize,
+    /// Each request is told of in the access log.
+    pub access_log: bool,
+}
+
+impl Telemetry {
+    /// Telemetry that does nothing.
+    pub fn off() -> Self {
+        Telemetry(None)
+    }
+
+    /// Starts what the settings ask for: spans, metrics and log records, each where it goes anywhere, and what
+    /// `local` readers want.
+    ///
+    /// # Errors
+    /// The spool cannot be used, or there is no thread for the exporter.
+    pub fn start(settings: &Settings, component: &str, local: LocalReaders) -> anyhow::Result<Telemetry> {
+        // Made once: all signals are of the same instance of the service.
+        let resource: Arc<[u8]> = resource::encode(settings, component).into();
+        let target = export::Target::of(settings, component, &resource)?;
+        let mut sources = target.as_ref().map(|target| target.sources()).unwrap_or_default();
+        if local.metrics && sources.metrics.is_none() {
+            sources.metrics = Some(Registries::new(settings, false));
+        }
+        if let Some(metrics) = sources.metrics.as_ref().filter(|_| local.metrics) {
+            metrics.keep_for_pages();
+        }
+        let exporter = target.map(|target| export::Exporter::start(target, &sources)).transpose()?;
+        let recent = Recent::new(local.recent_traces, export::of_spans(&resource, settings.semconv));
+        if exporter.is_none() && sources.metrics.is_none() && recent.is_none() && !local.access_log {
+            return Ok(Telemetry::off());
+        }
+        Ok(Telemetry::with(settings, component, sources, exporter, recent, local.access_log, resource))
+    }
+
+    /// Telemetry whose spans wait in a buffer that the caller drains, in place of an exporter; with what `local`
+    /// readers want.
+    pub fn buffered(settings: &Settings, component: &str, local: LocalReaders) -> (Self, Arc<Buffer>) {
+        let queue = settings.spans;
+        let spans = Arc::new(Pipeline::new(queue.max_items, queue.batching.max_items));
+        let buffer = Arc::clone(spans.buffer());
+        let metrics = local.metrics.then(|| Registries::new(settings, false));
+        let sources = Sources { spans: Some(spans), metrics, logs: None };
+        let resource: Arc<[u8]> = resource::encode(settings, component).into();
+        let recent = Recent::new(local.recent_traces, export::of_spans(&resource, settings.semconv));
+        let telemetry = Self::with(settings, component, sources, None, recent, local.access_log, resource);
+        (telemetry, buffer)
+    }
+
+    /// Telemetry with nothing that is told here.
+    #[cfg(test)]
+    fn new(
+        settings: &Settings,
+        component: &str,
+        sources: Sources,
+        exporter: Option<export::Exporter>,
+    ) -> Self {
+        let resource = resource::encode(settings, component).into();
+        Self::with(settings, component, sources, exporter, None, false, resource)
+    }
+
+    fn with(
+        settings: &Settings,
+        component: &str,
+        sources: Sources,
+        exporter: Option<export::Exporter>,
+        recent: Option<Recent>,
+        has_access_log: bool,
+        resource: Arc<[u8]>,
+    ) -> Self {
+        let pipeline = match &sources.spans {
+            Some(pipeline) => Some(Arc::clone(pipeline)),
+            None => recent.is_some().then(|| Arc::new(Pipeline::unread())),
+        };
+        let recent = recent.map(Arc::new);
+        if let (Some(pipeline), Some(recent)) = (&pipeline, recent.clone()) {
+            pipeline.observe(move |span| recent.add(span));
+        }
+        let traces = pipeline.is_some().then(|| Traces {
+            propagator: Propagator::new(&settings.propagators),
+            trust: settings.trust.clone(),
+            sampler: Sampler::new(&settings.sampling),
+            recent,
+        });
+        let logs = sources.logs.clone().map(|pipeline| Arc::new(LogRecords::new(pipeline, &settings.limits)));
+        let (host, metrics) =
+            sources.metrics.clone().map(|Registries { host, guests }| (host, guests)).unzip();
+        if let Some(host) = &host {
+            host.observe_telemetry(&sources, logs.as_ref());
+        }
+        let shared = Arc::new(Shared {
+            component: component.into(),
+            methods: Methods::new(settings.known_methods.as_deref()),
+            spans: pipeline.map(|pipeline| spans_with(settings, pipeline)),
+            families: Registry::new(),
+            metrics: host.clone(),
+            access: has_access_log.then(|| AccessLog::new(logs.clone())),
+            exceptions: ExceptionLog::new(settings.exceptions, component, logs.as_ref()),
+        });
+        let signals = Signals { metrics, logs, host };
+        Telemetry(Some(Arc::new(On { traces, shared, sources, signals, exporter, resource })))
+    }
+
+    fn traces(&self) -> Option<&Traces> {
+        self.0.as_ref()?.traces.as_ref()
+    }
+
+    fn spans(&self) -> Option<&Spans> {
+        self.0.as_ref()?.shared.spans.as_ref()
+    }
+}
+
+/// What spans are made with that go to `pipeline`.
+fn spans_with(settings: &Settings, pipeline: Arc<Pipeline>) -> Spans {
+    Spans {
+        pipeline,
+        profile: settings.semconv,
+        path_names: PathNames::new(),
+        request_headers: HeaderFilter::new("http.request.header.", &settings.request_headers),
+        response_headers: HeaderFilter::new("http.response.header.", &settings.response_headers),
+        limits: Limits::new(&settings.limits),
+        keep: KeepRules::new(settings),
+        tail_room: Room::default(),
+    }
+}
+
+impl Traces {
+    /// The ids of a request's span, and whether it is recorded, decided before anything is built; with the context of a
+    /// caller that is not believed.
+    fn identify(
+        &self,
+        peer: &Peer,
+        head: &http::request::Parts,
+        keep: KeepRules,
+    ) -> (Identity, Option<SpanContext>) {
+        let mut caller = self.propagator.extract(&head.headers);
+        let mut stranger = None;
+        if !self.believes(peer) {
+            stranger = std::mem::take(&mut caller).context;
+        }
+        let trace_id = caller.context.as_ref().map_or_else(TraceId::random, |parent| parent.trace_id);
+        let parent = caller.context.as_ref().map(|parent| parent.span_id);
+        let Decision { flags, trace_state } =
+            self.sampler.decide(trace_id, caller, &head.method, head.uri.path());
+        let context = SpanContext { trace_id, span_id: SpanId::random(), flags, trace_state };
+        let recording = match (context.is_sampled(), keep.are_any()) {
+            (true, _) => Recording::Head,
+            (false, true) => Recording::Tail,
+            (false, false) => Recording::No,
+        };
+        (Identity { context, parent, recording }, stranger)
+    }
+}
+
+impl Telemetry {
+    /// Where guests' metrics and log records go; nowhere when telemetry is off.
+    pub fn signals(&self) -> Signals {
+        self.0.as_ref().map(|on| on.signals.clone()).unwrap_or_default()
+    }
+
+    /// Whether anything is exported.
+    pub fn is_on(&self) -> bool {
+        self.0.as_ref().is_some_and(|on| on.exporter.is_some())
+    }
+
+    /// All metrics; none where they are neither exported nor shown.
+    pub fn metrics(&self) -> Option<&Registries> {
+        self.0.as_ref()?.sources.metrics.as_ref()
+    }
+
+    /// Starts the record of a request whose head has been read, and with it its SERVER span.
+    pub fn server_span(&self, peer: &Peer, head: &http::request::Parts) -> ServerSpan {
+        let Some(on) = &self.0 else {
+            return ServerSpan::off();
+        };
+        let shared = &on.shared;
+        let traced = on.traces.as_ref().zip(shared.spans.as_ref());
+        let (mut identity, mut stranger) = (None, None);
+        if let Some((traces, spans)) = traced {
+            let (own, other) = traces.identify(peer, head, spans.keep);
+            if own.recording == Recording::No && !shared.reads_all_requests() {
+                return ServerSpan::unrecorded(own.context);
+            }
+            (identity, stranger) = (Some(own), other);
+        }
+        let is_recorded = identity.as_ref().is_some_and(|identity| identity.recording != Recording::No);
+        let headers = traced
+            .filter(|_| is_recorded)
+            .map(|(_, spans)| spans.request_headers.capture(&head.headers, spans.limits.value));
+        let facts = Facts::new(peer, head, &shared.methods);
+        let span = ServerSpan::of(Record::start(shared, identity, facts, headers.unwrap_or_default()));
+        if let Some(context) = stranger {
+            // Where it came from; nothing of it is carried on.
+            span.add_link(Linked::remote(context), Vec::new());
+        }
+        span
+    }
+
+    /// The baggage that a request brings, if its peer is believed; what is malformed of it is counted.
+    pub fn baggage(&self, peer: &Peer, head: &http::request::Parts) -> Baggage {
+        let Some(traces) = self.traces().filter(|traces| traces.believes(peer)) else {
+            return Baggage::default();
+        };
+        let (baggage, dropped) = traces.propagator.baggage(&head.headers);
+        if let Some(spans) = self.spans() {
+            Counters::add(&spans.pipeline.counters.baggage, dropped);
+        }
+        baggage
+    }
+
+    /// What became of spans, log records and metrics so far; all zero when telemetry is off.
+    pub fn totals(&self) -> Totals {
+        let Some(on) = &self.0 else {
+            return Totals::default();
+        };
+        Totals {
+            logs: on.signals.log_totals(),
+            metrics: on.signals.metric_totals(),
+            ..self.spans().map(|spans| spans.pipeline.totals()).unwrap_or_default()
+        }
+    }
+
+    /// Ends the spans that guests left open, sends what is buffered and stops the exporter, by `deadline` at the latest;
+    /// says what was lost.
+    ///
+    /// Blocks the calling thread. Spans that end later are dropped and counted. A second call changes nothing.
+    pub fn shutdown(&self, deadline: Instant) -> Totals {
+        if let Some(on) = &self.0 {
+            on.shared.families.all().iter().for_each(|record| record.close_children(true));
+        }
+        if let Some(on) = &self.0
+            && let Some(exporter) = &on.exporter
+        {
+            exporter.shutdown(&on.sources, deadline);
+        }
+        self.totals()
+    }
+
+    /// Has a shutdown, under way or to come, end by `deadline` if that is sooner.
+    pub fn hurry(&self, deadline: Instant) {
+        if let Some(exporter) = self.0.as_ref().and_then(|on| on.exporter.as_ref()) {
+            exporter.hurry(deadline);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+//! Our own log, on stderr: text for people, JSON for machines. Lines of a request carry `trace_id` and `span_id`.
+//!
+//! Written by a thread of its own: when nobody reads stderr, lines are lost and counted, and no request waits. What we
+//! say ourselves also becomes log records for the endpoint (`own`). Each kind of line has a budget (`budget`).
+
+mod budget;
+mod own;
+
+use std::borrow::Cow;
+use std::io::IsTerminal as _;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context as _;
+use tracing::level_filters::LevelFilter;
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::{FilterExt as _, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::settings::{LogFormat, LogLevel};
+
+pub use budget::lines_left_out;
+use budget::{Budget, Within};
+pub use own::OtlpLog;
+use own::OwnRecords;
+pub(super) use own::keep_here;
+
+/// Lines that wait for stderr before further ones are dropped.
+const MAX_LINES: usize = 16 * 1024;
+
+/// Which lines are written, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct LogSettings {
+    /// Form of the lines; text on a terminal, else JSON, when absent.
+    pub format: Option<LogFormat>,
+    /// Least severe lines.
+    pub level: LogLevel,
+    /// Least severe lines about telemetry; as of the others when absent.
+    pub telemetry_level: Option<LogLevel>,
+    /// Whether each request is a line when it is over.
+    pub access: bool,
+}
+
+/// Keeps the log going; writes what is left when dropped.
+pub struct Log {
+    dropped: ErrorCounter,
+    otlp_log: OtlpLog,
+    /// Before the writer: its last words are to be written.
+    _budget: Budget,
+    _writer: WorkerGuard,
+}
+
+impl Log {
+    /// Installs the log for the process.
+    ///
+    /// # Errors
+    /// There is one already, or no thread for it.
+    pub fn start(settings: &LogSettings) -> anyhow::Result<Self> {
+        let (writer, guard) = NonBlockingBuilder::default()
+            .buffered_lines_limit(MAX_LINES)
+            .lossy(true)
+            .thread_name("log")
+            .finish(std::io::stderr());
+        let dropped = writer.error_counter();
+        let level = filter(settings.level);
+        let of_telemetry = settings.telemetry_level.map_or(level, filter);
+        // Libraries report to us; what they think of each connection is noise below a warning. wasmtime's bindings
+        // would open a span for each host call.
+        let filter = Targets::new()
+            .with_default(level.min(LevelFilter::WARN))
+            .with_target("pounce", level)
+            .with_target("pounce_telemetry", of_telemetry)
+            .with_target("pounce_otlp", of_telemetry)
+            .with_target("guest", level)
+            .with_target("access", if settings.access { LevelFilter::INFO } else { LevelFilter::OFF });
+        let terminal = std::io::stderr().is_terminal();
+        let format = settings.format.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json });
+        FOR_PEOPLE.store(format == LogFormat::Text, Ordering::Relaxed);
+        let lines = tracing_subscriber::fmt::layer().with_writer(writer);
+        let lines = match format {
+            LogFormat::Text => lines.with_ansi(terminal).with_target(false).map_event_format(Within).boxed(),
+            LogFormat::Json => {
+                lines.json().flatten_event(true).with_current_span(false).map_event_format(Within).boxed()
+            }
+        };
+        let otlp_log = OtlpLog::default();
+        let of_records = OwnRecords::filter(level);
+        let budget = Budget::start().context("cannot start the thread that keeps the log within bounds")?;
+        // First, so that the others can ask what it decided.
+        let judge = budget.judge().with_filter(filter.clone().or(of_records.clone()));
+        let records = OwnRecords(otlp_log.clone()).with_filter(of_records);
+        let layers = tracing_subscriber::registry().with(judge).with(lines.with_filter(filter)).with(records);
+        layers.try_init()?;
+        Ok(Self { dropped, otlp_log, _budget: budget, _writer: guard })
+    }
+
+    /// Where its records go: to be opened once telemetry has started.
+    pub fn otlp_log(&self) -> OtlpLog {
+        self.otlp_log.clone()
+    }
+
+    /// Lines lost since the start.
+    pub fn dropped(&self) -> usize {
+        self.dropped.dropped_lines()
+    }
+}
+
+/// Lines are for people: then a record is one line, and nothing in it moves a cursor or turns the reading direction. JSON
+/// has its own escapes.
+static FOR_PEOPLE: AtomicBool = AtomicBool::new(false);
+
+/// Whether lines are for people.
+pub(super) fn is_for_people() -> bool {
+    FOR_PEOPLE.load(Ordering::Relaxed)
+}
+
+/// What a guest or a client says, as it may stand in the log.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    let is_harmful = |char: char| {
+        (char.is_control() && char != '\t')
+            || matches!(char, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !is_for_people() || !text.contains(is_harmful) {
+        return Cow::Borrowed(text);
+    }
+    let mut safe = String::with_capacity(text.len() + 16);
+    for char in text.chars() {
+        if is_harmful(char) {
+            safe.extend(char.escape_default());
+        } else {
+            safe.push(char);
+        }
+    }
+    Cow::Owned(safe)
+}
+
+fn filter(level: LogLevel) -> LevelFilter {
+    match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    }
+}

@@ -1,0 +1,231 @@
+//! Our own log as log records for the endpoint, beside the lines on stderr.
+//!
+//! A layer of our own and not `opentelemetry-appender-tracing`: that one takes the trace of a record from the `Context` of
+//! OpenTelemetry's SDK, which we do not have, so that no line would belong to its request; and it writes to the SDK's
+//! processor, whose drops nobody can count. What it would give us is the loop over an event's fields. Here a record
+//! goes where guests' records go: into a bounded pipeline that never waits.
+//!
+//! **No feedback.** What the exporter's threads say ([`keep_here`]) and what the libraries of the transport say never
+//! becomes a record: an endpoint that fails would else be sent the news of its failure, and fail again.
+
+use super::super::context::{SpanContext, TraceState};
+use super::super::log_records::{LogRecord, LogRecords, Severity};
+use super::super::semconv;
+use super::super::value::Value;
+use super::budget;
+use pounce_otlp::id::{SpanId, TraceId};
+use std::cell::Cell;
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::Context;
+
+/// Records that wait for telemetry to start; further ones are lost and counted.
+const MAX_WAITING: usize = 256;
+
+thread_local! {
+    static KEEPS_HERE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Has nothing that this thread logs exported: it exports.
+pub(crate) fn keep_here() {
+    KEEPS_HERE.set(true);
+}
+
+/// Whether what this thread logs is not exported.
+pub(super) fn is_kept_here() -> bool {
+    KEEPS_HERE.get()
+}
+
+/// Has nothing exported that is logged by `saying`.
+pub(super) fn keeping_here(saying: impl FnOnce()) {
+    let before = KEEPS_HERE.replace(true);
+    saying();
+    KEEPS_HERE.set(before);
+}
+
+/// Where the records of our own log go, once that is known; cheap to clone.
+///
+/// The log starts before there are settings of telemetry to start anything with. What it says until then waits.
+#[derive(Clone, Default)]
+pub struct OtlpLog(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    /// Set once: to nothing where log records are not exported.
+    records: OnceLock<Option<Arc<LogRecords>>>,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    records: Vec<Said>,
+    lost: u64,
+}
+
+/// A record, and the span that it names.
+struct Said {
+    record: LogRecord,
+    context: Option<SpanContext>,
+}
+
+impl OtlpLog {
+    /// From now on records go to `records`, those that wait first; the first call counts.
+    pub fn open(&self, records: Option<Arc<LogRecords>>) {
+        let mut waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = std::mem::take(&mut *waiting);
+        if self.0.records.set(records).is_err() {
+            return;
+        }
+        if let Some(Some(records)) = self.0.records.get() {
+            waiting.records.iter().for_each(|said| records.emit_own(&said.record, said.context.as_ref()));
+            records.lost(waiting.lost);
+        }
+    }
+
+    /// Whether a record may go anywhere.
+    fn takes(&self) -> bool {
+        self.0.records.get().is_none_or(Option::is_some)
+    }
+
+    fn give(&self, said: Said) {
+        match self.0.records.get() {
+            Some(Some(records)) => records.emit_own(&said.record, said.context.as_ref()),
+            Some(None) => {}
+            None => self.wait(said),
+        }
+    }
+
+    fn wait(&self, said: Said) {
+        let mut waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(records) = self.0.records.get() {
+            // Opened meanwhile.
+            return records.iter().for_each(|records| records.emit_own(&said.record, said.context.as_ref()));
+        }
+        if waiting.records.len() < MAX_WAITING {
+            waiting.records.push(said);
+        } else {
+            waiting.lost += 1;
+        }
+    }
+}
+
+/// Makes a record of each event.
+pub(super) struct OwnRecords(pub(super) OtlpLog);
+
+impl OwnRecords {
+    /// What becomes a record: what we say at `level` or above, at `info` in any case. Guests' lines and records, and the
+    /// access log, are handed over where they are made, with their types and flags. The rest is of the transport.
+    pub(super) fn filter(level: LevelFilter) -> Targets {
+        let elsewhere = ["guest", "access"];
+        let transport = ["hyper", "h2", "rustls", "tower", "opentelemetry", "tonic", "reqwest"];
+        let off = elsewhere.into_iter().chain(transport);
+        Targets::new()
+            .with_default(LevelFilter::WARN)
+            .with_target("pounce", level.max(LevelFilter::INFO))
+            .with_targets(off.map(|target| (target, LevelFilter::OFF)))
+    }
+}
+
+impl<S: Subscriber> Layer<S> for OwnRecords {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        if KEEPS_HERE.get() || budget::is_left_out() || !self.0.takes() {
+            return;
+        }
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let severity = match *event.metadata().level() {
+            Level::ERROR => Severity::Error,
+            Level::WARN => Severity::Warn,
+            Level::INFO => Severity::Info,
+            Level::DEBUG => Severity::Debug,
+            Level::TRACE => Severity::Trace,
+        };
+        fields.add("target", Value::Text(event.metadata().target().to_owned()));
+        let context = fields.context();
+        let record = LogRecord::of_host(severity, &fields.message, None, fields.attributes);
+        self.0.give(Said { record, context });
+    }
+}
+
+/// The fields of an event.
+#[derive(Default)]
+struct Fields {
+    message: String,
+    trace_id: Option<TraceId>,
+    span_id: Option<SpanId>,
+    attributes: Vec<(String, Value)>,
+}
+
+impl Fields {
+    fn add(&mut self, name: &str, value: Value) {
+        let name = match name {
+            "component" => semconv::POUNCE_COMPONENT,
+            "stacktrace" => semconv::EXCEPTION_STACKTRACE,
+            name => name,
+        };
+        self.attributes.push((name.to_owned(), value));
+    }
+
+    fn text(&mut self, name: &str, text: String) {
+        match name {
+            "message" => self.message = text,
+            "trace_id" => self.trace_id = TraceId::from_hex(text.as_bytes()),
+            "span_id" => self.span_id = SpanId::from_hex(text.as_bytes()),
+            name => self.add(name, Value::Text(text)),
+        }
+    }
+
+    /// The span that the event names. Of its flags nothing is said.
+    fn context(&self) -> Option<SpanContext> {
+        let (trace_id, span_id) = (self.trace_id?, self.span_id?);
+        Some(SpanContext { trace_id, span_id, flags: 0, trace_state: TraceState::default() })
+    }
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.text(field.name(), format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.text(field.name(), value.to_owned());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.add(field.name(), Value::Bool(value));
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.add(field.name(), Value::Int(value));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        match i64::try_from(value) {
+            Ok(value) => self.add(field.name(), Value::Int(value)),
+            Err(_) => self.text(field.name(), value.to_string()),
+        }
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.add(field.name(), Value::Double(value));
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
+        let mut text = value.to_string();
+        let mut source = value.source();
+        while let Some(error) = source {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            source = error.source();
+        }
+        self.text(field.name(), text);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,144 @@
+//! The host's own instruments: what each is called, its unit, and what it says.
+//!
+//! Names under `http.` and `otel.` are OpenTelemetry's; those of our own begin with `pounce.`.
+
+use crate::metrics::kind::{DURATION_BOUNDS, Kind};
+
+/// An instrument of the host's own.
+#[derive(Clone, Copy, Debug)]
+pub struct Definition {
+    /// Name, in the form of OpenTelemetry: words and dots.
+    pub name: &'static str,
+    /// Unit, as UCUM writes it.
+    pub unit: &'static str,
+    /// What it counts.
+    pub description: &'static str,
+    /// What becomes of its measurements.
+    pub kind: Kind,
+    /// Upper ends of the buckets of a histogram.
+    pub bounds: &'static [f64],
+}
+
+/// Ends of buckets for bodies and memory: each four times the last.
+const BYTES: &[f64] = &[
+    0.0,
+    64.0,
+    256.0,
+    1024.0,
+    4096.0,
+    16_384.0,
+    65_536.0,
+    262_144.0,
+    1_048_576.0,
+    4_194_304.0,
+    16_777_216.0,
+    67_108_864.0,
+    268_435_456.0,
+    1_073_741_824.0,
+];
+/// Ends of buckets for what takes microseconds if all is well.
+const SHORT: &[f64] = &[
+    0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
+    1.0,
+];
+
+macro_rules! definitions {
+    ($($name:ident = $kind:ident($text:literal, $unit:literal $(, $bounds:ident)?): $description:literal;)+) => {
+        $(#[doc = $description]
+        pub const $name: Definition = Definition {
+            name: $text,
+            unit: $unit,
+            description: $description,
+            kind: Kind::$kind,
+            bounds: definitions!(@bounds $($bounds)?),
+        };)+
+        /// All of them.
+        #[cfg(test)]
+        pub const ALL: &[Definition] = &[$($name),+];
+    };
+    (@bounds) => { &[] };
+    (@bounds $bounds:ident) => { $bounds };
+}
+
+definitions! {
+    REQUEST_DURATION = Histogram("http.server.request.duration", "s", DURATION_BOUNDS):
+        "Time from a request's head to the end of its response.";
+    ACTIVE_REQUESTS = UpDownCounter("http.server.active_requests", "{request}"):
+        "Requests whose responses are not over.";
+    REQUEST_BODY_SIZE = Histogram("http.server.request.body.size", "By", BYTES):
+        "Bytes of request bodies.";
+    RESPONSE_BODY_SIZE = Histogram("http.server.response.body.size", "By", BYTES):
+        "Bytes of response bodies that were sent.";
+    CLIENT_DURATION = Histogram("http.client.request.duration", "s", DURATION_BOUNDS):
+        "Time from a guest's outgoing request to the head of its response.";
+
+    INSTANCE_LIVE = UpDownCounter("pounce.instance.live", "{instance}"):
+        "Instances that there are.";
+    INSTANCE_CREATED = Counter("pounce.instance.created", "{instance}"):
+        "Instances made, the one at the start of the server included.";
+    INSTANCE_REUSED = Counter("pounce.instance.reused", "{request}"):
+        "Requests served by an instance that had served others.";
+    INSTANTIATE_DURATION = Histogram("pounce.instantiate.duration", "s", SHORT):
+        "Time to make an instance.";
+    GUEST_CPU_TIME = Seconds("pounce.guest.cpu_time", "s"):
+        "Processor time that guests spent on requests.";
+    GUEST_MEMORY_PEAK = Histogram("pounce.guest.memory.peak", "By", BYTES):
+        "Most linear memory of the instance that served a request, up to the end of the request.";
+    GUEST_MEMORY_USED = UpDownCounter("pounce.guest.memory.used", "By"):
+        "Memory of all instances: linear memory, and what the host keeps for guests.";
+    GUEST_MEMORY_LIMIT = UpDownCounter("pounce.guest.memory.limit", "By"):
+        "Memory that all instances may have (guest.max-total-memory).";
+    POOL_SLOTS_USED = UpDownCounter("pounce.pool.slots.used", "{slot}"):
+        "Slots of instances that are taken.";
+    POOL_SLOTS_LIMIT = UpDownCounter("pounce.pool.slots.limit", "{slot}"):
+        "Slots of instances that there are.";
+    READY = UpDownCounter("pounce.ready", "{server}"):
+        "1 while requests are served, 0 while the server starts or drains.";
+    REQUESTS_SHED = Counter("pounce.requests.shed", "{request}"):
+        "Requests refused for want of room; the reason is the limit, or guests for want of memory or of an instance.";
+    REQUESTS_WORKING = UpDownCounter("pounce.requests.in_flight", "{request}"):
+        "Requests that guests work on.";
+    RESPONSES_WAITING = UpDownCounter("pounce.responses.waiting", "{response}"):
+        "Responses whose guests have finished and whose clients have not taken all of them.";
+    RESPONSES_WAITING_LIMIT = UpDownCounter("pounce.responses.waiting.limit", "{response}"):
+        "Responses that may wait so; beyond it, guests keep their places.";
+    RESPONSES_READ_AHEAD = UpDownCounter("pounce.responses.read_ahead", "By"):
+        "Bytes of responses that guests have written and clients leave no room for.";
+    REQUESTS_LIMIT = UpDownCounter("pounce.requests.limit", "{request}"):
+        "Requests that may be in flight at once (http.max-in-flight, or fewer where memory is short).";
+    GUEST_TRAPS = Counter("pounce.guest.traps", "{trap}"):
+        "Requests that a guest failed: by a trap, for want of memory or time, or without a response.";
+    OUTBOUND_REFUSED = Counter("pounce.outbound.refused", "{request}"):
+        "Outgoing requests that no rule allows (guest.allow-outbound).";
+    OUTPUT_DROPPED = Counter("pounce.guest.output.dropped", "{line}"):
+        "Lines of guests' output beyond the rate that is logged.";
+    LOG_LINES_DROPPED = Counter("pounce.log.lines.dropped", "{line}"):
+        "Lines of the log left out because there were too many of their kind.";
+
+    SPAN_EXPORTED = Counter("otel.sdk.exporter.span.exported", "{span}"):
+        "Spans whose export is over; with error.type where it failed.";
+    SPAN_INFLIGHT = UpDownCounter("otel.sdk.exporter.span.inflight", "{span}"):
+        "Spans on their way to the endpoint.";
+    SPAN_QUEUE_SIZE = UpDownCounter("otel.sdk.processor.span.queue.size", "{span}"):
+        "Spans that wait for an export.";
+    SPAN_QUEUE_CAPACITY = UpDownCounter("otel.sdk.processor.span.queue.capacity", "{span}"):
+        "Spans that may wait for an export.";
+    SPAN_PROCESSED = Counter("otel.sdk.processor.span.processed", "{span}"):
+        "Spans that left the queue; with error.type where they were not exported.";
+    LOG_EXPORTED = Counter("otel.sdk.exporter.log.exported", "{log_record}"):
+        "Log records whose export is over; with error.type where it failed.";
+    LOG_INFLIGHT = UpDownCounter("otel.sdk.exporter.log.inflight", "{log_record}"):
+        "Log records on their way to the endpoint.";
+    LOG_QUEUE_SIZE = UpDownCounter("otel.sdk.processor.log.queue.size", "{log_record}"):
+        "Log records that wait for an export.";
+    LOG_QUEUE_CAPACITY = UpDownCounter("otel.sdk.processor.log.queue.capacity", "{log_record}"):
+        "Log records that may wait for an export.";
+    LOG_PROCESSED = Counter("otel.sdk.processor.log.processed", "{log_record}"):
+        "Log records that left the queue; with error.type where they were not exported.";
+    POINT_EXPORTED = Counter("otel.sdk.exporter.metric_data_point.exported", "{data_point}"):
+        "Points of metrics whose export is over; with error.type where it failed.";
+    TELEMETRY_DROPPED = Counter("pounce.telemetry.dropped", "{item}"):
+        "What limits of telemetry left out, by signal and reason.";
+    TELEMETRY_SPOOLED = UpDownCounter("pounce.telemetry.spooled", "{item}"):
+        "What waits on the disk for the endpoint, by signal.";
+}

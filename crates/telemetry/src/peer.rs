@@ -1,0 +1,47 @@
+//! The other end of a connection, and what a trusted proxy says of a request's client.
+
+use http::uri::Authority;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+/// What is known of the other end of a connection, and of one request if it told of that.
+#[derive(Clone, Debug, Default)]
+pub struct Peer {
+    /// The other end; none on a unix socket.
+    pub remote: Option<SocketAddr>,
+    /// Our end; none on a unix socket.
+    pub local: Option<SocketAddr>,
+    /// Whether the connection is encrypted, which makes the scheme `https`.
+    pub tls: bool,
+    /// What it told of this request, where it is a proxy that is believed.
+    pub told: Option<Arc<Told>>,
+}
+
+/// A request as its client sent it, in the words of a proxy that is believed. What it did not say is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// Address of the client that sent it.
+    pub client: Option<IpAddr>,
+    /// Whether the scheme was `https`.
+    pub is_https: Option<bool>,
+    /// Host and port that it was for.
+    pub authority: Option<Authority>,
+}
+
+impl Peer {
+    /// Whether the request's scheme is `https`.
+    pub fn is_https(&self) -> bool {
+        self.told.as_ref().and_then(|told| told.is_https).unwrap_or(self.tls)
+    }
+
+    /// Address of the client that sent the request; none for a client on a Unix socket that no proxy told of.
+    pub fn client(&self) -> Option<IpAddr> {
+        let told = self.told.as_ref().and_then(|told| told.client);
+        told.or_else(|| self.remote.map(|remote| remote.ip()))
+    }
+
+    /// Host and port that the request was for, where a proxy said it.
+    pub fn told_authority(&self) -> Option<&Authority> {
+        self.told.as_ref()?.authority.as_ref()
+    }
+}

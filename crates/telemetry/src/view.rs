@@ -1,0 +1,103 @@
+//! What the admin listener shows of telemetry: metrics as a page, recent traces as OTLP JSON, how each export goes.
+
+use super::Telemetry;
+use super::metrics::Format;
+use super::recent::Totals as RecentTotals;
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use pounce_otlp::id::TraceId;
+use pounce_otlp::{Counts, Loss, Losses};
+use prost::Message as _;
+use serde::{Serialize, Serializer};
+
+/// How the export of one signal goes. Counts are since the start, of spans, log records or points of metrics.
+#[derive(Clone, Debug, Serialize)]
+pub struct Export {
+    /// Where it goes, without credentials and query; none where nothing is exported over the network.
+    pub endpoint: Option<String>,
+    /// Taken by the endpoint, or printed.
+    pub exported: u64,
+    /// Received by the endpoint and refused.
+    pub rejected: u64,
+    /// Not received, by reason: every reason of [`Loss`] but that of `rejected`.
+    #[serde(serialize_with = "by_reason")]
+    pub dropped: Losses,
+    /// On the disk now, until the endpoint takes it (`otel.spool`).
+    pub spooled: u64,
+    /// For how long nothing has arrived that was tried; none while all is well.
+    pub failing_for_seconds: Option<f64>,
+    /// What was wrong last, also when it is over.
+    pub last_error: Option<String>,
+    /// How long ago that was.
+    pub last_error_seconds_ago: Option<f64>,
+}
+
+/// How each signal goes; none where it is not exported.
+#[derive(Clone, Debug, Serialize)]
+pub struct Exports {
+    /// Spans.
+    pub traces: Option<Export>,
+    /// Points of metrics.
+    pub metrics: Option<Export>,
+    /// Log records.
+    pub logs: Option<Export>,
+    /// The ring that `/api/traces` shows; none where it is off.
+    pub recent_traces: Option<RecentTotals>,
+}
+
+impl Export {
+    fn of(counts: &Counts) -> Self {
+        let trouble = counts.condition().trouble();
+        let losses = counts.losses();
+        let (last_error, last_error_seconds_ago) = trouble.last_error.unzip();
+        Export {
+            endpoint: counts.condition().endpoint(),
+            exported: counts.exported(),
+            rejected: losses.of(Loss::Rejected),
+            dropped: losses,
+            spooled: counts.spool().left,
+            failing_for_seconds: trouble.failing_for,
+            last_error,
+            last_error_seconds_ago,
+        }
+    }
+}
+
+fn by_reason<S: Serializer>(losses: &Losses, to: S) -> Result<S::Ok, S::Error> {
+    let dropped = losses.iter().filter(|(loss, _)| *loss != Loss::Rejected);
+    to.collect_map(dropped.map(|(loss, count)| (loss.name(), count)))
+}
+
+impl Telemetry {
+    /// The metrics as a page for Prometheus.
+    pub fn exposition(&self, format: Format) -> String {
+        let Some(on) = &self.0 else {
+            return String::new();
+        };
+        let resource = Resource::decode(&*on.resource).unwrap_or_default().attributes;
+        on.sources.metrics.as_ref().map(|metrics| metrics.exposition(format, &resource)).unwrap_or_default()
+    }
+
+    /// Up to `limit` recent traces as OTLP JSON, the newest first; with `trace_id` that one only.
+    pub fn recent_traces(&self, limit: usize, trace_id: Option<TraceId>) -> Vec<u8> {
+        let traces = self.traces().and_then(|traces| traces.recent.as_ref());
+        let read = traces.map(|recent| recent.json(limit, trace_id));
+        read.unwrap_or_else(|| br#"{"resourceSpans":[]}"#.to_vec())
+    }
+
+    /// How the export of each signal goes.
+    pub fn exports(&self) -> Exports {
+        let sources = self.0.as_ref().map(|on| &on.sources);
+        let recent = self.traces().and_then(|traces| traces.recent.as_ref());
+        Exports {
+            traces: sources
+                .and_then(|sources| sources.spans.as_ref())
+                .map(|spans| Export::of(spans.counts())),
+            metrics: sources
+                .and_then(|sources| sources.metrics.as_ref())
+                .filter(|metrics| metrics.counters().condition().endpoint().is_some())
+                .map(|metrics| Export::of(metrics.counters())),
+            logs: sources.and_then(|sources| sources.logs.as_ref()).map(|logs| Export::of(logs.counts())),
+            recent_traces: recent.map(|recent| recent.totals()),
+        }
+    }
+}
