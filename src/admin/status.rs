@@ -25,6 +25,7 @@ pub(super) struct Status<'a> {
 pub(super) struct Shown {
     component: Option<Component>,
     listeners: Vec<String>,
+    tls: Option<Tls>,
     limits: Option<Limits>,
     totals: Option<Totals>,
 }
@@ -35,6 +36,8 @@ pub(crate) struct Facts {
     pub(crate) component: Component,
     /// What clients connect to.
     pub(crate) listeners: Vec<String>,
+    /// How they are encrypted, if they are.
+    pub(crate) tls: Option<Tls>,
     pub(crate) limits: Limits,
     pub(crate) totals: Totals,
 }
@@ -48,6 +51,24 @@ pub(crate) struct Component {
     pub(crate) wasi_http: String,
     /// `request` or `instance`.
     pub(crate) isolation: String,
+}
+
+/// How listeners are encrypted.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Tls {
+    /// Those in force, in the order of the settings.
+    pub(crate) certificates: Vec<Certificate>,
+    /// Why files that have changed are not in force.
+    pub(crate) reload_error: Option<String>,
+}
+
+/// A certificate of the listeners.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Certificate {
+    pub(crate) file: String,
+    pub(crate) names: Vec<String>,
+    /// 0 where it has expired.
+    pub(crate) expires_in_seconds: u64,
 }
 
 /// How much of a limit is used.
@@ -93,9 +114,9 @@ pub(crate) struct Totals {
 
 impl From<Option<Facts>> for Shown {
     fn from(facts: Option<Facts>) -> Self {
-        let Some(Facts { component, listeners, limits, totals }) = facts else {
+        let Some(Facts { component, listeners, tls, limits, totals }) = facts else {
             return Self::default();
         };
-        Self { component: Some(component), listeners, limits: Some(limits), totals: Some(totals) }
+        Self { component: Some(component), listeners, tls, limits: Some(limits), totals: Some(totals) }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::admin::{Component, Facts, Limits, Totals, Use};
-use crate::server::Handler;
+use crate::admin::{Certificate, Component, Facts, Limits, Tls as TlsFacts, Totals, Use};
+use crate::server::{Handler, Tls};
 
 /// Says at any time how the server of `handler` is.
 pub(super) fn of(
@@ -11,15 +11,26 @@ pub(super) fn of(
     name: String,
     path: String,
     listeners: Vec<String>,
+    tls: Option<Arc<Tls>>,
 ) -> impl Fn() -> Facts + Send + Sync + 'static {
     let (wasi_http, isolation) = handler.guests.kind();
     let component = Component { name, path, wasi_http, isolation: isolation.to_owned() };
     move || Facts {
         component: component.clone(),
         listeners: listeners.clone(),
+        tls: tls.as_deref().map(tls_facts),
         limits: limits(&handler),
         totals: totals(&handler),
     }
+}
+
+fn tls_facts(tls: &Tls) -> TlsFacts {
+    let certificates = tls.certificates().into_iter().map(|shown| Certificate {
+        file: shown.file,
+        names: shown.names,
+        expires_in_seconds: shown.expires_in.as_secs(),
+    });
+    TlsFacts { certificates: certificates.collect(), reload_error: tls.reload_error() }
 }
 
 fn limits(handler: &Handler) -> Limits {

@@ -104,6 +104,9 @@ impl App {
 
     fn start(mut self) -> Serving {
         let mut listeners = JoinSet::new();
+        if let Some(tls) = self.server.tls() {
+            listeners.spawn(tls.clone().watch(self.handler.drain.watch()));
+        }
         for listener in std::mem::take(&mut self.listeners) {
             let server = self.server.clone();
             listeners.spawn(async move { server.run(listener).await });

@@ -13,7 +13,7 @@ use crate::admin::{self, Admin};
 use crate::config::{Config, ListenAddr};
 use crate::guest::{Compiling, Guests, OwnListeners, Progress, Worker};
 use crate::server::{
-    Admission, Drain, Forwarding, Handler, HeadLimits, Inherited, Listener, Memory, Server, SocketFile,
+    Admission, Drain, Forwarding, Handler, HeadLimits, Inherited, Listener, Memory, Server, SocketFile, Tls,
 };
 use pounce_telemetry::logs::{self, OtlpLog};
 use pounce_telemetry::metrics::host as host_metrics;
@@ -82,6 +82,7 @@ impl App {
             .context("no component to serve: name one, as in `pounce serve app.wasm`")
             .map_err(StartError::Mistake)?;
         let name = config.component_name().unwrap_or_default();
+        let tls = Tls::new(&config.http).map_err(StartError::Mistake)?.map(Arc::new);
 
         // Bound first: a busy port is found before a minute of compiling, and early clients wait instead of failing.
         let started = async {
@@ -147,6 +148,9 @@ impl App {
         if let Some(metrics) = telemetry.metrics() {
             guests.observe(&metrics.host);
             admission.observe(&metrics.host);
+            if let Some(tls) = &tls {
+                tls.observe(&metrics.host);
+            }
             metrics.host.observe(&host_metrics::LOG_LINES_DROPPED, &[], || Some(logs::lines_left_out()));
         }
         let handler = Arc::new(Handler {
@@ -160,20 +164,27 @@ impl App {
             heads: HeadLimits::new(&config.http),
             max_body: config.http.max_request_body.0,
         });
-        let server = Arc::new(Server::new(&config.http, handler.clone()));
+        let server = Arc::new(Server::new(&config.http, handler.clone(), tls));
         let app =
             Self { listeners, server, handler, telemetry, admin, grace_period: config.http.grace_period };
         if let Some((admin, _)) = &app.admin {
-            admin.ready(facts::of(app.handler.clone(), name, path.display().to_string(), app.urls()));
+            admin.ready(facts::of(
+                app.handler.clone(),
+                name,
+                path.display().to_string(),
+                app.urls(),
+                app.server.tls().cloned(),
+            ));
         }
         Ok(Some(app))
     }
 
-    /// Where clients connect to, one per listener, inherited ones first, then in the order of `http.listen`: `http://127.0.0.1:8080` or
-    /// `unix:/run/pounce.sock`.
+    /// Where clients connect to, one per listener, inherited ones first, then in the order of `http.listen`:
+    /// `http://127.0.0.1:8080`, `https://127.0.0.1:8443` or `unix:/run/pounce.sock`.
     #[must_use]
     pub fn urls(&self) -> Vec<String> {
-        self.listeners.iter().map(Listener::url).collect()
+        let is_tls = self.server.tls().is_some();
+        self.listeners.iter().map(|listener| listener.url(is_tls)).collect()
     }
 
     /// Where the admin listener is: `http://127.0.0.1:8081` or `unix:/run/admin.sock`; none without one.
@@ -233,7 +244,7 @@ fn start_admin(
     addr: Option<&ListenAddr>,
     telemetry: &Telemetry,
 ) -> anyhow::Result<(Admin, Option<SocketFile>)> {
-    let url = listener.url();
+    let url = listener.url(false);
     let name = match addr {
         Some(ListenAddr::Tcp(addr)) => addr.rsplit_once(':').map(|(host, _)| host.to_owned()),
         _ => None,

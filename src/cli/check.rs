@@ -8,7 +8,7 @@ use clap::{Arg, ArgMatches, Command};
 use serde_json::json;
 
 use super::{MISTAKE, columns, flags, output, progress};
-use crate::config::{self, Config, InForce, Mistake, Resolved};
+use crate::config::{self, Config, Described, InForce, Mistake, Resolved};
 use crate::guest::{self, Examined, Import};
 use pounce_telemetry::logs::printable;
 
@@ -21,9 +21,10 @@ What it does:
 Output:
   On standard output, for each setting its value and who set it: a --flag, a variable, default, or
   FILE:LINE:COLUMN; secrets are left out. Settings in capitals are set by that standard variable
-  alone. Then the component, with a word for each import: ok, refused (it is there, but the settings
-  allow none of its calls) or missing. All mistakes are on standard error. With --format json, all
-  of it is one object on standard output: ok, settings, component, warnings, mistakes.
+  alone. Then the listeners' certificates with their names and when they expire, and the component,
+  with a word for each import: ok, refused (it is there, but the settings allow none of its calls)
+  or missing. All mistakes are on standard error. With --format json, all of it is one object on
+  standard output: ok, settings, certificates, component, warnings, mistakes.
 
 Exit status:
   0  it can be served
@@ -68,6 +69,13 @@ struct Report<'a> {
     mistakes: Vec<Mistake>,
 }
 
+/// A certificate of the listeners.
+struct CertificateRow {
+    file: String,
+    names: Vec<String>,
+    expires: String,
+}
+
 /// Checks what was typed; `unknown` is what of the command line was not understood.
 pub(super) fn run(matches: &ArgMatches, unknown: Vec<Mistake>) -> ExitCode {
     let Resolved { loaded, mistakes: of_settings } = config::resolve(flags::sources(matches, false));
@@ -96,6 +104,18 @@ impl Report<'_> {
             .flat_map(|(path, found)| found.problems.iter().map(|problem| (*path, problem.as_str())))
     }
 
+    /// The certificates of the listeners, those that can be read.
+    fn certificates(&self) -> impl Iterator<Item = CertificateRow> {
+        self.config.http.tls_cert.iter().filter_map(|file| {
+            let described = Described::read(file.certificates().first()?).ok()?;
+            Some(CertificateRow {
+                file: file.path().display().to_string(),
+                names: described.names.clone(),
+                expires: httpdate::fmt_http_date(described.not_after),
+            })
+        })
+    }
+
     fn warnings(&self) -> impl Iterator<Item = &str> {
         let of_component = self.component.iter().flat_map(|(_, found)| &found.warnings);
         self.config.warnings.iter().chain(of_component).map(String::as_str)
@@ -115,6 +135,11 @@ impl Report<'_> {
             let space = if text.is_empty() { "" } else { "\n" };
             text.push_str(&format!("{space}[{}]\n", section[0].section));
             let rows: Vec<_> = section.iter().map(row).collect();
+            text.extend(columns::align(&rows).iter().map(|row| format!("  {row}\n")));
+        }
+        for one in self.certificates() {
+            text.push_str(&format!("\ncertificate {}\n", one.file));
+            let rows = [["names".to_owned(), one.names.join(", ")], ["expires".to_owned(), one.expires]];
             text.extend(columns::align(&rows).iter().map(|row| format!("  {row}\n")));
         }
         if let Some((path, found)) = &self.component {
@@ -157,6 +182,9 @@ impl Report<'_> {
                 "imports": imports.collect::<Vec<_>>(),
             })
         });
+        let certificates = self
+            .certificates()
+            .map(|one| json!({ "file": one.file, "names": one.names, "expires": one.expires }));
         let mistakes = self
             .mistakes
             .iter()
@@ -167,6 +195,7 @@ impl Report<'_> {
         let report = json!({
             "ok": self.count() == 0,
             "settings": settings.collect::<Vec<_>>(),
+            "certificates": certificates.collect::<Vec<_>>(),
             "component": component,
             "warnings": self.warnings().collect::<Vec<_>>(),
             "mistakes": mistakes.chain(problems).collect::<Vec<_>>(),

@@ -99,6 +99,7 @@ pub(crate) fn check(config: &Config) -> Vec<Wrong> {
     let traces = config.admin.recent_traces;
     let hint = format!("set it to a number from 0 to {MOST_TRACES}");
     must(traces <= MOST_TRACES, "admin.recent-traces", format!("{traces} is out of range"), hint);
+    wrong.extend(super::tls::flaws(http));
     if let Some((quoted, flaw)) = sample_route_conflict(&config.otel.sample_routes) {
         wrong.push(Wrong {
             key: "otel.sample-route",

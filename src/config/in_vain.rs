@@ -1,4 +1,4 @@
-//! Warnings of what is set and has no effect, because of another setting that is not.
+//! Warnings of what is set and has no effect, or not the one that somebody may expect, because of what else is set.
 
 use super::vars::Vars;
 use super::{Config, Endpoint, Exporter};
@@ -7,7 +7,7 @@ const PROMETHEUS: [&str; 2] = ["OTEL_EXPORTER_PROMETHEUS_HOST", "OTEL_EXPORTER_P
 
 /// A line for each.
 pub(super) fn warnings(config: &Config, vars: &Vars) -> Vec<String> {
-    let mut warnings = Vec::new();
+    let mut warnings = super::tls::warnings(&config.http, config.inherited);
     let otel = &config.otel;
     let exporters = vars.set("OTEL_METRICS_EXPORTER").unwrap_or_default().split(',');
     let is_scraped = exporters.map(str::trim).any(|word| word.eq_ignore_ascii_case("prometheus"));

@@ -24,6 +24,7 @@ mod signals;
 mod standing;
 mod suggest;
 mod telemetry;
+mod tls;
 mod transport;
 mod value;
 mod vars;
@@ -48,14 +49,14 @@ pub(crate) use resolve::{Given, InForce, Layer, Source};
 pub use signals::{Destination, LogsExport, MetricsExport};
 pub(crate) use standing::variables as standing_variables;
 pub use transport::Transport;
-pub(crate) use value::overlap;
 pub use value::{
-    Arg, ArtifactKey, ByteLimit, ByteSize, CacheDir, Certificates, Cidr, Compression, DirMount, Endpoint,
-    EnvVar, ExceptionSignal, ExemplarFilter, Exporter, ForwardedHeader, GuestParents, HeaderFormat,
+    Arg, ArtifactKey, ByteLimit, ByteSize, CacheDir, Certificates, Cidr, ClientAuth, Compression, DirMount,
+    Endpoint, EnvVar, ExceptionSignal, ExemplarFilter, Exporter, ForwardedHeader, GuestParents, HeaderFormat,
     HistogramAggregation, HostPattern, Invalid, Isolation, ListenAddr, LogFormat, LogLevel, OutboundRule,
     PeerService, PortPattern, PrivateKey, PropagateTo, Propagators, Protocol, SampleRoute, Sampler, Semconv,
     Temporality, Timeout, TrustParent, TrustedProxy,
 };
+pub(crate) use value::{Certified, Described, Unusable, overlap};
 pub(crate) use vars::Vars;
 
 /// Settings of a server, complete and checked when the server is built.

@@ -20,7 +20,36 @@ options! {
         /// over (LISTEN_FDS) are listened on, too; with them, only addresses that are set count, not the default.
         listen: Vec<ListenAddr>, "ADDR" = "127.0.0.1:8080";
 
+        /// File of a certificate for TLS, as PEM; turns TLS on.
+        ///
+        /// The certificate first, then those of the authorities between. With several, each with its key in the
+        /// same place, the name that the client asks for (SNI) chooses; the first serves all others. Every TCP
+        /// address of http.listen speaks TLS then (1.2 and 1.3, HTTP/2 and HTTP/1.1), Unix sockets do not. Files
+        /// that change are read again, without a restart.
+        tls_cert: Vec<Certificates>, "FILE" = (Vec::new, "none", "cert.pem");
+
+        /// File of that certificate's private key, as PEM, not encrypted.
+        tls_key: Vec<PrivateKey>, "FILE" = (Vec::new, "none", "key.pem");
+
+        /// File of the authorities that vouch for clients' certificates, as PEM.
+        ///
+        /// It has an effect with tls-client-auth.
+        tls_client_ca: Option<Certificates>, "FILE" = (no_value, "none", "clients-ca.pem");
+
+        /// Whether clients show a certificate: none, optional or required.
+        ///
+        /// With optional, a client may show none; one that it shows must be vouched for by tls-client-ca, and be
+        /// made for clients. Spans have its subject and its SHA-256 fingerprint (tls.client.*).
+        tls_client_auth: ClientAuth, "HOW" = "none";
+
+        /// Time a client has for the TLS handshake.
+        ///
+        /// 0 or none for no limit.
+        handshake_timeout: Timeout, "TIME" = "10s";
+
         /// Connections held open at once; further ones wait in the backlog.
+        ///
+        /// Those in a TLS handshake count.
         max_connections: usize, "N" = "10000";
 
         /// Requests served at once; further ones are shed.

@@ -111,8 +111,16 @@ fn a_flag_beats_our_variable_beats_the_standard_one_beats_the_file_beats_the_def
 }
 
 /// Options whose examples are files that no machine has.
-pub(super) const NEED_FILES: [&str; 5] =
-    ["guest.artifact-key", "guest.dir", "otel.certificate", "otel.client-certificate", "otel.client-key"];
+pub(super) const NEED_FILES: [&str; 8] = [
+    "guest.artifact-key",
+    "guest.dir",
+    "http.tls-cert",
+    "http.tls-client-ca",
+    "http.tls-key",
+    "otel.certificate",
+    "otel.client-certificate",
+    "otel.client-key",
+];
 
 #[test]
 fn every_option_is_set_by_its_flag_its_variable_and_its_key() {

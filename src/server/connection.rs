@@ -80,9 +80,10 @@ impl Protocol {
             }
         };
         let is_h2 = tokio::select! {
-            is_h2 = io.begins_with_h2() => is_h2,
-            _ = phase.wait_for(|phase| *phase >= Phase::Closing) => return,
+            is_h2 = io.speaks_h2() => Some(is_h2),
+            _ = phase.wait_for(|phase| *phase >= Phase::Closing) => None,
         };
+        let Some(is_h2) = is_h2 else { return io.close().await };
         let ended: Result<(), Box<dyn Error + Send + Sync>> = match is_h2 {
             Ok(true) => http2.serve(io, &activity, phase, answer).await.map_err(Into::into),
             Ok(false) => self.serve_http1(Gather::new(io, activity), phase, answer).await.map_err(Into::into),

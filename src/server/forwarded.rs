@@ -90,7 +90,7 @@ impl Forwarding {
             let told = Told {
                 client: said.hops.last().copied(),
                 is_https: said.is_https,
-                authority: said.authority(head, hop.peer.tls),
+                authority: said.authority(head, hop.peer.tls.is_some()),
             };
             hops = said.hops;
             hops.reverse();

@@ -23,6 +23,16 @@ const LOOK: Duration = Duration::from_millis(250);
 pub(crate) trait Socket: AsyncRead + AsyncWrite + AsFd + Unpin + Send + 'static {
     /// Ready when there is something to read, or an end, or a failure.
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Bytes that the kernel has taken so far, where a write may be done although it has taken nothing.
+    fn sent(&self) -> Option<u64> {
+        None
+    }
+
+    /// Whether both ends have agreed to speak HTTP/2, or not to, before the first byte of it.
+    fn agreed_on_h2(&self) -> Option<bool> {
+        None
+    }
 }
 
 impl Socket for TcpStream {

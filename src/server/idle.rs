@@ -188,6 +188,8 @@ pub(crate) struct TimedIo<T> {
     sleep: Pin<Box<Sleep>>,
     /// For a peer that does not take what is written.
     stall: Wait,
+    /// What [`Socket::sent`] said last.
+    sent: Option<u64>,
     hangup: Hangup,
 }
 
@@ -205,6 +207,7 @@ impl<T> TimedIo<T> {
             early: Early::default(),
             sleep: Box::pin(tokio::time::sleep_until(now)),
             stall: Wait::default(),
+            sent: None,
             hangup: Hangup::default(),
         }
     }
@@ -265,11 +268,18 @@ impl<T> TimedIo<T> {
             poll => poll,
         }
     }
+}
 
+impl<T: Socket> TimedIo<T> {
     /// Runs the clock of a peer that does not read on: from the first write that has to wait to the next that does not.
     fn watched<R>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
-        if written.is_ready() {
+        let sent = self.inner.sent();
+        let has_moved = if sent.is_none() { written.is_ready() } else { sent != self.sent };
+        self.sent = sent;
+        if has_moved {
             self.stall.end();
+        }
+        if written.is_ready() {
             return written;
         }
         let (idle, activity) = (self.patience.idle, &self.activity);
@@ -277,12 +287,37 @@ impl<T> TimedIo<T> {
             .poll(cx, idle, activity.deadline(), || activity.is_pressed())
             .map(|()| Err(io::Error::new(io::ErrorKind::TimedOut, "the peer does not read its response")))
     }
+
+    /// Whether the peer speaks HTTP/2, as soon as its first bytes tell.
+    ///
+    /// # Errors
+    /// Those of the socket, and for a peer that speaks something else than it has agreed to.
+    pub(crate) async fn speaks_h2(&mut self) -> io::Result<bool> {
+        let is_h2 = self.begins_with_h2().await?;
+        match self.inner.agreed_on_h2() {
+            Some(agreed) if agreed != is_h2 && self.first_bytes_came() => Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the peer speaks another version of HTTP than it has agreed to (ALPN)",
+            )),
+            _ => Ok(is_h2),
+        }
+    }
+
+    fn first_bytes_came(&self) -> bool {
+        self.early.len > 0
+    }
+
+    /// Ends what is written in order, for a peer that has not begun to speak.
+    pub(crate) async fn close(mut self) {
+        // It is gone either way.
+        _ = poll_fn(|cx| Pin::new(&mut self).poll_shutdown(cx)).await;
+    }
 }
 
-impl<T: AsyncRead + Unpin> TimedIo<T> {
+impl<T: Socket> TimedIo<T> {
     /// Whether the peer begins with HTTP/2's preface, as soon as its first bytes tell. What was read for it is read once
     /// more.
-    pub(crate) async fn begins_with_h2(&mut self) -> io::Result<bool> {
+    async fn begins_with_h2(&mut self) -> io::Result<bool> {
         poll_fn(|cx| {
             while self.first_bytes < H2_PREFACE.len() {
                 let mut bytes = [0; H2_PREFACE.len()];
@@ -313,6 +348,8 @@ impl<T: AsyncRead + Unpin> TimedIo<T> {
             }
             Poll::Pending => match self.poll_patience(cx) {
                 Poll::Ready(()) => {
+                    // In order, which TLS tells from a connection that somebody has cut. It is gone either way.
+                    _ = Pin::new(&mut self.inner).poll_shutdown(cx);
                     Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer is idle or slow")))
                 }
                 Poll::Pending => Poll::Pending,
@@ -322,7 +359,7 @@ impl<T: AsyncRead + Unpin> TimedIo<T> {
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for TimedIo<T> {
+impl<T: Socket> AsyncRead for TimedIo<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -362,7 +399,9 @@ impl<T: Socket> AsyncWrite for TimedIo<T> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
+        // Over TLS there are last words, which the peer may not take.
+        let shut = Pin::new(&mut self.inner).poll_shutdown(cx);
+        self.watched(cx, shut)
     }
 
     fn poll_write_vectored(

@@ -18,6 +18,7 @@ use super::hangup;
 use super::head::HeadLimits;
 use super::idle::Patience;
 use super::inherited::Inherited;
+use super::tls::Tls;
 use crate::config::{self, ListenAddr};
 use pounce_telemetry::Peer;
 
@@ -105,10 +106,10 @@ impl Listener {
         }
     }
 
-    /// What a client connects to.
-    pub(crate) fn url(&self) -> String {
+    /// What a client connects to; `is_tls` says whether TCP is encrypted.
+    pub(crate) fn url(&self, is_tls: bool) -> String {
         match &self.0 {
-            Bound::Tcp(_, local) => format!("http://{local}"),
+            Bound::Tcp(_, local) => format!("{}://{local}", if is_tls { "https" } else { "http" }),
             Bound::Unix(_, Some(file)) => format!("unix:{}", file.0.display()),
             Bound::Unix(socket, None) => unix_url(socket),
         }
@@ -203,10 +204,12 @@ pub(crate) struct Server {
     protocol: Arc<Protocol>,
     connections: Arc<Semaphore>,
     handler: Arc<Handler>,
+    /// Of connections over TCP; none where they are not encrypted.
+    tls: Option<Arc<Tls>>,
 }
 
 impl Server {
-    pub(crate) fn new(http: &config::Http, handler: Arc<Handler>) -> Self {
+    pub(crate) fn new(http: &config::Http, handler: Arc<Handler>, tls: Option<Arc<Tls>>) -> Self {
         let patience = Patience { header: http.header_timeout.0, idle: http.idle_timeout.0 };
         Self {
             protocol: Arc::new(Protocol::new(
@@ -217,7 +220,13 @@ impl Server {
             )),
             connections: Arc::new(Semaphore::new(http.max_connections.min(Semaphore::MAX_PERMITS))),
             handler,
+            tls,
         }
+    }
+
+    /// How connections over TCP are encrypted, if they are.
+    pub(crate) fn tls(&self) -> Option<&Arc<Tls>> {
+        self.tls.as_ref()
     }
 
     /// Accepts until the server drains, then waits for the connections to end.
@@ -268,11 +277,12 @@ impl Server {
                     tracing::debug!("TCP_NODELAY: {error}");
                 }
                 let peer = Peer { remote: Some(remote), local: stream.local_addr().ok(), ..Peer::default() };
-                self.serve(open, permit, stream, peer);
+                match &self.tls {
+                    None => self.serve(open, permit, stream, peer),
+                    Some(tls) => self.serve_encrypted(open, permit, stream, (remote, peer), tls.clone()),
+                }
             }
-            Accepted::Unix(stream) => {
-                self.serve(open, permit, stream, Peer::default());
-            }
+            Accepted::Unix(stream) => self.serve(open, permit, stream, Peer::default()),
         }
     }
 
@@ -283,6 +293,30 @@ impl Server {
         let (protocol, handler) = (self.protocol.clone(), self.handler.clone());
         open.spawn(async move {
             protocol.serve(stream, peer, handler).await;
+            drop(permit);
+        });
+    }
+
+    /// The same behind a handshake, for which only this connection waits.
+    fn serve_encrypted(
+        &self,
+        open: &mut JoinSet<()>,
+        permit: OwnedSemaphorePermit,
+        stream: TcpStream,
+        (remote, mut peer): (SocketAddr, Peer),
+        tls: Arc<Tls>,
+    ) {
+        let (protocol, handler) = (self.protocol.clone(), self.handler.clone());
+        let mut phase = handler.drain.watch();
+        open.spawn(async move {
+            let encrypted = tokio::select! {
+                encrypted = tls.accept(stream, remote) => encrypted,
+                _ = phase.wait_for(|phase| *phase >= Phase::Closing) => None,
+            };
+            if let Some((stream, facts)) = encrypted {
+                peer.tls = Some(Arc::new(facts));
+                protocol.serve(stream, peer, handler).await;
+            }
             drop(permit);
         });
     }

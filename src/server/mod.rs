@@ -22,6 +22,7 @@ mod leftover;
 mod listener;
 mod response;
 mod stall;
+mod tls;
 mod wait;
 
 pub(crate) use admission::{Admission, Memory};
@@ -31,3 +32,4 @@ pub(crate) use handler::Handler;
 pub(crate) use head::HeadLimits;
 pub(crate) use inherited::Inherited;
 pub(crate) use listener::{Listener, Server, SocketFile};
+pub(crate) use tls::Tls;

@@ -102,6 +102,8 @@ mod signals;
 mod soak;
 /// What guests write to stdout and stderr.
 mod stdio;
+/// TLS on the listeners: versions, names, certificates that change, clients that show theirs, handshakes that fail.
+mod tls;
 /// The server span: names, parents, attributes of each profile, sampling, resource, the guest's own attributes.
 mod tracing;
 /// How telemetry is sent, and to endpoints that fail.

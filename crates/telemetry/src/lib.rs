@@ -87,7 +87,7 @@ pub use json::value as json_value;
 pub use limits::MAX_ATTRIBUTES;
 pub use log_records::{LogRecord, LogRecords, SdkRecord, Severity};
 pub use metrics::{Folds, Format as MetricsFormat, Metrics, Registries};
-pub use peer::{Peer, Told};
+pub use peer::{Peer, Tls, TlsClient, Told};
 pub use pounce_otlp::id::{SpanId, TraceId};
 pub use pounce_otlp::wire::Kind;
 pub use propagation::{Baggage, Caller, Propagator};

@@ -11,8 +11,8 @@ pub struct Peer {
     pub remote: Option<SocketAddr>,
     /// Our end; none on a unix socket.
     pub local: Option<SocketAddr>,
-    /// Whether the connection is encrypted, which makes the scheme `https`.
-    pub tls: bool,
+    /// How the connection is encrypted, if it is, which makes the scheme `https`.
+    pub tls: Option<Arc<Tls>>,
     /// What it told of this request, where it is a proxy that is believed.
     pub told: Option<Arc<Told>>,
 }
@@ -28,10 +28,30 @@ pub struct Told {
     pub authority: Option<Authority>,
 }
 
+/// How a connection is encrypted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// `1.2` or `1.3`.
+    pub version: &'static str,
+    /// Cipher suite by the name that IANA has for it: `TLS_AES_128_GCM_SHA256`.
+    pub cipher: Box<str>,
+    /// Client that has shown a certificate which somebody vouches for.
+    pub client: Option<TlsClient>,
+}
+
+/// A client, by its certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsClient {
+    /// Distinguished name of the certificate's holder.
+    pub subject: Box<str>,
+    /// SHA-256 of the certificate in DER form: 64 digits in upper case.
+    pub sha256: Box<str>,
+}
+
 impl Peer {
     /// Whether the request's scheme is `https`.
     pub fn is_https(&self) -> bool {
-        self.told.as_ref().and_then(|told| told.is_https).unwrap_or(self.tls)
+        self.told.as_ref().and_then(|told| told.is_https).unwrap_or(self.tls.is_some())
     }
 
     /// Address of the client that sent the request; none for a client on a Unix socket that no proxy told of.

@@ -4,6 +4,7 @@
 //! the caller who quotes them, through [`Value::quote`].
 
 mod cache;
+mod certificate;
 mod endpoint;
 mod guest;
 mod header;
@@ -24,6 +25,7 @@ mod words;
 use std::path::{Path, PathBuf};
 
 pub use cache::CacheDir;
+pub(crate) use certificate::{Certified, Described, Unusable};
 pub use endpoint::Endpoint;
 pub use guest::{Arg, DirMount, EnvVar};
 pub(crate) use header::{Header, HeaderToRecord};
@@ -46,7 +48,7 @@ pub(crate) use sample_route::conflict as sample_route_conflict;
 pub use sampler::Sampler;
 pub use time::Timeout;
 pub(crate) use time::{read_duration, show_duration};
-pub use words::{Exporter, ForwardedHeader, Isolation};
+pub use words::{ClientAuth, Exporter, ForwardedHeader, Isolation};
 
 use super::vars::Vars;
 

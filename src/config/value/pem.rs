@@ -48,6 +48,11 @@ impl Certificates {
         Ok(Self { path, certificates })
     }
 
+    /// The file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// In the order of the file.
     pub(crate) fn certificates(&self) -> &[CertificateDer<'static>] {
         &self.certificates
@@ -62,6 +67,11 @@ impl PrivateKey {
     pub fn from_file(path: impl Into<PathBuf>) -> Result<Self, Invalid> {
         let path = path.into();
         let content = content(&path)?;
+        if is_encrypted(&content) {
+            let hint =
+                "decrypt it into a file that only Pounce's user may read: openssl pkey -in KEY -out FILE";
+            return Err(Invalid::new("has a private key that is encrypted", hint));
+        }
         let key = PrivateKeyDer::from_pem_slice(&content).map_err(|error| match error {
             Error::NoItemsFound => {
                 let hint = "name the file of an unencrypted key: -----BEGIN PRIVATE KEY----- (EC, RSA)";
@@ -74,6 +84,11 @@ impl PrivateKey {
             return Err(Invalid::new(format!("has a key that can't be used: {error}"), hint));
         }
         Ok(Self { path, key: Arc::new(key) })
+    }
+
+    /// The file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The key itself, for TLS alone.
@@ -180,6 +195,15 @@ fn content(path: &Path) -> Result<Vec<u8>, Invalid> {
     })
 }
 
+/// Whether a PEM file has a private key that needs a password: in PKCS #8, or in the older form of OpenSSL.
+fn is_encrypted(content: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(content);
+    text.lines().any(|line| {
+        line.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----")
+            || line.strip_prefix("Proc-Type:").is_some_and(|kind| kind.contains("ENCRYPTED"))
+    })
+}
+
 fn malformed(error: &Error) -> Invalid {
     Invalid::new(format!("is no PEM file: {error}"), PEM_HINT)
 }
@@ -228,6 +252,11 @@ mod tests {
         assert!(certificates(&file(&"x".repeat(2 << 20))).contains("larger"));
         let key = |path: &Path| PrivateKey::from_file(path).unwrap_err().what;
         assert!(key(&file(&short)).contains("no private key"));
+        let pkcs8 = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+        let pkcs1 = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
+        for encrypted in [pkcs8, pkcs1] {
+            assert!(key(&file(encrypted)).contains("is encrypted"));
+        }
         let bad = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
         assert!(key(&file(bad)).contains("can't be used"));
     }

@@ -28,6 +28,19 @@ words! {
 }
 
 words! {
+    /// Whether clients show certificates of their own (`http.tls-client-auth`).
+    ClientAuth {
+        /// They are not asked for.
+        #[default]
+        None = "none",
+        /// A client may do without; one that it shows must be vouched for.
+        Optional = "optional",
+        /// A client without one that is vouched for gets no connection.
+        Required = "required",
+    }
+}
+
+words! {
     /// Where spans go (`otel.exporter`).
     Exporter {
         /// To `otel.endpoint`, as OTLP.
@@ -61,6 +74,7 @@ macro_rules! read_words {
 read_words! {
     Isolation: "an isolation",
     ForwardedHeader: "a family of headers",
+    ClientAuth: "a way to treat client certificates",
     Exporter: "an exporter",
     pounce_otlp::Protocol: "a protocol of OTLP",
     pounce_otlp::Compression: "a compression",

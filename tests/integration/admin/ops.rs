@@ -5,6 +5,7 @@ use super::{metrics, with_admin};
 use crate::support::client;
 use crate::support::guest::root;
 use crate::support::origin::Origin;
+use crate::support::tls::Authority;
 use crate::support::{Abi, Collector};
 use std::collections::BTreeSet;
 
@@ -102,7 +103,7 @@ async fn rules_and_dashboard_name_only_metrics_that_there_are() {
     assert!(wanted.len() >= 8 && of_dashboard.len() >= 15, "{wanted:?}\n{of_dashboard:?}");
     wanted.extend(of_dashboard);
 
-    // Each of these servers sees something that the others do not: traps, calls, instances that are used again.
+    // Each of these servers sees something that the others do not: traps, calls, instances that are used again, TLS.
     let collector = Collector::start().await;
     let origin = Origin::answering(200).await;
     let server = |guest| {
@@ -110,8 +111,17 @@ async fn rules_and_dashboard_name_only_metrics_that_there_are() {
             with_admin().guest(Abi::P3, guest).traced(&collector).env("OTEL_METRIC_EXPORT_INTERVAL", 100);
         server.flag("--allow-outbound", "http://127.0.0.1:*")
     };
-    let mut servers =
-        [server("trap").start().await, server("calls").start().await, server("hello").start().await];
+    let folder = tempfile::tempdir().unwrap();
+    let files = Authority::new("test").server(&["localhost"]).write(folder.path(), "server");
+    let encrypted = server("hello")
+        .flag("--tls-cert", files.certificate.display())
+        .flag("--tls-key", files.key.display());
+    let mut servers = [
+        server("trap").start().await,
+        server("calls").start().await,
+        server("hello").start().await,
+        encrypted.start().await,
+    ];
     client::fetch_path(servers[0].addr(), "/unreachable").await;
     client::fetch_path(servers[1].addr(), &format!("/?url={}", origin.url("/"))).await;
     for _ in 0..2 {

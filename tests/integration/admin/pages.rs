@@ -63,6 +63,7 @@ async fn the_status_has_the_documented_shape_and_no_secrets() {
         "telemetry.recent_traces.spans",
         "telemetry.recent_traces.spans_left_out",
         "telemetry.recent_traces.traces",
+        "tls",
         "totals.measurements_dropped",
         "totals.outgoing_requests_refused",
         "totals.output_lines_dropped",

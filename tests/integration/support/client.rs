@@ -13,9 +13,10 @@ use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
+use tokio_rustls::client::TlsStream;
 
 /// A request body of any kind.
 pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
@@ -86,6 +87,7 @@ impl WithHeader for Request<Body> {
 /// One connection.
 pub(crate) struct Connection {
     addr: SocketAddr,
+    scheme: &'static str,
     sender: Sender,
     driver: tokio::task::JoinHandle<hyper::Result<()>>,
     socket: socket2::Socket,
@@ -111,6 +113,26 @@ impl Connection {
 
     async fn over(stream: TcpStream, addr: SocketAddr, protocol: Protocol) -> Self {
         let socket = socket2::SockRef::from(&stream).try_clone().expect("room for one more");
+        Self::within(stream, socket, "http", addr, protocol).await
+    }
+
+    /// Speaks within a stream that has been encrypted, which is that of `socket`.
+    pub(crate) async fn encrypted(
+        stream: TlsStream<TcpStream>,
+        addr: SocketAddr,
+        protocol: Protocol,
+    ) -> Self {
+        let socket = socket2::SockRef::from(stream.get_ref().0).try_clone().expect("room for one more");
+        Self::within(stream, socket, "https", addr, protocol).await
+    }
+
+    async fn within(
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        socket: socket2::Socket,
+        scheme: &'static str,
+        addr: SocketAddr,
+        protocol: Protocol,
+    ) -> Self {
         let io = TokioIo::new(stream);
         let (sender, driver) = match protocol {
             Protocol::H1 => {
@@ -123,7 +145,7 @@ impl Connection {
                 (Sender::H2(sender), tokio::spawn(connection))
             }
         };
-        Connection { addr, sender, driver, socket }
+        Connection { addr, scheme, sender, driver, socket }
     }
 
     /// Sends a request; the future is the head of its response. On HTTP/2 several can be under way.
@@ -139,7 +161,7 @@ impl Connection {
             }
             Sender::H2(sender) => {
                 let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-                *request.uri_mut() = format!("http://{}{path}", self.addr).parse().expect("a URI");
+                *request.uri_mut() = format!("{}://{}{path}", self.scheme, self.addr).parse().expect("a URI");
                 *request.version_mut() = Version::HTTP_2;
                 Box::pin(sender.send_request(request))
             }

@@ -23,7 +23,11 @@ pub(crate) struct Held {
 impl Held {
     /// Begins a `POST path` on a connection of its own. Whether the server has got it shows elsewhere.
     pub(crate) async fn begin(addr: SocketAddr, protocol: Protocol, path: &str) -> Self {
-        let mut connection = Connection::open(addr, protocol).await;
+        Self::begin_on(Connection::open(addr, protocol).await, path).await
+    }
+
+    /// The same on a connection that is there.
+    pub(crate) async fn begin_on(mut connection: Connection, path: &str) -> Self {
         let (upload, body) = streamed();
         upload.send(Ok(Frame::data(Bytes::from(BODY[0])))).await.expect("the body is open");
         let response = tokio::spawn(connection.start(client::request(Method::POST, path, body)));

@@ -32,6 +32,8 @@ pub(crate) mod server;
 pub(crate) mod signals;
 /// Spans as tests read them.
 pub(crate) mod span;
+/// Certificates, and clients that speak TLS.
+pub(crate) mod tls;
 
 pub(crate) use client::Protocol;
 pub(crate) use collector::Collector;

@@ -143,7 +143,10 @@ impl Builder {
         assert!(wait.is_ok(), "no ready line in {patience:?}");
         drop(wait);
         let line = process.stdout.borrow().whole.lines().next().unwrap_or_default().to_owned();
-        let Some(addr) = line.strip_prefix("listening on http://").and_then(|addr| addr.parse().ok()) else {
+        let addr = ["http", "https"].iter().find_map(|scheme| {
+            line.strip_prefix("listening on ")?.strip_prefix(scheme)?.strip_prefix("://")?.parse().ok()
+        });
+        let Some(addr) = addr else {
             let exit = process.exit().await;
             panic!("no ready line but {line:?}\n{exit}");
         };

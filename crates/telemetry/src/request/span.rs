@@ -123,6 +123,15 @@ impl ServerSpan<'_> {
         if let Some(client) = peer.told.as_ref().and_then(|_| peer.client()) {
             span.text(semconv::CLIENT_ADDRESS, AddressText::new(client).as_str());
         }
+        if let Some(tls) = &peer.tls {
+            span.text(semconv::TLS_PROTOCOL_NAME, "tls");
+            span.text(semconv::TLS_PROTOCOL_VERSION, tls.version);
+            span.text(semconv::TLS_CIPHER, &tls.cipher);
+            if let Some(client) = &tls.client {
+                span.text(semconv::TLS_CLIENT_SUBJECT, &client.subject);
+                span.text(semconv::TLS_CLIENT_HASH_SHA256, &client.sha256);
+            }
+        }
         if let Some(agent) = &facts.user_agent {
             span.text(semconv::USER_AGENT_ORIGINAL, &header_text(agent));
         }

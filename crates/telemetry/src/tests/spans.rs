@@ -162,7 +162,8 @@ fn the_server_is_what_the_client_called() {
     ] {
         let telemetry = recording(|_| {});
         let headers: Vec<_> = host.map(|host| ("host", host)).into_iter().collect();
-        let peer = Peer { tls, ..peer() };
+        let encrypted = || crate::Tls { version: "1.3", cipher: "".into(), client: None };
+        let peer = Peer { tls: tls.then(|| std::sync::Arc::new(encrypted())), ..peer() };
         telemetry.server_span(&peer, &head("GET", uri, &headers)).end(0);
         let found = one(&telemetry);
         let keys = ["server.address", "server.port", "http.host", "net.host.port"];

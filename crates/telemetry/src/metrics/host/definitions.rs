@@ -106,6 +106,12 @@ definitions! {
         "Bytes of responses that guests have written and clients leave no room for.";
     REQUESTS_LIMIT = UpDownCounter("pounce.requests.limit", "{request}"):
         "Requests that may be in flight at once (http.max-in-flight, or fewer where memory is short).";
+    TLS_HANDSHAKES = Counter("pounce.tls.handshakes", "{handshake}"):
+        "TLS handshakes that are over, by version; those that failed by error.type.";
+    TLS_CERTIFICATE_EXPIRY = UpDownCounter("pounce.tls.certificate.time_to_expiry", "s"):
+        "Time that a certificate of the listeners has left, by its file; 0 where it has expired.";
+    TLS_CERTIFICATE_RELOADS = Counter("pounce.tls.certificate.reloads", "{reload}"):
+        "Certificates that have changed and were read again; the outcome is done, or failed where the old ones stay.";
     GUEST_TRAPS = Counter("pounce.guest.traps", "{trap}"):
         "Requests that a guest failed: by a trap, for want of memory or time, or without a response.";
     OUTBOUND_REFUSED = Counter("pounce.outbound.refused", "{request}"):
