@@ -98,6 +98,8 @@ pub(crate) struct Totals {
     pub(crate) requests_shed: u64,
     /// Those of them that were beyond the share of their client's address.
     pub(crate) requests_shed_per_peer: u64,
+    /// Requests refused with 429 because their client sends too many.
+    pub(crate) requests_rate_limited: u64,
     /// Requests of guests that no rule allows.
     pub(crate) outgoing_requests_refused: u64,
     /// Lines of guests' output beyond the rate that is logged.

@@ -49,6 +49,7 @@ fn totals(handler: &Handler) -> Totals {
     Totals {
         requests_shed: handler.admission.shed(),
         requests_shed_per_peer: handler.admission.shed_by_share(),
+        requests_rate_limited: handler.rates.refused(),
         outgoing_requests_refused: losses.outgoing_requests,
         output_lines_dropped: losses.output_lines,
         telemetry_calls_unattributed: losses.telemetry_unattributed,

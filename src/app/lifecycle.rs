@@ -89,8 +89,12 @@ impl App {
         tracing::info!(
             signal = name,
             in_flight = serving.app.handler.drain.in_flight(),
-            "draining for up to {:?}; another signal ends it",
-            serving.app.grace_period
+            "draining for up to {:?}{}; another signal ends it",
+            serving.app.grace_period,
+            match serving.app.drain_delay {
+                Duration::ZERO => String::new(),
+                delay => format!(", {delay:?} from now (http.drain-delay)"),
+            }
         );
         serving.stop(async { _ = stops.next().await }).await
     }
@@ -154,11 +158,17 @@ impl Serving {
     /// leaves the flush but a moment.
     async fn stop(mut self, hurry: impl Future<Output = ()>) -> Outcome {
         let drain = self.app.handler.drain.clone();
-        let deadline = Instant::now() + self.app.grace_period;
         let mut hurry = pin!(hurry.fuse());
         if let Some((admin, _)) = &self.app.admin {
             admin.draining();
         }
+        // Who sends requests here learns from `/readyz` to send them elsewhere; until then they are served as ever.
+        tokio::select! {
+            () = tokio::time::sleep(self.app.drain_delay) => {}
+            () = hurry.as_mut() => {}
+        }
+        let hurried = hurry.is_terminated();
+        let deadline = Instant::now() + self.app.grace_period;
         drain.enter(Phase::Draining);
         let drained = async {
             drain.idle().await;
@@ -169,6 +179,7 @@ impl Serving {
             // First: with nothing in flight there is nothing to cut.
             biased;
             () = drained => {}
+            () = std::future::ready(()), if hurried => {}
             () = tokio::time::sleep_until(deadline.into()) => {}
             () = hurry.as_mut() => {}
         }
@@ -247,6 +258,10 @@ impl Serving {
             (
                 handler.admission.shed_by_share(),
                 "requests shed beyond the share of one client address (http.max-in-flight-per-peer)",
+            ),
+            (
+                handler.rates.refused(),
+                "requests refused beyond the rate of one client address (http.rate-limit)",
             ),
             (losses.output_lines, "lines of guest output dropped"),
             (losses.outgoing_requests, "outgoing requests refused (guest.allow-outbound)"),

@@ -13,7 +13,8 @@ use crate::admin::{self, Admin};
 use crate::config::{Config, ListenAddr};
 use crate::guest::{Compiling, Guests, OwnListeners, Progress, Worker};
 use crate::server::{
-    Admission, Drain, Forwarding, Handler, HeadLimits, Inherited, Listener, Memory, Server, SocketFile, Tls,
+    Admission, Drain, Forwarding, Handler, HeadLimits, Inherited, Listener, Memory, Rates, Server,
+    SocketFile, Tls,
 };
 use pounce_telemetry::logs::{self, OtlpLog};
 use pounce_telemetry::metrics::host as host_metrics;
@@ -29,6 +30,7 @@ pub struct App {
     handler: Arc<Handler>,
     telemetry: Telemetry,
     admin: Option<(Admin, Option<SocketFile>)>,
+    drain_delay: std::time::Duration,
     grace_period: std::time::Duration,
 }
 
@@ -144,10 +146,12 @@ impl App {
         tracing::info!(component = name, "{}", guests.describe());
         let memory = Memory { total: guests.memory().1, of_one: guests.memory_of_one() };
         let admission = Arc::new(Admission::new(in_flight, config.http.max_in_flight_per_peer, memory));
+        let rates = Arc::new(Rates::new(config.http.rate_limit.0));
         let guests = Arc::new(guests);
         if let Some(metrics) = telemetry.metrics() {
             guests.observe(&metrics.host);
             admission.observe(&metrics.host);
+            rates.observe(&metrics.host);
             if let Some(tls) = &tls {
                 tls.observe(&metrics.host);
             }
@@ -157,16 +161,28 @@ impl App {
             guests,
             telemetry: telemetry.clone(),
             admission,
+            rates,
             forwarding: Forwarding::new(&config.http),
             drain: Drain::new(),
             server_timing: config.http.server_timing,
             response_timeout: config.http.response_timeout.0,
+            idle_timeout: config.http.idle_timeout.0,
             heads: HeadLimits::new(&config.http),
             max_body: config.http.max_request_body.0,
         });
         let server = Arc::new(Server::new(&config.http, handler.clone(), tls));
-        let app =
-            Self { listeners, server, handler, telemetry, admin, grace_period: config.http.grace_period };
+        if let Some(metrics) = telemetry.metrics() {
+            server.observe(&metrics.host);
+        }
+        let app = Self {
+            listeners,
+            server,
+            handler,
+            telemetry,
+            admin,
+            drain_delay: config.http.drain_delay,
+            grace_period: config.http.grace_period,
+        };
         if let Some((admin, _)) = &app.admin {
             admin.ready(facts::of(
                 app.handler.clone(),

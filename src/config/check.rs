@@ -1,7 +1,7 @@
 //! Settings that are values, but can't work.
 
 use super::Config;
-use super::value::{ByteSize, Endpoint, Protocol, sample_route_conflict};
+use super::value::{ByteSize, Endpoint, Protocol, ProxyProtocol, sample_route_conflict};
 
 /// What is wrong with the setting of one key.
 pub(crate) struct Wrong {
@@ -100,6 +100,13 @@ pub(crate) fn check(config: &Config) -> Vec<Wrong> {
     let hint = format!("set it to a number from 0 to {MOST_TRACES}");
     must(traces <= MOST_TRACES, "admin.recent-traces", format!("{traces} is out of range"), hint);
     wrong.extend(super::tls::flaws(http));
+    if http.proxy_protocol != ProxyProtocol::Off && http.trusted_proxies.is_empty() {
+        wrong.push(Wrong {
+            key: "http.proxy-protocol",
+            what: "nobody is believed who could speak it".to_owned(),
+            hint: "name the proxies that do in http.trusted-proxies, such as 10.0.0.0/8".to_owned(),
+        });
+    }
     if let Some((quoted, flaw)) = sample_route_conflict(&config.otel.sample_routes) {
         wrong.push(Wrong {
             key: "otel.sample-route",

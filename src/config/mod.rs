@@ -53,8 +53,8 @@ pub use value::{
     Arg, ArtifactKey, ByteLimit, ByteSize, CacheDir, Certificates, Cidr, ClientAuth, Compression, DirMount,
     Endpoint, EnvVar, ExceptionSignal, ExemplarFilter, Exporter, ForwardedHeader, GuestParents, HeaderFormat,
     HistogramAggregation, HostPattern, Invalid, Isolation, ListenAddr, LogFormat, LogLevel, OutboundRule,
-    PeerService, PortPattern, PrivateKey, PropagateTo, Propagators, Protocol, SampleRoute, Sampler, Semconv,
-    Temporality, Timeout, TrustParent, TrustedProxy,
+    PeerService, PortPattern, PrivateKey, PropagateTo, Propagators, Protocol, ProxyProtocol, Rate, RateLimit,
+    SampleRoute, Sampler, Semconv, Temporality, Timeout, TrustParent, TrustedProxy,
 };
 pub(crate) use value::{Certified, Described, Unusable, overlap};
 pub(crate) use vars::Vars;

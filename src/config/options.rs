@@ -76,6 +76,18 @@ options! {
         /// these are read, and these Pounce writes into every request that a guest gets; the others are removed.
         forwarded_header: ForwardedHeader, "HEADERS" = "x-forwarded";
 
+        /// PROXY protocol that trusted proxies speak: off, v1 or v2.
+        ///
+        /// With it, each connection of trusted-proxies begins with what its proxy says of its client (within
+        /// handshake-timeout, before TLS), and is closed where it does not. Those of others must not.
+        proxy_protocol: ProxyProtocol, "VERSION" = "off";
+
+        /// Requests a second that one client address may send: N or N/BURST.
+        ///
+        /// BURST is how many may come at once after a pause, N where it is left out. Further ones get 429 with
+        /// Retry-After. Clients are told apart as for max-in-flight-per-peer. 0 or none for no limit.
+        rate_limit: Rate, "RATE" = (Rate::default, "none", "50/200");
+
         /// Time a client has to send a request head.
         ///
         /// Counted from the head's first byte. 0 or none for no limit.
@@ -83,7 +95,8 @@ options! {
 
         /// Time a connection may stay open without a request.
         ///
-        /// Also: time a client may take to read on. 0 or none for no limit.
+        /// Also: time a client may take to read on, or to send on while its guest waits for the request's body. 0 or
+        /// none for no limit.
         idle_timeout: Timeout, "TIME" = "60s";
 
         /// Time a guest has to begin its response.
@@ -110,6 +123,11 @@ options! {
         ///
         /// 0 or none for no limit.
         max_request_body: ByteLimit, "SIZE" = "64MiB";
+
+        /// Time for which requests are still served as ever when the server is told to stop.
+        ///
+        /// Meanwhile /readyz says 503, so that load balancers look elsewhere; then the drain begins.
+        drain_delay: Duration, "TIME" = "0s";
 
         /// Time requests in flight have to finish when the server stops.
         ///

@@ -47,6 +47,11 @@ pub(crate) enum FailureKind {
     WorkerFailed,
     /// No room: too many requests in flight, no free instance slot, or too much guest memory in use.
     Overloaded,
+    /// The client has sent more requests than one may; it should wait for so many seconds.
+    RateLimited {
+        /// Seconds.
+        retry_after: u32,
+    },
     /// The drain's grace period ended first.
     Shutdown,
     /// A fault of ours: a panic, or an error that no guest can cause.
@@ -89,6 +94,7 @@ impl FailureKind {
             Self::Timeout => (StatusCode::GATEWAY_TIMEOUT, Some("timeout"), Guest),
             Self::WorkerFailed => (StatusCode::INTERNAL_SERVER_ERROR, Some("worker_failed"), Guest),
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, Some("overloaded"), Host),
+            Self::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, Some("rate_limited"), Client),
             Self::Shutdown => (StatusCode::SERVICE_UNAVAILABLE, Some("shutdown"), Host),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, Some("internal"), Host),
             Self::ClientTookTooLong => (StatusCode::REQUEST_TIMEOUT, Some("timeout"), Client),
@@ -130,6 +136,7 @@ impl FailureKind {
         matches!(
             self,
             Self::BadRequest
+                | Self::RateLimited { .. }
                 | Self::RequestBodyTooLarge
                 | Self::HeadTooLarge
                 | Self::TargetTooLong
@@ -248,6 +255,12 @@ impl Failure {
         Self::new(FailureKind::ClientTimeout, message)
     }
 
+    /// The client did not send on for so long while the guest waited for the request's body.
+    pub(crate) fn client_idle(after: Duration) -> Self {
+        let message = format!("the client did not send on for {after:?} (http.idle-timeout)");
+        Self::new(FailureKind::ClientTimeout, message)
+    }
+
     /// Another request of the same instance failed for `reason`, and took the instance with it. What that one said of it
     /// stays on its own span; the stack is told where nobody knows whose it is.
     pub(crate) fn worker_failed(reason: &FailureKind, stacktrace: Option<String>) -> Self {
@@ -262,6 +275,11 @@ impl Failure {
     /// Whether the request was shed.
     pub(crate) fn is_overloaded(&self) -> bool {
         matches!(self.kind, FailureKind::Overloaded)
+    }
+
+    /// Whether the request was refused before any work was done for it, as there are too many of them.
+    pub(crate) fn is_turned_away(&self) -> bool {
+        matches!(self.kind, FailureKind::Overloaded | FailureKind::RateLimited { .. })
     }
 
     pub(crate) fn client_disconnected() -> Self {

@@ -3,11 +3,12 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::ahead::Ahead;
+use super::client::network;
 use crate::guest::{Failure, Full, Place, Rooms, Share};
 use pounce_telemetry::metrics::host as host_metrics;
 
@@ -20,8 +21,6 @@ const PART: usize = 4;
 const TABLES: usize = 16;
 /// Clients that one table keeps before those without a request are looked for.
 const KEPT: usize = 16;
-/// Bits of an address of IPv6 that one client has for itself.
-const V6_BITS: u32 = 64;
 
 /// Why requests were refused, in the order of their counts.
 const REASONS: [&str; 3] = ["max_in_flight", "max_in_flight_per_peer", "guests"];
@@ -166,14 +165,6 @@ impl Admission {
     /// Requests refused because their client's share was used up.
     pub(crate) fn shed_by_share(&self) -> u64 {
         self.shed[1].load(Ordering::Relaxed)
-    }
-}
-
-/// What one client has for itself: an address of IPv4, a network of IPv6.
-fn network(client: IpAddr) -> IpAddr {
-    match client.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << (128 - V6_BITS))).into(),
-        address => address,
     }
 }
 

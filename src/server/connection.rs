@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use super::ahead::Ahead;
 use super::drain::Phase;
+use super::forwarded::Hop;
 use super::gather::Gather;
 use super::handler::Handler;
 use super::hangup::Socket;
@@ -22,7 +23,6 @@ use super::idle::{Activity, Patience, TimedIo};
 use super::incoming::Incoming;
 use super::response::Body;
 use super::stall::Streams;
-use pounce_telemetry::Peer;
 
 /// hyper's own least size of a read buffer.
 const MIN_HEADER_SIZE: usize = 8192;
@@ -61,11 +61,10 @@ impl Protocol {
     }
 
     /// Serves a connection to its end.
-    pub(crate) async fn serve<T>(&self, stream: T, peer: Peer, handler: Arc<Handler>)
+    pub(crate) async fn serve<T>(&self, stream: T, hop: Hop, handler: Arc<Handler>)
     where
         T: Socket,
     {
-        let hop = handler.forwarding.hop(peer);
         let share = handler.admission.share(hop.counted());
         let http2 = if share.own.is_some() { &self.shared } else { &self.http2 };
         let activity = Arc::new(Activity::new(share));

@@ -16,6 +16,7 @@ use http::header::{FORWARDED, HOST};
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, HeaderName, Version, request};
 
+use super::proxy_protocol::Ends;
 use crate::config::{self, ForwardedHeader, TrustedProxy};
 use pounce_telemetry::{Peer, Told};
 
@@ -70,6 +71,17 @@ impl Forwarding {
     pub(crate) fn hop(&self, peer: Peer) -> Hop {
         let is_trusted = self.believes(peer.remote.map(|remote| remote.ip()));
         Hop { peer, is_trusted }
+    }
+
+    /// The same for a connection whose proxy has said whose it is. Where it has not, nobody is believed: what comes is
+    /// perhaps its client's.
+    pub(super) fn behind(&self, proxy: Hop, ends: Option<Ends>) -> Hop {
+        match ends {
+            Some(Ends { client, server }) => {
+                self.hop(Peer { remote: Some(client), local: Some(server), ..proxy.peer })
+            }
+            None => Hop { is_trusted: false, ..proxy },
+        }
     }
 
     fn believes(&self, address: Option<IpAddr>) -> bool {

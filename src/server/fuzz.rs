@@ -1,11 +1,13 @@
-//! What must hold of the headers in which proxies tell of their clients, for any bytes: driven by the property tests and
-//! by `fuzz/`; built for those alone. Panics where it does not hold.
+//! What must hold of the headers in which proxies tell of their clients, and of the PROXY protocol, for any bytes: driven
+//! by the property tests and by `fuzz/`; built for those alone. Panics where it does not hold.
 
+use futures_util::FutureExt as _;
 use http::header::FORWARDED;
 use http::{HeaderName, HeaderValue, Request, Version};
 
 use super::forwarded::{Forwarding, Hop, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
-use crate::config::{ForwardedHeader, Http};
+use super::proxy_protocol;
+use crate::config::{ForwardedHeader, Http, ProxyProtocol};
 use pounce_telemetry::Peer;
 
 /// `X-Forwarded-*` and `Forwarded`: of a peer that is not trusted nothing is believed; what a trusted one says to the
@@ -46,6 +48,33 @@ pub fn forwarded(input: &[u8]) {
             head.headers.append(&name, HeaderValue::from_bytes(value).expect("as valid as its parts"));
             let client = forwarding.origin(&near, &head).peer().client();
             assert_eq!(client, "198.51.100.7".parse().ok(), "what stands to the left counts");
+        }
+    }
+}
+
+/// The PROXY protocol: nothing panics, what comes behind a header is left alone, and a header that names a client has a
+/// form of its own that names the same.
+pub fn proxy_protocol(input: &[u8]) {
+    for version in [ProxyProtocol::V1, ProxyProtocol::V2] {
+        let mut rest = input;
+        let read = proxy_protocol::read(&mut rest, version).now_or_never().expect("all there is has come");
+        let Ok(ends) = read else { continue };
+        let header = &input[..input.len() - rest.len()];
+        let mut alone = header;
+        let again = proxy_protocol::read(&mut alone, version).now_or_never().expect("it is there");
+        assert!(again.is_ok_and(|again| again == ends) && alone.is_empty(), "what follows counts");
+        if let (Some(ends), ProxyProtocol::V1) = (ends, version) {
+            let family = if ends.client.is_ipv4() { "TCP4" } else { "TCP6" };
+            let (client, server) = (ends.client, ends.server);
+            let written = format!(
+                "PROXY {family} {} {} {} {}\r\n",
+                client.ip(),
+                server.ip(),
+                client.port(),
+                server.port()
+            );
+            let read = proxy_protocol::line_of(written.as_bytes()).expect("it is one");
+            assert_eq!(read, Some(ends), "{written}");
         }
     }
 }

@@ -16,6 +16,7 @@ use super::idle::Activity;
 use super::inbound::InboundBody;
 use super::incoming::Incoming;
 use super::leftover;
+use super::rate::Rates;
 use super::response::{self, Body, Exchange};
 use crate::guest::{Guests, Share};
 use pounce_telemetry::Telemetry;
@@ -24,6 +25,7 @@ use pounce_telemetry::Telemetry;
 pub(crate) struct Handler {
     pub(crate) guests: Arc<Guests>,
     pub(crate) telemetry: Telemetry,
+    pub(crate) rates: Arc<Rates>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) forwarding: Forwarding,
     pub(crate) drain: Drain,
@@ -31,6 +33,8 @@ pub(crate) struct Handler {
     pub(crate) server_timing: bool,
     /// From a request's head to the end of its response (`http.response-timeout`).
     pub(crate) response_timeout: Option<Duration>,
+    /// How long a client may send nothing of a body that its guest waits for (`http.idle-timeout`).
+    pub(crate) idle_timeout: Option<Duration>,
     /// What a request head may have.
     pub(crate) heads: HeadLimits,
     /// Bytes of a request body (`http.max-request-body`).
@@ -51,7 +55,8 @@ impl Handler {
         let peer = origin.peer();
         let span = self.telemetry.server_span(peer, &head);
         let share = self.share(&origin, activity);
-        let body = InboundBody::new(body, &head, self.max_body, activity, &span).hurried_by(&share);
+        let body = InboundBody::new(body, &head, self.max_body, activity, &span)
+            .hurried_by(&share, self.idle_timeout);
         let open = self.drain.open();
         let arrival = body.arrival();
         let exchange = Exchange::begin(span.clone(), &head, arrival.clone(), activity.begin(), open)
@@ -61,6 +66,7 @@ impl Handler {
 
         let answer = async {
             // Sheds load before any work is done for the request.
+            self.rates.admit(origin.told_client().or(hop.counted()))?;
             let place = self.admission.admit(&share)?;
             self.heads.check(&head)?;
             let baggage = self.telemetry.baggage(peer, &head);

@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, EXPECT};
@@ -33,6 +34,7 @@ pub(crate) struct InboundBody {
     is_uncounted: bool,
     /// Whose places it is about, and how long the guest has waited for the client.
     share: Option<Share>,
+    patience: Option<Duration>,
     wait: Wait,
     /// Dropped when the body has ended.
     upload: Option<Upload>,
@@ -64,6 +66,7 @@ impl InboundBody {
         Self {
             received: 0,
             share: None,
+            patience: None,
             wait: Wait::default(),
             span: inner.as_ref().map_or_else(ServerSpan::off, |_| span.clone()),
             is_uncounted,
@@ -77,16 +80,18 @@ impl InboundBody {
         }
     }
 
-    /// Has it break off when the client sends nothing while others are refused a place of `share`.
-    pub(crate) fn hurried_by(mut self, share: &Share) -> Self {
+    /// Has it break off when the client sends nothing for as long as `patience` has it, or for a moment while others are
+    /// refused a place of `share`.
+    pub(crate) fn hurried_by(mut self, share: &Share, patience: Option<Duration>) -> Self {
         self.share = self.inner.as_ref().map(|_| share.clone());
+        self.patience = patience;
         self
     }
 
     /// The client has sent nothing of what the guest waits for. Ready when it has had its time.
     fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(share) = &self.share else { return Poll::Pending };
-        self.wait.poll(cx, None, None, || share.is_pressed())
+        self.wait.poll(cx, self.patience, None, || share.is_pressed())
     }
 
     /// What tells later how it came.
@@ -146,8 +151,12 @@ impl http_body::Body for InboundBody {
             ready!(this.poll_wait(cx));
             this.inner = None;
             this.upload = None;
-            this.arrival.break_off(Failure::client_stalled(HURRY));
-            let reason = "it sends nothing while others wait".to_owned();
+            let is_pressed = this.share.as_ref().is_some_and(Share::is_pressed);
+            this.arrival.break_off(match this.patience {
+                Some(patience) if !is_pressed => Failure::client_idle(patience),
+                _ => Failure::client_stalled(HURRY),
+            });
+            let reason = "the client sends nothing".to_owned();
             return Poll::Ready(Some(Err(RequestBodyError::Incomplete(reason))));
         };
         this.wait.end();

@@ -12,15 +12,15 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use super::connection::Protocol;
-use super::drain::Phase;
+use super::drain::{Drain, Phase};
+use super::entrance::Entrance;
 use super::handler::Handler;
-use super::hangup;
 use super::head::HeadLimits;
 use super::idle::Patience;
 use super::inherited::Inherited;
 use super::tls::Tls;
 use crate::config::{self, ListenAddr};
-use pounce_telemetry::Peer;
+use pounce_telemetry::metrics::host as host_metrics;
 
 /// Connections that the kernel holds for us while `http.max-connections` are open.
 const BACKLOG: i32 = 4096;
@@ -201,37 +201,37 @@ fn bind_unix(path: PathBuf) -> anyhow::Result<Listener> {
 
 /// All listeners and the connections that came in through them.
 pub(crate) struct Server {
-    protocol: Arc<Protocol>,
+    entrance: Arc<Entrance>,
     connections: Arc<Semaphore>,
-    handler: Arc<Handler>,
-    /// Of connections over TCP; none where they are not encrypted.
-    tls: Option<Arc<Tls>>,
+    drain: Drain,
 }
 
 impl Server {
     pub(crate) fn new(http: &config::Http, handler: Arc<Handler>, tls: Option<Arc<Tls>>) -> Self {
         let patience = Patience { header: http.header_timeout.0, idle: http.idle_timeout.0 };
+        let (per_peer, ahead) = (handler.admission.per_peer(), handler.admission.ahead().clone());
+        let protocol = Protocol::new(HeadLimits::new(http), patience, per_peer, ahead);
+        let drain = handler.drain.clone();
         Self {
-            protocol: Arc::new(Protocol::new(
-                HeadLimits::new(http),
-                patience,
-                handler.admission.per_peer(),
-                handler.admission.ahead().clone(),
-            )),
+            entrance: Arc::new(Entrance::new(http, protocol, handler, tls)),
             connections: Arc::new(Semaphore::new(http.max_connections.min(Semaphore::MAX_PERMITS))),
-            handler,
-            tls,
+            drain,
         }
     }
 
     /// How connections over TCP are encrypted, if they are.
     pub(crate) fn tls(&self) -> Option<&Arc<Tls>> {
-        self.tls.as_ref()
+        self.entrance.tls()
+    }
+
+    /// Has the metrics tell what is counted of connections.
+    pub(crate) fn observe(&self, metrics: &host_metrics::Host) {
+        self.entrance.observe(metrics);
     }
 
     /// Accepts until the server drains, then waits for the connections to end.
     pub(crate) async fn run(&self, listener: Listener) {
-        let mut phase = self.handler.drain.watch();
+        let mut phase = self.drain.watch();
         let mut open = JoinSet::new();
         loop {
             let accepted = tokio::select! {
@@ -270,55 +270,25 @@ impl Server {
     }
 
     fn spawn(&self, open: &mut JoinSet<()>, permit: OwnedSemaphorePermit, accepted: Accepted) {
+        let entrance = self.entrance.clone();
         match accepted {
             Accepted::Tcp(stream, remote) => {
                 // Small writes of a streaming guest go out as they come. Not vital, so no reason to refuse the peer.
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!("TCP_NODELAY: {error}");
                 }
-                let peer = Peer { remote: Some(remote), local: stream.local_addr().ok(), ..Peer::default() };
-                match &self.tls {
-                    None => self.serve(open, permit, stream, peer),
-                    Some(tls) => self.serve_encrypted(open, permit, stream, (remote, peer), tls.clone()),
-                }
+                open.spawn(async move {
+                    entrance.tcp(stream, remote).await;
+                    drop(permit);
+                });
             }
-            Accepted::Unix(stream) => self.serve(open, permit, stream, Peer::default()),
+            Accepted::Unix(stream) => {
+                open.spawn(async move {
+                    entrance.unix(stream).await;
+                    drop(permit);
+                });
+            }
         }
-    }
-
-    fn serve<T>(&self, open: &mut JoinSet<()>, permit: OwnedSemaphorePermit, stream: T, peer: Peer)
-    where
-        T: hangup::Socket,
-    {
-        let (protocol, handler) = (self.protocol.clone(), self.handler.clone());
-        open.spawn(async move {
-            protocol.serve(stream, peer, handler).await;
-            drop(permit);
-        });
-    }
-
-    /// The same behind a handshake, for which only this connection waits.
-    fn serve_encrypted(
-        &self,
-        open: &mut JoinSet<()>,
-        permit: OwnedSemaphorePermit,
-        stream: TcpStream,
-        (remote, mut peer): (SocketAddr, Peer),
-        tls: Arc<Tls>,
-    ) {
-        let (protocol, handler) = (self.protocol.clone(), self.handler.clone());
-        let mut phase = handler.drain.watch();
-        open.spawn(async move {
-            let encrypted = tokio::select! {
-                encrypted = tls.accept(stream, remote) => encrypted,
-                _ = phase.wait_for(|phase| *phase >= Phase::Closing) => None,
-            };
-            if let Some((stream, facts)) = encrypted {
-                peer.tls = Some(Arc::new(facts));
-                protocol.serve(stream, peer, handler).await;
-            }
-            drop(permit);
-        });
     }
 }
 

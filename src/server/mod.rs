@@ -2,9 +2,11 @@
 
 mod admission;
 mod ahead;
+mod client;
 mod connection;
 mod deadline;
 mod drain;
+mod entrance;
 mod forward;
 mod forwarded;
 #[cfg(any(test, fuzzing))]
@@ -20,6 +22,8 @@ mod incoming;
 mod inherited;
 mod leftover;
 mod listener;
+mod proxy_protocol;
+mod rate;
 mod response;
 mod stall;
 mod tls;
@@ -32,4 +36,5 @@ pub(crate) use handler::Handler;
 pub(crate) use head::HeadLimits;
 pub(crate) use inherited::Inherited;
 pub(crate) use listener::{Listener, Server, SocketFile};
+pub(crate) use rate::Rates;
 pub(crate) use tls::Tls;

@@ -201,12 +201,18 @@ fn refuse(failure: &Failure, exchange: Exchange) -> Response<Body> {
     head.status = status;
     head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     head.headers.insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        head.headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+    match failure.kind {
+        FailureKind::RateLimited { retry_after } => {
+            head.headers.insert(RETRY_AFTER, HeaderValue::from(retry_after));
+        }
+        _ if status == StatusCode::SERVICE_UNAVAILABLE => {
+            head.headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+        }
+        _ => {}
     }
     exchange.answer(status, &head.headers);
     exchange.fail(failure);
-    if let Some(flow) = exchange.flow.as_ref().filter(|_| failure.is_overloaded()) {
+    if let Some(flow) = exchange.flow.as_ref().filter(|_| failure.is_turned_away()) {
         flow.refuse();
     }
     let (promised, bodiless) = (Some(text.len() as u64), exchange.is_head);

@@ -310,3 +310,44 @@ async fn a_second_signal_ends_the_flush() {
     let totals = exit.totals();
     assert_eq!((totals.ended, totals.exported, totals.dropped), (1, 0, 1));
 }
+
+/// Load balancers learn from `/readyz` to send requests elsewhere, and until they do all are served as ever.
+#[tokio::test]
+async fn before_a_drain_readiness_is_taken_back_and_requests_are_served() {
+    let mut server = pounce().fixture("status.wat").flag("--drain-delay", "3s").with_admin().start().await;
+    let (addr, admin) = (server.addr(), server.admin().await);
+    let mut open = Connection::open(addr, Protocol::H1).await;
+    assert_eq!(open.fetch(client::get("/200")).await.status, 200);
+    let told = Instant::now();
+    server.term();
+    server.logged(&["3s from now (http.drain-delay)"]).await;
+    eventually("readiness to go", async || client::fetch_path(admin, "/readyz").await.status == 503).await;
+    if told.elapsed() < Duration::from_secs(2) {
+        for protocol in Protocol::BOTH {
+            let new = client::fetch(addr, protocol, client::get("/200")).await;
+            assert_eq!((new.status.as_u16(), new.header("connection")), (200, ""), "{protocol:?}");
+        }
+        let kept = open.fetch(client::get("/200")).await;
+        assert_eq!((kept.status.as_u16(), kept.header("connection")), (200, ""));
+    }
+    eventually("the listener to close", async || TcpStream::connect(addr).await.is_err()).await;
+    assert!(told.elapsed() >= Duration::from_secs(3));
+    open.closed().await.expect("in order");
+    server.wait().await.expect(0, &[]);
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_the_time_before_a_drain_too() {
+    let mut server = pounce()
+        .guest(Abi::P2, "slow")
+        .flag("--drain-delay", "1h")
+        .flag("--grace-period", "1h")
+        .start()
+        .await;
+    let (_connection, response) = client::hold(server.addr(), Protocol::H1, ENDLESS).await;
+    server.term();
+    server.logged(&["http.drain-delay"]).await;
+    server.int();
+    assert!(Answer::read(response).await.error.is_some());
+    server.wait().await.expect(1, &["cut"]);
+}

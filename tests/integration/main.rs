@@ -92,6 +92,8 @@ mod pipelined;
 mod prebuilt;
 /// Trace context and baggage, in and out: formats, trust, destinations.
 mod propagation;
+/// The PROXY protocol.
+mod proxied;
 /// What is refused before anything is served, with a message that says what to do.
 mod refusals;
 /// What is exported of all that is served: kept requests, shares by route, limits.

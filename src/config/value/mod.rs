@@ -17,6 +17,7 @@ mod pem;
 mod propagation;
 #[cfg(test)]
 mod proptests;
+mod rate;
 mod sample_route;
 mod sampler;
 mod time;
@@ -43,12 +44,13 @@ pub use pounce_telemetry::settings::{
 };
 pub use propagation::PropagateTo;
 pub(crate) use propagation::is_none;
+pub use rate::{Rate, RateLimit};
 pub use sample_route::SampleRoute;
 pub(crate) use sample_route::conflict as sample_route_conflict;
 pub use sampler::Sampler;
 pub use time::Timeout;
 pub(crate) use time::{read_duration, show_duration};
-pub use words::{ClientAuth, Exporter, ForwardedHeader, Isolation};
+pub use words::{ClientAuth, Exporter, ForwardedHeader, Isolation, ProxyProtocol};
 
 use super::vars::Vars;
 

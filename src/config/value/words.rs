@@ -28,6 +28,19 @@ words! {
 }
 
 words! {
+    /// Version of the PROXY protocol that trusted proxies speak (`http.proxy-protocol`).
+    ProxyProtocol {
+        /// They speak none.
+        #[default]
+        Off = "off",
+        /// Version 1, a line of text.
+        V1 = "v1",
+        /// Version 2, which is binary.
+        V2 = "v2",
+    }
+}
+
+words! {
     /// Whether clients show certificates of their own (`http.tls-client-auth`).
     ClientAuth {
         /// They are not asked for.
@@ -74,6 +87,7 @@ macro_rules! read_words {
 read_words! {
     Isolation: "an isolation",
     ForwardedHeader: "a family of headers",
+    ProxyProtocol: "a version of the PROXY protocol",
     ClientAuth: "a way to treat client certificates",
     Exporter: "an exporter",
     pounce_otlp::Protocol: "a protocol of OTLP",

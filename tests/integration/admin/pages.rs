@@ -67,6 +67,7 @@ async fn the_status_has_the_documented_shape_and_no_secrets() {
         "totals.measurements_dropped",
         "totals.outgoing_requests_refused",
         "totals.output_lines_dropped",
+        "totals.requests_rate_limited",
         "totals.requests_shed",
         "totals.requests_shed_per_peer",
         "totals.span_parts_dropped",

@@ -6,6 +6,8 @@ use crate::support::{Abi, Collector, Protocol, eventually, for_both_abis, pounce
 use std::net::SocketAddr;
 use std::time::Duration;
 
+/// How many requests a second, and uploads that stand still.
+mod rates;
 /// Shares of the places, and clients that hold them and take nothing.
 mod shares;
 /// Heads and bodies.

@@ -39,6 +39,14 @@ impl Held {
         eventually("the response head", async || self.response.is_finished()).await;
     }
 
+    /// The response, whose request never ends.
+    pub(crate) async fn response(self) -> Response<Incoming> {
+        let response = self.response.await.expect("no panic").expect("a response");
+        // The connection and the body stay open.
+        std::mem::forget((self.connection, self.upload));
+        response
+    }
+
     /// Ends the body; the whole response, and the connection on which it came.
     pub(crate) async fn end(self) -> (Connection, Answer) {
         self.upload.send(Ok(Frame::data(Bytes::from(BODY[1])))).await.expect("the body is open");

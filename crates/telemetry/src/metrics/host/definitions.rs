@@ -96,6 +96,10 @@ definitions! {
         "1 while requests are served, 0 while the server starts or drains.";
     REQUESTS_SHED = Counter("pounce.requests.shed", "{request}"):
         "Requests refused for want of room; the reason is the limit, or guests for want of memory or of an instance.";
+    REQUESTS_RATE_LIMITED = Counter("pounce.requests.rate_limited", "{request}"):
+        "Requests refused because their client sends too many (http.rate-limit).";
+    PROXY_PROTOCOL_FAILED = Counter("pounce.proxy_protocol.failed", "{connection}"):
+        "Connections of trusted proxies that were closed because no valid header of the PROXY protocol came.";
     REQUESTS_WORKING = UpDownCounter("pounce.requests.in_flight", "{request}"):
         "Requests that guests work on.";
     RESPONSES_WAITING = UpDownCounter("pounce.responses.waiting", "{response}"):
