@@ -13,7 +13,7 @@ use crate::admin::{self, Admin};
 use crate::config::{Config, ListenAddr};
 use crate::guest::{Compiling, Guests, OwnListeners, Progress, Worker};
 use crate::server::{
-    Admission, Drain, Forwarding, Handler, HeadLimits, Inherited, Listener, Memory, Rates, Server,
+    Admission, Drain, Forwarding, Handler, HeadLimits, Inherited, Listener, Memory, Rates, Router, Server,
     SocketFile, Tls,
 };
 use pounce_telemetry::logs::{self, OtlpLog};
@@ -163,6 +163,7 @@ impl App {
             admission,
             rates,
             forwarding: Forwarding::new(&config.http),
+            router: Router::new(&config.http.route),
             drain: Drain::new(),
             server_timing: config.http.server_timing,
             response_timeout: config.http.response_timeout.0,

@@ -1,14 +1,8 @@
 //! Settings that are values, but can't work.
 
 use super::Config;
+use super::mistake::Wrong;
 use super::value::{ByteSize, Endpoint, Protocol, ProxyProtocol, sample_route_conflict};
-
-/// What is wrong with the setting of one key.
-pub(crate) struct Wrong {
-    pub(crate) key: &'static str,
-    pub(crate) what: String,
-    pub(crate) hint: String,
-}
 
 /// Far more than a machine holds, and few enough for a semaphore.
 const MOST: usize = 10_000_000;
@@ -100,6 +94,7 @@ pub(crate) fn check(config: &Config) -> Vec<Wrong> {
     let hint = format!("set it to a number from 0 to {MOST_TRACES}");
     must(traces <= MOST_TRACES, "admin.recent-traces", format!("{traces} is out of range"), hint);
     wrong.extend(super::tls::flaws(http));
+    wrong.extend(super::route::conflicts(&http.route, config.component_name().as_deref()));
     if http.proxy_protocol != ProxyProtocol::Off && http.trusted_proxies.is_empty() {
         wrong.push(Wrong {
             key: "http.proxy-protocol",

@@ -15,6 +15,13 @@ const HEAD: &str = "\
 name = \"hello\"
 # Path of the component (.wasm, .wat or .cwasm).
 source = \"hello.wasm\"
+
+# Which requests it serves; all of them without a [[route]]. What is left out stands for all.
+# [[route]]
+# component = \"hello\"
+# host = \"*.example.com\"
+# path = \"/items/{id}\"
+# method = \"GET\"
 ";
 
 /// The whole file.

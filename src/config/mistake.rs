@@ -28,6 +28,13 @@ impl fmt::Display for Mistake {
     }
 }
 
+/// What is wrong with the setting of one key.
+pub(crate) struct Wrong {
+    pub(crate) key: &'static str,
+    pub(crate) what: String,
+    pub(crate) hint: String,
+}
+
 /// Every mistake of a configuration, at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistakes(pub(crate) Vec<Mistake>);

@@ -20,6 +20,7 @@ mod options;
 mod otel;
 mod otel_env;
 mod resolve;
+mod route;
 mod signals;
 mod standing;
 mod suggest;
@@ -46,6 +47,8 @@ pub use otel::{Batch, Otel};
 pub use pounce_otlp::Proxies;
 pub use pounce_telemetry::settings::Limits;
 pub(crate) use resolve::{Given, InForce, Layer, Source};
+pub use route::Route;
+pub(crate) use route::{has_dot_segment, normal as normal_path};
 pub use signals::{Destination, LogsExport, MetricsExport};
 pub(crate) use standing::variables as standing_variables;
 pub use transport::Transport;
@@ -204,6 +207,7 @@ pub(crate) fn resolve(sources: Sources) -> Resolved {
         config.component = Some(folder.join(component.source));
         config.component_name = component.name;
     }
+    config.http.route.extend(said.routes);
     let resolve::Resolver { mut in_force, mut mistakes, mut warnings, .. } = resolver;
     config.inherited = activation::sockets(&vars, &mut mistakes, &mut warnings);
     if mistakes.is_empty() {
@@ -216,6 +220,18 @@ pub(crate) fn resolve(sources: Sources) -> Resolved {
         config.http.listen.clear();
         listen.value = format!("{} inherited", config.inherited);
         listen.source = Source::Variable("LISTEN_FDS".to_owned());
+    }
+    if let Some(one) =
+        in_force.iter_mut().find(|one| one.key == "http.route" && one.value != resolve::INVALID)
+    {
+        // Those of `[[route]]` come after those that were typed.
+        let routes = config.http.route.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        if !routes.is_empty() {
+            one.value = routes;
+        }
+        if let Some(source) = said.routes_at.filter(|_| one.source == Source::Default) {
+            one.source = source;
+        }
     }
     standing::add(&mut in_force, &config.otel, &vars, &config.warnings, &mistakes);
 

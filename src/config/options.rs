@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::declared::Declared;
 use super::macros::options;
+use super::route::Route;
 use super::value::*;
 use super::{memory, otel_env};
 
@@ -46,6 +47,13 @@ options! {
         ///
         /// 0 or none for no limit.
         handshake_timeout: Timeout, "TIME" = "10s";
+
+        /// Route to the component: `[METHOD ][HOST]PATH=COMPONENT`.
+        ///
+        /// For example `/items/{id}=shop` or `GET *.example.com/{*rest}=shop`. With routes, requests that none is for
+        /// get 404, or 405 where only the method is wrong. The most specific counts, by host, then path, then method.
+        /// The path's pattern is http.route of spans and metrics. In a file, also as [[route]].
+        route: Vec<Route>, "ROUTE" = (Vec::new, "none", "/items/{id}=shop");
 
         /// Connections held open at once; further ones wait in the backlog.
         ///

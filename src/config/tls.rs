@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::SystemTime;
 
-use super::check::Wrong;
+use super::mistake::Wrong;
 use super::value::{Certified, ClientAuth, Invalid, Unusable};
 use super::{Http, ListenAddr, PrivateKey};
 

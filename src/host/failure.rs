@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use wasmtime::Trap;
 use wasmtime_wasi_http::Error as HttpError;
 
@@ -68,6 +68,10 @@ pub(crate) enum FailureKind {
     RequestBodyTooLarge,
     /// The request's head is larger than `http.max-header-size`, or has more lines than `http.max-headers`.
     HeadTooLarge,
+    /// No route is for the request.
+    NoRoute,
+    /// Routes are for the request's path, but none for its method; `Allow` lists theirs.
+    MethodNotAllowed(HeaderValue),
     /// The request's target alone is larger than a whole head may be (RFC 9112 §3).
     TargetTooLong,
     /// The request has an `Expect` with something else than `100-continue`.
@@ -104,6 +108,8 @@ impl FailureKind {
             Self::BadRequest => (StatusCode::BAD_REQUEST, Some("bad_request"), Client),
             Self::RequestBodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, None, Client),
             Self::HeadTooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, None, Client),
+            Self::NoRoute => (StatusCode::NOT_FOUND, None, Client),
+            Self::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, None, Client),
             Self::TargetTooLong => (StatusCode::URI_TOO_LONG, None, Client),
             Self::ExpectationFailed => (StatusCode::EXPECTATION_FAILED, None, Client),
             Self::NotImplemented => (StatusCode::NOT_IMPLEMENTED, None, Client),
@@ -139,6 +145,8 @@ impl FailureKind {
                 | Self::RateLimited { .. }
                 | Self::RequestBodyTooLarge
                 | Self::HeadTooLarge
+                | Self::NoRoute
+                | Self::MethodNotAllowed(_)
                 | Self::TargetTooLong
                 | Self::ExpectationFailed
                 | Self::NotImplemented

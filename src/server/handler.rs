@@ -18,6 +18,7 @@ use super::incoming::Incoming;
 use super::leftover;
 use super::rate::Rates;
 use super::response::{self, Body, Exchange};
+use super::router::Router;
 use crate::guest::{Guests, Share};
 use pounce_telemetry::Telemetry;
 
@@ -28,6 +29,7 @@ pub(crate) struct Handler {
     pub(crate) rates: Arc<Rates>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) forwarding: Forwarding,
+    pub(crate) router: Router,
     pub(crate) drain: Drain,
     /// Whether responses tell of trace and phases (`http.server-timing`).
     pub(crate) server_timing: bool,
@@ -53,7 +55,11 @@ impl Handler {
         head::join_cookies(&mut head.headers);
         let origin = self.forwarding.origin(hop, &head);
         let peer = origin.peer();
+        let route = self.router.find(&origin, &head);
         let span = self.telemetry.server_span(peer, &head);
+        if let Ok(Some(pattern)) = &route {
+            span.set_route(pattern);
+        }
         let share = self.share(&origin, activity);
         let body = InboundBody::new(body, &head, self.max_body, activity, &span)
             .hurried_by(&share, self.idle_timeout);
@@ -71,6 +77,7 @@ impl Handler {
             self.heads.check(&head)?;
             let baggage = self.telemetry.baggage(peer, &head);
             let request = forward::prepare(&origin, head, body)?;
+            route.map_err(|refused| refused.failure())?;
             let answer = self.guests.invoke(request, &arrival, span, baggage, place).await;
             self.admission.count(&answer);
             answer

@@ -66,9 +66,10 @@ pub(super) async fn read(
             let mut fixed = [0; FIXED];
             stream.read_exact(&mut fixed).await?;
             let length = length(&fixed)?;
-            let mut rest = [0; MOST];
-            stream.read_exact(&mut rest[..length]).await?;
-            binary(&fixed, &rest[..length])
+            // Not on the stack, which a connection keeps for its whole life.
+            let mut rest = vec![0; length];
+            stream.read_exact(&mut rest).await?;
+            binary(&fixed, &rest)
         }
     }
 }

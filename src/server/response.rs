@@ -5,7 +5,7 @@ mod body;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version, request};
 use http_body::Body as _;
 
@@ -201,9 +201,12 @@ fn refuse(failure: &Failure, exchange: Exchange) -> Response<Body> {
     head.status = status;
     head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     head.headers.insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
-    match failure.kind {
+    match &failure.kind {
         FailureKind::RateLimited { retry_after } => {
-            head.headers.insert(RETRY_AFTER, HeaderValue::from(retry_after));
+            head.headers.insert(RETRY_AFTER, HeaderValue::from(*retry_after));
+        }
+        FailureKind::MethodNotAllowed(allow) => {
+            head.headers.insert(ALLOW, allow.clone());
         }
         _ if status == StatusCode::SERVICE_UNAVAILABLE => {
             head.headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));

@@ -96,6 +96,8 @@ mod propagation;
 mod proxied;
 /// What is refused before anything is served, with a message that says what to do.
 mod refusals;
+/// Routes: which requests are served, and what they are called.
+mod routes;
 /// What is exported of all that is served: kept requests, shares by route, limits.
 mod sampling;
 /// Metrics and log records of guests: what arrives, what our own log says, what is lost and told.

@@ -41,7 +41,7 @@ async fn the_client_is_whom_the_proxy_names() {
             for step in [header.len() + REQUEST.len(), 1] {
                 let mut raw = Raw::open(server.addr()).await;
                 raw.0.set_nodelay(true).unwrap();
-                for part in [header, REQUEST.as_bytes()].concat().chunks(step) {
+                for part in [&header[..], REQUEST.as_bytes()].concat().chunks(step) {
                     raw.write(part).await.unwrap();
                 }
                 assert!(raw.read_to_end().await.starts_with("HTTP/1.1 200"), "{version}");

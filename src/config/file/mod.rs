@@ -1,6 +1,7 @@
 //! `pounce.toml`: what it says, with the line and column of everything.
 
 mod component;
+mod route;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -18,6 +19,7 @@ use super::content;
 use super::mistake::Mistake;
 use super::options;
 use super::resolve::{Given, Layer, Source};
+use super::route::Route;
 use super::suggest::nearest;
 
 /// What a file says.
@@ -25,11 +27,11 @@ use super::suggest::nearest;
 pub(crate) struct Said {
     pub(crate) options: Layer,
     pub(crate) component: Option<Component>,
+    pub(crate) routes: Vec<Route>,
+    /// Where the first of them stands.
+    pub(crate) routes_at: Option<Source>,
     pub(crate) mistakes: Vec<Mistake>,
 }
-
-/// Sections and tables of the design that are not built yet.
-const LATER: [&str; 1] = ["route"];
 
 /// Reads the file at `path`.
 pub(crate) fn read(path: &Path) -> Said {
@@ -103,19 +105,17 @@ impl Reader<'_> {
                 }
             } else if name == "component" {
                 self.components(value);
-            } else if LATER.contains(&name) {
-                let what = format!("`{name}` is not yet supported");
-                self.mistake(
-                    key.span(),
-                    what,
-                    "take it out; this version serves one component on every path",
-                );
+            } else if name == "route" {
+                self.routes(value);
             } else {
                 let hint = match self.home_of(name) {
                     Some(home) => format!("write it under [{home}]"),
-                    None => suggestion(name, sections.iter().copied().chain(["component"]), |near| {
-                        if near == "component" { "[[component]]".to_owned() } else { format!("[{near}]") }
-                    }),
+                    None => {
+                        suggestion(name, sections.iter().copied().chain(["component", "route"]), |near| {
+                            let is_list = matches!(near, "component" | "route");
+                            if is_list { format!("[[{near}]]") } else { format!("[{near}]") }
+                        })
+                    }
                 };
                 self.mistake(key.span(), format!("unknown key `{name}`"), hint);
             }

@@ -52,16 +52,31 @@ fn unknown_keys_are_told_in_the_order_of_the_file() {
 
 #[test]
 fn what_is_not_yet_supported_says_so() {
-    let told =
-        told("[[route]]\npath = \"/\"\n[[component]]\nsource = \"a\"\n[[component]]\nsource = \"b\"\n");
-    assert_eq!(told.len(), 2);
-    assert!(told.iter().all(|told| told.contains("not yet supported")), "{told:?}");
-    assert!(told[1].starts_with("p.toml:5:1"), "{told:?}");
+    let told = told("[[component]]\nsource = \"a\"\n[[component]]\nsource = \"b\"\n");
+    assert!(told.len() == 1 && told[0].contains("not yet supported"), "{told:?}");
+    assert!(told[0].starts_with("p.toml:3:1"), "{told:?}");
+}
+
+#[test]
+fn routes_are_read_with_their_places() {
+    let first =
+        "[[route]]\ncomponent = \"a\"\nhost = \"*.Example.com\"\npath = \"/items/{id}\"\nmethod = \"GET\"\n";
+    let said = parse(&format!("{first}[[route]]\ncomponent = \"b\"\n"), Path::new("p.toml"));
+    assert_eq!(said.mistakes, []);
+    let shown: Vec<_> = said.routes.iter().map(|route| format!("{route} {}", route.place)).collect();
+    assert_eq!(shown, ["GET *.example.com/items/{id}=a p.toml:1:1", "=b p.toml:6:1"]);
 }
 
 #[test]
 fn wrong_shapes_are_told_with_an_example() {
     let cases = [
+        ("[route]\npath = \"/\"", "write [[route]]"),
+        ("[[route]]\npath = \"/\"", "add the name of the component"),
+        ("[[route]]\ncomponent = \"a\"\npaht = \"/\"", "did you mean `path`?"),
+        ("[[route]]\ncomponent = \"a\"\npath = \"a\"", "write a path such as"),
+        ("[[route]]\ncomponent = \"a\"\nhost = \"a:80\"", "without a port"),
+        ("[[route]]\ncomponent = \"a\"\nmethod = 1", "write for example path"),
+        ("[[route]]\ncomponent = \"a\"\nmethod = \"get\"", "in capitals"),
         ("[http]\nreuse = 1", "write it under [guest]"),
         ("[http]\nmax-in-flight = [1]", "write for example max-in-flight = 1024"),
         ("[http]\nlisten = { a = 1 }", "write for example listen = [\"127.0.0.1:8080\"]"),

@@ -123,7 +123,11 @@ impl Tls {
                 }
                 files
             });
-            files = match looking.await {
+            let looked = tokio::select! {
+                looked = looking => looked,
+                _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
+            };
+            files = match looked {
                 Ok(files) => files,
                 Err(error) => {
                     tracing::error!("certificates that change are not read any more: {error}");
