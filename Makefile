@@ -38,6 +38,10 @@ identity: guests ## 10 minutes of interleaved requests with random seeds: nothin
 floods: guests ## 30 s of each flood by one client (POUNCE_FLOODS=…): others' answers and p99, memory
 	POUNCE_FLOODS=$(or $(POUNCE_FLOODS),30) $(CARGO) test --test integration -- floods:: --nocapture --test-threads 1
 
+.PHONY: hostile-cache
+hostile-cache: guests ## 200 changed cache files and artifacts, 200 killed servers (POUNCE_HOSTILE_CACHE=…), per version of wasi:http
+	POUNCE_HOSTILE_CACHE=$(or $(POUNCE_HOSTILE_CACHE),200) $(CARGO) test --test integration -- compiled::hostile
+
 .PHONY: receivers
 receivers: guests ## Serving beside receivers that fail in each way, 20 s each (POUNCE_RECEIVERS=…): throughput, p99, memory
 	POUNCE_RECEIVERS=$(or $(POUNCE_RECEIVERS),20) $(CARGO) test --test integration -- backend::failing --nocapture
@@ -70,6 +74,11 @@ deny: ## Check licences, bans and sources of dependencies (needs cargo-deny)
 bench: ## Time spans and guests' telemetry calls, then compare serving with bare hyper and wasmtime serve
 	$(CARGO) bench
 	benches/serve.sh
+
+.PHONY: bench-start
+bench-start: guests ## Time starts and measure memory of hello, JavaScript and Python, beside wasmtime serve (WASMTIME=…)
+	guests/foreign.sh
+	benches/start.py
 
 .PHONY: bless
 bless: ## Rewrite the snapshots of help and of pounce.example.toml

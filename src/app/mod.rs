@@ -13,8 +13,8 @@ use crate::admin::{self, Admin};
 use crate::config::{Config, ListenAddr};
 use crate::guest::{Compiling, Guests, OwnListeners, Progress, Worker};
 use crate::server::{
-    Admission, Drain, Forwarding, Handler, HeadLimits, Inherited, Listener, Memory, Rates, Router, Server,
-    SocketFile, Tls,
+    Admission, BoundSocket, Drain, Forwarding, Handler, HeadLimits, Inherited, Listener, Memory, Rates,
+    Router, Server, SocketFile, Tls,
 };
 use pounce_telemetry::logs::{self, OtlpLog};
 use pounce_telemetry::metrics::host as host_metrics;
@@ -47,9 +47,14 @@ pub enum StartError {
 }
 
 impl App {
-    /// Binds the listeners, starts telemetry, and loads the component.
+    /// Binds the addresses, starts telemetry, loads the component, and listens: clients that connect earlier are refused,
+    /// those that connect later wait for [`run`](Self::run).
     ///
     /// Must be called within a multi-threaded tokio runtime.
+    ///
+    /// A component that the cache does not have is compiled in this process, not in one of its own as the `pounce` binary
+    /// does it: `guest.compile-timeout` and `guest.compile-memory` limit nothing then, and the process keeps some of the
+    /// memory that it took.
     ///
     /// # Errors
     /// [`StartError`], which says what is wrong and what to do about it.
@@ -86,18 +91,18 @@ impl App {
         let name = config.component_name().unwrap_or_default();
         let tls = Tls::new(&config.http).map_err(StartError::Mistake)?.map(Arc::new);
 
-        // Bound first: a busy port is found before a minute of compiling, and early clients wait instead of failing.
+        // Bound first: a busy port is found before a minute of compiling.
         let started = async {
-            let (listeners, admin) = bind(&config, inherited).await?;
+            let (sockets, admin) = bind(&config, inherited).await?;
             let local = LocalReaders {
                 metrics: admin.is_some(),
                 recent_traces: config.recent_traces(),
                 access_log: config.log.access,
             };
             let telemetry = start_telemetry(&config, &name, local).await?;
-            anyhow::Ok((listeners, admin, telemetry))
+            anyhow::Ok((sockets, admin, telemetry))
         };
-        let (listeners, admin, telemetry) = tokio::select! {
+        let (sockets, admin, telemetry) = tokio::select! {
             // First: a signal that comes with the last of it is still there for the next who asks.
             biased;
             started = started => started.map_err(StartError::Unavailable)?,
@@ -107,12 +112,12 @@ impl App {
             }
         };
         let own = OwnListeners {
-            clients: listeners.iter().filter_map(Listener::tcp_addr).collect(),
-            admin: admin.as_ref().and_then(Listener::tcp_addr),
+            clients: sockets.iter().filter_map(BoundSocket::tcp_addr).collect(),
+            admin: admin.as_ref().and_then(BoundSocket::tcp_addr),
         };
         otlp_log.open(telemetry.signals().logs);
         // Before the component is loaded, which may take a minute: who asks meanwhile is told so.
-        let admin = admin.map(|listener| start_admin(listener, config.admin.listen.as_ref(), &telemetry));
+        let admin = admin.map(|socket| start_admin(socket, config.admin.listen.as_ref(), &telemetry));
         let admin = admin.transpose().map_err(StartError::Unavailable)?;
         if let (Some((admin, _)), Some(metrics)) = (&admin, telemetry.metrics()) {
             let is_ready = admin.readiness();
@@ -175,6 +180,9 @@ impl App {
         if let Some(metrics) = telemetry.metrics() {
             server.observe(&metrics.host);
         }
+        // Only now: until there is something to serve, clients are refused at once and go elsewhere.
+        let listeners = sockets.into_iter().map(BoundSocket::listen).collect::<Result<_, _>>();
+        let listeners = listeners.map_err(StartError::Unavailable)?;
         let app = Self {
             listeners,
             server,
@@ -215,21 +223,21 @@ impl App {
 async fn bind(
     config: &Config,
     inherited: Vec<Inherited>,
-) -> anyhow::Result<(Vec<Listener>, Option<Listener>)> {
-    let mut listeners = inherited.into_iter().map(Listener::inherit).collect::<Result<Vec<_>, _>>()?;
+) -> anyhow::Result<(Vec<BoundSocket>, Option<BoundSocket>)> {
+    let mut sockets: Vec<_> = inherited.into_iter().map(BoundSocket::inherited).collect();
     let taken_by =
-        |setting: &'static str| move |listener: &Listener| listener.tcp_addr().map(|addr| (setting, addr));
-    let mut taken: Vec<_> = listeners.iter().filter_map(taken_by("LISTEN_FDS")).collect();
+        |setting: &'static str| move |socket: &BoundSocket| socket.tcp_addr().map(|addr| (setting, addr));
+    let mut taken: Vec<_> = sockets.iter().filter_map(taken_by("LISTEN_FDS")).collect();
     for addr in &config.http.listen {
-        let listener = Listener::bind(addr, "--listen", &taken).await?;
-        taken.extend(taken_by("--listen")(&listener));
-        listeners.push(listener);
+        let socket = BoundSocket::bind(addr, "--listen", &taken).await?;
+        taken.extend(taken_by("--listen")(&socket));
+        sockets.push(socket);
     }
     let admin = match &config.admin.listen {
-        Some(addr) => Some(Listener::bind(addr, "--admin-listen", &taken).await?),
+        Some(addr) => Some(BoundSocket::bind(addr, "--admin-listen", &taken).await?),
         None => None,
     };
-    Ok((listeners, admin))
+    Ok((sockets, admin))
 }
 
 /// Starts telemetry on a thread of its own: its spool may be on a disk that hangs.
@@ -255,12 +263,13 @@ async fn load(
     tokio::task::spawn_blocking(loading).await.context("the thread that loads the component died")?
 }
 
-/// Has the admin listener serve a socket that is bound; with the file that has to go when it stops.
+/// Has the admin listener listen on a socket and serve it; with the file that has to go when it stops.
 fn start_admin(
-    listener: Listener,
+    socket: BoundSocket,
     addr: Option<&ListenAddr>,
     telemetry: &Telemetry,
 ) -> anyhow::Result<(Admin, Option<SocketFile>)> {
+    let listener = socket.listen()?;
     let url = listener.url(false);
     let name = match addr {
         Some(ListenAddr::Tcp(addr)) => addr.rsplit_once(':').map(|(host, _)| host.to_owned()),

@@ -41,14 +41,18 @@ Examples:
     pounce check app.wasm --format json | jq .settings";
 
 pub(super) fn command() -> Command {
+    Command::new("check").about("Checks configuration and component without serving").defer(complete)
+}
+
+/// What only those need who type this command.
+fn complete(command: Command) -> Command {
     let format = Arg::new("format")
         .long("format")
         .value_name("FORMAT")
         .help("Form of the report: text or json [default: text]")
         .value_parser(PossibleValuesParser::new(["text", "json"]))
         .hide_possible_values(true);
-    let command = Command::new("check")
-        .about("Checks configuration and component without serving")
+    let command = command
         .long_about(
             "Checks configuration and component without serving, tells all mistakes at once, and shows every \
              setting with where its value comes from.",

@@ -41,6 +41,11 @@ Examples:
     pounce serve app.cwasm --artifact-key key.pub.pem";
 
 pub(super) fn command() -> Command {
+    Command::new("compile").about("Compiles a component into a file that starts at once").defer(complete)
+}
+
+/// What only those need who type this command.
+fn complete(command: Command) -> Command {
     let targets = guest::targets();
     let component = Arg::new("component")
         .value_name("COMPONENT")
@@ -65,15 +70,14 @@ pub(super) fn command() -> Command {
         .default_value("native")
         .hide_default_value(true)
         .help(format!("Processors to compile for [default: native]: {}", targets.join(", ")));
-    let command = Command::new("compile")
-        .about("Compiles a component into a file that starts at once")
+    let command = command
         .max_term_width(100)
         .args_override_self(true)
         .args([component, output, key, target])
         .after_help("See --help for keys and examples.")
         .after_long_help(AFTER_HELP.replace("TARGET", targets.get(2).unwrap_or(&targets[0])));
     flags::add_where(command, |option| {
-        matches!(option.key().as_str(), "guest.cache" | "guest.compile-timeout")
+        matches!(option.key().as_str(), "guest.cache" | "guest.compile-timeout" | "guest.compile-memory")
     })
 }
 

@@ -43,8 +43,12 @@ const USUAL: [(u16, &str, Speaks); 2] =
     [(4318, "http/protobuf", Speaks::Http1), (4317, "grpc", Speaks::Http2)];
 
 pub(super) fn command() -> Command {
-    let command = Command::new("doctor")
-        .about("Tests the way of telemetry, and says what to do")
+    Command::new("doctor").about("Tests the way of telemetry, and says what to do").defer(complete)
+}
+
+/// What only those need who type this command.
+fn complete(command: Command) -> Command {
+    let command = command
         .long_about("Tests the way of telemetry to its endpoints, and says what to do where it ends.")
         .max_term_width(100)
         .args_override_self(true)

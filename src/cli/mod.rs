@@ -38,6 +38,8 @@ pub fn run() -> ExitCode {
     }
 }
 
+/// The command line. What a command takes is put together when that command is typed: a server that starts needs the help of
+/// no other.
 fn command() -> Command {
     Command::new("pounce")
         .about("Serves WebAssembly components over HTTP, and traces every request")

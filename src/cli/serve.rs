@@ -57,8 +57,12 @@ Examples:
 const WIDTH: usize = 100;
 
 pub(super) fn command() -> Command {
-    let command = Command::new("serve")
-        .about("Serves a component over HTTP")
+    Command::new("serve").about("Serves a component over HTTP").defer(complete)
+}
+
+/// What only those need who type this command.
+fn complete(command: Command) -> Command {
+    let command = command
         .long_about(
             "Serves a wasi:http component over HTTP, and sends a trace of every request if telemetry is on.",
         )

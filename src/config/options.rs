@@ -189,6 +189,17 @@ options! {
         /// 0 or none for no limit.
         compile_timeout: Timeout, "TIME" = "5m";
 
+        /// Memory that compiling a component may take; then it is not served.
+        ///
+        /// 0 or none for no limit.
+        compile_memory: ByteLimit, "SIZE" = "4GiB";
+
+        /// Instances made before the first request, which is then as fast as later ones.
+        ///
+        /// With --isolation instance they are kept for the first requests; with request they lay out the memory of
+        /// so many slots. 0 makes one all the same, to see whether it can be made.
+        warm: Option<usize>, "N" = (no_value, "one for each processor", "8");
+
         /// Public key that must have signed artifacts (.cwasm).
         ///
         /// The file of an Ed25519 key (SPKI, PEM): see pounce compile --help. Without it, only artifacts that this user

@@ -7,18 +7,17 @@ use wasmtime::component::{Component as WasmComponent, Linker};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use wasmtime_wasi_http::p3::bindings::ServicePre;
 
-use super::compiled::{Artifact, Compiler};
-use super::engine::{self, Slots};
+use super::compiled::{Artifact, Compiler, ELF};
+use super::content::Content;
+use super::engine::{self, Slots, Tuning};
 use super::inspect::{self, Contents, Inspection, Version};
-use crate::config::content::{self, Unread};
+use crate::config::content::Unread;
 use crate::host::{self, HostState, PACKAGES};
 
 /// Most that a component's file may have. Those with a language's whole runtime have some tens of MiB.
 const MAX_FILE: u64 = 256 << 20;
 /// Most that an artifact may have: machine code takes three to five times as much.
 const MAX_ARTIFACT: u64 = 1 << 30;
-/// First bytes of machine code, which comes in an ELF file.
-const ELF: &[u8; 4] = b"\x7fELF";
 
 /// The pre-instance of either version: compiled and linked, not yet running.
 pub(crate) enum Pre {
@@ -38,28 +37,33 @@ pub(crate) struct Component {
 /// What the file of a component holds.
 pub(super) enum Source {
     /// WebAssembly in binary form.
-    Wasm(Vec<u8>),
+    Wasm(Content),
+    /// What the cache has of it, compiled for a pool of instances; sound.
+    Cached(Content, Box<Artifact>),
     /// What `pounce compile` made of it; sound.
     Artifact(Box<Artifact>),
 }
 
 impl Source {
-    /// Reads the file at `path`.
+    /// Opens the file at `path`, and looks whether it is compiled already.
     ///
     /// # Errors
     /// It cannot be read, holds something else, or is an artifact that may not be run.
     pub(super) fn open(path: &Path, compiler: &Compiler) -> anyhow::Result<Self> {
         let content = read(path)?;
-        if content.starts_with(ELF) {
+        if content.begins_with(ELF)? {
             return Ok(Self::Artifact(Box::new(compiler.artifact(&content)?)));
         }
-        Ok(Self::Wasm(content))
+        Ok(match compiler.find(&content, Tuning::Pooled)? {
+            Some(artifact) => Self::Cached(content, Box::new(artifact)),
+            None => Self::Wasm(content),
+        })
     }
 
     /// Bytes of the component.
-    pub(super) fn size(&self) -> usize {
+    pub(super) fn size(&self) -> u64 {
         match self {
-            Self::Wasm(wasm) => wasm.len(),
+            Self::Wasm(content) | Self::Cached(content, _) => content.length(),
             Self::Artifact(artifact) => artifact.size(),
         }
     }
@@ -70,25 +74,45 @@ impl Source {
     /// It is not a component.
     pub(super) fn contents(&self) -> anyhow::Result<Contents> {
         match self {
-            Self::Wasm(wasm) => inspect::contents(wasm),
-            Self::Artifact(artifact) => Ok(artifact.inspection().contents.clone()),
+            Self::Wasm(content) => inspect::contents(&content.whole()?),
+            Self::Cached(_, artifact) | Self::Artifact(artifact) => {
+                Ok(artifact.inspection().contents.clone())
+            }
         }
     }
 
-    /// The machine code.
+    /// The machine code, compiled if need be.
     ///
     /// # Errors
     /// It does not compile, or was compiled for other processors.
     pub(super) fn compiled(
-        &self,
+        self,
         path: &Path,
+        inspection: &Inspection,
         slots: &Slots,
         compiler: &Compiler,
     ) -> anyhow::Result<WasmComponent> {
-        match self {
-            Self::Wasm(wasm) => compiler.compiled(&slots.engine, slots.tuning, path, wasm),
-            Self::Artifact(artifact) => artifact.component(&slots.engine),
+        let (content, found) = match self {
+            Self::Artifact(artifact) => return artifact.component(slots),
+            Self::Cached(content, artifact) if slots.tuning == Tuning::Pooled => (content, Some(*artifact)),
+            // There was not enough address space for a pool.
+            Self::Wasm(content) | Self::Cached(content, _) if slots.tuning == Tuning::OnDemand => {
+                let found = compiler.find(&content, slots.tuning)?;
+                (content, found)
+            }
+            Self::Wasm(content) | Self::Cached(content, _) => (content, None),
+        };
+        if let Some(artifact) = found {
+            match artifact.component(slots) {
+                Ok(component) => return Ok(component),
+                Err(error) => {
+                    tracing::warn!(
+                        "what the cache has of the component does not fit, and is compiled anew: {error:#}"
+                    );
+                }
+            }
         }
+        compiler.make(path, content.whole()?.into_owned(), inspection, slots)
     }
 }
 
@@ -111,7 +135,7 @@ pub(crate) fn load(
     check_imports(&inspection.contents).with_context(name)?;
     check_memory(&inspection.contents, max_memory).with_context(name)?;
     let slots = engine::build(&inspection, slots, max_memory, max_total_memory)?;
-    let compiled = source.compiled(path, &slots, compiler).with_context(name)?;
+    let compiled = source.compiled(path, &inspection, &slots, compiler).with_context(name)?;
     let pre = link(&slots, &compiled, inspection.version).with_context(name)?;
     let asks =
         |import: &String| import.starts_with("pounce:telemetry/") || import.starts_with("wasi:otel/tracing@");
@@ -123,7 +147,7 @@ pub(crate) fn load(
 ///
 /// # Errors
 /// It cannot be read, is larger than it may be, or is neither.
-pub(super) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+pub(super) fn read(path: &Path) -> anyhow::Result<Content> {
     let metadata = std::fs::metadata(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => anyhow!("there is no such file{}", nearby(path)),
         _ => anyhow!("it cannot be read: {error}"),
@@ -132,7 +156,7 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
         bail!("this is a directory; name the component file in it{}", nearby(&path.join("*")));
     }
     let compiled = path.extension().is_some_and(|extension| extension == "cwasm");
-    let bytes = content::read(path, if compiled { MAX_ARTIFACT } else { MAX_FILE }).map_err(|error| match error {
+    let content = Content::open(path, if compiled { MAX_ARTIFACT } else { MAX_FILE }).map_err(|error| match error {
         Unread::Io(error) => anyhow!("it cannot be read: {error}"),
         Unread::TooLarge(limit) => anyhow!(
             "the file is larger than {} MiB, the most that a component may have; build it for release, or strip its \
@@ -140,9 +164,11 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
             limit >> 20
         ),
     })?;
-    if bytes.starts_with(b"\0asm") || bytes.starts_with(ELF) {
-        return Ok(bytes);
+    let unread = "it cannot be read";
+    if content.begins_with(b"\0asm").context(unread)? || content.begins_with(ELF).context(unread)? {
+        return Ok(content);
     }
+    let bytes = content.whole().context(unread)?;
     if bytes.is_empty() {
         bail!("the file is empty");
     }
@@ -150,15 +176,14 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     let text = std::str::from_utf8(&bytes).ok().filter(|text| {
         path.extension().is_some_and(|extension| extension == "wat") || text.trim_start().starts_with('(')
     });
-    match text {
-        Some(text) => {
-            wat::parse_str(text).map_err(|error| anyhow!("the WebAssembly text has a mistake: {error}"))
-        }
-        None => bail!(
+    let Some(text) = text else {
+        bail!(
             "this is not WebAssembly: it starts with {}, where a component starts with `\\0asm` and text with `(`",
             bytes.iter().take(4).map(|byte| byte.escape_ascii().to_string()).collect::<String>()
-        ),
-    }
+        );
+    };
+    let binary = wat::parse_str(text);
+    binary.map(Content::Bytes).map_err(|error| anyhow!("the WebAssembly text has a mistake: {error}"))
 }
 
 /// Components beside a path that has none, as a hint.

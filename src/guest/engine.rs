@@ -49,7 +49,8 @@ pub(crate) fn build(
     let mut slots = u32::try_from(wanted).unwrap_or(u32::MAX).clamp(1, 16_384);
     let mut refusal = None;
     loop {
-        match Engine::new(&pooling(inspection, slots, max_memory, max_total_memory)) {
+        let pooling = pooling(inspection, slots, max_memory, max_total_memory);
+        match Engine::new(&without_compiler(pooling)) {
             Ok(engine) => {
                 if let Some(error) = refusal {
                     tracing::warn!(
@@ -69,7 +70,8 @@ pub(crate) fn build(
                 tracing::warn!(
                     "no pooling allocator, instances are made on demand, which is slower: {error:#}"
                 );
-                let engine = Engine::new(&on_demand(inspection.version)).map_err(anyhow::Error::from)?;
+                let on_demand = without_compiler(on_demand(inspection.version));
+                let engine = Engine::new(&on_demand).map_err(anyhow::Error::from)?;
                 tick(&engine)?;
                 // Small reservations: this many still fit where the pool did not, and a few more on their way out.
                 return Ok(Slots { engine, tuning: Tuning::OnDemand, count: wanted.min(ON_DEMAND) });
@@ -131,6 +133,14 @@ fn common(version: Version) -> Config {
     config
 }
 
+/// The same engine for code that is compiled already: a compiler takes a millisecond and two MiB merely to be there, and
+/// compiles in a process of its own (`compiled/worker`).
+pub(crate) fn without_compiler(mut config: Config) -> Config {
+    // Last: settings of the compiler would bring it back.
+    config.enable_compiler(false);
+    config
+}
+
 /// How many slots are given back to the kernel in one go. More is faster, but until then what dead instances used stays
 /// resident, and the budget does not count it: it may be a twentieth of it at most.
 fn batch(max_memory: u64, max_total_memory: u64) -> usize {
@@ -146,9 +156,13 @@ fn pooling(inspection: &Inspection, slots: u32, max_memory: u64, max_total_memor
         .total_core_instances(per_instance(inspection.contents.modules.saturating_mul(2), 8))
         .total_memories(per_instance(inspection.contents.memories, 1))
         .total_tables(per_instance(inspection.contents.tables, 2))
-        // Each blocked call of a 0.3 guest has a stack of its own, but no more calls than requests are blocked on us
-        // for long; one spare for each.
-        .total_stacks(slots.saturating_mul(2))
+        .total_stacks(match inspection.version {
+            // Its calls run one after the other. Each stack more is a system call more at the start.
+            Version::V02 => slots,
+            // Each blocked call has a stack of its own, but no more calls than requests are blocked on us for long; one
+            // spare for each.
+            Version::V03 => slots.saturating_mul(2),
+        })
         .max_memories_per_component(inspection.contents.memories.max(1))
         .max_tables_per_component(inspection.contents.tables.max(2))
         .max_core_instances_per_component(inspection.contents.modules.saturating_mul(2).max(8))

@@ -16,7 +16,7 @@ use crate::host::openable;
 #[derive(Debug, Default)]
 pub(crate) struct Examined {
     /// Bytes of the component in binary form.
-    pub(crate) size: usize,
+    pub(crate) size: u64,
     /// `wasi:http 0.2`; nothing if it is not served.
     pub(crate) kind: Option<String>,
     /// Several components in one.
@@ -81,23 +81,23 @@ fn look(path: &Path, config: &Config, compiler: &Compiler, found: &mut Examined)
         }
     };
     found.kind = Some(format!("wasi:http {version}"));
-    compile(path, &source, Inspection { version, contents }, config, compiler, found)
+    compile(path, source, &Inspection { version, contents }, config, compiler, found)
 }
 
 fn compile(
     path: &Path,
-    source: &Source,
-    inspection: Inspection,
+    source: Source,
+    inspection: &Inspection,
     config: &Config,
     compiler: &Compiler,
     found: &mut Examined,
 ) -> anyhow::Result<()> {
     let guest = &config.guest;
-    let Inspection { version, contents: Contents { composed, .. } } = inspection;
+    let Inspection { version, contents: Contents { composed, .. } } = *inspection;
     let wanted = slots_for(config.http.max_in_flight);
     // That it needs more than it may have is said already.
     let max_memory = guest.max_memory.0.max(inspection.contents.least_memory);
-    let slots = engine::build(&inspection, wanted, max_memory, guest.max_total_memory.0)
+    let slots = engine::build(inspection, wanted, max_memory, guest.max_total_memory.0)
         .context("there is no room for an instance")?;
     let in_flight = room(slots.count).min(config.http.max_in_flight);
     let isolation = isolation(version, composed, guest.isolation);
@@ -113,7 +113,7 @@ fn compile(
             config.http.max_in_flight
         ));
     }
-    let compiled = source.compiled(path, &slots, compiler)?;
+    let compiled = source.compiled(path, inspection, &slots, compiler)?;
     // What is missing has been said, and linking would say it again.
     if found.imports.iter().all(|import| import.by.is_ok()) {
         component::link(&slots, &compiled, version)?;

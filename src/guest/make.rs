@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
-use super::compiled::{Compiler, Compiling, Sign, Target};
-use super::component::{self, Source};
+use super::compiled::{Compiler, Compiling, ELF, Sign, Target};
+use super::component;
 use super::inspect::{self, Inspection};
 use crate::config::Config;
 
@@ -40,16 +40,15 @@ pub(crate) fn make(
     let sign = key.map_or(Ok(Sign::Machine), Sign::with_key)?;
     let compiler = Compiler::new(&config.guest, compiling);
     let name = || format!("component `{}` cannot be compiled", path.display());
-    let wasm = match Source::open(path, &compiler).with_context(name)? {
-        Source::Wasm(wasm) => wasm,
-        Source::Artifact(_) => {
-            bail!("`{}` is compiled already; name the component itself (.wasm)", path.display())
-        }
-    };
+    let content = component::read(path).with_context(name)?;
+    if content.begins_with(ELF)? {
+        bail!("`{}` is compiled already; name the component itself (.wasm)", path.display());
+    }
+    let wasm = content.whole().with_context(name)?;
     let contents = inspect::contents(&wasm).with_context(name)?;
     let version = inspect::version(&contents.exports).with_context(name)?;
     component::check_imports(&contents).with_context(name)?;
     let inspection = Inspection { version, contents };
-    let content = compiler.make_artifact(path, &wasm, inspection, target, &sign).with_context(name)?;
+    let content = compiler.make_artifact(path, &wasm, &inspection, target, &sign).with_context(name)?;
     Ok(Made { content, target, signed: key.is_some() })
 }

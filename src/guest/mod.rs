@@ -4,6 +4,7 @@ mod arrival;
 mod body;
 mod compiled;
 mod component;
+mod content;
 mod engine;
 mod error;
 mod examine;
@@ -13,6 +14,7 @@ mod instance;
 mod make;
 mod v02;
 mod v03;
+mod warm;
 
 use std::path::Path;
 use std::pin::pin;
@@ -175,20 +177,33 @@ impl Guests {
             propagates: component.propagates,
             timeout: head_timeout(&config.http),
         };
-        tracing::debug!(component = name, "the component is compiled; making a first instance");
-        guests.probe().await.with_context(|| format!("component `{}` cannot be served", path.display()))?;
+        let warm = guests.instances_to_warm(guest.warm, config.http.max_in_flight);
+        tracing::debug!(component = name, warm, "the component is compiled; making its first instances");
+        let warmed = guests.warm(warm).await;
+        warmed.with_context(|| format!("component `{}` cannot be served", path.display()))?;
         Ok(guests)
     }
 
-    async fn probe(&self) -> anyhow::Result<()> {
-        let probe = async {
+    /// How many instances to make before the first request: as many as may be asked for at once, and as set, or one for
+    /// each processor.
+    fn instances_to_warm(&self, wanted: Option<usize>, max_in_flight: usize) -> usize {
+        let most = self.room().min(max_in_flight);
+        let count = wanted.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+        if let Some(wanted) = wanted.filter(|wanted| *wanted > most) {
+            tracing::warn!(wanted, warm = most, "guest.warm is more than there can be requests in flight");
+        }
+        count.min(most)
+    }
+
+    async fn warm(&self, count: usize) -> anyhow::Result<()> {
+        let warm = async {
             match &self.pool {
-                Pool::V02(pool) => pool.probe().await,
-                Pool::V03(pool) => pool.probe().await,
+                Pool::V02(pool) => pool.warm(count).await,
+                Pool::V03(pool) => pool.warm(count).await,
             }
         };
         let limit = Duration::from_secs(30);
-        let failure = match tokio::time::timeout(limit, probe).await {
+        let failure = match tokio::time::timeout(limit, warm).await {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(failure)) => failure,
             Err(_) => anyhow::bail!("its start functions did not end within {limit:?}"),

@@ -18,6 +18,7 @@ use wasmtime_wasi_http::{Error as HttpError, WasiBody, WasiHttpView as _};
 use super::error::{classify, exited_well};
 use super::idle::Idle;
 use super::instance::InstanceFactory;
+use super::warm::{self, Warm};
 use super::{IDLE_TIMEOUT, OnDrop};
 use crate::host::{Abi, Failure, FailureKind, HostState, RequestScope, Serving, Written};
 
@@ -40,6 +41,7 @@ pub(crate) struct Pool {
     /// Requests that an instance serves before it is replaced; 1 is a fresh one for each.
     reuse: usize,
     idle: Idle<Instance>,
+    warm: Warm<Instance>,
     /// How long a guest may go on working after its response is over.
     linger: Option<Duration>,
 }
@@ -51,16 +53,22 @@ impl Pool {
         reuse: usize,
         linger: Option<Duration>,
     ) -> Self {
-        Self { factory, pre, reuse: reuse.max(1), idle: Idle::new(IDLE_TIMEOUT), linger }
+        let (idle, warm) = (Idle::new(IDLE_TIMEOUT), Warm::new());
+        Self { factory, pre, reuse: reuse.max(1), idle, warm, linger }
     }
 
     pub(crate) fn factory(&self) -> &InstanceFactory {
         &self.factory
     }
 
-    /// Makes one instance and throws it away, for its errors and to warm the slot.
-    pub(crate) async fn probe(&self) -> Result<(), Failure> {
-        self.create().await.map(drop)
+    /// Makes `count` instances, one at least, for its errors: for the first requests, if each does not get one of its own.
+    pub(crate) async fn warm(&self, count: usize) -> Result<(), Failure> {
+        let mut made = warm::make(count, async || self.create().await).await?;
+        if self.reuse > 1 {
+            made.truncate(count);
+            self.warm.put(made);
+        }
+        Ok(())
     }
 
     async fn create(&self) -> Result<Instance, Failure> {
@@ -168,10 +176,15 @@ impl Pool {
     }
 
     async fn take(&self) -> Result<Instance, Failure> {
-        match self.idle.take() {
-            Some(instance) => Ok(instance),
-            None => self.create().await,
+        if let Some(instance) = self.idle.take() {
+            return Ok(instance);
         }
+        if let Some(mut instance) = self.warm.take() {
+            // Nobody waited for it.
+            instance.store.data_mut().instantiate = Some(Duration::ZERO);
+            return Ok(instance);
+        }
+        self.create().await
     }
 
     fn put_back(&self, mut instance: Instance) {

@@ -20,6 +20,7 @@ use wasmtime_wasi_http::{Error as HttpError, WasiBody, WasiHttpView as _};
 
 use super::error::{classify, exited_well, is_missing_result};
 use super::instance::InstanceFactory;
+use super::warm::{self, Warm};
 use super::{IDLE_TIMEOUT, OnDrop, REQUEST_TIMEOUT};
 use crate::host::{
     Abi, Failure, FailureKind, HostState, Meter, RequestScope, Serving, Trace, Uploads, Written,
@@ -66,16 +67,22 @@ impl Pool {
         sharing: Sharing,
         linger: Option<Duration>,
     ) -> Self {
-        Self { handler: ProxyHandler::new(Workers { factory, pre, sharing, linger }) }
+        Self { handler: ProxyHandler::new(Workers { factory, pre, sharing, linger, warm: Warm::new() }) }
     }
 
     pub(crate) fn factory(&self) -> &InstanceFactory {
         &self.handler.state().factory
     }
 
-    /// Makes one instance and throws it away, for its errors and to warm the slot.
-    pub(crate) async fn probe(&self) -> Result<(), Failure> {
-        self.handler.state().create().await.map(drop)
+    /// Makes `count` instances, one at least, for its errors: for the first requests, if each does not get one of its own.
+    pub(crate) async fn warm(&self, count: usize) -> Result<(), Failure> {
+        let workers = self.handler.state();
+        let mut made = warm::make(count, async || workers.create().await).await?;
+        if workers.sharing.reuse > 1 {
+            made.truncate(count);
+            workers.warm.put(made);
+        }
+        Ok(())
     }
 
     /// The response to one request.
@@ -124,9 +131,20 @@ struct Workers {
     pre: ServicePre<HostState>,
     sharing: Sharing,
     linger: Option<Duration>,
+    warm: Warm<(Store<HostState>, Proxy)>,
 }
 
 impl Workers {
+    /// One that was made before, or a new one.
+    async fn take(&self) -> Result<(Store<HostState>, Proxy), Failure> {
+        let Some((mut store, proxy)) = self.warm.take() else { return self.create().await };
+        // It has waited past its tick, and would give way at once.
+        store.set_epoch_deadline(1);
+        // Nobody waited for it.
+        store.data_mut().instantiate = Some(Duration::ZERO);
+        Ok((store, proxy))
+    }
+
     async fn create(&self) -> Result<(Store<HostState>, Proxy), Failure> {
         self.factory
             .instance(self.sharing.serving(), async |store| {
@@ -144,7 +162,7 @@ impl HandlerState for Workers {
     async fn instantiate(&self) -> wasmtime::Result<Instance<HostState, Watch, Worker>> {
         // The worker is a task of its own: nobody drops it when the request that it starts for has timed out.
         let limit = self.linger.unwrap_or(INSTANTIATE_WITHIN);
-        let created = tokio::time::timeout(limit, self.create()).await;
+        let created = tokio::time::timeout(limit, self.take()).await;
         let created = created.unwrap_or_else(|_| Err(Failure::timeout(limit, REQUEST_TIMEOUT)));
         let (store, proxy) = created.map_err(|failure| wasmtime::Error::new(NoInstance(failure)))?;
         let state = store.data();

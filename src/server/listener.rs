@@ -1,12 +1,10 @@
-//! Listeners: bound before anything slow is done, and accepting until the server drains.
+//! Listeners: accepting until the server drains.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
-use socket2::{Domain, Protocol as Transport, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -19,17 +17,13 @@ use super::head::HeadLimits;
 use super::idle::Patience;
 use super::inherited::Inherited;
 use super::tls::Tls;
-use crate::config::{self, ListenAddr};
+use crate::config;
 use pounce_telemetry::metrics::host as host_metrics;
 
-/// Connections that the kernel holds for us while `http.max-connections` are open.
-const BACKLOG: i32 = 4096;
-/// Silence after which the kernel asks whether the peer is still there: one that lost power never says so.
-const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
 /// Pause after an accept that failed for want of something (file descriptors, memory): trying at once would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-enum Bound {
+enum Open {
     Tcp(TcpListener, SocketAddr),
     /// The file is ours to remove, unless somebody else made it.
     Unix(UnixListener, Option<SocketFile>),
@@ -37,6 +31,17 @@ enum Bound {
 
 /// The file of a unix socket, removed with its listener: also when the server never gets to serve.
 pub(crate) struct SocketFile(PathBuf);
+
+impl SocketFile {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    /// What a client connects to.
+    pub(super) fn url(&self) -> String {
+        format!("unix:{}", self.0.display())
+    }
+}
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
@@ -46,45 +51,21 @@ impl Drop for SocketFile {
     }
 }
 
-/// A socket that is bound.
-pub(crate) struct Listener(Bound);
+/// A socket that clients come in on.
+pub(crate) struct Listener(Open);
 
 impl Listener {
-    /// Binds an address, which `flag` sets; `taken` is where this server listens already, and by which setting.
-    ///
-    /// # Errors
-    /// Which address, why not, and what to do about it.
-    pub(crate) async fn bind(
-        addr: &ListenAddr,
-        flag: &str,
-        taken: &[(&str, SocketAddr)],
-    ) -> anyhow::Result<Self> {
-        match addr {
-            ListenAddr::Tcp(addr) => bind_tcp(addr, flag, taken).await,
-            ListenAddr::Unix(path) => bind_unix(path.clone()),
-        }
+    /// A TCP socket that listens, without blocking, on `local`.
+    pub(super) fn tcp(socket: std::net::TcpListener, local: SocketAddr) -> std::io::Result<Self> {
+        Ok(Self(Open::Tcp(TcpListener::from_std(socket)?, local)))
     }
 
-    /// Listens on a socket that is bound already.
-    ///
-    /// # Errors
-    /// The kernel refuses, which it has no reason to.
-    pub(crate) fn inherit(socket: Inherited) -> anyhow::Result<Self> {
-        let listen = || match socket {
-            Inherited::Tcp(socket) => {
-                socket.set_nonblocking(true)?;
-                SockRef::from(&socket).set_tcp_keepalive(&keepalive())?;
-                let local = socket.local_addr()?;
-                Ok(Bound::Tcp(TcpListener::from_std(socket)?, local))
-            }
-            Inherited::Unix(socket) => {
-                socket.set_nonblocking(true)?;
-                Ok(Bound::Unix(UnixListener::from_std(socket)?, None))
-            }
-        };
-        listen()
-            .map(Self)
-            .map_err(|error: std::io::Error| anyhow!("cannot listen on an inherited socket: {error}"))
+    /// A unix socket that listens, without blocking; with its file, if that is ours to remove.
+    pub(super) fn unix(
+        socket: std::os::unix::net::UnixListener,
+        file: Option<SocketFile>,
+    ) -> std::io::Result<Self> {
+        Ok(Self(Open::Unix(UnixListener::from_std(socket)?, file)))
     }
 
     /// Gives the socket away, to be served by somebody else, with the file that has to go when it is closed.
@@ -93,25 +74,17 @@ impl Listener {
     /// The runtime does not let go of it, which it has no reason to.
     pub(crate) fn detach(self) -> std::io::Result<(Inherited, Option<SocketFile>)> {
         Ok(match self.0 {
-            Bound::Tcp(listener, _) => (Inherited::Tcp(listener.into_std()?), None),
-            Bound::Unix(listener, file) => (Inherited::Unix(listener.into_std()?), file),
+            Open::Tcp(listener, _) => (Inherited::Tcp(listener.into_std()?), None),
+            Open::Unix(listener, file) => (Inherited::Unix(listener.into_std()?), file),
         })
-    }
-
-    /// The TCP address.
-    pub(crate) fn tcp_addr(&self) -> Option<SocketAddr> {
-        match &self.0 {
-            Bound::Tcp(_, local) => Some(*local),
-            Bound::Unix(..) => None,
-        }
     }
 
     /// What a client connects to; `is_tls` says whether TCP is encrypted.
     pub(crate) fn url(&self, is_tls: bool) -> String {
         match &self.0 {
-            Bound::Tcp(_, local) => format!("{}://{local}", if is_tls { "https" } else { "http" }),
-            Bound::Unix(_, Some(file)) => format!("unix:{}", file.0.display()),
-            Bound::Unix(socket, None) => unix_url(socket),
+            Open::Tcp(_, local) => format!("{}://{local}", if is_tls { "https" } else { "http" }),
+            Open::Unix(_, Some(file)) => file.url(),
+            Open::Unix(socket, None) => unix_url(socket),
         }
     }
 }
@@ -123,80 +96,6 @@ fn unix_url(socket: &UnixListener) -> String {
         // One of Linux's abstract names, which no client can be told in a URL.
         None => "unix:".to_owned(),
     }
-}
-
-async fn bind_tcp(addr: &str, flag: &str, taken: &[(&str, SocketAddr)]) -> anyhow::Result<Listener> {
-    let addrs: Vec<SocketAddr> = tokio::net::lookup_host(addr)
-        .await
-        .with_context(|| format!("cannot listen on `{addr}`: the host is not known"))?
-        .collect();
-    let mut last = anyhow!("cannot listen on `{addr}`: the host has no address");
-    for local in addrs {
-        match bind_one(local) {
-            Ok(listener) => {
-                let local = listener.local_addr().context("a bound socket has an address")?;
-                return Ok(Listener(Bound::Tcp(listener, local)));
-            }
-            Err(error) => {
-                let ours = taken.iter().find(|(_, taken)| config::overlap(*taken, local));
-                let advice = advice(&error, flag, ours.copied());
-                last = anyhow!("cannot listen on `{addr}`: {error}{advice}");
-            }
-        }
-    }
-    Err(last)
-}
-
-fn bind_one(local: SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(local), Type::STREAM, Some(Transport::TCP))?;
-    // A restart must not wait for the old connections' last minutes.
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.set_tcp_keepalive(&keepalive())?;
-    socket.bind(&local.into())?;
-    socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
-}
-
-/// For a listening socket: those that it accepts take it over.
-fn keepalive() -> TcpKeepalive {
-    TcpKeepalive::new().with_time(KEEPALIVE_AFTER)
-}
-
-fn advice(error: &std::io::Error, flag: &str, ours: Option<(&str, SocketAddr)>) -> String {
-    match (error.kind(), ours) {
-        (std::io::ErrorKind::AddrInUse, Some((setting, addr))) => format!(
-            "; this server listens there itself, on `{addr}` by `{setting}`: choose another with `{flag}` (`:0` picks \
-             a free port)"
-        ),
-        (std::io::ErrorKind::AddrInUse, None) => format!(
-            "; another process listens there: stop it, or choose another with `{flag}` (`:0` picks a free port)"
-        ),
-        (std::io::ErrorKind::PermissionDenied, _) => {
-            format!("; ports below 1024 need a privilege: choose another with `{flag}`")
-        }
-        (std::io::ErrorKind::AddrNotAvailable, _) => "; this machine does not have that address".to_owned(),
-        _ => String::new(),
-    }
-}
-
-fn bind_unix(path: PathBuf) -> anyhow::Result<Listener> {
-    let context = || format!("cannot listen on `unix:{}`", path.display());
-    if path.exists() {
-        // A socket that nobody answers is what a killed server leaves behind.
-        if std::os::unix::net::UnixStream::connect(&path).is_ok() {
-            return Err(anyhow!("another process listens there")).with_context(context);
-        }
-        let is_socket = std::fs::symlink_metadata(&path)
-            .map(|metadata| std::os::unix::fs::FileTypeExt::is_socket(&metadata.file_type()))
-            .unwrap_or(false);
-        if !is_socket {
-            return Err(anyhow!("there is a file of that name, which is not a socket")).with_context(context);
-        }
-        std::fs::remove_file(&path).with_context(context)?;
-    }
-    let listener = UnixListener::bind(&path).with_context(context)?;
-    Ok(Listener(Bound::Unix(listener, Some(SocketFile(path)))))
 }
 
 /// All listeners and the connections that came in through them.
@@ -260,11 +159,11 @@ impl Server {
         // Before accepting: a connection beyond the limit waits in the backlog, where it costs nothing.
         let permit = self.connections.clone().acquire_owned().await.map_err(std::io::Error::other)?;
         let accepted = match &listener.0 {
-            Bound::Tcp(listener, _) => {
+            Open::Tcp(listener, _) => {
                 let (stream, remote) = listener.accept().await?;
                 Accepted::Tcp(stream, remote)
             }
-            Bound::Unix(listener, _) => Accepted::Unix(listener.accept().await?.0),
+            Open::Unix(listener, _) => Accepted::Unix(listener.accept().await?.0),
         };
         Ok((permit, accepted))
     }

@@ -2,6 +2,7 @@
 
 mod admission;
 mod ahead;
+mod bound;
 mod client;
 mod connection;
 mod deadline;
@@ -31,6 +32,7 @@ mod tls;
 mod wait;
 
 pub(crate) use admission::{Admission, Memory};
+pub(crate) use bound::BoundSocket;
 pub(crate) use drain::{Drain, Phase};
 pub(crate) use forwarded::Forwarding;
 pub(crate) use handler::Handler;

@@ -94,6 +94,8 @@ mod prebuilt;
 mod propagation;
 /// The PROXY protocol.
 mod proxied;
+/// Servers that are not ready: who hears what of them.
+mod ready;
 /// What is refused before anything is served, with a message that says what to do.
 mod refusals;
 /// Routes: which requests are served, and what they are called.

@@ -1,7 +1,8 @@
-//! Artifacts: machine code in a file of its own, compiled beforehand (`pounce compile`), for this machine or for many.
+//! Machine code in a file, with what there is to know of the component: one that the cache has, or an artifact that was
+//! compiled beforehand (`pounce compile`), for this machine or for many.
 
 use std::fs::File;
-use std::io::{Read as _, Seek as _};
+use std::io;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
@@ -9,39 +10,82 @@ use ring::signature::Ed25519KeyPair;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde::{Deserialize, Serialize};
-use wasmtime::Engine;
 use wasmtime::component::Component as WasmComponent;
 
-use super::seal::{self, Keys};
+use super::seal::{self, End, Keys};
+use super::worker::Task;
 use super::{Compiler, Target, cache, map};
 use crate::config::content;
-use crate::guest::engine::Tuning;
+use crate::guest::content::Content;
+use crate::guest::engine::{Slots, Tuning};
 use crate::guest::inspect::Inspection;
 
-/// What an artifact says of itself, under its seal.
+/// What a file of machine code says of itself, under its seal.
 #[derive(Debug, Serialize, Deserialize)]
-struct Facts {
+pub(super) struct Facts {
     /// Version of Pounce that compiled it.
     pounce: String,
     /// Processors that it is for.
     target: String,
     /// Bytes of the component.
-    size: usize,
+    size: u64,
     /// What the component is.
     inspection: Inspection,
 }
 
-/// An artifact that may be run.
+impl Facts {
+    /// What there is to say of `wasm`, compiled by this very program.
+    pub(super) fn new(wasm: &[u8], target: Target, inspection: &Inspection) -> Self {
+        Self {
+            pounce: env!("CARGO_PKG_VERSION").to_owned(),
+            target: target.to_string(),
+            size: wasm.len() as u64,
+            inspection: inspection.clone(),
+        }
+    }
+
+    pub(super) fn to_bytes(&self) -> anyhow::Result<Vec<u8>> {
+        Ok(serde_json::to_vec(self)?)
+    }
+}
+
+/// Machine code that may be run.
 pub(crate) struct Artifact {
     file: File,
     facts: Facts,
 }
 
 impl Artifact {
-    /// The artifact in `file`, which nobody can change.
+    /// The machine code in `file`, which nobody else can change.
+    ///
+    /// # Errors
+    /// Nobody whose word counts vouches for it, or another version of Pounce made it.
     pub(super) fn of(file: File, keys: Keys<'_>) -> anyhow::Result<Self> {
-        let content = map::bytes(&file)?;
-        let facts = seal::check(&content, keys)?;
+        let content = map::content(&file)?;
+        let facts = End::of(&content)?.check(&content, keys, |_, _| Ok(()))?;
+        drop(content);
+        Self::with(file, &facts)
+    }
+
+    /// The machine code in `copy`, which nobody else can change, if it is that of `original` byte by byte.
+    ///
+    /// # Errors
+    /// It is not the same, nobody whose word counts vouches for it, or another version of Pounce made it.
+    pub(super) fn of_copy(copy: File, original: &Content, keys: Keys<'_>) -> anyhow::Result<Self> {
+        let content = map::content(&copy)?;
+        let end = End::of(original)?;
+        let facts = end.check(original, keys, |block, at| {
+            match content.part(at, block.len(), &mut Vec::new())? == block {
+                true => Ok(()),
+                false => Err(io::Error::other("it is not the same as its copy in the cache")),
+            }
+        })?;
+        drop(content);
+        Self::with(copy, &facts)
+    }
+
+    /// Machine code whose seal holds.
+    fn with(file: File, facts: &[u8]) -> anyhow::Result<Self> {
         let version =
             serde_json::from_slice::<Version>(facts).context("what it says of itself cannot be read")?;
         if version.pounce != env!("CARGO_PKG_VERSION") {
@@ -52,7 +96,6 @@ impl Artifact {
             );
         }
         let facts = serde_json::from_slice(facts).context("what it says of itself cannot be read")?;
-        drop(content);
         Ok(Self { file, facts })
     }
 
@@ -62,21 +105,28 @@ impl Artifact {
     }
 
     /// Bytes of the component that was compiled.
-    pub(crate) fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> u64 {
         self.facts.size
     }
 
-    /// The component, for `engine`.
+    /// The component, for an engine.
     ///
     /// # Errors
-    /// This processor lacks a feature that the machine code uses, or wasmtime or its settings differ.
-    pub(crate) fn component(&self, engine: &Engine) -> anyhow::Result<WasmComponent> {
-        map::component(engine, &self.file).map_err(|error| {
-            error.context(format!(
-                "it was compiled for other processors (target {}) or by another build of Pounce; compile the component \
-                 again, with a --target that both processors know",
-                self.facts.target
-            ))
+    /// This processor lacks a feature that the machine code uses, wasmtime or its settings differ, or there is too
+    /// little address space.
+    pub(crate) fn component(&self, slots: &Slots) -> anyhow::Result<WasmComponent> {
+        map::component(&slots.engine, &self.file).map_err(|error| {
+            let why = match slots.tuning {
+                Tuning::Pooled => format!(
+                    "it was compiled for other processors (target {}) or by another build of Pounce; compile the \
+                     component again, with a --target that both processors know",
+                    self.facts.target
+                ),
+                Tuning::OnDemand => "it was compiled for more address space than this process may have (ulimit -v); \
+                                     allow it more, or serve the component itself (.wasm)"
+                    .to_owned(),
+            };
+            error.context(why)
         })
     }
 }
@@ -123,19 +173,13 @@ impl Compiler {
         &self,
         path: &Path,
         wasm: &[u8],
-        inspection: Inspection,
+        inspection: &Inspection,
         target: Target,
         sign: &Sign,
     ) -> anyhow::Result<Vec<u8>> {
-        let mut file = cache::anonymous()?;
-        self.compile(path, wasm, Tuning::Pooled, target, &file)?;
-        let facts = Facts {
-            pounce: env!("CARGO_PKG_VERSION").to_owned(),
-            target: target.to_string(),
-            size: wasm.len(),
-            inspection,
-        };
-        let facts = serde_json::to_vec(&facts)?;
+        let file = cache::anonymous()?;
+        self.compile(path, &Task { wasm, tuning: Tuning::Pooled, target }, &file)?;
+        let facts = Facts::new(wasm, target, inspection).to_bytes()?;
         match sign {
             Sign::Key(key) => seal::append_signature(&file, &facts, key)?,
             Sign::Machine => match self.machine() {
@@ -143,9 +187,6 @@ impl Compiler {
                 Err(error) => bail!("{error}; or sign the artifact: --key"),
             },
         }
-        let mut artifact = Vec::new();
-        file.rewind()?;
-        file.read_to_end(&mut artifact)?;
-        Ok(artifact)
+        Ok(map::content(&file)?.whole()?.into_owned())
     }
 }

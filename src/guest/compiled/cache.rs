@@ -5,7 +5,7 @@
 //! nothing, whoever is killed whenever. What is damaged all the same (a power cut) does not pass its seal.
 
 use std::fs::{DirBuilder, File};
-use std::hash::Hash as _;
+use std::hash::{Hash as _, Hasher};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -16,6 +16,13 @@ use anyhow::{Context as _, bail};
 use rustix::fs::{self, AtFlags, FileType, MemfdFlags, Mode, OFlags, SealFlags, Timestamps};
 use rustix::io::Errno;
 use wasmtime::Engine;
+
+use super::digest::Digest;
+use super::seal::End;
+use super::target;
+use crate::guest::content::Content;
+use crate::guest::engine::{self, Tuning};
+use crate::guest::inspect::Version;
 
 /// Ending of a file that is complete.
 const ENDING: &str = ".cwasm";
@@ -43,8 +50,8 @@ impl Draft<'_> {
         &self.file
     }
 
-    /// The file by its descriptor, whether it was kept or not.
-    pub(super) fn into_file(self) -> io::Result<File> {
+    /// The same file by another descriptor, which stays whether the draft is kept or not.
+    pub(super) fn reopened(&self) -> io::Result<File> {
         self.file.try_clone()
     }
 }
@@ -181,29 +188,43 @@ impl Cache {
     }
 }
 
-/// Name of the compiled form of `wasm`: of its bytes, of all settings of `engine` that machine code depends on (the
-/// processor's features among them), and of this version of Pounce.
-pub(super) fn name_of(wasm: &[u8], engine: &Engine) -> String {
-    struct Feed(blake3::Hasher);
-    impl std::hash::Hasher for Feed {
-        fn write(&mut self, bytes: &[u8]) {
-            self.0.update(bytes);
-        }
-        fn finish(&self) -> u64 {
-            0
-        }
-    }
+/// Our settings that machine code depends on, as they stand in the source: another text gives other names.
+const SETTINGS: [&str; 2] = [include_str!("../engine.rs"), include_str!("worker.rs")];
+
+/// Name of the compiled form of a component: of its bytes, our settings, this processor's features, and the versions of
+/// wasmtime and Pounce.
+///
+/// # Errors
+/// The component cannot be read.
+pub(super) fn name_of(content: &Content, tuning: Tuning) -> anyhow::Result<String> {
+    let bytes = Digest::new("pounce 2026-11-30 bytes of a component", &[]).of_all(content)?;
     let mut all = Feed(blake3::Hasher::new_derive_key("pounce 2026-11-30 name of a compiled component"));
-    (env!("CARGO_PKG_VERSION"), wasm.len()).hash(&mut all);
+    (bytes.as_bytes(), env!("CARGO_PKG_VERSION"), SETTINGS).hash(&mut all);
+    (tuning.to_string(), target::features_here()).hash(&mut all);
+    // Which version of wasi:http it is, and so which engine, is in its bytes.
+    let config = engine::without_compiler(engine::for_compiling(Version::V03, tuning));
+    let engine = Engine::new(&config).map_err(anyhow::Error::from)?;
     engine.precompile_compatibility_hash().hash(&mut all);
-    all.0.update_rayon(wasm);
-    format!("{}{ENDING}", all.0.finalize().to_hex())
+    Ok(format!("{}{ENDING}", all.0.finalize().to_hex()))
 }
 
-/// Name of the copy of an artifact.
-pub(super) fn name_of_copy(artifact: &[u8]) -> String {
-    let mut hasher = blake3::Hasher::new_derive_key("pounce 2026-11-30 name of a copied artifact");
-    format!("{}{ENDING}", hasher.update_rayon(artifact).finalize().to_hex())
+/// Has what implements [`std::hash::Hash`] hashed so that its place in a directory tells it from everything else.
+struct Feed(blake3::Hasher);
+
+impl Hasher for Feed {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        unreachable!("all of the hash is wanted")
+    }
+}
+
+/// Name of the copy of an artifact: of its seal, which is that of all its bytes.
+pub(super) fn name_of_copy(end: &End) -> String {
+    let hash = blake3::derive_key("pounce 2026-11-30 name of a copied artifact", end.seal());
+    format!("{}{ENDING}", blake3::Hash::from_bytes(hash).to_hex())
 }
 
 /// A file without a name, in memory, for one process.

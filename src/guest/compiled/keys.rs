@@ -76,6 +76,11 @@ impl MachineKey {
         Ok(removed?)
     }
 
+    #[cfg(test)]
+    pub(super) const fn of_bytes(key: [u8; 32]) -> Self {
+        Self(key)
+    }
+
     /// What names the key without telling it.
     pub(super) fn id(&self) -> [u8; 8] {
         seal::id_of(&self.0)

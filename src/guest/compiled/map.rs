@@ -1,7 +1,7 @@
 //! Mapping files of machine code: the one place that runs what a file holds.
 #![allow(
     unsafe_code,
-    reason = "mapping a file is unsafe: the file must not change, which the callers see to"
+    reason = "machine code is run as it stands: the callers see to whose it is, and that it stays"
 )]
 
 use std::fs::File;
@@ -12,11 +12,13 @@ use memmap2::Mmap;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use crate::guest::content::Content;
+
 /// The content of a file in our cache directory, or of an anonymous one.
-pub(super) fn bytes(file: &File) -> io::Result<Mmap> {
+pub(super) fn content(file: &File) -> io::Result<Content> {
     // SAFETY: nobody else can write the file: it is anonymous, or in a directory that is this user's alone under a name
     // that is given to whole files only. A user who overwrites files there attacks but their own process.
-    unsafe { Mmap::map(file) }
+    unsafe { Mmap::map(file) }.map(Content::Mapped)
 }
 
 /// The component whose machine code `file` holds; its seal holds, or it was just compiled.
@@ -26,6 +28,6 @@ pub(super) fn bytes(file: &File) -> io::Result<Mmap> {
 pub(super) fn component(engine: &Engine, file: &File) -> anyhow::Result<Component> {
     // By its descriptor: this very file was checked, whatever its name stands for now.
     let path = format!("/dev/fd/{}", file.as_raw_fd());
-    // SAFETY: the bytes are of our own compiler, by whoever sealed them, and do not change (see `bytes`).
+    // SAFETY: the bytes are of our own compiler, by whoever sealed them, and do not change (see `content`).
     unsafe { Component::deserialize_file(engine, path) }.map_err(anyhow::Error::from)
 }

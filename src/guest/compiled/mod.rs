@@ -6,12 +6,15 @@
 //! ```text
 //! app.wasm  ── hash ──► in the cache? ── yes: its seal holds ─────────────► map
 //!                          │ no
-//!                          └► compile (child process) ► seal ► into the cache ► map
-//! app.cwasm ── copied into the cache, unless it is there ► its seal holds ► map
+//!                          └► compile (child process, into memory) ► seal ► into the cache ► map
+//! app.cwasm ── the same as its copy in the cache, whose seal holds ───────► map
+//!                          │ no
+//!                          └► copy ► the seal of the copy holds ► into the cache ► map
 //! ```
 
 mod artifact;
 mod cache;
+mod digest;
 mod keys;
 mod map;
 mod seal;
@@ -19,22 +22,25 @@ mod target;
 mod worker;
 
 use std::fs::File;
-use std::io::Write as _;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use wasmtime::Engine;
 use wasmtime::component::Component as WasmComponent;
 
 pub(crate) use artifact::{Artifact, Sign};
+pub(super) use seal::ELF;
 pub(crate) use target::Target;
 pub(crate) use worker::{COMMAND, Worker, serve};
 
+use self::artifact::Facts;
 use self::cache::Cache;
 use self::keys::MachineKey;
-use self::seal::Keys;
-use super::engine::Tuning;
+use self::seal::{End, Keys};
+use self::worker::{Limits, Task};
+use super::content::Content;
+use super::engine::{Slots, Tuning};
+use super::inspect::Inspection;
 use crate::config::{self, ArtifactKey, CacheDir};
 
 /// Components from this size on take long enough to compile that somebody may wonder.
@@ -83,7 +89,7 @@ impl Compiling {
 /// The way from a component to its machine code, as the settings have it.
 pub(crate) struct Compiler {
     compiling: Compiling,
-    timeout: Option<Duration>,
+    limits: Limits,
     cache: Option<Cache>,
     /// Read or made when it is needed: not where nothing is cached and artifacts are signed.
     machine: OnceLock<Result<MachineKey, String>>,
@@ -95,7 +101,7 @@ impl Compiler {
     pub(crate) fn new(guest: &config::Guest, compiling: Compiling) -> Self {
         let mut compiler = Self {
             compiling,
-            timeout: guest.compile_timeout.0,
+            limits: Limits { time: guest.compile_timeout.0, memory: guest.compile_memory.0 },
             cache: None,
             machine: OnceLock::new(),
             artifact_key: guest.artifact_key.clone(),
@@ -121,84 +127,71 @@ impl Compiler {
         self.artifact_key.as_ref().map_or_else(|| Keys::Machine(self.machine()), Keys::Artifact)
     }
 
-    /// The machine code of `wasm`, the content of the file `path`, for `engine`, which was made with `tuning`.
+    /// What the cache has of a component that was compiled for `tuning`, if it is sound; else it is removed.
     ///
     /// # Errors
-    /// The component does not compile, or not with the time and memory that it may have.
-    pub(crate) fn compiled(
-        &self,
-        engine: &Engine,
-        tuning: Tuning,
-        path: &Path,
-        wasm: &[u8],
-    ) -> anyhow::Result<WasmComponent> {
-        let compile = |file: &File| self.compile(path, wasm, tuning, Target::Native, file);
-        if let Some(cache) = &self.cache
-            && let Ok(machine) = self.machine()
-        {
-            let name = cache::name_of(wasm, engine);
-            if let Some(component) = self.cached(cache, &name, engine) {
-                return Ok(component);
-            }
-            match cache.draft() {
-                Ok(mut draft) => {
-                    compile(draft.file())?;
-                    let kept = seal::append_machine(draft.file(), &[], machine)
-                        .map_err(anyhow::Error::from)
-                        .and_then(|()| cache.keep(&mut draft, &name));
-                    if let Err(error) = kept {
-                        tracing::warn!("the compiled component is not kept: {error:#}");
-                    }
-                    return map::component(engine, draft.file());
-                }
-                Err(error) => tracing::warn!("the compiled component is not kept: {error}"),
-            }
-        }
-        let file = cache::anonymous()?;
-        compile(&file)?;
-        cache::freeze(&file)?;
-        map::component(engine, &file)
-    }
-
-    /// What the cache has under `name`, if it is sound; else it is removed.
-    fn cached(&self, cache: &Cache, name: &str, engine: &Engine) -> Option<WasmComponent> {
+    /// The component cannot be read.
+    pub(crate) fn find(&self, content: &Content, tuning: Tuning) -> anyhow::Result<Option<Artifact>> {
+        let Some(cache) = &self.cache else { return Ok(None) };
         let begun = Instant::now();
-        let file = cache.find(name)?;
-        let keys = Keys::Machine(self.machine());
-        let loaded = map::bytes(&file)
-            .map_err(anyhow::Error::from)
-            .and_then(|content| Ok(seal::check(&content, keys).map(drop)?))
-            .and_then(|()| map::component(engine, &file));
-        match loaded {
-            Ok(component) => {
+        let name = cache::name_of(content, tuning)?;
+        let Some(file) = cache.find(&name) else { return Ok(None) };
+        Ok(match Artifact::of(file, Keys::Machine(self.machine())) {
+            Ok(artifact) => {
                 tracing::debug!(name, took = ?begun.elapsed(), "the component is compiled already");
-                Some(component)
+                Some(artifact)
             }
             Err(error) => {
                 tracing::warn!("a compiled component in the cache is not used, and compiled anew: {error:#}");
-                cache.remove(name);
+                cache.remove(&name);
                 None
             }
-        }
+        })
     }
 
-    fn compile(
+    /// Compiles `wasm`, the content of the file `path`, for `slots`, and keeps it in the cache.
+    ///
+    /// # Errors
+    /// The component does not compile, or not with the time and memory that it may have.
+    pub(crate) fn make(
         &self,
         path: &Path,
-        wasm: &[u8],
-        tuning: Tuning,
-        target: Target,
-        file: &File,
-    ) -> anyhow::Result<()> {
+        wasm: Vec<u8>,
+        inspection: &Inspection,
+        slots: &Slots,
+    ) -> anyhow::Result<WasmComponent> {
+        let task = Task { wasm: &wasm, tuning: slots.tuning, target: Target::Native };
+        // In memory first: whatever the disk has to say, there is something to serve.
+        let file = cache::anonymous()?;
+        self.compile(path, &task, &file)?;
+        let kept = match (&self.cache, self.machine()) {
+            (Some(cache), Ok(machine)) => {
+                let facts = Facts::new(&wasm, task.target, inspection);
+                // Of what was compiled, whatever has become of the file meanwhile.
+                let name = cache::name_of(&Content::Bytes(wasm), slots.tuning)?;
+                let kept = keep(cache, &file, &facts, machine, &name);
+                kept.inspect_err(|error| tracing::warn!("the compiled component is not kept: {error:#}")).ok()
+            }
+            // That there is no cache has been said.
+            _ => None,
+        };
+        if let Some(kept) = kept {
+            return map::component(&slots.engine, &kept);
+        }
+        cache::freeze(&file)?;
+        map::component(&slots.engine, &file)
+    }
+
+    fn compile(&self, path: &Path, task: &Task<'_>, file: &File) -> anyhow::Result<()> {
         let begun = Instant::now();
-        let bytes = wasm.len();
+        let bytes = task.wasm.len();
         if bytes >= LONG {
             tracing::info!(bytes, "compiling the component `{}`", path.display());
         } else {
             tracing::debug!(bytes, "compiling the component `{}`", path.display());
         }
         (self.compiling.tell)(Progress::Begun { path, bytes });
-        let compiled = self.compiling.worker.compile(wasm, tuning, target, file, self.timeout);
+        let compiled = self.compiling.worker.compile(task, self.limits, file);
         (self.compiling.tell)(Progress::Ended);
         compiled?;
         if bytes >= LONG {
@@ -208,37 +201,51 @@ impl Compiler {
         Ok(())
     }
 
-    /// The artifact `path`, whose content is `content`: where it is mapped from, and what it says of itself.
+    /// The artifact in a user's file: where it is mapped from, and what it says of itself.
     ///
     /// # Errors
     /// Nobody whose word counts vouches for it, or it was made for another version of Pounce.
-    pub(crate) fn artifact(&self, content: &[u8]) -> anyhow::Result<Artifact> {
+    pub(crate) fn artifact(&self, content: &Content) -> anyhow::Result<Artifact> {
         let keys = self.keys();
+        let end = End::of(content)?;
+        // Before it is copied.
+        end.is_by(keys)?;
         if let Some(cache) = &self.cache {
-            let name = cache::name_of_copy(content);
-            if let Some(file) = cache.find(&name) {
-                match Artifact::of(file, keys) {
-                    Ok(artifact) => return Ok(artifact),
-                    // The content may be at fault, and then it is told below.
-                    Err(_) => cache.remove(&name),
-                }
+            let name = cache::name_of_copy(&end);
+            let copy = cache.find(&name).and_then(|copy| Artifact::of_copy(copy, content, keys).ok());
+            if let Some(artifact) = copy {
+                return Ok(artifact);
             }
-            seal::check(content, keys)?;
-            let copied = cache.draft().map_err(anyhow::Error::from).and_then(|mut draft| {
-                draft.file().write_all(content)?;
-                cache.keep(&mut draft, &name)?;
-                Ok(draft.into_file()?)
+            // There is none, or one of the two was changed: which of them, the seal of a new copy tells.
+            let copied = cache.draft().and_then(|draft| {
+                content.copy_to(draft.file())?;
+                Ok((draft.reopened()?, draft))
             });
             match copied {
-                Ok(file) => return Artifact::of(file, keys),
+                Ok((file, mut draft)) => {
+                    let artifact = Artifact::of(file, keys)?;
+                    if let Err(error) = cache.keep(&mut draft, &name) {
+                        tracing::warn!("the copy of the artifact is not kept: {error:#}");
+                    }
+                    return Ok(artifact);
+                }
                 Err(error) => {
-                    tracing::warn!("the artifact is not kept in the cache, but in memory: {error:#}")
+                    tracing::warn!("the artifact is not kept in the cache, but in memory: {error}")
                 }
             }
         }
         let file = cache::anonymous()?;
-        (&file).write_all(content)?;
+        content.copy_to(&file)?;
         cache::freeze(&file)?;
         Artifact::of(file, keys)
     }
+}
+
+/// Seals the machine code in `file`, and writes it into the cache: the file there.
+fn keep(cache: &Cache, file: &File, facts: &Facts, machine: &MachineKey, name: &str) -> anyhow::Result<File> {
+    seal::append_machine(file, &facts.to_bytes()?, machine)?;
+    let mut draft = cache.draft()?;
+    map::content(file)?.copy_to(draft.file())?;
+    cache.keep(&mut draft, name)?;
+    Ok(draft.reopened()?)
 }

@@ -65,6 +65,37 @@ impl Target {
     }
 }
 
+/// Features of this processor that machine code may use when it is compiled for it.
+#[cfg(target_arch = "x86_64")]
+pub(super) fn features_here() -> Vec<&'static str> {
+    macro_rules! there {
+        ($($feature:tt)*) => {
+            [$(($feature, std::arch::is_x86_feature_detected!($feature))),*]
+        };
+    }
+    let all = there!("cmpxchg16b" "sse3" "ssse3" "sse4.1" "sse4.2" "popcnt" "avx" "avx2" "avxvnni" "fma" "bmi1" "bmi2"
+        "lzcnt" "avx512bitalg" "avx512dq" "avx512f" "avx512vl" "avx512vbmi" "avx512vnni");
+    all.into_iter().filter_map(|(name, is_there)| is_there.then_some(name)).collect()
+}
+
+/// Features of this processor that machine code may use when it is compiled for it.
+#[cfg(target_arch = "aarch64")]
+pub(super) fn features_here() -> Vec<&'static str> {
+    macro_rules! there {
+        ($($feature:tt)*) => {
+            [$(($feature, std::arch::is_aarch64_feature_detected!($feature))),*]
+        };
+    }
+    let all = there!("lse" "paca" "pacg" "bti" "fp16" "dotprod" "i8mm");
+    all.into_iter().filter_map(|(name, is_there)| is_there.then_some(name)).collect()
+}
+
+/// Features of this processor that machine code may use when it is compiled for it: wasmtime checks them by itself.
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+pub(super) fn features_here() -> Vec<&'static str> {
+    Vec::new()
+}
+
 /// This machine in the form that the compiler takes.
 fn host_triple() -> String {
     format!(

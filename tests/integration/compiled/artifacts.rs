@@ -7,24 +7,20 @@ use crate::support::{Abi, for_both_abis, pounce};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-for_both_abis!(an_artifact_serves_what_was_compiled, what_was_changed_is_refused);
+for_both_abis!(an_artifact_serves_what_was_compiled);
 
 impl Home {
     /// Runs `pounce compile` with what else is typed.
-    async fn compile(&self, component: impl AsRef<Path>, more: &[&str]) -> (PathBuf, Exit) {
+    pub(super) async fn compile(&self, component: impl AsRef<Path>, more: &[&str]) -> (PathBuf, Exit) {
         let to = self.path("app.cwasm");
-        let builder = pounce()
-            .command("compile")
-            .component(component)
-            .env("XDG_CACHE_HOME", self.path("cache").display())
-            .env("XDG_DATA_HOME", self.path("data").display());
+        let builder = self.house(pounce().command("compile").component(component));
         let exit =
             more.iter().fold(builder, |builder, word| builder.arg(*word)).arg("-o").arg(&to).run().await;
         (to, exit)
     }
 
     /// An Ed25519 key as `openssl` makes it, and its public half.
-    fn key(&self, name: &str) -> (String, String) {
+    pub(super) fn key(&self, name: &str) -> (String, String) {
         let [key, public] = [format!("{name}.pem"), format!("{name}.pub.pem")]
             .map(|name| self.path(&name).display().to_string());
         let openssl = |arguments: &[&str]| {
@@ -65,35 +61,6 @@ async fn an_artifact_serves_what_was_compiled(abi: Abi) {
     let mut server = home.pounce().component(&artifact).start().await;
     assert_eq!(client::fetch_path(server.addr(), "/").await.status, 500);
     server.logged(&["wasm_trap"]).await;
-}
-
-/// A byte anywhere, or an early end.
-async fn what_was_changed_is_refused(abi: Abi) {
-    let home = Home::new();
-    let (artifact, _) = home.compile(abi.guest("hello"), &[]).await;
-    let whole = std::fs::read(&artifact).unwrap();
-    for n in 0..20 {
-        match n {
-            0 => std::fs::write(&artifact, &whole[..whole.len() - 1]).unwrap(),
-            1 => std::fs::write(&artifact, &whole[..whole.len() / 2]).unwrap(),
-            2 => std::fs::write(&artifact, [&whole[..], b"x"].concat()).unwrap(),
-            3 => change(&artifact, whole.len() - 1),
-            4 => change(&artifact, whole.len() - 85),
-            n if n % 2 == 0 => change(&artifact, fastrand::usize(..whole.len())),
-            // Near the end, where facts and seal are.
-            _ => change(&artifact, whole.len() - 1 - fastrand::usize(..600)),
-        }
-        let exit = home.pounce().component(&artifact).run().await;
-        exit.expect(
-            2,
-            &[
-                "app.cwasm",
-                "ends too early|changed or damaged|not an artifact|layout|another machine|signature",
-            ],
-        );
-        std::fs::write(&artifact, &whole).unwrap();
-    }
-    says_hello(&home.pounce().component(&artifact).start().await).await;
 }
 
 /// Whose word counts, and whose does not; each said in its own words.
@@ -172,17 +139,4 @@ async fn what_cannot_be_compiled_is_said() {
     let elf = home.path("true.cwasm");
     std::fs::copy("/bin/true", &elf).unwrap();
     home.pounce().component(&elf).run().await.expect(2, &["ends too early", "pounce compile"]);
-}
-
-/// A component that takes too long is not waited for.
-#[tokio::test]
-async fn compiling_has_a_limit() {
-    let home = Home::new();
-    home.pounce()
-        .component(crate::support::guest::built("hello-js"))
-        .flag("--compile-timeout", "10ms")
-        .run()
-        .await
-        .expect(2, &["within 10ms", "--compile-timeout"]);
-    assert!(home.cached().is_empty(), "{:?}", home.cached());
 }

@@ -2,8 +2,12 @@
 
 /// `pounce compile`, and what it made.
 mod artifacts;
-/// The cache: whole or not at all, and nobody else's.
+/// The cache: found again, and not too large.
 mod cache;
+/// Compiling: what is seen of it, and what it may take.
+mod compiling;
+/// Files that were changed, processes that are killed, directories and disks that cannot be used.
+mod hostile;
 
 use crate::support::client;
 use crate::support::pounce::{Builder, Pounce, pounce};
@@ -36,16 +40,16 @@ impl Home {
         entries.map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some()).collect()
     }
 
-    /// A server whose user lives here.
+    /// A server whose user lives here, and which says more than it usually does.
     fn pounce(&self) -> Builder {
-        self.house(pounce())
+        self.house(pounce()).flag("--log-level", "debug")
     }
 
+    /// Has the user of a process live here.
     fn house(&self, builder: Builder) -> Builder {
         builder
             .env("XDG_CACHE_HOME", self.path("cache").display())
             .env("XDG_DATA_HOME", self.path("data").display())
-            .flag("--log-level", "debug")
     }
 }
 

@@ -42,6 +42,7 @@ pub(crate) use held::Held;
 pub(crate) use pounce::pounce;
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Long enough that only a hang reaches it, on two loaded cores and a debug build.
@@ -63,6 +64,16 @@ pub(crate) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> b
         }
     };
     within(what, wait).await;
+}
+
+/// An address of loopback on which nobody listens, and which the kernel gives to nobody who asks for any.
+pub(crate) fn free_address() -> SocketAddr {
+    loop {
+        let addr = SocketAddr::from(([127, 0, 0, 1], fastrand::u16(10_000..30_000)));
+        if std::net::TcpListener::bind(addr).is_ok() {
+            return addr;
+        }
+    }
 }
 
 /// Runs `async fn name(Abi)` as the tests `name::wasi_0_2` and `name::wasi_0_3`.

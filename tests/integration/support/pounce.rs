@@ -207,6 +207,16 @@ impl Pounce {
         self.process.signal(rustix::process::Signal::INT);
     }
 
+    /// Waits until one that has begun listens.
+    pub(crate) async fn ready(&mut self) {
+        let ready = |text: &Text| text.closed || text.whole.contains('\n');
+        let wait = self.process.stdout.wait_for(ready);
+        let text = within("the ready line", wait).await.expect("reader thread").whole.clone();
+        let addr =
+            text.lines().next().and_then(|line| line.strip_prefix("listening on http://")?.parse().ok());
+        self.addr = addr.unwrap_or_else(|| panic!("no ready line in {text:?}"));
+    }
+
     /// Waits until it has exited by itself.
     pub(crate) async fn wait(mut self) -> Exit {
         self.process.exit().await
