@@ -71,6 +71,10 @@ bench: ## Time spans and guests' telemetry calls, then compare serving with bare
 	$(CARGO) bench
 	benches/serve.sh
 
+.PHONY: bench-otlp
+bench-otlp: ## Compare CPU and allocations per span of pounce-otlp with those of the stock OpenTelemetry pipeline
+	$(CARGO) run --release --package pounce-otlp-bench
+
 .PHONY: bless
 bless: ## Rewrite the snapshots of help and of pounce.example.toml
 	BLESS=1 $(CARGO) test --lib -- committed
