@@ -80,6 +80,10 @@ bench-start: guests ## Time starts and measure memory of hello, JavaScript and P
 	guests/foreign.sh
 	benches/start.py
 
+.PHONY: bench-otlp
+bench-otlp: ## Compare CPU and allocations per span of pounce-otlp with those of the stock OpenTelemetry pipeline
+	$(CARGO) run --release --package pounce-otlp-bench
+
 .PHONY: bless
 bless: ## Rewrite the snapshots of help and of pounce.example.toml
 	BLESS=1 $(CARGO) test --lib -- committed

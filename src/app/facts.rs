@@ -54,10 +54,10 @@ fn totals(handler: &Handler) -> Totals {
         output_lines_dropped: losses.output_lines,
         telemetry_calls_unattributed: losses.telemetry_unattributed,
         telemetry_calls_invalid: losses.telemetry_invalid,
-        span_parts_dropped: telemetry.attributes_dropped
-            + telemetry.events_dropped
-            + telemetry.links_dropped
-            + telemetry.children_dropped,
-        measurements_dropped: telemetry.metrics.measurements_dropped(),
+        span_parts_dropped: telemetry.left_out.attributes
+            + telemetry.left_out.events
+            + telemetry.left_out.links
+            + telemetry.left_out.children,
+        measurements_dropped: telemetry.metrics.ignored.whole(),
     }
 }

@@ -11,7 +11,7 @@ use tokio::task::{JoinError, JoinSet};
 use super::App;
 use crate::admin::Admin;
 use crate::server::{Drain, Phase, SocketFile};
-use pounce_telemetry::{Telemetry, Totals};
+use pounce_telemetry::{Extent, Telemetry, Totals};
 
 /// Time that connections get to close once nothing is in flight, and telemetry to flush when the grace period is over.
 const LAST_MOMENT: Duration = Duration::from_secs(2);
@@ -267,17 +267,14 @@ impl Serving {
             (losses.outgoing_requests, "outgoing requests refused (guest.allow-outbound)"),
             (losses.telemetry_unattributed, "telemetry calls of guests without a current request"),
             (losses.telemetry_invalid, "telemetry calls of guests that were invalid or over a limit"),
-            (totals.attributes_dropped, "attributes dropped: over a limit, or names that guests may not set"),
-            (totals.events_dropped, "span events dropped: over a limit"),
-            (totals.links_dropped, "span links dropped: over a limit"),
-            (totals.children_dropped, "spans under requests dropped: over a limit"),
-            (totals.late_writes, "writes to spans that had ended"),
             (
                 losses.telemetry_foreign,
                 "spans of guests in other traces than their requests' (otel.guest-parents)",
             ),
-            (totals.unended, "spans that an SDK in a guest began and never ended"),
-        ] {
+        ]
+        .into_iter()
+        .chain(totals.left_out.counts_of(Extent::Part))
+        {
             if count > 0 {
                 tracing::warn!(count, "{what}");
             }

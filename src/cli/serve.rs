@@ -69,14 +69,14 @@ fn complete(command: Command) -> Command {
         .max_term_width(100)
         .args_override_self(true)
         .after_help("Each option can also be set by a variable or in a file: see --help.")
-        .after_long_help(AFTER_HELP.replace("VARIABLES", &standing_variables()));
+        .after_long_help(AFTER_HELP.replace("VARIABLES", &standard_variables()));
     flags::add(command, "serve")
 }
 
 /// What only standard variables set, as lines of the help.
-fn standing_variables() -> String {
+fn standard_variables() -> String {
     let mut lines = vec![String::from(" ")];
-    for name in config::standing_variables() {
+    for name in config::Otel::standard_variables() {
         if lines.last().is_some_and(|line| line.len() + 1 + name.len() > WIDTH) {
             lines.push(String::from(" "));
         }

@@ -56,8 +56,8 @@ pub(crate) fn check(config: &Config) -> Vec<Wrong> {
         let flaw = Endpoint::no_scheme();
         must(holds, "otel.endpoint", format!("`{endpoint}` {}", flaw.what), flaw.hint);
     }
-    if let Some((key, what, hint)) = config.otel.transport.flaw() {
-        must(false, key, what, hint.to_owned());
+    if let Some((kind, what, hint)) = config.otel.transport.flaw() {
+        must(false, kind.option().unwrap_or_default(), what, hint.to_owned());
     }
 
     let counts = [

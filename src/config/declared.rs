@@ -1,5 +1,6 @@
 //! What is known of an option before anyone sets it: its names, help and default.
 
+use super::otel_env::Reader;
 use super::value::{Invalid, Place, Setting};
 use super::vars::Vars;
 
@@ -89,6 +90,7 @@ impl<T: Setting> Default<T> {
 pub(crate) type Standard<T> = Result<Option<(T, &'static str)>, Flawed>;
 
 /// A standard variable whose value must not be ignored.
+#[derive(Debug)]
 pub(crate) struct Flawed {
     pub(crate) variable: &'static str,
     /// The value as it may be repeated.
@@ -96,5 +98,5 @@ pub(crate) struct Flawed {
     pub(crate) flaw: Invalid,
 }
 
-/// Reads the standard variables of one option.
-pub(crate) type ReadStandard<T> = fn(&Vars, &mut Vec<String>) -> Standard<T>;
+/// Reads the standard variables of one option, of which the last counts before the others.
+pub(crate) type ReadStandard<T> = fn(&mut Reader<'_>, &[&'static str]) -> Standard<T>;

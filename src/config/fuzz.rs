@@ -62,9 +62,11 @@ fn read_alike(
     text: &str,
     place: &Place<'_>,
 ) -> (Option<Vec<(http::HeaderName, http::HeaderValue)>>, Vec<String>) {
-    let vars: Vars = [("OTEL_EXPORTER_OTLP_HEADERS", text)].into_iter().collect();
-    let mut said = Vec::new();
-    let found = otel_env::headers(&vars, &mut said);
+    const VARIABLE: &str = "OTEL_EXPORTER_OTLP_HEADERS";
+    let vars: Vars = [(VARIABLE, text)].into_iter().collect();
+    let mut reader = otel_env::Reader::new(&vars);
+    let found = otel_env::headers(&mut reader, &[VARIABLE]);
+    let mut said = reader.warnings;
     let found = found.unwrap_or_default().map(|(list, _)| list).unwrap_or_default();
     let found: Vec<_> = found.into_iter().flat_map(|list| list.0).collect();
     match Header::read(text, place) {
@@ -97,9 +99,9 @@ fn without_values(list: &str) -> String {
 /// `OTEL_RESOURCE_ATTRIBUTES`: keys are there once, and what is read reads back the same once written.
 pub fn resource_attributes(input: &[u8]) {
     let read = |text: &str| {
-        let vars: Vars = [("OTEL_RESOURCE_ATTRIBUTES", text)].into_iter().collect();
-        let mut warnings = Vec::new();
-        (otel_env::resource_attributes(&vars, &mut warnings), warnings.len())
+        let vars = [("OTEL_RESOURCE_ATTRIBUTES", text)].into_iter().collect();
+        let loaded = load(Sources { vars, ..Sources::default() }).expect("nothing else is set");
+        (loaded.config.otel.resource_attributes, loaded.config.warnings.len())
     };
     let (attributes, warnings) = read(&String::from_utf8_lossy(input));
     assert!(warnings == 0 || (warnings == 1 && attributes.is_empty()), "some of a malformed list");

@@ -3,12 +3,13 @@
 /// Declares one section of options and the struct of its settings.
 ///
 /// An entry reads `field: Type, "VALUE NAME" = default;` with the default either a text as a user
-/// would write it, or `(function, "how the help calls it", "an example")`. `or function("VARIABLE", …)`
-/// adds standard variables that stand between `POUNCE_*` and the file.
+/// would write it, or `(function, "how the help calls it", "an example")`. `or function["VARIABLE", …]`
+/// adds standard variables that stand between `POUNCE_*` and the file. The struct has values alone (`plain`), or each with
+/// who set it (`sourced`).
 macro_rules! options {
     (
         $(#[$meta:meta])*
-        $vis:vis struct $name:ident: $section:literal, $heading:literal, $carries:literal {
+        $vis:vis struct $name:ident: $section:literal, $heading:literal, $carries:literal, $keep:ident {
             $(
                 $(#[doc = $doc:literal])+
                 $field:ident: $ty:ty, $value_name:literal = $default:tt
@@ -20,7 +21,7 @@ macro_rules! options {
         #[derive(Debug, Clone, PartialEq)]
         #[non_exhaustive]
         $vis struct $name {
-            $( $(#[doc = $doc])+ pub $field: $ty, )+
+            $( $(#[doc = $doc])+ pub $field: options!(@type $keep $ty), )+
         }
 
         impl $name {
@@ -46,22 +47,28 @@ macro_rules! options {
                 let mut declared = Self::OPTIONS.iter();
                 // Fields of a struct expression are evaluated in the order they are written: the table's.
                 Self {
-                    $( $field: resolver.take::<$ty>(
+                    $( $field: options!(@keep $keep resolver.take::<$ty>(
                         declared.next().expect("the table has an entry for each field"),
                         options!(@default $default),
                         options!(@standard $($standard)?),
-                    ), )+
+                    )), )+
                 }
             }
         }
 
         impl Default for $name {
             fn default() -> Self {
-                Self { $( $field: options!(@default $default).value(), )+ }
+                Self { $( $field: options!(@unset $keep options!(@default $default).value()), )+ }
             }
         }
     };
 
+    (@type plain $ty:ty) => { $ty };
+    (@type sourced $ty:ty) => { $crate::config::resolve::Sourced<$ty> };
+    (@keep plain $found:expr) => { $found.value };
+    (@keep sourced $found:expr) => { $found };
+    (@unset plain $value:expr) => { $value };
+    (@unset sourced $value:expr) => { $crate::config::resolve::Sourced::default_of($value) };
     (@shown $text:literal) => { $text };
     (@shown ($find:path, $shown:literal, $example:literal)) => { $shown };
     (@example $text:literal) => { $text };

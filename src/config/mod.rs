@@ -21,12 +21,9 @@ mod otel;
 mod otel_env;
 mod resolve;
 mod route;
-mod signals;
-mod standing;
 mod suggest;
 mod telemetry;
 mod tls;
-mod transport;
 mod value;
 mod vars;
 
@@ -43,15 +40,12 @@ pub(crate) use declared::Declared;
 pub use mistake::{Mistake, Mistakes};
 pub(crate) use options::all as all_options;
 pub use options::{Admin, Guest, Http, Log};
-pub use otel::{Batch, Otel};
+pub use otel::{Batch, Destination, LogsExport, MetricsExport, Otel, Transport};
 pub use pounce_otlp::Proxies;
 pub use pounce_telemetry::settings::Limits;
 pub(crate) use resolve::{Given, InForce, Layer, Source};
 pub use route::Route;
 pub(crate) use route::{has_dot_segment, normal as normal_path};
-pub use signals::{Destination, LogsExport, MetricsExport};
-pub(crate) use standing::variables as standing_variables;
-pub use transport::Transport;
 pub use value::{
     Arg, ArtifactKey, ByteLimit, ByteSize, CacheDir, Certificates, Cidr, ClientAuth, Compression, DirMount,
     Endpoint, EnvVar, ExceptionSignal, ExemplarFilter, Exporter, ForwardedHeader, GuestParents, HeaderFormat,
@@ -195,7 +189,7 @@ pub(crate) fn resolve(sources: Sources) -> Resolved {
         component_name: None,
         http: Http::resolve(&mut resolver),
         guest: Guest::resolve(&mut resolver),
-        otel: Otel::resolve(&mut resolver, &vars),
+        otel: Otel::resolve(&mut resolver),
         admin: Admin::resolve(&mut resolver),
         log: Log::resolve(&mut resolver),
         inherited: 0,
@@ -208,7 +202,8 @@ pub(crate) fn resolve(sources: Sources) -> Resolved {
         config.component_name = component.name;
     }
     config.http.route.extend(said.routes);
-    let resolve::Resolver { mut in_force, mut mistakes, mut warnings, .. } = resolver;
+    let resolve::Resolver { mut in_force, mut mistakes, reader, .. } = resolver;
+    let mut warnings = reader.warnings;
     config.inherited = activation::sockets(&vars, &mut mistakes, &mut warnings);
     if mistakes.is_empty() {
         warnings.extend(in_vain::warnings(&config, &vars));
@@ -219,7 +214,7 @@ pub(crate) fn resolve(sources: Sources) -> Resolved {
         // Sockets that somebody chose stand for the address that nobody did.
         config.http.listen.clear();
         listen.value = format!("{} inherited", config.inherited);
-        listen.source = Source::Variable("LISTEN_FDS".to_owned());
+        listen.source = Source::by("LISTEN_FDS");
     }
     if let Some(one) =
         in_force.iter_mut().find(|one| one.key == "http.route" && one.value != resolve::INVALID)
@@ -233,7 +228,6 @@ pub(crate) fn resolve(sources: Sources) -> Resolved {
             one.source = source;
         }
     }
-    standing::add(&mut in_force, &config.otel, &vars, &config.warnings, &mistakes);
 
     for wrong in check::check(&config) {
         let set_by = in_force.iter_mut().find(|one| one.key == wrong.key).map(|one| {

@@ -14,7 +14,7 @@ use super::{memory, otel_env};
 
 options! {
     /// How requests reach the server, and how many at once.
-    pub struct Http: "http", "HTTP", false {
+    pub struct Http: "http", "HTTP", false, plain {
         /// Address to listen on: HOST:PORT or unix:PATH.
         ///
         /// Port 0 picks a free port; an IPv6 address stands in brackets. Sockets that the service manager hands
@@ -152,7 +152,7 @@ options! {
 
 options! {
     /// What a guest may use, and how its instances are shared.
-    pub struct Guest: "guest", "Guest", false {
+    pub struct Guest: "guest", "Guest", false, plain {
         /// Linear memory one instance may use; growing further is refused.
         max_memory: ByteSize, "SIZE" = "128MiB";
 
@@ -237,7 +237,7 @@ options! {
 
 options! {
     /// The options of `[otel]`; [`Otel`](super::Otel) adds what only standard variables set.
-    pub(crate) struct OtelOptions: "otel", "Telemetry", true {
+    pub(crate) struct OtelOptions: "otel", "Telemetry", true, sourced {
         /// OTLP endpoint; setting it turns telemetry on.
         ///
         /// /v1/traces is appended to its path unless it ends in it. Metrics and log records go beside it, to
@@ -268,11 +268,11 @@ options! {
         /// Receivers usually take the first two at port 4318, and grpc at port 4317. With grpc nothing is
         /// appended to the endpoint's host and port.
         protocol: Protocol, "PROTOCOL" = "http/protobuf"
-            or otel_env::protocol["OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"];
+            or otel_env::word["OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"];
 
         /// How requests to the endpoint are compressed: none or gzip.
         compression: Compression, "COMPRESSION" = "none"
-            or otel_env::compression[
+            or otel_env::word[
                 "OTEL_EXPORTER_OTLP_COMPRESSION", "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION"
             ];
 
@@ -280,7 +280,7 @@ options! {
         ///
         /// They replace those of the system. Read once, at the start; so are the two that follow.
         certificate: Option<Certificates>, "FILE" = (no_value, "those of the system", "ca.pem")
-            or otel_env::certificate[
+            or otel_env::file[
                 "OTEL_EXPORTER_OTLP_CERTIFICATE", "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE"
             ];
 
@@ -288,13 +288,13 @@ options! {
         ///
         /// Those of the authorities between may follow it. Needs --otel-client-key.
         client_certificate: Option<Certificates>, "FILE" = (no_value, "none", "client.pem")
-            or otel_env::client_certificate[
+            or otel_env::file[
                 "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE"
             ];
 
         /// File of that certificate's private key, as PEM, not encrypted.
         client_key: Option<PrivateKey>, "FILE" = (no_value, "none", "client.key")
-            or otel_env::client_key[
+            or otel_env::file[
                 "OTEL_EXPORTER_OTLP_CLIENT_KEY", "OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY"
             ];
 
@@ -400,7 +400,7 @@ options! {
 
 options! {
     /// What operators see of the server: health, metrics, traces and status.
-    pub struct Admin: "admin", "Admin", true {
+    pub struct Admin: "admin", "Admin", true, plain {
         /// Address of the admin listener: HOST:PORT or unix:PATH.
         ///
         /// It answers /livez, /readyz, /status, /metrics (Prometheus) and /api/traces, to whoever reaches it: there is
@@ -417,7 +417,7 @@ options! {
 
 options! {
     /// What Pounce writes on standard error.
-    pub struct Log: "log", "Log", true {
+    pub struct Log: "log", "Log", true, plain {
         /// Form of log lines: text or json.
         format: Option<LogFormat>, "FORMAT" = (no_value, "text on a terminal, else json", "json");
 
@@ -483,7 +483,7 @@ mod tests {
         assert_eq!(http.listen, ["127.0.0.1:8080".parse().unwrap()]);
         assert_eq!(http.grace_period, Duration::from_secs(30));
         assert_eq!(Guest::default().isolation, None);
-        assert_eq!(OtelOptions::default().exporter, Exporter::Otlp);
+        assert_eq!(OtelOptions::default().exporter.value, Exporter::Otlp);
         assert_eq!(Log::default().level, LogLevel::Info);
     }
 }

@@ -10,14 +10,12 @@ use pounce_telemetry::settings::Limits;
 
 use super::mistake::Mistake;
 use super::options::OtelOptions;
-use super::otel_env;
-use super::otel_env::{OfTracesOnly, TransportOfTraces};
+use super::otel_env::{self, Kind, Reader};
 use super::resolve::{Resolver, Source};
-use super::signals::{Destination, LogsExport, MetricsExport};
-use super::transport::Transport;
 use super::value::{
-    ByteSize, Endpoint, ExceptionSignal, Exporter, GuestParents, LogLevel, PeerService, PropagateTo,
-    Propagators, Protocol, SampleRoute, Sampler, Semconv, Timeout, TrustParent,
+    ByteSize, Certificates, Compression, Endpoint, ExceptionSignal, ExemplarFilter, Exporter, GuestParents,
+    HeaderToRecord, HistogramAggregation, LogLevel, PeerService, PrivateKey, PropagateTo, Propagators,
+    Protocol, SampleRoute, Sampler, Semconv, Temporality, Timeout, TrustParent,
 };
 use super::vars::Vars;
 
@@ -114,9 +112,138 @@ impl Default for Batch {
     }
 }
 
+/// Where one signal beside traces is sent.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Destination {
+    /// Whether it is sent at all (`OTEL_METRICS_EXPORTER`, `OTEL_LOGS_EXPORTER`).
+    pub enabled: bool,
+    /// Its own endpoint; derived from `otel.endpoint` when absent.
+    pub endpoint: Option<Endpoint>,
+    /// Its own headers; `otel.headers` when absent. Values are marked sensitive.
+    pub headers: Option<Vec<(HeaderName, HeaderValue)>>,
+    /// How it is sent; as spans are when absent.
+    pub transport: Option<Transport>,
+    /// Time one attempt to export may take.
+    pub timeout: Timeout,
+}
+
+/// How metrics are collected and sent.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct MetricsExport {
+    /// Where they go.
+    pub to: Destination,
+    /// Time between two collections (`OTEL_METRIC_EXPORT_INTERVAL`); never zero.
+    pub interval: Duration,
+    /// Time sending one collection may take, retries included (`OTEL_METRIC_EXPORT_TIMEOUT`).
+    pub export_timeout: Timeout,
+    /// Whether sums and histograms say all since the start, or what came since the last time.
+    pub temporality: Temporality,
+    /// Which measurements may be exemplars.
+    pub exemplars: ExemplarFilter,
+    /// How histograms are added up.
+    pub histograms: HistogramAggregation,
+}
+
+/// How log records are gathered and sent.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct LogsExport {
+    /// Where they go.
+    pub to: Destination,
+    /// How they are gathered (`OTEL_BLRP_*`).
+    pub batch: Batch,
+}
+
+impl Default for Destination {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            endpoint: None,
+            headers: None,
+            transport: None,
+            timeout: Timeout(Some(Duration::from_secs(10))),
+        }
+    }
+}
+
+impl Default for MetricsExport {
+    fn default() -> Self {
+        Self {
+            to: Destination::default(),
+            interval: Duration::from_secs(60),
+            export_timeout: Timeout(Some(Duration::from_secs(30))),
+            temporality: Temporality::Cumulative,
+            exemplars: ExemplarFilter::TraceBased,
+            histograms: HistogramAggregation::Explicit,
+        }
+    }
+}
+
+impl Default for LogsExport {
+    fn default() -> Self {
+        let batch = Batch { schedule_delay: Duration::from_secs(1), ..Batch::default() };
+        Self { to: Destination::default(), batch }
+    }
+}
+
+/// How one signal is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Transport {
+    /// The form of OTLP (`otel.protocol`).
+    pub protocol: Protocol,
+    /// How requests are compressed (`otel.compression`).
+    pub compression: Compression,
+    /// The authorities that vouch for the endpoint, in place of the system's (`otel.certificate`).
+    pub certificate: Option<Certificates>,
+    /// Who Pounce is to the endpoint (`otel.client-certificate`); nobody without the key.
+    pub client_certificate: Option<Certificates>,
+    /// The key of that certificate (`otel.client-key`).
+    pub client_key: Option<PrivateKey>,
+    /// Whether an endpoint without a scheme, which only gRPC has, is one without TLS (`OTEL_EXPORTER_OTLP_INSECURE`).
+    pub(crate) insecure: bool,
+}
+
+impl Default for Transport {
+    fn default() -> Self {
+        Self {
+            protocol: Protocol::HttpProtobuf,
+            compression: Compression::None,
+            certificate: None,
+            client_certificate: None,
+            client_key: None,
+            insecure: false,
+        }
+    }
+}
+
+impl Transport {
+    /// Which of these settings can't work with the others, why, and what to do; `None` when they can.
+    pub(crate) fn flaw(&self) -> Option<(Kind, String, &'static str)> {
+        match (&self.client_certificate, &self.client_key) {
+            (Some(_), None) => Some((
+                Kind::ClientCertificate,
+                "there is no key for the client certificate".to_owned(),
+                "set otel.client-key (OTEL_EXPORTER_OTLP_CLIENT_KEY), too",
+            )),
+            (None, Some(_)) => Some((
+                Kind::ClientKey,
+                "there is no certificate for the client key".to_owned(),
+                "set otel.client-certificate (OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE), too",
+            )),
+            (Some(certificates), Some(key)) => key.mismatch(certificates).map(|what| {
+                (Kind::ClientKey, what, "name the key with which the first certificate of the file was made")
+            }),
+            (None, None) => None,
+        }
+    }
+}
+
 impl Default for Otel {
     fn default() -> Self {
-        Self::with_standard(OtelOptions::default(), &Vars::default(), &mut Vec::new())
+        Self::with_standard(&OtelOptions::default(), &mut Reader::new(&Vars::default()))
     }
 }
 
@@ -147,98 +274,85 @@ impl Otel {
         to.transport.as_ref().unwrap_or(&self.transport)
     }
 
-    pub(crate) fn resolve(resolver: &mut Resolver<'_>, vars: &Vars) -> Self {
+    pub(crate) fn resolve(resolver: &mut Resolver<'_>) -> Self {
         let options = OtelOptions::resolve(resolver);
-        let mut otel = Self::with_standard(options, vars, &mut resolver.warnings);
-        otel.settle_endpoint(resolver);
-        let set_by = |key: &str, variable: &str| {
-            let mut in_force = resolver.in_force.iter();
-            in_force.any(|one| one.key == key && one.source == Source::Variable(variable.to_owned()))
-        };
-        let traces_only = OfTracesOnly {
-            endpoint: set_by("otel.endpoint", otel_env::TRACES_ENDPOINT),
-            headers: set_by("otel.headers", otel_env::TRACES_HEADERS),
-            transport: TransportOfTraces::find(set_by),
-        };
-        otel.disabled = set_by("otel.exporter", otel_env::DISABLED);
-        let mut flawed = Vec::new();
-        let signals = otel_env::signals(&otel, traces_only, vars, &mut resolver.warnings, &mut flawed);
-        (otel.metrics, otel.logs) = signals;
-        otel_env::warn_of_lost_exceptions(&otel, &mut resolver.warnings);
-        let destinations = [&otel.metrics.to, &otel.logs.to];
-        if otel.endpoint.is_some() || destinations.iter().any(|to| to.endpoint.is_some()) {
-            otel.proxies = otel_env::proxies(vars, &mut resolver.warnings, &mut flawed);
+        let otel = Self::with_standard(&options, &mut resolver.reader);
+        if otel.transport.protocol == Protocol::Grpc
+            && let Some(endpoint) = &otel.endpoint
+            && let Some(shown) = resolver.in_force.iter_mut().find(|one| one.key == "otel.endpoint")
+        {
+            shown.value = endpoint.show_for_grpc();
         }
-        resolver.mistakes.extend(flawed.into_iter().map(|flawed| {
+        resolver.in_force.append(&mut resolver.reader.in_force);
+        resolver.mistakes.extend(std::mem::take(&mut resolver.reader.flawed).into_iter().map(|flawed| {
             let what = format!("{} {}", flawed.quoted, flawed.flaw.what);
             Mistake::new(flawed.variable, what.trim_start(), flawed.flaw.hint)
         }));
         otel
     }
 
-    /// With gRPC, an endpoint needs neither a scheme nor a path.
-    fn settle_endpoint(&mut self, resolver: &mut Resolver<'_>) {
-        if self.transport.protocol != Protocol::Grpc {
-            return;
-        }
-        let Some(mut endpoint) = self.endpoint.take() else {
-            return;
-        };
-        if endpoint.is_bare() {
-            endpoint =
-                endpoint.with_scheme(if self.transport.insecure { Scheme::HTTP } else { Scheme::HTTPS });
-        }
-        if let Some(shown) = resolver.in_force.iter_mut().find(|one| one.key == "otel.endpoint") {
-            shown.value = endpoint.show_for_grpc();
-        }
-        self.endpoint = Some(endpoint);
+    /// The variables of settings that have no option, each once, for the help.
+    pub(crate) fn standard_variables() -> Vec<&'static str> {
+        let vars = Vars::default();
+        let mut reader = Reader::new(&vars);
+        Self::with_standard(&OtelOptions::default(), &mut reader);
+        reader.variables
     }
 
-    fn with_standard(options: OtelOptions, vars: &Vars, warnings: &mut Vec<String>) -> Self {
-        let otel = Self {
-            disabled: false,
-            endpoint: options.endpoint,
-            exporter: options.exporter,
-            service_name: options.service_name.filter(|name| !name.trim().is_empty()),
-            headers: options.headers.into_iter().flat_map(|header| header.0).collect(),
+    /// With gRPC, an endpoint needs neither a scheme nor a path.
+    pub(super) fn settle_endpoint(&mut self) {
+        if self.transport.protocol == Protocol::Grpc
+            && let Some(endpoint) = self.endpoint.take_if(|endpoint| endpoint.is_bare())
+        {
+            let scheme = if self.transport.insecure { Scheme::HTTP } else { Scheme::HTTPS };
+            self.endpoint = Some(endpoint.with_scheme(scheme));
+        }
+    }
+
+    fn with_standard(options: &OtelOptions, reader: &mut Reader<'_>) -> Self {
+        let headers_to_record =
+            |headers: &[HeaderToRecord]| headers.iter().map(|header| header.0.clone()).collect();
+        let mut otel = Self {
+            disabled: options.exporter.source == Source::by(otel_env::DISABLED),
+            endpoint: options.endpoint.value.clone(),
+            exporter: options.exporter.value,
+            service_name: options.service_name.value.clone().filter(|name| !name.trim().is_empty()),
+            headers: options.headers.value.iter().flat_map(|header| header.0.clone()).collect(),
             transport: Transport {
-                protocol: options.protocol,
-                compression: options.compression,
-                certificate: options.certificate,
-                client_certificate: options.client_certificate,
-                client_key: options.client_key,
-                insecure: otel_env::insecure(vars, warnings),
+                protocol: options.protocol.value,
+                compression: options.compression.value,
+                certificate: options.certificate.value.clone(),
+                client_certificate: options.client_certificate.value.clone(),
+                client_key: options.client_key.value.clone(),
+                insecure: false,
             },
             proxies: Proxies::default(),
-            spool: options.spool,
-            spool_max: options.spool_max,
-            sampler: options.sample,
-            sample_routes: options.sample_route,
-            keep_errors: options.keep_errors,
-            keep_slow: options.keep_slow,
-            propagators: options.propagators,
-            trust_parent: options.trust_parent,
-            propagate_to: options.propagate_to,
-            peer_services: options.peer_service,
-            random_flag: options.random_flag,
-            semconv: options.semconv,
-            known_methods: otel_env::known_methods(vars, warnings),
-            exceptions: otel_env::exceptions(vars, warnings),
-            log_level: otel_env::log_level(vars, warnings),
-            request_headers: options.request_headers.into_iter().map(|header| header.0).collect(),
-            response_headers: options.response_headers.into_iter().map(|header| header.0).collect(),
-            guest_parents: options.guest_parents,
-            resource_attributes: otel_env::resource_attributes(vars, warnings)
-                .into_iter()
-                .filter(|(key, _)| key != otel_env::SERVICE_NAME)
-                .collect(),
-            timeout: otel_env::export_timeout(vars, warnings),
-            limits: otel_env::limits(vars, warnings),
-            batch: otel_env::batch(vars, warnings),
+            spool: options.spool.value.clone(),
+            spool_max: options.spool_max.value,
+            sampler: options.sample.value.clone(),
+            sample_routes: options.sample_route.value.clone(),
+            keep_errors: options.keep_errors.value,
+            keep_slow: options.keep_slow.value,
+            propagators: options.propagators.value.clone(),
+            trust_parent: options.trust_parent.value.clone(),
+            propagate_to: options.propagate_to.value.clone(),
+            peer_services: options.peer_service.value.clone(),
+            random_flag: options.random_flag.value,
+            semconv: options.semconv.value,
+            known_methods: None,
+            exceptions: ExceptionSignal::default(),
+            log_level: None,
+            request_headers: headers_to_record(&options.request_headers.value),
+            response_headers: headers_to_record(&options.response_headers.value),
+            guest_parents: options.guest_parents.value,
+            resource_attributes: Vec::new(),
+            timeout: Timeout(None),
+            limits: Limits::default(),
+            batch: Batch::default(),
             metrics: MetricsExport::default(),
             logs: LogsExport::default(),
         };
-        otel_env::warn_of_the_rest(&otel, vars, warnings);
+        otel_env::settings(reader, &mut otel, options);
         otel
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::declared::{Declared, Default, ReadStandard};
 use super::mistake::Mistake;
 use super::options;
+use super::otel_env::Reader;
 use super::suggest::nearest;
 use super::value::{Place, Setting};
 use super::vars::Vars;
@@ -23,6 +24,48 @@ pub(crate) enum Source {
     File { path: Arc<Path>, line: usize, column: usize },
     /// Nobody.
     Default,
+}
+
+impl Source {
+    /// This environment variable.
+    pub(crate) fn by(variable: &str) -> Self {
+        Self::Variable(variable.to_owned())
+    }
+}
+
+/// Value of a setting, and who set it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Sourced<T> {
+    pub(crate) value: T,
+    pub(crate) source: Source,
+    /// Whether it is what `source` says; if not, that was a mistake, and `value` only stands in for it.
+    pub(crate) is_valid: bool,
+}
+
+impl<T> Sourced<T> {
+    /// A value that a variable says.
+    pub(crate) fn by(value: T, variable: &str) -> Self {
+        Self { value, source: Source::by(variable), is_valid: true }
+    }
+
+    /// A value that nobody has set.
+    pub(crate) fn default_of(value: T) -> Self {
+        Self { value, source: Source::Default, is_valid: true }
+    }
+}
+
+impl<T: Setting> Sourced<T> {
+    /// The value as the log and `pounce check` show it; what nobody has set may be decided later on, and is shown in the
+    /// option's own words.
+    pub(crate) fn show(&self, option: Option<&Declared>) -> String {
+        match option {
+            _ if !self.is_valid => INVALID.to_owned(),
+            Some(option) if self.source == Source::Default && self.value.is_nothing() => {
+                option.default.to_owned()
+            }
+            _ => self.value.show_all(),
+        }
+    }
 }
 
 impl fmt::Display for Source {
@@ -70,16 +113,16 @@ impl fmt::Display for InForce {
 /// Takes each option from the highest source that has it, and collects every mistake on the way.
 pub(crate) struct Resolver<'a> {
     flags: Layer,
-    vars: &'a Vars,
     file: Layer,
+    /// The variables, and what is warned about.
+    pub(crate) reader: Reader<'a>,
     pub(crate) in_force: Vec<InForce>,
     pub(crate) mistakes: Vec<Mistake>,
-    pub(crate) warnings: Vec<String>,
 }
 
 impl<'a> Resolver<'a> {
     pub(crate) fn new(flags: Layer, vars: &'a Vars, file: Layer) -> Self {
-        Self { flags, vars, file, in_force: Vec::new(), mistakes: Vec::new(), warnings: Vec::new() }
+        Self { flags, file, reader: Reader::new(vars), in_force: Vec::new(), mistakes: Vec::new() }
     }
 
     /// The setting of one option.
@@ -92,7 +135,7 @@ impl<'a> Resolver<'a> {
         option: &'static Declared,
         default: Default<T>,
         standard: Option<ReadStandard<T>>,
-    ) -> T {
+    ) -> Sourced<T> {
         let key = option.key();
         let before = self.mistakes.len();
         let flag = self.flags.remove(&key);
@@ -111,27 +154,23 @@ impl<'a> Resolver<'a> {
         let nobody = standard.as_ref().err().cloned().or(said).unwrap_or(Source::Default);
         let found = ours.or(standard.ok().flatten()).or(file);
         let (value, source) = found.unwrap_or_else(|| (default.value(), nobody));
-        let shown = match value.show_all() {
-            // With a mistake nothing is in force, whatever stands below it.
-            _ if self.mistakes.len() > before => INVALID.to_owned(),
-            // What nobody set may be decided later on: the option's own words say how.
-            nothing if nothing == "none" && source == Source::Default => option.default.to_owned(),
-            shown => shown,
-        };
-        self.in_force.push(InForce { section: option.section, key, value: shown, source });
-        value
+        // With a mistake nothing is in force, whatever stands below it.
+        let found = Sourced { value, source, is_valid: self.mistakes.len() == before };
+        let (value, source) = (found.show(Some(option)), found.source.clone());
+        self.in_force.push(InForce { section: option.section, key, value, source });
+        found
     }
 
     fn variable(&mut self, option: &Declared) -> Option<Given> {
         let name = option.variable();
-        if self.vars.is_garbled(&name) {
+        if self.reader.vars.is_garbled(&name) {
             self.mistakes.push(Mistake::new(
                 &name,
                 "the value is not UTF-8",
                 "set it to plain text, or unset it",
             ));
         }
-        let text = self.vars.set(&name)?;
+        let text = self.reader.vars.set(&name)?;
         let texts = if option.list { split_list(text) } else { vec![text.to_owned()] };
         Some(Given { texts, source: Source::Variable(name) })
     }
@@ -142,14 +181,13 @@ impl<'a> Resolver<'a> {
         option: &Declared,
         read: ReadStandard<T>,
     ) -> Result<Option<(T, Source)>, Source> {
-        let of = |variable: &str| Source::Variable(variable.to_owned());
-        match read(self.vars, &mut self.warnings) {
-            Ok(found) => Ok(found.map(|(value, variable)| (value, of(variable)))),
+        match read(&mut self.reader, option.standard) {
+            Ok(found) => Ok(found.map(|(value, variable)| (value, Source::by(variable)))),
             Err(flawed) => {
                 let what = format!("{} {}", flawed.quoted, flawed.flaw.what);
                 let hint = format!("{} (it sets {})", flawed.flaw.hint, option.key());
                 self.mistakes.push(Mistake::new(flawed.variable, what, hint));
-                Err(of(flawed.variable))
+                Err(Source::by(flawed.variable))
             }
         }
     }
@@ -159,7 +197,7 @@ impl<'a> Resolver<'a> {
             Source::File { path, .. } => path.parent().unwrap_or(Path::new("")),
             _ => Path::new(""),
         };
-        let place = Place { base, vars: self.vars };
+        let place = Place { base, vars: self.reader.vars };
         match T::read_all(&given.texts, &place) {
             Ok(value) => Some((value, given.source)),
             Err(flaws) => {
@@ -182,14 +220,14 @@ impl<'a> Resolver<'a> {
     /// `POUNCE_SERVICE_HOST` for a service that is called pounce.
     pub(crate) fn warn_of_typos(&mut self) {
         let known: Vec<String> = options::all().map(Declared::variable).collect();
-        for name in self.vars.names().filter(|name| name.starts_with("POUNCE_")) {
+        for name in self.reader.vars.names().filter(|name| name.starts_with("POUNCE_")) {
             if name == "POUNCE_CONFIG" || known.iter().any(|known| known == name) {
                 continue;
             }
             // Compared without the prefix, which would make everything look near.
             let words = known.iter().map(|known| &known["POUNCE_".len()..]);
             if let Some(near) = nearest(&name["POUNCE_".len()..], words) {
-                self.warnings.push(format!("{name} sets nothing: did you mean POUNCE_{near}?"));
+                self.reader.warn(format!("{name} sets nothing: did you mean POUNCE_{near}?"));
             }
         }
     }

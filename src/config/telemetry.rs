@@ -10,8 +10,7 @@ use pounce_telemetry::settings::{
 };
 
 use super::Config;
-use super::otel::{Batch, Otel};
-use super::transport::Transport;
+use super::otel::{Batch, Otel, Transport};
 use super::value::{Exporter, Sampler, Temporality};
 
 /// Our name, and the version of the OpenTelemetry crates whose messages these are, in the form by which backends know

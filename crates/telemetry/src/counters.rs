@@ -1,65 +1,154 @@
 //! What became of what was recorded: what was sent or lost on its way is counted by `pounce-otlp`, what was left out
 //! before is counted here.
+//!
+//! Each `reasons!` is one table: the counters, the metric `pounce.telemetry.dropped` and the words at exit are made of it.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Counts of what was left out of spans or log records, and of what was not recorded, since the start.
-#[derive(Debug, Default)]
-pub(super) struct Counters {
-    pub(super) attributes: AtomicU64,
-    pub(super) events: AtomicU64,
-    pub(super) links: AtomicU64,
-    pub(super) children: AtomicU64,
-    pub(super) unended: AtomicU64,
-    pub(super) late_writes: AtomicU64,
-    pub(super) baggage: AtomicU64,
+/// How much is gone of what a reason counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// All of it.
+    Whole,
+    /// A part of a span, a log record or a metric.
+    Part,
+    /// A part of what a request brought, which was not to be sent.
+    Brought,
 }
 
-impl Counters {
-    pub(super) fn add(counter: &AtomicU64, count: impl Into<u64>) {
-        let count = count.into();
-        if count > 0 {
-            counter.fetch_add(count, Relaxed);
-        }
-    }
+/// Declares reasons for which something is left out: each with its name in metrics, how much of it is gone, and the words
+/// that follow its count.
+macro_rules! reasons {
+    (
+        $(#[$counters_meta:meta])* $counters:ident;
+        $(#[$totals_meta:meta])* $totals:ident;
+        $( $(#[$meta:meta])* $field:ident = $name:literal, $extent:ident, $words:literal; )+
+    ) => {
+        $(#[$counters_meta])*
+        #[derive(Debug, Default)]
+        pub(crate) struct $counters { $( pub(crate) $field: AtomicU64, )+ }
 
-    /// Adds up, with what became of the items themselves.
-    pub(super) fn totals(&self, spans: pounce_otlp::Totals) -> Totals {
-        Totals {
-            spans,
-            attributes_dropped: self.attributes.load(Relaxed),
-            events_dropped: self.events.load(Relaxed),
-            links_dropped: self.links.load(Relaxed),
-            children_dropped: self.children.load(Relaxed),
-            unended: self.unended.load(Relaxed),
-            late_writes: self.late_writes.load(Relaxed),
-            baggage_dropped: self.baggage.load(Relaxed),
-            logs: LogTotals::default(),
-            metrics: MetricTotals::default(),
+        $(#[$totals_meta])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct $totals { $( $(#[$meta])* pub $field: u64, )+ }
+
+        impl $counters {
+            /// Each reason's name in metrics, and where it is counted.
+            pub(crate) const REASONS: &[(&'static str, fn(&Self) -> &AtomicU64)] =
+                &[$( ($name, |counters| &counters.$field) ),+];
+
+            /// Adds all of `more`.
+            #[allow(dead_code, reason = "requests count first what is left out of them, and measurements do not")]
+            pub(crate) fn count(&self, more: $totals) {
+                $( add(&self.$field, more.$field); )+
+            }
+
+            /// Counts so far.
+            pub(crate) fn totals(&self) -> $totals {
+                $totals { $( $field: self.$field.load(Relaxed), )+ }
+            }
         }
+
+        impl $totals {
+            /// Nothing.
+            pub const NONE: Self = $totals { $( $field: 0, )+ };
+
+            /// Adds all of `more`.
+            pub fn add(&mut self, more: Self) {
+                $( self.$field += more.$field; )+
+            }
+
+            /// Each count, and the words that follow it.
+            pub fn counts(&self) -> impl Iterator<Item = (u64, &'static str)> {
+                [$( (self.$field, $words) ),+].into_iter()
+            }
+
+            /// Counts of what is gone to this extent, and the words that follow each.
+            pub fn counts_of(&self, extent: Extent) -> impl Iterator<Item = (u64, &'static str)> {
+                let extents = [$( Extent::$extent ),+];
+                self.counts().zip(extents).filter(move |(_, of)| *of == extent).map(|(count, _)| count)
+            }
+
+            /// Count of what is gone as a whole.
+            pub fn whole(&self) -> u64 {
+                self.counts_of(Extent::Whole).map(|(count, _)| count).sum()
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Counts of what was left out of spans and log records.
+    Counters;
+    /// What was left out of spans and log records.
+    LeftOut;
+    /// Attributes over a limit, on spans, events, links and log records.
+    attributes = "attributes", Part, "attributes dropped: over a limit, or names that guests may not set";
+    /// Events over a limit.
+    events = "events", Part, "span events dropped: over a limit";
+    /// Links over a limit.
+    links = "links", Part, "span links dropped: over a limit";
+    /// Spans of guests beyond the limit of their request.
+    children = "children", Part, "spans under requests dropped: over a limit";
+    /// Spans that a guest's SDK has begun and never ended.
+    unended = "unended", Part, "spans that an SDK in a guest began and never ended";
+    /// Writes to spans that had ended.
+    late_writes = "late_writes", Part, "writes to spans that had ended";
+    /// Members of incoming baggage that were malformed or over a limit.
+    baggage = "baggage", Brought, "members of baggage dropped, malformed or over a limit";
+}
+
+reasons! {
+    /// Counts of measurements that were not recorded or lost something.
+    Ignored;
+    /// Measurements that were not recorded or lost something.
+    IgnoredTotals;
+    /// Measurements of an instrument without a valid name.
+    name = "invalid_name", Whole, "measurements dropped for an invalid name";
+    /// Measurements that are infinite or not a number.
+    number = "invalid_number", Whole, "measurements dropped as infinite or not a number";
+    /// Measurements of an instrument that is of another kind.
+    kind = "kind_conflict", Whole, "measurements dropped as their name is of another kind of instrument";
+    /// Measurements of an instrument beyond those that a component may have.
+    instruments = "instruments_full", Whole, "measurements dropped for too many instruments";
+    /// Measurements not looked at: their request had made as many as it may, or their instance within a minute, for no
+    /// request.
+    invocation = "over_limit", Whole,
+        "measurements dropped beyond what a request may make, or an instance in a minute without one";
+    /// Points of guests' SDKs beyond those that may wait for the next export.
+    waiting = "waiting_full", Whole, "points of guests' SDKs dropped as too many waited for the next export";
+    /// Cumulative points of guests' SDKs, of more series than an instance may have.
+    series = "series_full", Whole,
+        "cumulative points of guests' SDKs dropped for too many series in an instance";
+    /// Measurements whose attributes were left out, for want of room for another series.
+    overflowed = "overflowed", Part, "measurements without their attributes for too many series";
+    /// Attributes over a limit.
+    attributes = "attributes", Part, "of their attributes dropped";
+    /// Instruments that pages for Prometheus do not show, since another has their name there.
+    collided = "name_collision", Part, "instruments not on pages for Prometheus, since another has their name";
+    /// Points that SDKs have handed over, which pages show without their attributes or not at all.
+    unshown = "page_full", Part, "points of guests' SDKs not shown whole on pages for Prometheus";
+}
+
+/// Adds to a count.
+pub(crate) fn add(counter: &AtomicU64, count: impl Into<u64>) {
+    let count = count.into();
+    if count > 0 {
+        counter.fetch_add(count, Relaxed);
     }
 }
+
+/// A write to a span that had ended.
+pub(crate) const LATE_WRITE: LeftOut = LeftOut { late_writes: 1, ..LeftOut::NONE };
 
 /// What became of spans, log records and metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Spans that ended.
     pub spans: pounce_otlp::Totals,
-    /// Attributes over a limit, on spans and events.
-    pub attributes_dropped: u64,
-    /// Events over a limit.
-    pub events_dropped: u64,
-    /// Links over a limit.
-    pub links_dropped: u64,
-    /// Spans of guests beyond the limit of their request.
-    pub children_dropped: u64,
-    /// Spans that a guest's SDK has begun and never ended.
-    pub unended: u64,
-    /// Writes to spans that had ended.
-    pub late_writes: u64,
-    /// Members of incoming baggage that were malformed or over a limit.
-    pub baggage_dropped: u64,
+    /// What was left out of them, and of requests' baggage.
+    pub left_out: LeftOut,
     /// Log records.
     pub logs: LogTotals,
     /// Guests' metrics.
@@ -83,24 +172,8 @@ pub struct LogTotals {
 pub struct MetricTotals {
     /// Points that were sent; how many there were is not counted.
     pub points: pounce_otlp::Totals,
-    /// Measurements of an instrument without a valid name.
-    pub invalid_name: u64,
-    /// Measurements that are infinite or not a number.
-    pub invalid_number: u64,
-    /// Measurements of an instrument that is of another kind.
-    pub kind_conflict: u64,
-    /// Measurements of an instrument beyond those that a component may have.
-    pub instruments_full: u64,
-    /// Not looked at: their request had made as many as it may, or their instance within a minute, for no request.
-    pub over_limit: u64,
-    /// Points of guests' SDKs beyond those that may wait for the next export.
-    pub waiting_full: u64,
-    /// Cumulative points of guests' SDKs, of more series than an instance may have.
-    pub series_full: u64,
-    /// Measurements whose attributes were left out, for want of room for another series.
-    pub overflowed: u64,
-    /// Attributes over a limit.
-    pub attributes_dropped: u64,
+    /// Measurements that were not recorded or lost something.
+    pub ignored: IgnoredTotals,
 }
 
 impl Totals {
@@ -109,27 +182,17 @@ impl Totals {
         let (logs, metrics) = (&self.logs, &self.metrics);
         let sent = [&self.spans, &logs.records, &metrics.points];
         let lost: u64 = sent.iter().map(|sent| sent.losses.total()).sum();
-        lost + logs.over_limit + metrics.measurements_dropped()
-    }
-}
-
-impl MetricTotals {
-    /// Measurements that count nowhere.
-    pub fn measurements_dropped(&self) -> u64 {
-        self.invalid_name
-            + self.invalid_number
-            + self.kind_conflict
-            + self.instruments_full
-            + self.over_limit
-            + self.waiting_full
-            + self.series_full
+        lost + logs.over_limit + metrics.ignored.whole()
     }
 }
 
 /// Those of `counts` that are not zero, each after a comma.
-fn write_counts(f: &mut fmt::Formatter<'_>, counts: &[(u64, &str)]) -> fmt::Result {
-    let mut counts = counts.iter().filter(|(count, _)| *count > 0);
-    counts.try_for_each(|(count, what)| write!(f, ", {count} {what}"))
+fn write_counts(
+    f: &mut fmt::Formatter<'_>,
+    counts: impl IntoIterator<Item = (u64, &'static str)>,
+) -> fmt::Result {
+    let mut counts = counts.into_iter().filter(|(count, _)| *count > 0);
+    counts.try_for_each(|(count, words)| write!(f, ", {count} {words}"))
 }
 
 /// What was lost, and what the spool had and has, each after a comma.
@@ -140,14 +203,14 @@ fn write_ends(f: &mut fmt::Formatter<'_>, totals: &pounce_otlp::Totals) -> fmt::
         (spool.found, "found in the spool at the start"),
         (spool.left, "left in the spool for the next start"),
     ];
-    write_counts(f, &counts)
+    write_counts(f, counts)
 }
 
 impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} spans ended, {} exported", self.spans.ended, self.spans.exported)?;
         write_ends(f, &self.spans)?;
-        write_counts(f, &[(self.baggage_dropped, "members of baggage dropped, malformed or over a limit")])?;
+        write_counts(f, self.left_out.counts_of(Extent::Brought))?;
         if self.logs != LogTotals::default() {
             write!(f, "; {}", self.logs)?;
         }
@@ -162,14 +225,10 @@ impl fmt::Display for LogTotals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} log records emitted, {} exported", self.records.ended, self.records.exported)?;
         write_ends(f, &self.records)?;
-        let counts = [
-            (
-                self.over_limit,
-                "more dropped beyond what a request may emit, or an instance in a minute without one",
-            ),
-            (self.attributes_dropped, "of their attributes dropped"),
-        ];
-        write_counts(f, &counts)
+        let over_limit =
+            "more dropped beyond what a request may emit, or an instance in a minute without one";
+        let attributes = "of their attributes dropped";
+        write_counts(f, [(self.over_limit, over_limit), (self.attributes_dropped, attributes)])
     }
 }
 
@@ -177,23 +236,6 @@ impl fmt::Display for MetricTotals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} points of metrics exported", self.points.exported)?;
         write_ends(f, &self.points)?;
-        let counts = [
-            (self.invalid_name, "measurements dropped for an invalid name"),
-            (self.invalid_number, "measurements dropped as infinite or not a number"),
-            (self.kind_conflict, "measurements dropped as their name is of another kind of instrument"),
-            (self.instruments_full, "measurements dropped for too many instruments"),
-            (
-                self.over_limit,
-                "measurements dropped beyond what a request may make, or an instance in a minute without one",
-            ),
-            (self.waiting_full, "points of guests' SDKs dropped as too many waited for the next export"),
-            (
-                self.series_full,
-                "cumulative points of guests' SDKs dropped for too many series in an instance",
-            ),
-            (self.overflowed, "measurements without their attributes for too many series"),
-            (self.attributes_dropped, "of their attributes dropped"),
-        ];
-        write_counts(f, &counts)
+        write_counts(f, self.ignored.counts())
     }
 }

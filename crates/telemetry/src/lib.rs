@@ -81,7 +81,7 @@ mod value;
 mod view;
 
 pub use context::{Linked, SpanContext, TraceState};
-pub use counters::Totals;
+pub use counters::{Extent, IgnoredTotals, LeftOut, LogTotals, MetricTotals, Totals};
 pub use http_facts::AddressText;
 pub use json::value as json_value;
 pub use limits::MAX_ATTRIBUTES;
@@ -106,7 +106,6 @@ pub use spans::span::Span;
 pub use value::{Exception, Status, Value};
 pub use view::{Export, Exports};
 
-use counters::Counters;
 use exceptions::ExceptionLog;
 use export::Sources;
 use limits::Limits;
@@ -371,7 +370,7 @@ impl Telemetry {
         };
         let (baggage, dropped) = traces.propagator.baggage(&head.headers);
         if let Some(spans) = self.spans() {
-            Counters::add(&spans.pipeline.counters.baggage, dropped);
+            counters::add(&spans.pipeline.counters.baggage, dropped);
         }
         baggage
     }
@@ -384,7 +383,8 @@ impl Telemetry {
         Totals {
             logs: on.signals.log_totals(),
             metrics: on.signals.metric_totals(),
-            ..self.spans().map(|spans| spans.pipeline.totals()).unwrap_or_default()
+            spans: self.spans().map(|spans| spans.pipeline.totals()).unwrap_or_default(),
+            left_out: self.spans().map(|spans| spans.pipeline.counters.totals()).unwrap_or_default(),
         }
     }
 

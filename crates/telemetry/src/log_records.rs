@@ -3,7 +3,7 @@
 
 use super::clock::unix_nanos;
 use super::context::SpanContext;
-use super::counters::Counters;
+use super::counters::add;
 use super::limits::{Attributes, Bounds, Limits, MAX_NAME, MAX_SPAN, UNSET};
 use super::otlp_value::{any_value_of, key_value};
 use super::pipeline::Pipeline;
@@ -217,7 +217,7 @@ impl LogRecords {
     /// Hands over a guest's record, emitted in the span of `context`; dropped and counted where the buffers are full.
     pub fn emit(&self, record: &LogRecord, context: Option<&SpanContext>) {
         let message = record.message(context, self.limits.of_log());
-        Counters::add(&self.pipeline.counters.attributes, message.dropped_attributes_count);
+        add(&self.pipeline.counters.attributes, message.dropped_attributes_count);
         let message = message.encode_to_vec();
         self.pipeline.push(|out| bytes(out, 2, &message));
     }
@@ -225,7 +225,7 @@ impl LogRecords {
     /// Hands over a record of the host's own; the time is that of the record.
     pub(super) fn emit_own(&self, record: &LogRecord, context: Option<&SpanContext>) {
         let record = record.message(context, self.limits.of_log());
-        Counters::add(&self.pipeline.counters.attributes, record.dropped_attributes_count);
+        add(&self.pipeline.counters.attributes, record.dropped_attributes_count);
         let mut message = self.own_scope.clone();
         bytes(&mut message, 2, &record.encode_to_vec());
         self.pipeline.push(|out| bytes(out, scope::SCOPED, &message));

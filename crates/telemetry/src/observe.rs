@@ -1,15 +1,15 @@
 //! Telemetry's metrics of itself, from the very counters that the words at exit are made of.
 
+use super::counters::{Counters, Ignored};
 use super::export::Sources;
 use super::log_records::LogRecords;
-use super::metrics::Ignored;
 use super::metrics::host::Host;
 use super::metrics::host::definitions::{self as names, Definition};
 use super::pipeline::Pipeline;
 use super::semconv;
 use pounce_otlp::{Counts, Loss, Stage};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 /// The instruments of one signal that waits in buffers.
 struct Buffered {
@@ -39,50 +39,27 @@ const LOGS: Buffered = Buffered {
     processed: &names::LOG_PROCESSED,
 };
 
-/// Why something was dropped, and where it is counted.
-type Reason = (&'static str, fn(&Pipeline) -> &AtomicU64);
-
 impl Host {
     /// Has the metrics tell what becomes of all that telemetry sends.
     pub(super) fn observe_telemetry(&self, sources: &Sources, logs: Option<&Arc<LogRecords>>) {
         if let Some(spans) = &sources.spans {
             self.observe_buffered(&SPANS, spans);
-            self.observe_dropped(
-                &SPANS,
-                spans,
-                &[
-                    ("events", |pipeline| &pipeline.counters.events),
-                    ("links", |pipeline| &pipeline.counters.links),
-                    ("children", |pipeline| &pipeline.counters.children),
-                    ("unended", |pipeline| &pipeline.counters.unended),
-                    ("late_writes", |pipeline| &pipeline.counters.late_writes),
-                    ("baggage", |pipeline| &pipeline.counters.baggage),
-                ],
-            );
+            for (reason, count) in Counters::REASONS {
+                let spans = Arc::clone(spans);
+                self.observe_loss(SPANS.signal, reason, move || Some(count(&spans.counters).load(Relaxed)));
+            }
         }
         if let Some(logs) = logs {
             self.observe_buffered(&LOGS, &logs.pipeline);
-            self.observe_dropped(&LOGS, &logs.pipeline, &[]);
+            let records = Arc::clone(&logs.pipeline);
+            let attributes = move || Some(records.counters.attributes.load(Relaxed));
+            self.observe_loss(LOGS.signal, "attributes", attributes);
             let logs = Arc::clone(logs);
             self.observe_loss(LOGS.signal, "over_limit", move || Some(logs.refused.load(Relaxed)));
         }
         if let Some(guests) = &sources.metrics {
-            type Reason = (&'static str, fn(&Ignored) -> &AtomicU64);
             self.observe_exports("metrics", &names::POINT_EXPORTED, &guests.guests.counters);
-            let reasons: [Reason; 11] = [
-                ("invalid_name", |ignored| &ignored.name),
-                ("invalid_number", |ignored| &ignored.number),
-                ("kind_conflict", |ignored| &ignored.kind),
-                ("instruments_full", |ignored| &ignored.instruments),
-                ("over_limit", |ignored| &ignored.invocation),
-                ("waiting_full", |ignored| &ignored.waiting),
-                ("series_full", |ignored| &ignored.series),
-                ("overflowed", |ignored| &ignored.overflowed),
-                ("attributes", |ignored| &ignored.attributes),
-                ("name_collision", |ignored| &ignored.collided),
-                ("page_full", |ignored| &ignored.unshown),
-            ];
-            for (reason, count) in reasons {
+            for (reason, count) in Ignored::REASONS {
                 let guests = Arc::clone(&guests.guests);
                 self.observe_loss("metrics", reason, move || Some(count(&guests.ignored).load(Relaxed)));
             }
@@ -97,14 +74,6 @@ impl Host {
         read: impl Fn() -> Option<u64> + Send + Sync + 'static,
     ) {
         self.observe(&names::TELEMETRY_DROPPED, &[("signal", signal), ("reason", reason)], read);
-    }
-
-    fn observe_dropped(&self, names: &Buffered, pipeline: &Arc<Pipeline>, reasons: &[Reason]) {
-        let attributes: Reason = ("attributes", |p| &p.counters.attributes);
-        for (reason, count) in reasons.iter().chain([&attributes]) {
-            let (pipeline, count) = (Arc::clone(pipeline), *count);
-            self.observe_loss(names.signal, reason, move || Some(count(&pipeline).load(Relaxed)));
-        }
     }
 
     /// What becomes of what is sent, and what waits on the disk to be.

@@ -1,7 +1,7 @@
 //! Where spans and log records go when they end: to the observer, if there is one, and into the buffer that the exporter
 //! drains.
 
-use super::counters::{Counters, Totals};
+use super::counters::Counters;
 use pounce_otlp::Buffer;
 pub(super) use pounce_otlp::thread_slot;
 use std::cell::Cell;
@@ -71,11 +71,6 @@ impl Pipeline {
         span.shrink_to(MAX_SCRATCH);
         SCRATCH.set(span);
         has_room
-    }
-
-    /// What became of all spans or records so far.
-    pub(super) fn totals(&self) -> Totals {
-        self.counters.totals(self.buffer.totals())
     }
 }
 

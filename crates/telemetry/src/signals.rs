@@ -24,11 +24,10 @@ impl Signals {
         let Some(logs) = &self.logs else {
             return LogTotals::default();
         };
-        let totals = logs.pipeline.totals();
         LogTotals {
-            records: totals.spans,
+            records: logs.pipeline.totals(),
             over_limit: logs.refused.load(Relaxed),
-            attributes_dropped: totals.attributes_dropped,
+            attributes_dropped: logs.pipeline.counters.totals().attributes,
         }
     }
 
@@ -37,18 +36,6 @@ impl Signals {
         let Some(metrics) = &self.metrics else {
             return MetricTotals::default();
         };
-        let ignored = &metrics.ignored;
-        MetricTotals {
-            points: metrics.counters.totals(0),
-            invalid_name: ignored.name.load(Relaxed),
-            invalid_number: ignored.number.load(Relaxed),
-            kind_conflict: ignored.kind.load(Relaxed),
-            instruments_full: ignored.instruments.load(Relaxed),
-            over_limit: ignored.invocation.load(Relaxed),
-            waiting_full: ignored.waiting.load(Relaxed),
-            series_full: ignored.series.load(Relaxed),
-            overflowed: ignored.overflowed.load(Relaxed),
-            attributes_dropped: ignored.attributes.load(Relaxed),
-        }
+        MetricTotals { points: metrics.counters.totals(0), ignored: metrics.ignored.totals() }
     }
 }

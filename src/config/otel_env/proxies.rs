@@ -5,42 +5,60 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use http::Uri;
 
-use super::warn;
+use super::reader::Reader;
 use crate::config::declared::Flawed;
+use crate::config::resolve::{INVALID, Source, Sourced};
 use crate::config::value::{Endpoint, Invalid, Value};
-use crate::config::vars::Vars;
 use pounce_otlp::Proxies;
 
 /// What a proxy's variable is to have.
 const HINT: &str = "write http://HOST:PORT, or unset it; SOCKS is not supported";
 
-/// The proxies on the way to endpoints. What is no address at all is a mistake, since all that is exported would be lost,
-/// or go another way than was meant; a proxy of a kind that is not supported is left to other programs.
-pub(crate) fn proxies(vars: &Vars, warnings: &mut Vec<String>, flawed: &mut Vec<Flawed>) -> Proxies {
-    // In CGI that variable is a header of the request.
-    let is_cgi = vars.get("REQUEST_METHOD").is_some();
-    let mut proxy = |names: [&'static str; 2]| {
-        let named = names.into_iter().filter(|name| !(is_cgi && *name == "HTTP_PROXY"));
-        let (variable, text) = named.into_iter().find_map(|name| Some((name, vars.set(name)?.trim())))?;
-        let quoted = Endpoint::quote(text);
-        match judge(text) {
-            Ok(Kind::Http) => return Some(text.to_owned()),
-            Ok(Kind::Other) => warn(
-                warnings,
-                format!("{variable}: {quoted} is no proxy that telemetry can take, and is ignored ({HINT})"),
-            ),
-            Err(what) => flawed.push(Flawed { variable, quoted, flaw: Invalid::new(what, HINT) }),
-        }
-        None
+/// The proxies on the way to endpoints, if anything is sent. What is no address at all is a mistake, since all that is
+/// exported would be lost, or go another way than was meant; a proxy of a kind that is not supported is left to other
+/// programs.
+pub(super) fn proxies(reader: &mut Reader<'_>, is_sent: bool) -> Proxies {
+    let all = proxy(reader, ["ALL_PROXY", "all_proxy"], is_sent);
+    let mut of = |own: [&'static str; 2]| {
+        let found = proxy(reader, own, is_sent).or_else(|| all.clone());
+        let found = found.unwrap_or_else(|| Sourced::default_of(String::new()));
+        reader.knows(&[own[0], own[1], "ALL_PROXY", "all_proxy"]);
+        let shown = match found.value.as_str() {
+            _ if !found.is_valid => INVALID.to_owned(),
+            "" => "none".to_owned(),
+            // It may have a password.
+            proxy => Endpoint::quote(proxy).trim_matches('`').to_owned(),
+        };
+        reader.tell(own[0], shown, found.source);
+        found.value
     };
-    let all = proxy(["ALL_PROXY", "all_proxy"]);
-    let http = proxy(["HTTP_PROXY", "http_proxy"]);
-    let https = proxy(["HTTPS_PROXY", "https_proxy"]);
-    let no = ["NO_PROXY", "no_proxy"].into_iter().find_map(|name| vars.set(name));
-    Proxies {
-        http: http.or_else(|| all.clone()).unwrap_or_default(),
-        https: https.or(all).unwrap_or_default(),
-        no: no.unwrap_or_default().to_owned(),
+    let (http, https) = (of(["HTTP_PROXY", "http_proxy"]), of(["HTTPS_PROXY", "https_proxy"]));
+    let variables = ["NO_PROXY", "no_proxy"];
+    reader.knows(&variables);
+    let no = reader.first_set(&variables).filter(|_| is_sent);
+    let shown = no.map_or("none", |(_, hosts)| hosts).to_owned();
+    reader.tell(variables[0], shown, no.map_or(Source::Default, |(variable, _)| Source::by(variable)));
+    Proxies { http, https, no: no.map_or("", |(_, hosts)| hosts).to_owned() }
+}
+
+/// The proxy that the first of `names` says.
+fn proxy(reader: &mut Reader<'_>, names: [&'static str; 2], is_sent: bool) -> Option<Sourced<String>> {
+    // In CGI that variable is a header of the request.
+    let is_cgi = reader.vars.get("REQUEST_METHOD").is_some();
+    let named = names.into_iter().filter(|name| is_sent && !(is_cgi && *name == "HTTP_PROXY"));
+    let (variable, text) = named.into_iter().find_map(|name| Some((name, reader.vars.set(name)?.trim())))?;
+    let quoted = Endpoint::quote(text);
+    match judge(text) {
+        Ok(Kind::Http) => Some(Sourced::by(text.to_owned(), variable)),
+        Ok(Kind::Other) => {
+            let what = format!("{quoted} is no proxy that telemetry can take, and is ignored ({HINT})");
+            reader.warn(format!("{variable}: {what}"));
+            None
+        }
+        Err(what) => {
+            reader.flawed.push(Flawed { variable, quoted, flaw: Invalid::new(what, HINT) });
+            Some(Sourced { is_valid: false, ..Sourced::by(String::new(), variable) })
+        }
     }
 }
 
@@ -92,9 +110,10 @@ mod tests {
     use super::*;
 
     fn read(vars: &[(&'static str, &'static str)]) -> (Proxies, Vec<String>, Vec<Flawed>) {
-        let (mut warnings, mut flawed) = (Vec::new(), Vec::new());
-        let proxies = proxies(&vars.iter().copied().collect(), &mut warnings, &mut flawed);
-        (proxies, warnings, flawed)
+        let vars = vars.iter().copied().collect();
+        let mut reader = Reader::new(&vars);
+        let proxies = proxies(&mut reader, true);
+        (proxies, reader.warnings, reader.flawed)
     }
 
     #[test]

@@ -2,31 +2,35 @@
 
 use percent_encoding::percent_decode_str;
 
-use super::warn;
+use super::reader::Reader;
 use crate::config::declared::Standard;
-use crate::config::vars::Vars;
 
 /// The resource attribute that has an option of its own.
-pub(crate) const SERVICE_NAME: &str = "service.name";
-
-const RESOURCE_ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
+const SERVICE_NAME: &str = "service.name";
 
 /// The variable of this meaning, then the resource attribute.
-pub(crate) fn service_name(vars: &Vars, warnings: &mut Vec<String>) -> Standard<Option<String>> {
-    const VARIABLE: &str = "OTEL_SERVICE_NAME";
-    if let Some(name) = vars.set(VARIABLE) {
-        return Ok(Some((Some(name.to_owned()), VARIABLE)));
+pub(crate) fn service_name(reader: &mut Reader<'_>, variables: &[&'static str]) -> Standard<Option<String>> {
+    let [own, attributes] = *variables else { return Ok(None) };
+    if let Some(name) = reader.vars.set(own) {
+        return Ok(Some((Some(name.to_owned()), own)));
     }
-    let attributes = resource_attributes(vars, warnings);
-    let name = attributes.into_iter().find(|(key, value)| key == SERVICE_NAME && !value.is_empty());
-    Ok(name.map(|(_, name)| (Some(name), RESOURCE_ATTRIBUTES)))
+    let of_all = reader.vars.set(attributes).and_then(|text| pairs(reader, attributes, text));
+    let name = of_all.into_iter().flatten().find(|(key, value)| key == SERVICE_NAME && !value.is_empty());
+    Ok(name.map(|(_, name)| (Some(name), attributes)))
+}
+
+/// The attributes without the service's name.
+pub(super) fn attributes(
+    reader: &mut Reader<'_>,
+    variable: &'static str,
+    text: &str,
+) -> Option<Vec<(String, String)>> {
+    let pairs = pairs(reader, variable, text)?;
+    Some(pairs.into_iter().filter(|(key, _)| key != SERVICE_NAME).collect())
 }
 
 /// `key=value,…`, percent-decoded; on any error the whole value is discarded.
-pub(crate) fn resource_attributes(vars: &Vars, warnings: &mut Vec<String>) -> Vec<(String, String)> {
-    let Some(text) = vars.set(RESOURCE_ATTRIBUTES) else {
-        return Vec::new();
-    };
+fn pairs(reader: &mut Reader<'_>, variable: &str, text: &str) -> Option<Vec<(String, String)>> {
     let mut attributes: Vec<(String, String)> = Vec::new();
     for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
         let read = || {
@@ -41,15 +45,12 @@ pub(crate) fn resource_attributes(vars: &Vars, warnings: &mut Vec<String>) -> Ve
             }
             Err(what) => {
                 let hint = "write key=value,key=value with other characters percent-encoded";
-                warn(
-                    warnings,
-                    format!("{RESOURCE_ATTRIBUTES}: `{entry}` {what}; the whole value is ignored ({hint})"),
-                );
-                return Vec::new();
+                reader.warn(format!("{variable}: `{entry}` {what}; the whole value is ignored ({hint})"));
+                return None;
             }
         }
     }
-    attributes
+    Some(attributes)
 }
 
 fn decode(text: &str) -> Result<String, &'static str> {

@@ -1,5 +1,7 @@
 //! Tests of the standard variables.
 
+mod in_force;
+
 use std::time::Duration;
 
 use crate::config::*;

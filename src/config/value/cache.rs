@@ -32,4 +32,8 @@ impl Value for CacheDir {
             Self::Dir(path) => path.display().to_string(),
         }
     }
+
+    fn is_nothing(&self) -> bool {
+        *self == Self::Off
+    }
 }

@@ -97,6 +97,11 @@ pub(crate) trait Value: Sized {
 
     /// The value as `pounce check` may show it: with secrets left out.
     fn show(&self) -> String;
+
+    /// Whether it stands for nothing at all.
+    fn is_nothing(&self) -> bool {
+        false
+    }
 }
 
 /// Types whose text means the same everywhere and holds no secret.
@@ -197,6 +202,11 @@ pub(crate) trait Setting: Sized {
     fn read_all(texts: &[String], place: &Place<'_>) -> Result<Self, Vec<(String, Invalid)>>;
 
     fn show_all(&self) -> String;
+
+    /// Whether it stands for nothing at all.
+    fn is_nothing(&self) -> bool {
+        false
+    }
 }
 
 fn read_one<T: Value>(text: &str, place: &Place<'_>) -> Result<T, (String, Invalid)> {
@@ -213,6 +223,9 @@ impl<T: Value> Setting for T {
     fn show_all(&self) -> String {
         self.show()
     }
+    fn is_nothing(&self) -> bool {
+        Value::is_nothing(self)
+    }
 }
 
 impl<T: Value> Setting for Option<T> {
@@ -221,6 +234,9 @@ impl<T: Value> Setting for Option<T> {
     }
     fn show_all(&self) -> String {
         self.as_ref().map_or_else(|| "none".to_owned(), T::show)
+    }
+    fn is_nothing(&self) -> bool {
+        self.is_none()
     }
 }
 
@@ -242,5 +258,8 @@ impl<T: Value> Setting for Vec<T> {
             return "none".to_owned();
         }
         self.iter().map(T::show).collect::<Vec<_>>().join(", ")
+    }
+    fn is_nothing(&self) -> bool {
+        self.is_empty()
     }
 }

@@ -3,6 +3,8 @@
 use super::*;
 use crate::host::place::{Rooms, Share};
 use futures_util::FutureExt as _;
+use http::{HeaderMap, StatusCode};
+use pounce_telemetry::{LocalReaders, Peer, Settings, Telemetry};
 
 fn request() -> (RequestScope, Arc<Rooms>) {
     let rooms = Arc::new(Rooms::new(1, 1, u64::MAX));
@@ -92,4 +94,36 @@ fn a_place_is_kept_by_those_who_work_on_the_request_and_by_nobody_else() {
     drop(again);
     assert_eq!((rooms.waiting.taken(), trace.is_worked_on()), (0, false));
     assert!(trace.scope().is_none());
+}
+
+/// Its record and its scope are all that is allocated to keep book of a request that is traced and measured.
+#[test]
+fn a_plain_traced_request_allocates_its_record_and_its_scope() {
+    let local = LocalReaders { metrics: true, ..LocalReaders::default() };
+    let (telemetry, spans) = Telemetry::buffered(&Settings::default(), "hello", local);
+    let share = Share { all: Arc::new(Rooms::new(1, 1, u64::MAX)), own: None };
+    let head =
+        http::Request::get("/users/7?page=2").header("host", "localhost").header("user-agent", "curl/8");
+    let (head, ()) = head.body(()).unwrap().into_parts();
+    let (peer, headers, peak) = (Peer::default(), HeaderMap::new(), Arc::new(AtomicU64::new(0)));
+    let serve = || {
+        for _ in 0..50 {
+            let span = telemetry.server_span(&peer, &head);
+            let baggage = telemetry.baggage(&peer, &head);
+            let scope = RequestScope::new(span.clone(), None, baggage, share.take().unwrap());
+            // As the guest's call and the response's body have it.
+            let (call, body) = (scope.clone(), scope.clone());
+            call.taken_up(false, None, peak.clone());
+            call.answer(None);
+            span.response_head(StatusCode::OK, &headers);
+            call.finish();
+            body.close();
+            span.phases(scope.taken());
+            span.end(42);
+        }
+    };
+    // What the first requests make room for is there for the next.
+    (0..2).for_each(|_| serve());
+    drop(spans.drain(false));
+    assert_eq!(allocation_counter::measure(serve).count_total, 50 * 2);
 }

@@ -28,7 +28,6 @@ pub(super) use collect::{Collected, Reader};
 pub use fold::Folds;
 pub use prometheus::Format;
 pub use registries::Registries;
-pub(super) use store::Ignored;
 pub use store::Metrics;
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use super::series::Series;
 use super::{cumulative_view, sdk_queue};
 use crate::clock::unix_nanos;
 use crate::context::SpanContext;
+use crate::counters::Ignored;
 use crate::settings::{ExemplarFilter, HistogramAggregation, MetricsSettings};
 use crate::value::Value;
 use pounce_otlp::{Counts, Loss};
@@ -49,24 +50,6 @@ pub struct Metrics {
 pub(super) struct Observed {
     series: Arc<Series>,
     read: Box<dyn Fn() -> Option<u64> + Send + Sync>,
-}
-
-/// Measurements that were not recorded or lost something, by reason.
-#[derive(Debug, Default)]
-pub(crate) struct Ignored {
-    pub(crate) name: AtomicU64,
-    pub(crate) number: AtomicU64,
-    pub(crate) kind: AtomicU64,
-    pub(crate) instruments: AtomicU64,
-    pub(crate) invocation: AtomicU64,
-    pub(crate) waiting: AtomicU64,
-    pub(crate) series: AtomicU64,
-    pub(crate) overflowed: AtomicU64,
-    pub(crate) attributes: AtomicU64,
-    /// Instruments that pages for Prometheus do not show.
-    pub(crate) collided: AtomicU64,
-    /// Points that SDKs have handed over, which pages show without their attributes or not at all.
-    pub(crate) unshown: AtomicU64,
 }
 
 impl Metrics {

@@ -5,9 +5,10 @@
 
 use super::headers::CapturedHeaders;
 use super::tail::Tail;
+use crate::counters::LeftOut;
 use crate::limits::MAX_NAME;
 use crate::settings::Semconv;
-use crate::spans::annotations::{Annotations, LeftOut};
+use crate::spans::annotations::Annotations;
 use crate::value::{Status, shortened};
 use http::StatusCode;
 use pounce_otlp::wire::Code;

@@ -13,10 +13,11 @@ use super::spans::Spans;
 use super::tail::{Reason, Tail};
 use crate::clock::Clock;
 use crate::context::SpanContext;
+use crate::counters::{LATE_WRITE, LeftOut, add};
 use crate::limits::{MAX_SPAN, MAX_VALUE};
 use crate::metrics::host::Host;
 use crate::semconv;
-use crate::spans::annotations::{Account, Annotations, LeftOut};
+use crate::spans::annotations::{Account, Annotations};
 use crate::spans::family::Family;
 use crate::value::{Exception, Value, shortened};
 use http::{HeaderMap, StatusCode};
@@ -192,7 +193,7 @@ impl Record {
 
     fn set_route_in(&self, outcome: &mut Outcome, route: &str) {
         if !outcome.set_route(route) && self.is_recorded() {
-            self.count_in(outcome, LeftOut { attributes: 1, ..LeftOut::default() });
+            self.count_in(outcome, LeftOut { attributes: 1, ..LeftOut::NONE });
         }
     }
 
@@ -268,10 +269,10 @@ impl Record {
                 held.settle(&spans.tail_room, Some(&*spans.pipeline).filter(|_| is_exported));
             }
             if is_exported {
-                outcome.left_out.count(&spans.pipeline.counters);
+                spans.pipeline.counters.count(outcome.left_out);
                 let left_out = span::left_out(&outcome, sent);
                 outcome.annotations.attributes.dropped += left_out;
-                LeftOut { attributes: left_out, ..LeftOut::default() }.count(&spans.pipeline.counters);
+                add(&spans.pipeline.counters.attributes, left_out);
             }
         }
         let mut finished = Finished {
@@ -336,19 +337,19 @@ impl Record {
         match &outcome.tail {
             Tail::Undecided(_) if self.recording() == Recording::Tail => outcome.left_out.add(left_out),
             Tail::Discarded if self.recording() == Recording::Tail => {}
-            _ => left_out.count(&spans.pipeline.counters),
+            _ => spans.pipeline.counters.count(left_out),
         }
     }
 
     /// Counts a write that came after the end.
     pub(crate) fn count_late_write(&self) {
-        self.count(LeftOut::LATE_WRITE);
+        self.count(LATE_WRITE);
     }
 
     fn write(&self, write: impl FnOnce(&mut Outcome)) {
         let mut outcome = self.outcome();
         if outcome.ended {
-            self.count_in(&mut outcome, LeftOut::LATE_WRITE);
+            self.count_in(&mut outcome, LATE_WRITE);
         } else {
             write(&mut outcome);
         }

@@ -1,7 +1,7 @@
 //! What a guest says on a span, its request's or one of its own: attributes, events, links, a status, a name.
 
 use crate::context::Linked;
-use crate::counters::Counters;
+use crate::counters::LeftOut;
 use crate::limits::{Attributes, Events, Limits, Links, MAX_NAME, MAX_VALUE};
 use crate::semconv::is_reserved;
 use crate::value::{Exception, Status, Value, shortened};
@@ -26,55 +26,6 @@ pub(crate) struct Account<'a> {
     pub(crate) left_out: &'a mut LeftOut,
 }
 
-/// How much was left out of the spans of a request: over a limit, or too late.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct LeftOut {
-    /// Attributes of spans, events and links.
-    pub(crate) attributes: u32,
-    pub(crate) events: u32,
-    pub(crate) links: u32,
-    /// Spans beyond those that one request may have.
-    pub(crate) children: u32,
-    /// Spans that a guest's SDK has announced and never ended.
-    pub(crate) unended: u32,
-    /// Writes to spans that had ended.
-    pub(crate) late_writes: u32,
-}
-
-impl LeftOut {
-    /// A write to a span that had ended.
-    pub(crate) const LATE_WRITE: LeftOut =
-        LeftOut { attributes: 0, events: 0, links: 0, children: 0, unended: 0, late_writes: 1 };
-
-    /// Adds what `more` counts.
-    pub(crate) fn add(&mut self, more: LeftOut) {
-        for (mine, more) in [
-            (&mut self.attributes, more.attributes),
-            (&mut self.events, more.events),
-            (&mut self.links, more.links),
-            (&mut self.children, more.children),
-            (&mut self.unended, more.unended),
-            (&mut self.late_writes, more.late_writes),
-        ] {
-            *mine = mine.saturating_add(more);
-        }
-    }
-
-    /// Adds everything to the totals of the server.
-    pub(crate) fn count(self, totals: &Counters) {
-        for (total, count) in [
-            (&totals.attributes, self.attributes),
-            (&totals.events, self.events),
-            (&totals.links, self.links),
-            (&totals.children, self.children),
-            (&totals.unended, self.unended),
-            (&totals.late_writes, self.late_writes),
-        ] {
-            Counters::add(total, count);
-        }
-    }
-}
-
 /// How much an SDK has left out of a span by limits of its own.
 #[derive(Clone, Copy, Default)]
 pub struct Omitted {
@@ -95,7 +46,7 @@ impl Annotations {
         } else {
             self.attributes.set(key, value, account.limits.of_span(), account.room);
         }
-        account.left_out.attributes += self.attributes.dropped - before;
+        account.left_out.attributes += u64::from(self.attributes.dropped - before);
     }
 
     /// Adds an event that happened at `time`, in nanoseconds of Unix time.
@@ -119,16 +70,16 @@ impl Annotations {
     fn event(&mut self, account: Account<'_>, add: impl FnOnce(&mut Events, &mut usize) -> u32) {
         let before = self.events.dropped;
         let attributes = add(&mut self.events, account.room);
-        account.left_out.attributes += attributes;
-        account.left_out.events += self.events.dropped - before;
+        account.left_out.attributes += u64::from(attributes);
+        account.left_out.events += u64::from(self.events.dropped - before);
     }
 
     /// Adds a link to another span.
     pub(crate) fn add_link(&mut self, to: Linked, attributes: Vec<(String, Value)>, account: Account<'_>) {
         let before = self.links.dropped;
         let attributes = self.links.add(to, attributes, account.limits, account.room);
-        account.left_out.attributes += attributes;
-        account.left_out.links += self.links.dropped - before;
+        account.left_out.attributes += u64::from(attributes);
+        account.left_out.links += u64::from(self.links.dropped - before);
     }
 
     /// Refuses a link that names nothing.

@@ -1,8 +1,9 @@
 //! The record of one span under a server span: a guest's own, or of an outgoing request.
 
-use super::annotations::{Account, Annotations, LeftOut};
+use super::annotations::{Account, Annotations};
 use super::call::Call;
 use crate::context::{SpanContext, TraceState};
+use crate::counters::{LATE_WRITE, LeftOut};
 use crate::limits::MAX_SPAN;
 use crate::request::record::Record;
 use crate::request::spans::Spans;
@@ -104,7 +105,7 @@ impl Child {
 
     /// Counts a write that came after the end.
     pub(super) fn count_late_write(&self) {
-        self.request.count(LeftOut::LATE_WRITE);
+        self.request.count(LATE_WRITE);
     }
 
     /// Adds what a guest says; counted once the span has ended.
@@ -112,7 +113,7 @@ impl Child {
         let mut left_out = LeftOut::default();
         let mut state = self.state();
         match (state.ended, self.request.spans(), self.request.family.get()) {
-            (true, ..) => left_out = LeftOut::LATE_WRITE,
+            (true, ..) => left_out = LATE_WRITE,
             (false, Some(Spans { limits, .. }), Some(family)) => {
                 let State { annotations, room: own, .. } = &mut *state;
                 family.charge(|all| {

@@ -1,8 +1,8 @@
 //! The spans under one server span: who they are, and the limits they share.
 
-use super::annotations::LeftOut;
 use super::child::{Child, Start};
 use crate::context::SpanContext;
+use crate::counters::LeftOut;
 use crate::limits::{MAX_ANNOUNCED, MAX_CHILDREN, MAX_CHILDREN_SIZE, MAX_NAME};
 use crate::request::record::Record;
 use crate::value::shortened;
@@ -77,7 +77,7 @@ impl Record {
         let no_place = !announced && (known || state.known.len() >= MAX_CHILDREN);
         if no_place || state.room < name.len() {
             drop(state);
-            self.count(LeftOut { children: 1, ..LeftOut::default() });
+            self.count(LeftOut { children: 1, ..LeftOut::NONE });
             return None;
         }
         state.room -= name.len();
@@ -159,10 +159,7 @@ impl Record {
             let mut state = family.state();
             (std::mem::take(&mut state.open), std::mem::take(&mut state.announced))
         };
-        self.count(LeftOut {
-            unended: u32::try_from(announced.len()).unwrap_or(u32::MAX),
-            ..LeftOut::default()
-        });
+        self.count(LeftOut { unended: announced.len() as u64, ..LeftOut::NONE });
         let open = open.iter().filter_map(Weak::upgrade);
         let (later, now): (Vec<_>, Vec<_>) = open.partition(|child| child.is_call() && !calls);
         now.iter().for_each(|child| child.abandon());

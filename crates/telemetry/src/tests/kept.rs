@@ -87,7 +87,7 @@ fn what_is_dropped_counts_only_where_somebody_gets_the_rest() {
         span.end(0);
         span.set_attribute("late", Value::Bool(true));
         let totals = telemetry.totals();
-        let found = (totals.attributes_dropped, totals.children_dropped, totals.late_writes);
+        let found = (totals.left_out.attributes, totals.left_out.children, totals.left_out.late_writes);
         assert_eq!(found, if fails { (72, 3, 1) } else { (0, 0, 0) });
         assert_eq!(totals.lost(), 0);
     }

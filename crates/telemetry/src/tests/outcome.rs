@@ -142,9 +142,9 @@ fn what_is_over_the_limits_is_counted_on_the_span_and_in_the_totals() {
     assert!(text_attributes(&found.attributes)["k0"].len() == 4096);
     assert_eq!(found.events.len() as u32 + found.dropped_events_count, 200);
     let totals = telemetry.totals();
-    assert_eq!(totals.attributes_dropped, u64::from(found.dropped_attributes_count));
-    assert_eq!(totals.events_dropped, u64::from(found.dropped_events_count));
-    assert_eq!((totals.spans.ended, totals.late_writes), (1, 1));
+    assert_eq!(totals.left_out.attributes, u64::from(found.dropped_attributes_count));
+    assert_eq!(totals.left_out.events, u64::from(found.dropped_events_count));
+    assert_eq!((totals.spans.ended, totals.left_out.late_writes), (1, 1));
 }
 
 #[test]
@@ -233,6 +233,6 @@ fn attributes_of_the_host_that_a_guest_sets_are_counted_where_they_differ() {
         span.response_head(StatusCode::INTERNAL_SERVER_ERROR, &http::HeaderMap::new());
         span.end(0);
         assert_eq!(one(&telemetry).dropped_attributes_count, expected, "{at}");
-        assert_eq!(telemetry.totals().attributes_dropped, u64::from(expected), "{at}");
+        assert_eq!(telemetry.totals().left_out.attributes, u64::from(expected), "{at}");
     }
 }

@@ -68,7 +68,7 @@ fn all_that_a_span_says_is_kept() {
     };
     server.take(taken, Link).unwrap();
     let totals = telemetry.totals();
-    assert_eq!((totals.attributes_dropped, totals.events_dropped, totals.links_dropped), (1, 0, 1));
+    assert_eq!((totals.left_out.attributes, totals.left_out.events, totals.left_out.links), (1, 0, 1));
     let found = one(&telemetry);
     assert_eq!((found.name.as_str(), found.kind()), ("span 1", SpanKind::Producer));
     assert_eq!(
@@ -169,11 +169,11 @@ fn an_id_is_taken_once_and_places_are_limited() {
     }
     let found = spans(&telemetry).len() as u64;
     assert_eq!(found, 1000 - 128, "those still open have their places");
-    assert_eq!(telemetry.totals().children_dropped, 3 + 2000 - found);
+    assert_eq!(telemetry.totals().left_out.children, 3 + 2000 - found);
     server.close_children();
-    assert_eq!(telemetry.totals().unended, 128);
+    assert_eq!(telemetry.totals().left_out.unended, 128);
     server.close_children();
-    assert_eq!(telemetry.totals().unended, 128, "counted once");
+    assert_eq!(telemetry.totals().left_out.unended, 128, "counted once");
 }
 
 #[test]

@@ -96,7 +96,7 @@ fn what_was_said_before_telemetry_started_waits_for_it() {
     assert_eq!(found.len(), MAX_WAITING + 1);
     assert_eq!(attribute(&found[0], "n"), Some(Any::IntValue(0)), "in order");
     assert_eq!(attribute(found.last().unwrap(), "n"), Some(Any::IntValue(9999)));
-    assert_eq!(records.pipeline.totals().spans.losses.of(Loss::QueueFull), 3, "what did not fit is counted");
+    assert_eq!(records.pipeline.totals().losses.of(Loss::QueueFull), 3, "what did not fit is counted");
 }
 
 #[test]

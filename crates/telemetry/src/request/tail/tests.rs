@@ -27,7 +27,7 @@ fn what_is_held_back_goes_the_way_that_the_end_decides() {
         buffer.settle(&room, is_kept.then_some(&pipeline));
         assert_eq!(exported(&pipeline), if is_kept { (2, 150) } else { (0, 0) });
         assert_eq!(room.used.load(Relaxed), 0);
-        assert_eq!(pipeline.totals().spans.ended, if is_kept { 2 } else { 0 });
+        assert_eq!(pipeline.totals().ended, if is_kept { 2 } else { 0 });
     }
 }
 
@@ -41,10 +41,7 @@ fn a_request_holds_back_no_more_than_it_may() {
     assert!(room.used.load(Relaxed) <= MAX_HELD);
     buffer.settle(&room, Some(&pipeline));
     let totals = pipeline.totals();
-    assert_eq!(
-        (exported(&pipeline).0, totals.spans.losses.of(Loss::HeldFull), totals.spans.ended),
-        (9, 11, 20)
-    );
+    assert_eq!((exported(&pipeline).0, totals.losses.of(Loss::HeldFull), totals.ended), (9, 11, 20));
 }
 
 #[test]
@@ -59,7 +56,7 @@ fn all_together_hold_back_no_more_than_they_may() {
     push(&mut second, &room, 900);
     second.settle(&room, Some(&pipeline));
     let totals = pipeline.totals();
-    assert_eq!((exported(&pipeline), totals.spans.losses.of(Loss::HeldFull)), ((2, 950), 1));
+    assert_eq!((exported(&pipeline), totals.losses.of(Loss::HeldFull)), ((2, 950), 1));
     assert_eq!(room.used.load(Relaxed), 0);
 }
 
