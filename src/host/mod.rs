@@ -16,6 +16,7 @@ mod pounce_telemetry;
 mod scope;
 mod state;
 mod stdio;
+mod turns;
 mod wasi_otel;
 mod written;
 
@@ -35,6 +36,7 @@ pub(crate) use place::{Full, Place, Rooms, Share};
 use pounce_telemetry::{Ignored, Recorder};
 pub(crate) use scope::{IncomingContext, RequestScope, Trace};
 pub(crate) use state::HostState;
+pub(crate) use turns::Turns;
 pub(crate) use written::{Abi, Broken, Uploads, Written, asked_for_frame};
 
 use crate::config;
