@@ -47,3 +47,9 @@ print(*(one.getsockname()[1] for one in held))
 PYTHON
   )
 }
+
+# build_rust FOLDER: builds the programs in findings/FOLDER, whose crates its Cargo.lock pins; they are in $programs.
+build_rust() {
+  CARGO_TARGET_DIR=$work/target cargo build --quiet --locked --manifest-path "$here/$1/Cargo.toml"
+  programs=$work/target/debug
+}

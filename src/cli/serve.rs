@@ -55,6 +55,9 @@ Examples:
 
 /// Columns of the text below the options.
 const WIDTH: usize = 100;
+/// Tasks that a thread runs before it looks at sockets and timers again. Guests compute in these tasks, so that a request
+/// that comes meanwhile would wait for 61 of them (tokio's default) before anybody knows of it.
+const TASKS_BETWEEN_EVENTS: u32 = 16;
 
 pub(super) fn command() -> Command {
     Command::new("serve").about("Serves a component over HTTP").defer(complete)
@@ -126,8 +129,9 @@ fn serve(Loaded { config, in_force }: Loaded) -> ExitCode {
     for setting in &in_force {
         tracing::debug!("setting {setting}");
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("pounce").build()
-    {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.enable_all().thread_name("pounce").event_interval(TASKS_BETWEEN_EVENTS);
+    let runtime = match runtime.build() {
         Ok(runtime) => runtime,
         Err(error) => {
             output::error(format_args!("cannot start the threads that serve: {error}"));

@@ -1,16 +1,19 @@
 //! wasmtime as we run it: one engine for the component's version of wasi:http, with as many slots as the address space
 //! gives, and the clock that interrupts guests.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
 use super::inspect::{Inspection, Version};
-use crate::host::MAX_TABLE_ELEMENTS;
+use crate::host::{MAX_TABLE_ELEMENTS, Turns};
 
 /// How often a guest that computes without pause gives way; also how late it is interrupted.
 const TICK: Duration = Duration::from_millis(10);
+/// How often it does while others wait for their turn: a request that needs less waits for about as long.
+const SHORT_TICK: Duration = Duration::from_millis(2);
 /// Slots below which pooling is not worth its rules.
 const MIN_SLOTS: u32 = 32;
 /// Instances at once without a pool.
@@ -34,6 +37,8 @@ pub(crate) struct Slots {
     pub(crate) tuning: Tuning,
     /// Instances at once. With fewer than were wanted, some must be kept spare for those that are being torn down.
     pub(crate) count: usize,
+    /// Of guests that compute for long.
+    pub(crate) turns: Turns,
 }
 
 /// Makes the engine for a component, with `wanted` slots or as many of them as can be had.
@@ -48,6 +53,8 @@ pub(crate) fn build(
 ) -> anyhow::Result<Slots> {
     let mut slots = u32::try_from(wanted).unwrap_or(u32::MAX).clamp(1, 16_384);
     let mut refusal = None;
+    // Guests run on the threads of a runtime that has one for each processor.
+    let turns = Turns::new(std::thread::available_parallelism().map_or(1, NonZeroUsize::get));
     loop {
         let pooling = pooling(inspection, slots, max_memory, max_total_memory);
         match Engine::new(&without_compiler(pooling)) {
@@ -59,8 +66,8 @@ pub(crate) fn build(
                         "address space for fewer instances than http.max-in-flight asks for: {error:#}"
                     );
                 }
-                tick(&engine)?;
-                return Ok(Slots { engine, tuning: Tuning::Pooled, count: slots as usize });
+                tick(&engine, turns.clone())?;
+                return Ok(Slots { engine, tuning: Tuning::Pooled, count: slots as usize, turns });
             }
             Err(error) if slots > MIN_SLOTS => {
                 refusal = Some(error);
@@ -72,9 +79,9 @@ pub(crate) fn build(
                 );
                 let on_demand = without_compiler(on_demand(inspection.version));
                 let engine = Engine::new(&on_demand).map_err(anyhow::Error::from)?;
-                tick(&engine)?;
+                tick(&engine, turns.clone())?;
                 // Small reservations: this many still fit where the pool did not, and a few more on their way out.
-                return Ok(Slots { engine, tuning: Tuning::OnDemand, count: wanted.min(ON_DEMAND) });
+                return Ok(Slots { engine, tuning: Tuning::OnDemand, count: wanted.min(ON_DEMAND), turns });
             }
         }
     }
@@ -119,7 +126,7 @@ fn common(version: Version) -> Config {
         .wasm_component_model_async(concurrent)
         .epoch_interruption(true)
         .cranelift_opt_level(OptLevel::Speed)
-        .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(32))
+        .wasm_backtrace_max_frames(NonZeroUsize::new(32))
         // Off by name: otherwise a hint to set an environment variable ends up in spans.
         .wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Enable)
         .generate_address_map(true)
@@ -192,8 +199,8 @@ fn on_demand(version: Version) -> Config {
     config
 }
 
-/// Starts the thread that moves the engine's epoch on; it ends with the engine.
-fn tick(engine: &Engine) -> anyhow::Result<()> {
+/// Starts the thread that moves the engine's epoch on, faster while guests wait for `turns`; it ends with the engine.
+fn tick(engine: &Engine, turns: Turns) -> anyhow::Result<()> {
     let engine = engine.weak();
     std::thread::Builder::new()
         .name("epoch".into())
@@ -201,7 +208,7 @@ fn tick(engine: &Engine) -> anyhow::Result<()> {
             while let Some(engine) = engine.upgrade() {
                 engine.increment_epoch();
                 drop(engine);
-                std::thread::sleep(TICK);
+                std::thread::sleep(if turns.tick() { SHORT_TICK } else { TICK });
             }
         })
         .context("cannot start the thread that interrupts guests")?;

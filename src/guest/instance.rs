@@ -7,12 +7,15 @@ use wasmtime::{Engine, Store, UpdateDeadline};
 
 use super::error::classify_instantiation;
 use crate::host::{
-    Capabilities, Failure, HostState, Limits, MAX_HOSTCALL_BYTES, MemoryBudget, Meter, Serving, install_hooks,
+    Capabilities, Failure, HostState, Limits, MAX_HOSTCALL_BYTES, MemoryBudget, Meter, Serving, Trace, Turns,
+    install_hooks,
 };
 
 /// Makes the instances of a component.
 pub(crate) struct InstanceFactory {
     pub(crate) engine: Engine,
+    /// Of guests that compute for long.
+    pub(crate) turns: Turns,
     pub(crate) capabilities: Arc<Capabilities>,
     pub(crate) budget: Arc<MemoryBudget>,
     /// Bytes of linear memory of one instance (`guest.max-memory`).
@@ -39,9 +42,11 @@ impl InstanceFactory {
         // Computing guests give way at each tick, so that timers and other requests get their turn; what ends them is
         // the drop of their future.
         store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(|store| {
-            let meter = store.data().meter.clone();
-            Ok(UpdateDeadline::YieldCustom(1, Box::pin(give_way(meter))))
+        let turns = self.turns.clone();
+        store.epoch_deadline_callback(move |store| {
+            let state = store.data();
+            let line = state.only_request().map(|request| (turns.clone(), request.clone()));
+            Ok(UpdateDeadline::YieldCustom(1, Box::pin(give_way(state.meter.clone(), line))))
         });
         install_hooks(&mut store);
         Ok(store)
@@ -65,12 +70,14 @@ impl InstanceFactory {
     }
 }
 
-/// Lets others run; the guest is not charged for that.
-async fn give_way(meter: Option<Meter>) {
+/// Lets others run, sockets and timers first, and where the guest works on one request also who is before it in line; it is
+/// not charged for that.
+async fn give_way(meter: Option<Meter>, line: Option<(Turns, Trace)>) {
     let running = meter.as_ref().and_then(Meter::pause);
-    // tokio's own yield lets sockets and timers have their turn first; waking at once would put the guest before them
-    // some sixty times over.
-    tokio::task::yield_now().await;
+    match line {
+        Some((turns, request)) => request.go_on_in_turn(&turns).await,
+        None => tokio::task::yield_now().await,
+    }
     if let Some(meter) = meter {
         meter.resume(running);
     }

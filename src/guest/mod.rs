@@ -135,6 +135,7 @@ impl Guests {
         )?;
         let factory = InstanceFactory {
             engine: component.slots.engine,
+            turns: component.slots.turns,
             capabilities,
             budget: Arc::new(MemoryBudget::new(guest.max_total_memory.0)),
             max_memory: guest.max_memory.0,

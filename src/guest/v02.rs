@@ -132,7 +132,8 @@ impl Pool {
     ) {
         // Dropped last, when the instance has gone or is back: who comes next may need it.
         let _finish = OnDrop::new(|| scope.finish());
-        let mut instance = match self.take().await {
+        scope.begin_in_turn(&self.factory.turns).await;
+        let mut instance = match self.take(&scope).await {
             Ok(instance) => instance,
             Err(failure) => return scope.fail(failure),
         };
@@ -175,8 +176,10 @@ impl Pool {
         }
     }
 
-    async fn take(&self) -> Result<Instance, Failure> {
-        if let Some(instance) = self.idle.take() {
+    /// An instance for a request. One that waits goes where it holds more than the request's client may have: a fresh
+    /// one holds less.
+    async fn take(&self, scope: &RequestScope) -> Result<Instance, Failure> {
+        if let Some(instance) = self.idle.take().filter(|instance| instance.store.data().fits(scope)) {
             return Ok(instance);
         }
         if let Some(mut instance) = self.warm.take() {
@@ -234,7 +237,8 @@ async fn linger(scope: &RequestScope, limit: Option<Duration>) {
     }
 }
 
-/// Adds up the time for which `work` runs: the guest's time on a processor, as far as it can be known from outside.
+/// Adds up the time for which `work` runs: the guest's time on a processor, as far as it can be known from outside. Its
+/// turn is over whenever it stops.
 async fn metered<F: Future>(work: F, scope: &RequestScope) -> F::Output {
     let mut work = pin!(work);
     let is_told = scope.span.wants_costs();
@@ -244,6 +248,7 @@ async fn metered<F: Future>(work: F, scope: &RequestScope) -> F::Output {
         if let Some(start) = start {
             scope.spend(start.elapsed());
         }
+        scope.end_turn();
         poll
     })
     .await

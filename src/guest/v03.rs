@@ -92,6 +92,10 @@ impl Pool {
         scope: RequestScope,
     ) -> Result<http::Response<Written>, Failure> {
         let _spent = OnDrop::new(|| scope.tell_spent());
+        let Workers { factory, sharing, .. } = self.handler.state();
+        if sharing.serving() != Serving::Many {
+            scope.begin_in_turn(&factory.turns).await;
+        }
         let error = match self.handler.handle(scope.clone(), request).await {
             Ok(response) => {
                 let (head, body) = response.into_parts();
@@ -167,7 +171,8 @@ impl HandlerState for Workers {
         let (store, proxy) = created.map_err(|failure| wasmtime::Error::new(NoInstance(failure)))?;
         let state = store.data();
         let (meter, uploads) = (state.meter.clone(), state.outgoing.uploads().clone());
-        let requests = Arc::new(Requests { meter, uploads, ..Requests::default() });
+        let takes_turns = self.sharing.serving() != Serving::Many;
+        let requests = Arc::new(Requests { meter, uploads, takes_turns, ..Requests::default() });
         Ok(Instance {
             store,
             proxy,
@@ -187,6 +192,8 @@ struct Requests {
     cancelled: Arc<AtomicBool>,
     /// Since the worker was seen without any task, no request has begun.
     is_idle: AtomicBool,
+    /// It serves one request at a time, which may have a turn.
+    takes_turns: bool,
     meter: Option<Meter>,
     /// Bodies of requests that the guest sends.
     uploads: Uploads,
@@ -209,6 +216,13 @@ impl Requests {
             });
         }
         begun.push(trace.clone());
+    }
+
+    /// The guest waits for something, or is gone.
+    fn end_turn(&self) {
+        if self.takes_turns {
+            self.begun().iter().for_each(|request| request.end_turn());
+        }
     }
 
     /// Ends what is open of an instance that has no task left which could end it: spans, and bodies (a guest may well hand
@@ -383,6 +397,8 @@ impl Watch {
 /// The worker loop lets go of its watch after its store; before it only where the loop itself is dropped.
 impl Drop for Watch {
     fn drop(&mut self) {
+        // Its response may wait for its client for long.
+        self.requests.end_turn();
         self.requests.dropped.store(true, Ordering::Release);
     }
 }
@@ -398,6 +414,7 @@ impl WorkerExpiration for Watch {
         if let Some(meter) = &self.requests.meter {
             meter.pause();
         }
+        self.requests.end_turn();
         loop {
             if self.is_over(status, since) {
                 self.requests.stopped.store(true, Ordering::Release);

@@ -206,6 +206,14 @@ impl Requests {
         true
     }
 
+    /// The request of a store that serves one at a time.
+    pub(super) fn only(&self) -> Option<&Trace> {
+        match &self.serves {
+            Serves::One(scope) => scope.as_deref(),
+            Serves::Many { .. } => None,
+        }
+    }
+
     /// The store may serve several requests at once.
     pub(super) fn is_shared(&self) -> bool {
         matches!(self.serves, Serves::Many { .. })

@@ -114,6 +114,11 @@ impl Limits {
         self.meter = meter;
     }
 
+    /// `share` has room for what the store holds.
+    pub(super) fn fits(&self, share: &MemoryBudget) -> bool {
+        share.used() + self.used + self.held <= share.limit()
+    }
+
     /// From now on the store serves a request of the client with this share: what it holds counts there.
     pub(super) fn charge(&mut self, share: Option<Arc<MemoryBudget>>) {
         let held = self.used + self.held;
@@ -338,6 +343,7 @@ mod tests {
         assert_eq!((limits.refused(), limits.hold(50)), (Some(Refused::Share), Err(Refused::Share)));
         assert_eq!((budget.used(), one.used()), (90, 90), "what was refused was not taken");
         // Another client's request is next.
+        assert!(limits.fits(&other) && !limits.fits(&MemoryBudget::new(89)));
         limits.charge(Some(other.clone()));
         assert_eq!((one.used(), other.used()), (0, 90));
         limits.charge(None);

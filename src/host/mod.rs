@@ -16,6 +16,7 @@ mod scope;
 mod state;
 mod stdio;
 mod telemetry;
+mod turns;
 mod wasi_otel;
 mod written;
 
@@ -35,6 +36,7 @@ pub(crate) use place::{Full, Place, Rooms, Share};
 pub(crate) use scope::{IncomingContext, RequestScope, Trace};
 pub(crate) use state::HostState;
 use telemetry::{Ignored, Recorder};
+pub(crate) use turns::Turns;
 pub(crate) use written::{Abi, Broken, Uploads, Written, asked_for_frame};
 
 use crate::config;

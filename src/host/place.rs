@@ -10,11 +10,13 @@
 //!
 //! `Working` and `Finished` take up a place to work, `Waiting` one to wait; dropping gives back which it is.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::limits::MemoryBudget;
+use super::turns::Load;
 
 /// How long somebody counts as just refused.
 const RECENT: Duration = Duration::from_secs(2);
@@ -79,12 +81,14 @@ pub(crate) struct Rooms {
     pub(crate) waiting: Room,
     /// Bytes of guests that work for one client. (Those of everybody are the guests' own budget.)
     memory: Arc<MemoryBudget>,
+    /// In which ticks guests that work for one client were at it.
+    load: Load,
 }
 
 impl Rooms {
     pub(crate) fn new(working: usize, waiting: usize, memory: u64) -> Self {
         let memory = Arc::new(MemoryBudget::new(memory));
-        Self { working: Room::new(working), waiting: Room::new(waiting), memory }
+        Self { working: Room::new(working), waiting: Room::new(waiting), memory, load: Load::default() }
     }
 }
 
@@ -143,6 +147,41 @@ impl Share {
     }
 }
 
+/// A client that has a share of its own: an address, and what its requests take up. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Client(Arc<Rooms>);
+
+impl Client {
+    #[cfg(test)]
+    pub(super) fn of(rooms: &Arc<Rooms>) -> Self {
+        Self(rooms.clone())
+    }
+
+    /// A number that no other client has which has requests now.
+    pub(super) fn number(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+
+    /// In which ticks its guests were at work.
+    pub(super) fn load(&self) -> &Load {
+        &self.0.load
+    }
+}
+
+impl PartialEq for Client {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Client {}
+
+impl Hash for Client {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.number().hash(state);
+    }
+}
+
 /// What a request takes up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -166,6 +205,11 @@ impl Place {
     /// What guests may hold that work for the same client; none where it has no share.
     pub(crate) fn memory(&self) -> Option<&Arc<MemoryBudget>> {
         self.share.own.as_ref().map(|own| &own.memory)
+    }
+
+    /// The client that the request is from; none where it has no share.
+    pub(super) fn client(&self) -> Option<Client> {
+        self.share.own.clone().map(Client)
     }
 
     /// The guest has finished: others may have its place, if there is room for the response to wait.

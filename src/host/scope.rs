@@ -29,7 +29,8 @@ use tokio::sync::Notify;
 
 use super::failure::{Failure, FailureKind};
 use super::limits::{MemoryBudget, Refused};
-use super::place::Place;
+use super::place::{Client, Place};
+use super::turns::{OwnTurn, Turns};
 use super::written::Written;
 use pounce_telemetry::{Baggage, Phases, Quota, ServerSpan};
 
@@ -63,6 +64,7 @@ pub(crate) struct Request {
     scopes: AtomicUsize,
     /// Processor time the guest has spent on it, in nanoseconds, where somebody looks at it.
     spent: AtomicU64,
+    turn: OwnTurn,
     state: Mutex<State>,
     /// Notified of each change of `state` that somebody may wait for.
     changed: Notify,
@@ -143,6 +145,7 @@ impl RequestScope {
             admitted: Instant::now(),
             scopes: AtomicUsize::new(1),
             spent: AtomicU64::new(0),
+            turn: OwnTurn::default(),
             state: Mutex::new(state),
             changed: Notify::new(),
         })))
@@ -163,6 +166,7 @@ impl Drop for RequestScope {
         if self.scopes.fetch_sub(1, Ordering::AcqRel) > 1 {
             return;
         }
+        self.end_turn();
         // Whoever keeps a trace keeps nothing else of the request.
         let (place, body, peak) = {
             let mut state = self.lock();
@@ -374,6 +378,7 @@ impl Request {
 
     /// The guest has finished: its place is free for others, whether or not the client has taken the response.
     pub(crate) fn finish(&self) {
+        self.end_turn();
         if let Some(place) = &mut self.lock().place {
             place.finish();
         }
@@ -394,6 +399,38 @@ impl Request {
     /// What guests may hold that work for the same client; none where it has no share.
     pub(super) fn memory_share(&self) -> Option<Arc<MemoryBudget>> {
         self.lock().place.as_ref()?.memory().cloned()
+    }
+
+    /// The client that the request is from; none where it has no share.
+    fn client(&self) -> Option<Client> {
+        self.lock().place.as_ref()?.client()
+    }
+
+    /// Waits for a turn to begin with, where the client has to.
+    pub(crate) async fn begin_in_turn(&self, turns: &Turns) {
+        if let Some(client) = self.client().filter(|client| turns.holds_up(client)) {
+            self.turn.hold(turns.wait(Some(client)).await);
+        }
+    }
+
+    /// A tick finds the guest at work. Goes on when that may, by a turn where one has done so before.
+    pub(crate) async fn go_on_in_turn(&self, turns: &Turns) {
+        let client = self.client();
+        if let Some(client) = &client {
+            turns.note(client);
+        }
+        let is_long = self.turn.tick();
+        // tokio's own yield lets sockets and timers come first; waking at once would put the guest before them some
+        // sixty times over.
+        tokio::task::yield_now().await;
+        if is_long {
+            self.turn.hold(turns.wait(client).await);
+        }
+    }
+
+    /// The guest waits for something: its turn, if it has one, is over.
+    pub(crate) fn end_turn(&self) {
+        self.turn.end();
     }
 
     /// The guest has worked on the request for so much longer.

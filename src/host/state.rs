@@ -100,6 +100,11 @@ impl HostState {
         self.limits.forget_refusal();
     }
 
+    /// What the store holds has room in what guests may hold that work for the client of `scope`.
+    pub(crate) fn fits(&self, scope: &RequestScope) -> bool {
+        scope.memory_share().is_none_or(|share| self.limits.fits(&share))
+    }
+
     /// The store also serves this request, in that task; `finds_none`: every task that the store had has ended.
     pub(crate) fn serve_also(&mut self, task: GuestTaskId, scope: &RequestScope, finds_none: bool) {
         if self.requests.is_idle() {
@@ -109,6 +114,11 @@ impl HostState {
         if !self.requests.add(task, scope, finds_none) {
             self.serve_one(Some(scope.clone()));
         }
+    }
+
+    /// The request of a store that serves one at a time.
+    pub(crate) fn only_request(&self) -> Option<&Trace> {
+        self.requests.only()
     }
 
     /// The store has never served but one request: whatever went wrong in it did so for that one.

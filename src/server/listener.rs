@@ -20,6 +20,8 @@ use super::tls::Tls;
 use crate::config;
 use pounce_telemetry::metrics::host as host_metrics;
 
+/// Connections that are accepted before those that are open have their turn.
+const ACCEPTED_IN_A_ROW: usize = 8;
 /// Pause after an accept that failed for want of something (file descriptors, memory): trying at once would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -132,7 +134,13 @@ impl Server {
     pub(crate) async fn run(&self, listener: Listener) {
         let mut phase = self.drain.watch();
         let mut open = JoinSet::new();
+        let mut in_a_row = 0;
         loop {
+            if in_a_row == ACCEPTED_IN_A_ROW {
+                in_a_row = 0;
+                // The sockets of connections that are open come first: a peer may connect as fast as we accept.
+                tokio::task::yield_now().await;
+            }
             let accepted = tokio::select! {
                 accepted = self.accept(&listener) => accepted,
                 // What is kept of a connection goes when it has ended, not when the next one comes.
@@ -140,7 +148,10 @@ impl Server {
                 _ = phase.wait_for(|phase| *phase != Phase::Serving) => break,
             };
             match accepted {
-                Ok((permit, accepted)) => self.spawn(&mut open, permit, accepted),
+                Ok((permit, accepted)) => {
+                    in_a_row += 1;
+                    self.spawn(&mut open, permit, accepted);
+                }
                 Err(error) => accept_failed(&error).await,
             }
         }

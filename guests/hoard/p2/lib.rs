@@ -9,6 +9,7 @@
 //! | `/bodies` | outgoing requests with a body, as much of it written as there is room for |
 //! | `/pollables` | timers |
 //! | `/handles` | handles on the same few things |
+//! | `/list` | one timer, in a list of as many that it waits for |
 //! | `/calls?url=` | calls under way, with fields |
 //! | `/memory` | memory of its own |
 //! | `/empty` | nothing: it writes `?n=` pieces of no bytes (default: without end), then `done` |
@@ -24,7 +25,7 @@ use wasip2::http::types::{
     Fields, FutureIncomingResponse, IncomingRequest, OutgoingBody, OutgoingRequest, RequestOptions,
     ResponseOutparam, Scheme,
 };
-use wasip2::io::poll::Pollable;
+use wasip2::io::poll::{self, Pollable};
 use wasip2::io::streams::OutputStream;
 
 /// Bytes of one value of a header field.
@@ -159,6 +160,12 @@ impl wasip2::exports::http::incoming_handler::Guest for Hoard {
             handles.extend((0..target.number("n", 1000)).map(|_| received.headers()));
         }
         take(&target, &mut kept);
+        if target.path() == "/list" {
+            let timer = monotonic_clock::subscribe_duration(target.number("ms", 0) * 1_000_000);
+            let list = vec![&timer; target.number("n", 1000) as usize];
+            let listed = poll::poll(&list).len();
+            return p2::respond(out, 200, p2::content_type("text/plain"), format!("kept {listed}\n").as_bytes());
+        }
         p2::wait(target.number("ms", 0));
         let answer = Answer::start(out, 200, p2::content_type("text/plain"));
         let said = format!("kept {}\n", kept.len() + handles.len());

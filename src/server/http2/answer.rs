@@ -64,6 +64,7 @@ pub(super) async fn answer(
         }
         Ok(_) => {}
         Err(error) => {
+            upload.fetch();
             tracing::debug!(error = &error as &dyn std::error::Error, "no response could be sent");
             respond.send_reset(Reason::INTERNAL_ERROR);
         }

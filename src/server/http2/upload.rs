@@ -34,11 +34,12 @@ impl Watched {
         is_wanted.is_ok()
     }
 
-    /// Takes what has come. To be called before the request is given up because its stream is gone: a flaw in the body may
-    /// be the reason.
+    /// Takes what has come, whether or not there is news of it: where the connection takes it at this moment, this waits
+    /// until it has. To be called before the request is given up because its stream is gone: a flaw in the body may be
+    /// the reason.
     pub(super) fn fetch(&self) {
         if let Some(shared) = &self.shared {
-            shared.fetch();
+            shared.take();
         }
     }
 }
@@ -120,11 +121,13 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes what has come; false when nothing more will.
+    /// Takes what has come, where there is news; false when nothing more will come.
     fn fetch(self: &Arc<Self>) -> bool {
-        if !self.has_news.swap(false, Ordering::AcqRel) {
-            return true;
-        }
+        !self.has_news.swap(false, Ordering::AcqRel) || self.take()
+    }
+
+    /// Takes what has come; false when nothing more will.
+    fn take(self: &Arc<Self>) -> bool {
         let waker = Waker::from(self.clone());
         let (reader, goes_on) = self.state().fetch(&mut Context::from_waker(&waker));
         if let Some(reader) = reader {

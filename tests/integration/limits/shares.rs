@@ -251,12 +251,20 @@ async fn a_client_that_reads_nothing_makes_room(abi: Abi) {
     served_at_last(&server, || client::get("/?ms=0")).await;
 }
 
-/// A quarter of 256 MiB, which is also what one instance may have.
+/// A quarter of 256 MiB, which is also what one instance may have. With `instance`, those that others have left behind
+/// hold as much again: the client gets none of them.
 async fn a_client_beyond_its_share_of_the_memory_is_shed_and_nobody_else(abi: Abi) {
+    let isolations = if abi == Abi::P2 { ["request", "instance"].as_slice() } else { &["request"] };
+    for isolation in isolations {
+        beyond_its_share_of_the_memory(abi, isolation).await;
+    }
+}
+
+async fn beyond_its_share_of_the_memory(abi: Abi, isolation: &str) {
     let collector = Collector::start().await;
     let mut server = pounce()
         .guest(abi, "hog-memory")
-        .flag("--isolation", "request")
+        .flag("--isolation", isolation)
         .flag("--max-memory", "32MiB")
         .flag("--max-total-memory", "256MiB")
         .flag("--request-timeout", "none")
@@ -274,9 +282,13 @@ async fn a_client_beyond_its_share_of_the_memory_is_shed_and_nobody_else(abi: Ab
     guests_hold(server.admin().await, 48 << 20).await;
     for protocol in Protocol::BOTH {
         let answer = client::fetch(addr, protocol, client::get("/more?mib=24")).await;
-        assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, "1"), "{protocol:?}");
+        assert_eq!(
+            (answer.status.as_u16(), answer.header("retry-after")),
+            (503, "1"),
+            "{isolation}, {protocol:?}"
+        );
         let answer = elsewhere(addr, protocol, "/other?mib=24").await;
-        assert_eq!(answer.text(), "took 24 MiB\n", "{protocol:?}");
+        assert_eq!(answer.text(), "took 24 MiB\n", "{isolation}, {protocol:?}");
     }
     let is_shed = |span: &Span| span.text("error.type") == "overloaded";
     let shed = collector.span_where("of one that was shed", is_shed).await;
