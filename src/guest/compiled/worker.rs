@@ -138,11 +138,11 @@ fn judge(status: ExitStatus, said: &str, memory: Option<u64>) -> anyhow::Result<
     };
     if is_for_want_of_memory(status, said) {
         let most = memory.map_or_else(
-            || "no more than the system has".to_owned(),
-            |bytes| format!("{} at most, and less where the system has less", ByteSize(bytes)),
+            || "no more memory than the system has".to_owned(),
+            |bytes| format!("{} of memory at most, and less where the system has less", ByteSize(bytes)),
         );
         bail!(
-            "{how}: it may take {most} of memory; raise --compile-memory (guest.compile-memory), or compile the component \
+            "{how}: it may take {most}; raise --compile-memory (guest.compile-memory), or compile the component \
              where there is more (pounce compile)"
         );
     }

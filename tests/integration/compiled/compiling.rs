@@ -129,7 +129,7 @@ async fn compiling_has_limits() {
     late.expect(2, &["hello-js.wasm", "within 10ms", "--compile-timeout"]);
     for limit in ["4KiB", "1MiB", "32MiB", "64MiB"] {
         let large = start().flag("--compile-memory", limit).run().await;
-        large.expect(2, &["hello-js.wasm", &format!("{limit} at most"), "--compile-memory"]);
+        large.expect(2, &["hello-js.wasm", &format!("{limit} of memory at most"), "--compile-memory"]);
     }
     assert!(home.cached().is_empty(), "{:?}", home.cached());
 }
