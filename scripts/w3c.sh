@@ -13,6 +13,8 @@ set -euo pipefail
     exit 2
 }
 suite=$(cd "$1/test" && pwd)
+# The newest specification, and nothing of it left out.
+export STRICT_LEVEL=${STRICT_LEVEL:-2} SPEC_LEVEL=${SPEC_LEVEL:-2}
 cd "$(dirname "$0")/.."
 pounce=${POUNCE:-target/debug/pounce}
 

@@ -30,7 +30,8 @@ impl Content {
     pub(super) fn open(path: &Path, limit: u64) -> Result<Self, Unread> {
         let file = File::open(path).map_err(Unread::Io)?;
         let metadata = file.metadata().map_err(Unread::Io)?;
-        if metadata.is_file() {
+        // Files of the kernel's say that they are empty, and are not.
+        if metadata.is_file() && metadata.len() > 0 {
             return match metadata.len() {
                 length if length > limit => Err(Unread::TooLarge(limit)),
                 length => Ok(Self::File(file, length)),

@@ -183,7 +183,7 @@ async fn is_stopped_while(loading: Loading, signal: fn(&Pounce)) -> bool {
     match loading {
         Loading::Reading => pipe = Some(fifo::read_by_somebody(&component).await),
         Loading::Compiling(_) => drop(server.logged(&["compiling the component"]).await),
-        Loading::Starting => drop(server.logged(&["making a first instance"]).await),
+        Loading::Starting => drop(server.logged(&["making its first instances"]).await),
     }
     signal(&server);
     let exit = server.wait().await;

@@ -4,7 +4,7 @@ use crate::support::client::{self, Raw};
 use crate::support::fifo;
 use crate::support::guest::fixture;
 use crate::support::pounce::Pounce;
-use crate::support::{Abi, Collector, eventually, free_address, pounce, within};
+use crate::support::{Abi, Collector, free_address, pounce, within};
 use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -87,29 +87,6 @@ async fn a_restart_does_not_wait_for_connections_that_linger() {
         other.expect(1, &[&addr.to_string(), "in use"]);
         server.stop().await.expect(0, &[]);
     }
-}
-
-/// A file of a socket that a killed server left is replaced; that of a server that lives is not.
-#[tokio::test]
-async fn the_socket_file_of_a_killed_server_is_in_nobodys_way() {
-    let dir = tempfile::tempdir().unwrap();
-    let socket = dir.path().join("pounce.sock");
-    let start = async || {
-        let unix = format!("unix:{}", socket.display());
-        let mut server = pounce().fixture("status.wat").flag("--listen", unix).start().await;
-        server.said("unix:").await;
-        server
-    };
-    let killed = start().await;
-    killed.signal(rustix::process::Signal::KILL);
-    killed.wait().await;
-    assert!(socket.exists());
-    let server = start().await;
-    eventually("the new server to answer", async || {
-        over_unix(&socket).await.is_ok_and(|answer| answer.starts_with("HTTP/1.1 204"))
-    })
-    .await;
-    server.stop().await.expect(0, &[]);
 }
 
 /// Slots for instances that are taken, as `/status` tells.

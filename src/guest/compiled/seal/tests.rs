@@ -1,3 +1,5 @@
+//! Seals: what is written is read again, and nothing else is.
+
 use std::fs::File;
 
 use base64::Engine as _;
