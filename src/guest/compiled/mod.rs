@@ -164,8 +164,9 @@ impl Compiler {
         // In memory first: whatever the disk has to say, there is something to serve.
         let file = cache::anonymous()?;
         self.compile(path, &task, &file)?;
-        let kept = match (&self.cache, self.machine()) {
-            (Some(cache), Ok(machine)) => {
+        // The key is made only where there is a cache to seal with it.
+        let kept = match self.cache.as_ref().and_then(|cache| Some((cache, self.machine().ok()?))) {
+            Some((cache, machine)) => {
                 let facts = Facts::new(&wasm, task.target, inspection);
                 // Of what was compiled, whatever has become of the file meanwhile.
                 let name = cache::name_of(&Content::Bytes(wasm), slots.tuning)?;
@@ -173,7 +174,7 @@ impl Compiler {
                 kept.inspect_err(|error| tracing::warn!("the compiled component is not kept: {error:#}")).ok()
             }
             // That there is no cache has been said.
-            _ => None,
+            None => None,
         };
         if let Some(kept) = kept {
             return map::component(&slots.engine, &kept);

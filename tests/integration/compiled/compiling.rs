@@ -138,5 +138,5 @@ async fn without_a_cache_it_is_compiled_into_memory() {
     let home = Home::new();
     let server = home.pounce().guest(Abi::P2, "hello").flag("--cache", "none").start().await;
     says_hello(&server).await;
-    assert!(home.cached().is_empty());
+    assert!(home.cached().is_empty() && !home.path("data").exists());
 }
