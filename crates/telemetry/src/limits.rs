@@ -35,10 +35,10 @@ pub(super) struct Limits {
     event_attributes: Most,
     link_attributes: Most,
     log_attributes: Most,
-    /// Of one value of a span, an event or a link, and of a stack trace among them.
+    /// Length of one value of a span, an event or a link, and of a stack trace among them.
     pub(super) value: Length,
     stacktrace: Length,
-    /// The same of a log record.
+    /// Length of one value of a log record, and of a stack trace among them.
     log_value: Length,
     log_stacktrace: Length,
 }

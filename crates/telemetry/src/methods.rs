@@ -13,7 +13,7 @@ const MAX_METHODS: usize = u16::MAX as usize;
 pub(super) struct Methods(Option<Arc<[String]>>);
 
 impl Methods {
-    /// Those that are set, in place of those of the conventions.
+    /// The methods in `set`, in place of those that the conventions name.
     pub(super) fn new(set: Option<&[String]>) -> Self {
         Methods(set.map(|set| set[..set.len().min(MAX_METHODS)].into()))
     }

@@ -157,7 +157,7 @@ impl Exporter {
         self.0.shutdown(deadline);
         let pipelines = [&sources.spans, &sources.logs];
         pipelines.into_iter().flatten().for_each(|pipeline| pipeline.settle());
-        // Those that are only looked at here were never to arrive anywhere.
+        // Metrics that are only looked at here were never to arrive anywhere.
         if let Some(metrics) = &sources.metrics
             && metrics.counters().condition().endpoint().is_some()
         {

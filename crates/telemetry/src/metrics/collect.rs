@@ -71,7 +71,7 @@ impl Reader {
         collected
     }
 
-    /// The same for the last time.
+    /// Points of the last collection, after which none are counted as never collected.
     pub(crate) fn finish(&mut self) -> Vec<Collected> {
         let collected = self.collect();
         self.metrics.is_finished.store(true, Relaxed);
