@@ -2,7 +2,7 @@
 //! gives, and the clock that interrupts guests.
 
 use std::num::NonZeroUsize;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
@@ -12,8 +12,8 @@ use crate::host::{MAX_TABLE_ELEMENTS, Turns};
 
 /// How often a guest that computes without pause gives way; also how late it is interrupted.
 const TICK: Duration = Duration::from_millis(10);
-/// How often it does while others wait for their turn: a request that needs less waits for about as long.
-const SHORT_TICK: Duration = Duration::from_millis(2);
+/// How often it does while others may wait for it: a request that needs less waits for about as long.
+const SHORT_TICK: Duration = Duration::from_millis(1);
 /// Slots below which pooling is not worth its rules.
 const MIN_SLOTS: u32 = 32;
 /// Instances at once without a pool.
@@ -199,16 +199,27 @@ fn on_demand(version: Version) -> Config {
     config
 }
 
-/// Starts the thread that moves the engine's epoch on, faster while guests wait for `turns`; it ends with the engine.
+/// Starts the thread that moves the engine's epoch on, faster while `turns` are pressed; it ends with the engine.
 fn tick(engine: &Engine, turns: Turns) -> anyhow::Result<()> {
     let engine = engine.weak();
     std::thread::Builder::new()
         .name("epoch".into())
         .spawn(move || {
+            turns.set_clock();
+            let mut last = Instant::now();
             while let Some(engine) = engine.upgrade() {
                 engine.increment_epoch();
                 drop(engine);
-                std::thread::sleep(if turns.tick() { SHORT_TICK } else { TICK });
+                turns.tick(last.elapsed());
+                last = Instant::now();
+                loop {
+                    let tick = if turns.is_pressed() { SHORT_TICK } else { TICK };
+                    let Some(left) = tick.checked_sub(last.elapsed()).filter(|left| !left.is_zero()) else {
+                        break;
+                    };
+                    // Unparked where it is pressed now.
+                    std::thread::park_timeout(left);
+                }
             }
         })
         .context("cannot start the thread that interrupts guests")?;

@@ -86,7 +86,13 @@ impl Pool {
         scope: RequestScope,
     ) -> Result<http::Response<Written>, Failure> {
         let (sender, mut head) = oneshot::channel();
-        let mut work = Box::pin(self.clone().run(request, scope.clone(), sender));
+        let mut work = {
+            let (pool, scope) = (self.clone(), scope.clone());
+            Box::pin(async move {
+                let work = pool.run(request, &scope, sender);
+                scope.run_in_turn(&pool.factory.turns, work).await;
+            })
+        };
         // The head is taken only when the guest pauses or ends, so that for a short request everything about it is
         // known by then, and nothing has to be handed from one thread to another. A guest that merely had to give way
         // for a moment gets another turn, or two, to come to its end.
@@ -124,16 +130,10 @@ impl Pool {
     }
 
     /// Serves the request to its very end, and puts the instance back where it may be used again.
-    async fn run(
-        self: Arc<Self>,
-        request: http::Request<WasiBody>,
-        scope: RequestScope,
-        head: oneshot::Sender<Head>,
-    ) {
+    async fn run(&self, request: http::Request<WasiBody>, scope: &RequestScope, head: oneshot::Sender<Head>) {
         // Dropped last, when the instance has gone or is back: who comes next may need it.
         let _finish = OnDrop::new(|| scope.finish());
-        scope.begin_in_turn(&self.factory.turns).await;
-        let mut instance = match self.take(&scope).await {
+        let mut instance = match self.take(scope).await {
             Ok(instance) => instance,
             Err(failure) => return scope.fail(failure),
         };
@@ -147,13 +147,13 @@ impl Pool {
         scope.taken_up(reused, instantiate, state.limits.peak().clone());
         let spent = OnDrop::new(|| scope.tell_spent());
         let done = {
-            let call = metered(handle(&mut instance, request, &scope, head), &scope);
+            let call = metered(handle(&mut instance, request, scope, head), scope);
             tokio::select! {
                 biased;
                 // Caught here, while the store is whole: the response must be known to be broken before it goes.
                 result = AssertUnwindSafe(call).catch_unwind() => Some(result),
                 () = scope.cancelled() => None,
-                () = linger(&scope, self.linger) => None,
+                () = linger(scope, self.linger) => None,
             }
         };
         drop(spent);
@@ -161,11 +161,11 @@ impl Pool {
             // It returned, or left after its answer.
             Some(Ok(Ok(()))) | None => None,
             Some(Ok(Err(error))) if exited_well(error) && scope.is_answered() => None,
-            Some(Ok(Err(error))) => Some(classify(error, instance.store.data(), Some(&scope))),
+            Some(Ok(Err(error))) => Some(classify(error, instance.store.data(), Some(scope))),
             Some(Err(_panic)) => Some(Failure::panicked()),
         };
         if let Some(failure) = failure {
-            super::report(instance.store.data().component(), &scope, &failure);
+            super::report(instance.store.data().component(), scope, &failure);
             scope.fail(failure);
         }
         // Before the store goes and takes the bodies' writers with it: they then know that they are broken. An instance
@@ -237,8 +237,7 @@ async fn linger(scope: &RequestScope, limit: Option<Duration>) {
     }
 }
 
-/// Adds up the time for which `work` runs: the guest's time on a processor, as far as it can be known from outside. Its
-/// turn is over whenever it stops.
+/// Adds up the time for which `work` runs: the guest's time on a processor, as far as it can be known from outside.
 async fn metered<F: Future>(work: F, scope: &RequestScope) -> F::Output {
     let mut work = pin!(work);
     let is_told = scope.span.wants_costs();
@@ -248,7 +247,6 @@ async fn metered<F: Future>(work: F, scope: &RequestScope) -> F::Output {
         if let Some(start) = start {
             scope.spend(start.elapsed());
         }
-        scope.end_turn();
         poll
     })
     .await

@@ -5,14 +5,14 @@
 //! they carry. The sum counts against `guest.max-total-memory` as linear memory does, and an instance has a limit of
 //! its own. A guest that goes over either is ended: the interfaces know no other refusal.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::mem::size_of_val;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::HeaderMap;
 use wasmtime::{CallHook, Store, StoreContextMut};
-use wasmtime_wasi::p2::ReaddirIterator;
+use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, ReaddirIterator};
 use wasmtime_wasi_http::p2::bindings::http::types::{Method, Scheme};
 use wasmtime_wasi_http::p2::body::{HostIncomingBody, HostOutgoingBody};
 use wasmtime_wasi_http::p2::types::{HostIncomingResponse, HostOutgoingRequest, HostOutgoingResponse};
@@ -44,6 +44,8 @@ const HANDLES: usize = 1 << 14;
 const TASK: usize = 1280;
 /// Bytes of a body that wait for their reader.
 const BODY: usize = 3 * BODY_CHUNK;
+/// Bytes that a stream of a file has read ahead, or waits to write.
+const FILE_CHUNK: usize = 64 * 1024;
 /// Bytes of a directory's listing, which is read at once.
 const LISTING: usize = 1 << 20;
 /// Header fields that are looked at one by one; more are taken to be as large as they may be.
@@ -114,7 +116,9 @@ pub(crate) fn install(store: &mut Store<HostState>) {
 fn add_up(store: &mut StoreContextMut<'_, HostState>) -> wasmtime::Result<()> {
     let tasks = store.concurrent_resource_table().map_or(0, |tasks| tasks.iter_mut().count());
     let state = store.data_mut();
-    let things: usize = state.table.iter_mut().map(|thing| price(thing)).sum();
+    // Streams of files look like any other: each may be one, where there are files.
+    let stream = if state.capabilities.dirs.is_empty() { 0 } else { FILE_CHUNK };
+    let things: usize = state.table.iter_mut().map(|thing| price(thing, stream)).sum();
     let empty = state.empty_handles;
     let held = (things + tasks * TASK + empty * HANDLE) as u64 + state.outgoing.calls.bytes();
     state.limits.hold(held.next_multiple_of(STEP)).map_err(HeldTooMuch)?;
@@ -122,37 +126,47 @@ fn add_up(store: &mut StoreContextMut<'_, HostState>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// Bytes that a thing in a table takes at most.
-fn price(thing: &(dyn Any + Send)) -> usize {
-    let more = if let Some(map) = thing.downcast_ref::<FieldMap>() {
+/// Bytes that a thing in a table takes at most; `stream` of them are a stream's beside its entry.
+fn price(thing: &(dyn Any + Send), stream: usize) -> usize {
+    let thing: &dyn Any = thing;
+    // Asked for once: most things are of none of these types, and each question is a call.
+    let of = thing.type_id();
+    let more = if let Some(map) = downcast::<FieldMap>(thing, of) {
         fields(map)
-    } else if let Some(request) = thing.downcast_ref::<HostOutgoingRequest>() {
+    } else if let Some(request) = downcast::<HostOutgoingRequest>(thing, of) {
         let texts = [request.authority.as_deref(), request.path_with_query.as_deref()];
         let method = if let Method::Other(method) = &request.method { method.len() } else { 0 };
         let scheme = if let Some(Scheme::Other(scheme)) = &request.scheme { scheme.len() } else { 0 };
         let body = if request.body.is_some() { BODY } else { 0 };
         let texts: usize = texts.into_iter().flatten().map(str::len).sum();
         texts + method + scheme + fields(&request.headers) + body
-    } else if let Some(response) = thing.downcast_ref::<HostOutgoingResponse>() {
+    } else if let Some(response) = downcast::<HostOutgoingResponse>(thing, of) {
         fields(&response.headers) + if response.body.is_some() { BODY } else { 0 }
-    } else if let Some(response) = thing.downcast_ref::<HostIncomingResponse>() {
+    } else if let Some(response) = downcast::<HostIncomingResponse>(thing, of) {
         fields(&response.headers) + if response.body.is_some() { BODY_CHUNK } else { 0 }
-    } else if let Some(request) = thing.downcast_ref::<p3::Request>() {
+    } else if let Some(request) = downcast::<p3::Request>(thing, of) {
         let path = request.path_with_query.as_ref().map_or(0, |path| path.as_str().len());
         let authority = request.authority.as_ref().map_or(0, |authority| authority.as_str().len());
         path + authority + request.method.as_str().len() + fields(&request.headers)
-    } else if let Some(response) = thing.downcast_ref::<p3::Response>() {
+    } else if let Some(response) = downcast::<p3::Response>(thing, of) {
         fields(&response.headers)
-    } else if thing.is::<HostOutgoingBody>() {
+    } else if of == TypeId::of::<HostOutgoingBody>() {
         BODY
-    } else if thing.is::<HostIncomingBody>() {
+    } else if of == TypeId::of::<HostIncomingBody>() {
         BODY_CHUNK
-    } else if thing.is::<ReaddirIterator>() {
+    } else if of == TypeId::of::<DynInputStream>() || of == TypeId::of::<DynOutputStream>() {
+        stream
+    } else if of == TypeId::of::<ReaddirIterator>() {
         LISTING
     } else {
         0
     };
     ENTRY + size_of_val(thing) + more
+}
+
+/// `thing` as a `T`, where `of` is its type.
+fn downcast<T: 'static>(thing: &dyn Any, of: TypeId) -> Option<&T> {
+    if of == TypeId::of::<T>() { thing.downcast_ref() } else { None }
 }
 
 /// Bytes that header fields take at most.

@@ -20,8 +20,10 @@
 //! as guests' handles on its span do, holds a [`Trace`] and no place.
 
 use std::ops::Deref;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::ready;
 use std::time::{Duration, Instant};
 
 use http::HeaderValue;
@@ -30,7 +32,7 @@ use tokio::sync::Notify;
 use super::failure::{Failure, FailureKind};
 use super::limits::{MemoryBudget, Refused};
 use super::place::{Client, Place};
-use super::turns::{OwnTurn, Turns};
+use super::turns::{OwnTurn, Turn, Turns};
 use super::written::Written;
 use pounce_telemetry::{Baggage, Phases, Quota, ServerSpan};
 
@@ -409,22 +411,41 @@ impl Request {
     /// Waits for a turn to begin with, where the client has to.
     pub(crate) async fn begin_in_turn(&self, turns: &Turns) {
         if let Some(client) = self.client().filter(|client| turns.holds_up(client)) {
-            self.turn.hold(turns.wait(Some(client)).await);
+            self.turn.hold(next_turn(turns, Some(client)).await);
         }
     }
 
-    /// A tick finds the guest at work. Goes on when that may, by a turn where one has done so before.
+    /// Runs the guest, which waits for a turn wherever it would go on and its client has to wait.
+    pub(crate) async fn run_in_turn<F: Future>(&self, turns: &Turns, work: F) -> F::Output {
+        let client = self.client();
+        self.turn.wait_outside();
+        let (mut work, mut wait) = (pin!(work), None);
+        std::future::poll_fn(|cx| {
+            if wait.is_none() && self.turn.is_due(turns, client.as_ref()) {
+                wait = Some(Box::pin(next_turn(turns, client.clone())));
+            }
+            if let Some(next) = &mut wait {
+                self.turn.hold(ready!(next.as_mut().poll(cx)));
+                wait = None;
+            }
+            let poll = work.as_mut().poll(cx);
+            self.turn.end();
+            poll
+        })
+        .await
+    }
+
+    /// A tick finds the guest at work. Goes on when that may: by a turn where one has done so before, which a guest that
+    /// [runs in turn](Self::run_in_turn) waits for there.
     pub(crate) async fn go_on_in_turn(&self, turns: &Turns) {
         let client = self.client();
         if let Some(client) = &client {
             turns.note(client);
         }
-        let is_long = self.turn.tick();
-        // tokio's own yield lets sockets and timers come first; waking at once would put the guest before them some
-        // sixty times over.
-        tokio::task::yield_now().await;
-        if is_long {
-            self.turn.hold(turns.wait(client).await);
+        if self.turn.tick() {
+            self.turn.hold(next_turn(turns, client).await);
+        } else {
+            give_way().await;
         }
     }
 
@@ -475,6 +496,19 @@ impl State {
     fn peak(&self) -> Option<u64> {
         self.peak.as_ref().map(|peak| peak.load(Ordering::Acquire))
     }
+}
+
+/// Lets all that is ready go on, and sockets and timers before that: waking at once would put the guest before them some
+/// sixty times over.
+async fn give_way() {
+    tokio::task::yield_now().await;
+}
+
+/// The next turn of `client`. What is ready when it comes goes first, so that between two turns nobody is kept waiting.
+async fn next_turn(turns: &Turns, client: Option<Client>) -> Turn {
+    let turn = turns.wait(client).await;
+    give_way().await;
+    turn
 }
 
 #[cfg(test)]

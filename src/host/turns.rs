@@ -5,25 +5,29 @@
 //! wait in line for a turn, of which there are as many as processors:
 //!
 //! - a guest that a tick finds at work for the second time, and at each tick after that;
-//! - a new request of a client that is *busy* (ticks have found its guests at work lately) while other clients have
-//!   requests as well.
+//! - a request of a client that is *busy* (ticks have found its guests at work lately) while other clients have requests
+//!   as well: a 0.2 request whenever it would go on, a 0.3 request before it begins.
 //!
-//! A turn lasts until the guest waits for something or the next tick comes. In the line clients take turns with each other,
-//! and the guests of one client among themselves. Everybody else begins at once, and a client that is alone notices nothing
-//! but that what is short goes before what is long. An instance that several requests share belongs to no client, and takes
-//! no turns.
+//! A turn lasts until the guest waits for something or the next tick comes; before the next one begins, all that is ready
+//! goes first. In the line clients take turns with each other, and the guests of one client among themselves. Everybody
+//! else goes on at once, and a client that is alone notices nothing but that what is short goes before what is long. An
+//! instance that several requests share belongs to no client, and takes no turns.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::Thread;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use super::place::Client;
 
-/// Ticks that count as lately, and of these the ticks by which a client is busy.
-const LATELY: u32 = u32::BITS;
-const BUSY: u32 = LATELY / 8;
+/// Ticks that a load remembers, and of these the ticks by which a client is busy.
+const REMEMBERED: u32 = u32::BITS;
+const BUSY: u32 = REMEMBERED / 8;
+/// Milliseconds that count as lately.
+const LATELY: u32 = 300;
 
 /// In which ticks the guests of one client were found at work.
 #[derive(Debug, Default)]
@@ -34,7 +38,7 @@ pub(super) struct Load(
 
 impl Load {
     fn note(&self, tick: u32) {
-        let note = |before| Some((u64::from(tick) << LATELY) | u64::from(Self::at(before, tick) | 1));
+        let note = |before| Some((u64::from(tick) << REMEMBERED) | u64::from(Self::at(before, tick) | 1));
         // Never refused.
         _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, note);
     }
@@ -45,7 +49,7 @@ impl Load {
 
     /// The bits of a load as they stand at `tick`.
     fn at(load: u64, tick: u32) -> u32 {
-        let (last, bits) = ((load >> LATELY) as u32, load as u32);
+        let (last, bits) = ((load >> REMEMBERED) as u32, load as u32);
         bits.checked_shl(tick.wrapping_sub(last)).unwrap_or(0)
     }
 }
@@ -60,9 +64,14 @@ struct Shared {
     at_once: usize,
     /// Guests in the line, to be read without its lock.
     waiting: AtomicUsize,
-    /// Ticks so far.
+    /// Ticks so far, and the time of the last one; all times are in milliseconds.
     ticks: AtomicU32,
-    /// The client of the last request, and the tick at which that was another one than before.
+    time: AtomicU32,
+    /// When a tick found a guest at work.
+    at_work: AtomicU32,
+    /// The thread that ticks.
+    clock: OnceLock<Thread>,
+    /// The client of the last request, and when that was another one than before.
     last: AtomicUsize,
     changed: AtomicU32,
     line: Mutex<Line>,
@@ -118,39 +127,66 @@ impl Turns {
             at_once: at_once.max(1),
             waiting: AtomicUsize::new(0),
             // So that nothing counts as lately.
-            ticks: AtomicU32::new(2 * LATELY),
+            ticks: AtomicU32::new(2 * REMEMBERED),
+            time: AtomicU32::new(2 * LATELY),
+            at_work: AtomicU32::new(0),
+            clock: OnceLock::new(),
             last: AtomicUsize::new(0),
             changed: AtomicU32::new(0),
             line: Mutex::default(),
         }))
     }
 
-    /// The clock ticks. Whether guests are in the line.
-    pub(crate) fn tick(&self) -> bool {
-        self.0.ticks.fetch_add(1, Ordering::Relaxed);
-        self.0.waiting.load(Ordering::Relaxed) > 0
+    /// This thread is the one that ticks. It is unparked where it had better do so soon.
+    pub(crate) fn set_clock(&self) {
+        // There is one.
+        _ = self.0.clock.set(std::thread::current());
     }
 
-    fn now(&self) -> u32 {
+    /// The clock ticks, so long after the tick before.
+    pub(crate) fn tick(&self, after: Duration) {
+        self.0.ticks.fetch_add(1, Ordering::Relaxed);
+        self.0.time.fetch_add(after.as_millis() as u32, Ordering::Relaxed);
+    }
+
+    /// Whether somebody waits for a guest at work: guests are in the line, or a tick has found one at work lately while
+    /// several clients have requests.
+    pub(crate) fn is_pressed(&self) -> bool {
+        self.0.waiting.load(Ordering::Relaxed) > 0 || self.is_lately(&self.0.at_work) && !self.is_alone()
+    }
+
+    /// Only one client has had requests lately.
+    fn is_alone(&self) -> bool {
+        !self.is_lately(&self.0.changed)
+    }
+
+    fn is_lately(&self, time: &AtomicU32) -> bool {
+        self.time().wrapping_sub(time.load(Ordering::Relaxed)) < LATELY
+    }
+
+    fn time(&self) -> u32 {
+        self.0.time.load(Ordering::Relaxed)
+    }
+
+    fn ticks(&self) -> u32 {
         self.0.ticks.load(Ordering::Relaxed)
     }
 
     /// A guest of `client` is found at work by a tick.
     pub(super) fn note(&self, client: &Client) {
-        client.load().note(self.now());
+        client.load().note(self.ticks());
+        self.0.at_work.store(self.time(), Ordering::Relaxed);
     }
 
-    /// Whether a new request of `client` begins in the line.
+    /// Whether a request of `client` waits in the line before it goes on.
     pub(super) fn holds_up(&self, client: &Client) -> bool {
         let shared = &*self.0;
         // Read first: a client that is alone writes nothing here.
         if shared.last.load(Ordering::Relaxed) != client.number() {
             shared.last.store(client.number(), Ordering::Relaxed);
-            shared.changed.store(self.now(), Ordering::Relaxed);
+            shared.changed.store(self.time(), Ordering::Relaxed);
         }
-        let now = self.now();
-        let is_alone = now.wrapping_sub(shared.changed.load(Ordering::Relaxed)) >= LATELY;
-        !is_alone && client.load().is_busy(now)
+        !self.is_alone() && client.load().is_busy(self.ticks())
     }
 
     /// The next turn of `client`.
@@ -164,8 +200,11 @@ impl Turns {
                 line.clients.push_back(client);
             }
         }
-        let _waiting = Waiting::new(&self.0.waiting);
+        let (_waiting, is_first) = Waiting::new(&self.0.waiting);
         self.go_on();
+        if let Some(clock) = self.0.clock.get().filter(|_| is_first) {
+            clock.unpark();
+        }
         match turn.await {
             Ok(turn) => turn,
             // Nobody drops what waits in line.
@@ -192,9 +231,10 @@ impl Turns {
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {
-    fn new(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
+    /// And whether it is the first there.
+    fn new(count: &'a AtomicUsize) -> (Self, bool) {
+        let before = count.fetch_add(1, Ordering::Relaxed);
+        (Self(count), before == 0)
     }
 }
 
@@ -209,15 +249,36 @@ impl Drop for Waiting<'_> {
 pub(super) struct OwnTurn {
     /// A tick has found its guest at work.
     is_long: AtomicBool,
+    /// Whoever runs the guest waits for its turns, and the guest itself does not.
+    waits_outside: AtomicBool,
+    /// The guest goes on by a turn only.
+    is_due: AtomicBool,
     /// There is one in `turn`, to be read without the lock.
     is_held: AtomicBool,
     turn: Mutex<Option<Turn>>,
 }
 
 impl OwnTurn {
-    /// A tick finds the guest at work; whether it did so before.
+    /// From now on whoever runs the guest waits for its turns.
+    pub(super) fn wait_outside(&self) {
+        self.waits_outside.store(true, Ordering::Relaxed);
+    }
+
+    /// A tick finds the guest at work; whether it waits for its turn right there.
     pub(super) fn tick(&self) -> bool {
-        self.is_long.swap(true, Ordering::Relaxed)
+        let is_due = self.is_long.swap(true, Ordering::Relaxed);
+        if self.waits_outside.load(Ordering::Relaxed) {
+            self.is_due.store(is_due, Ordering::Relaxed);
+            return false;
+        }
+        is_due
+    }
+
+    /// Whether the guest goes on by a turn only: a tick has interrupted it, or `client` has to wait.
+    pub(super) fn is_due(&self, turns: &Turns, client: Option<&Client>) -> bool {
+        let holds_up = client.is_some_and(|client| turns.holds_up(client));
+        // Nearly always false: a load is cheaper than a swap.
+        holds_up | (self.is_due.load(Ordering::Relaxed) && self.is_due.swap(false, Ordering::Relaxed))
     }
 
     /// The guest goes on by this turn, until [`end`](Self::end).
@@ -247,6 +308,9 @@ mod tests {
     use std::pin::Pin;
     use std::task::{Context, Poll, Waker};
 
+    /// As many of them as are remembered are longer than lately.
+    const TICK: Duration = Duration::from_millis(10);
+
     fn client() -> Client {
         Client::of(&Arc::new(Rooms::new(1, 1, 1)))
     }
@@ -271,7 +335,8 @@ mod tests {
         let (turns, one) = (Turns::new(1), client());
         for _ in 0..3 {
             let turn = wait(&turns, Some(&one)).ok().expect("a turn at once");
-            assert!(!turns.tick());
+            turns.tick(TICK);
+            assert!(!turns.is_pressed());
             drop(turn);
         }
     }
@@ -282,11 +347,12 @@ mod tests {
         let first = wait(&turns, Some(&one)).ok().unwrap();
         let _second = wait(&turns, Some(&one)).ok().unwrap();
         let mut third = wait(&turns, Some(&one)).expect_err("it waits");
-        assert!(turns.tick() && poll(&mut third).is_none());
+        turns.tick(TICK);
+        assert!(turns.is_pressed() && poll(&mut third).is_none());
         drop(first);
         assert!(poll(&mut third).is_some());
         drop(third);
-        assert!(!turns.tick());
+        assert!(!turns.is_pressed());
     }
 
     #[test]
@@ -318,32 +384,51 @@ mod tests {
     #[test]
     fn a_busy_client_waits_while_others_have_requests() {
         let (turns, busy, other) = (Turns::new(1), client(), client());
-        for _ in 0..LATELY {
-            turns.tick();
+        for _ in 0..REMEMBERED {
+            turns.tick(TICK);
             turns.note(&busy);
             turns.note(&busy);
         }
         assert!(!turns.holds_up(&other), "its first");
         assert!(turns.holds_up(&busy));
-        for _ in 0..LATELY {
-            turns.tick();
+        for _ in 0..REMEMBERED {
+            turns.tick(TICK);
             turns.note(&busy);
         }
         assert!(!turns.holds_up(&busy), "it is alone again");
-        for _ in 0..LATELY {
-            turns.tick();
+        for _ in 0..REMEMBERED {
+            turns.tick(TICK);
         }
         assert!(!turns.holds_up(&other) && !turns.holds_up(&busy), "that was long ago");
     }
 
     #[test]
+    fn the_clock_is_pressed_while_one_computes_and_another_asks() {
+        let (turns, busy, other) = (Turns::new(1), client(), client());
+        assert!(!turns.holds_up(&busy));
+        turns.note(&busy);
+        assert!(turns.is_pressed(), "the first request may not be the only one");
+        for _ in 0..REMEMBERED {
+            turns.tick(TICK);
+            turns.note(&busy);
+        }
+        assert!(!turns.is_pressed(), "it is alone");
+        assert!(!turns.holds_up(&other) && turns.is_pressed());
+        for _ in 0..REMEMBERED {
+            turns.tick(TICK);
+            assert!(!turns.holds_up(&other));
+        }
+        assert!(!turns.is_pressed(), "nobody computes");
+    }
+
+    #[test]
     fn one_is_busy_by_an_eighth_of_the_ticks() {
         let load = Load::default();
-        for tick in (100..100 + LATELY).step_by(8) {
+        for tick in (100..100 + REMEMBERED).step_by(8) {
             assert!(!load.is_busy(tick));
             load.note(tick);
         }
-        assert!(load.is_busy(99 + LATELY) && !load.is_busy(100 + LATELY));
+        assert!(load.is_busy(99 + REMEMBERED) && !load.is_busy(100 + REMEMBERED));
         // Ticks begin anew after the last number.
         let load = Load::default();
         (0..BUSY).for_each(|n| load.note((u32::MAX - 3).wrapping_add(n)));

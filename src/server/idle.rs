@@ -50,6 +50,8 @@ pub(crate) struct Activity {
     share: Option<Share>,
     /// Bytes that HTTP/2 has read in this turn.
     turn: AtomicUsize,
+    /// How often all that was written has gone to the socket.
+    flushes: AtomicUsize,
 }
 
 impl Activity {
@@ -121,6 +123,11 @@ impl Busy {
     pub(crate) fn until(&mut self, deadline: Instant) {
         self.is_timed = true;
         self.activity.set_deadline(Some(deadline));
+    }
+
+    /// How often all that was written to the connection has gone to its socket so far.
+    pub(crate) fn flushes(&self) -> usize {
+        self.activity.flushes.load(Ordering::Acquire)
     }
 }
 
@@ -395,6 +402,9 @@ impl<T: Socket> AsyncWrite for TimedIo<T> {
             this.hangup.check(&this.inner, cx)?;
         }
         let written = Pin::new(&mut self.inner).poll_flush(cx);
+        if written.is_ready() {
+            self.activity.flushes.fetch_add(1, Ordering::Release);
+        }
         self.watched(cx, written)
     }
 

@@ -73,6 +73,11 @@ impl Exchange {
         self
     }
 
+    /// How often the connection has been flushed so far.
+    fn flushes(&self) -> usize {
+        self.busy.flushes()
+    }
+
     /// With the moment by which the response must be over, if there is one.
     pub(crate) fn until(mut self, deadline: Option<Deadline>) -> Self {
         self.deadline = deadline;

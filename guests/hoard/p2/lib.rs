@@ -10,6 +10,7 @@
 //! | `/pollables` | timers |
 //! | `/handles` | handles on the same few things |
 //! | `/list` | one timer, in a list of as many that it waits for |
+//! | `/files` | streams that write to a file of a directory that it was given, 64 KiB each |
 //! | `/calls?url=` | calls under way, with fields |
 //! | `/memory` | memory of its own |
 //! | `/empty` | nothing: it writes `?n=` pieces of no bytes (default: without end), then `done` |
@@ -20,6 +21,8 @@
 use guest_http::p2::{self, Answer};
 use guest_http::{Call, Target, error_name};
 use wasip2::clocks::monotonic_clock;
+use wasip2::filesystem::preopens;
+use wasip2::filesystem::types::{Descriptor, DescriptorFlags, OpenFlags, PathFlags};
 use wasip2::http::outgoing_handler;
 use wasip2::http::types::{
     Fields, FutureIncomingResponse, IncomingRequest, OutgoingBody, OutgoingRequest, RequestOptions,
@@ -39,6 +42,7 @@ enum Kept {
     // The stream before the body that it belongs to, and that before the request.
     Body(OutputStream, OutgoingBody, OutgoingRequest),
     Pollable(Pollable),
+    File(OutputStream, Descriptor),
     Call(FutureIncomingResponse),
     Memory(Vec<u8>),
 }
@@ -70,6 +74,18 @@ fn body() -> Kept {
     Kept::Body(stream, body, request)
 }
 
+/// A stream with a write to a file under way.
+fn file() -> Option<Kept> {
+    let (directory, _) = preopens::get_directories().pop()?;
+    let file = directory
+        .open_at(PathFlags::empty(), "kept", OpenFlags::CREATE, DescriptorFlags::WRITE)
+        .expect("a file that may be written");
+    let stream = file.write_via_stream(0).expect("a stream");
+    let room = stream.check_write().expect("it is open");
+    stream.write(&vec![b'f'; room as usize]).expect("there is room");
+    Some(Kept::File(stream, file))
+}
+
 fn keep(target: &Target, n: u64) -> Option<Kept> {
     let bytes = target.number("bytes", 64 * 1024) as usize;
     Some(match target.path() {
@@ -77,6 +93,7 @@ fn keep(target: &Target, n: u64) -> Option<Kept> {
         "/requests" => Kept::Request(request(Fields::new(), &format!("/{}", "p".repeat(bytes)))),
         "/bodies" => body(),
         "/pollables" => Kept::Pollable(monotonic_clock::subscribe_duration(3_600_000_000_000 + n)),
+        "/files" => file()?,
         "/calls" => {
             let call = Call::named(target, "url")?;
             let request = request(fields(bytes), &call.path_with_query);

@@ -6,20 +6,43 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 use super::Exchange;
 use crate::guest::{self, Failure};
 use crate::server::ahead::Source;
 use crate::server::stall;
 
-/// Between the last bytes of a response that breaks off and its end.
+/// Between the last bytes of a response that breaks off and its end, and how many of them are waited for at most until
+/// the connection has sent what it was given.
 const FLUSH_PAUSE: Duration = Duration::from_millis(20);
+const FLUSH_PAUSES: usize = 50;
 
 /// What hyper is told when a body breaks off: it resets the stream or closes the connection.
 #[derive(Debug, thiserror::Error)]
 #[error("the response broke off: {0}")]
 pub(crate) struct BrokenOff(String);
+
+/// The pause before a response that has failed breaks off: hyper and h2 drop what they have not sent yet.
+struct Broken {
+    error: BrokenOff,
+    pause: Pin<Box<Sleep>>,
+    pauses: usize,
+}
+
+impl Broken {
+    /// Resolves after a pause in which the connection was flushed, or many; `is_flushed` says that it was.
+    fn poll(&mut self, cx: &mut Context<'_>, is_flushed: impl Fn() -> bool) -> Poll<()> {
+        loop {
+            ready!(self.pause.as_mut().poll(cx));
+            self.pauses += 1;
+            if is_flushed() || self.pauses >= FLUSH_PAUSES {
+                return Poll::Ready(());
+            }
+            self.pause.as_mut().reset(Instant::now() + FLUSH_PAUSE);
+        }
+    }
+}
 
 /// Who wrote it.
 pub(super) enum Content {
@@ -44,7 +67,9 @@ pub(crate) struct Body {
     /// Strikes when the response must be over.
     deadline: Option<Pin<Box<Sleep>>>,
     /// The guest failed, and hyper is told after a pause.
-    broken: Option<(BrokenOff, Pin<Box<Sleep>>)>,
+    broken: Option<Broken>,
+    /// How often the connection had been flushed when it was given something last.
+    flushes: usize,
     pub(super) exchange: Exchange,
 }
 
@@ -60,6 +85,7 @@ impl Body {
             tells_length: false,
             deadline: deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline.at))),
             broken: None,
+            flushes: exchange.flushes(),
             exchange,
         }
     }
@@ -88,9 +114,8 @@ impl http_body::Body for Body {
         if this.handed_over {
             this.complete();
         }
-        if let Some((_, pause)) = &mut this.broken {
-            ready!(pause.as_mut().poll(cx));
-            return Poll::Ready(this.broken.take().map(|(error, _)| Err(error)));
+        if this.broken.is_some() {
+            return this.poll_broken(cx);
         }
         if this.bodiless {
             return Poll::Ready(None);
@@ -104,6 +129,7 @@ impl http_body::Body for Body {
                 Poll::Ready(None)
             }
             Some(Ok(frame)) => {
+                this.flushes = this.exchange.flushes();
                 this.exchange.sent += frame.data_ref().map_or(0, |data| data.len() as u64);
                 // hyper may not ask again after any of these: then the body is complete when hyper lets go of it, which
                 // over HTTP/2 is when the peer has made room for it.
@@ -158,15 +184,17 @@ impl Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         self.exchange.break_off(failure);
-        // hyper drops what it has not sent yet when a body fails: a pause lets the client have the head and all that the
-        // guest did write.
-        let mut pause = Box::pin(tokio::time::sleep(FLUSH_PAUSE));
         let error = BrokenOff(failure.message.clone());
-        if pause.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Some(Err(error)));
+        self.broken = Some(Broken { error, pause: Box::pin(tokio::time::sleep(FLUSH_PAUSE)), pauses: 0 });
+        self.poll_broken(cx)
+    }
+
+    /// Tells that the response has broken off, as soon as the client can have the head and all that the guest did write.
+    fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        if let Some(broken) = &mut self.broken {
+            ready!(broken.poll(cx, || self.exchange.flushes() != self.flushes));
         }
-        self.broken = Some((error, pause));
-        Poll::Pending
+        Poll::Ready(self.broken.take().map(|broken| Err(broken.error)))
     }
 
     /// The next frame, or a piece of it where a slow peer must not take too long for one.

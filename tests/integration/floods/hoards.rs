@@ -2,9 +2,16 @@
 
 use super::{Bounds, MIB, Trial};
 use crate::support::client::{self, Answer, Connection};
-use crate::support::origin::Origin;
-use crate::support::{Abi, Protocol, for_both_abis, pounce};
+use crate::support::{Abi, Protocol, for_both_abis, free_address, pounce};
+use bytes::Bytes;
+use http_body_util::Empty;
+use hyper::Response;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use std::convert::Infallible;
 use std::net::SocketAddr;
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 for_both_abis!(hoards,);
@@ -15,20 +22,20 @@ const LIMIT: u64 = 512 * MIB;
 const AT_ONCE: usize = 256;
 
 async fn hoards(abi: Abi) {
-    let origin = Origin::answering(200).await;
+    let origin = free_address();
     let kinds: &[&str] = match abi {
         Abi::P2 => &["/bodies?n=150", "/pollables?n=8000"],
         Abi::P3 => &["/streams?n=8000", "/futures?n=8000", "/timers?n=8000", "/sets?n=8000"],
     };
     let both =
         ["/fields?n=300", "/requests?n=300&bytes=60000", "/handles?n=8000", "/memory?n=96&bytes=1048576"];
-    let calls = format!("/calls?n=100&bytes=1000&url={}", origin.url("/"));
+    let calls = format!("/calls?n=100&bytes=1000&url=http://{origin}/");
     let bounds = Bounds { memory: LIMIT + LIMIT / 5, path: "/fields?n=1&bytes=100" };
     let server = pounce()
         .guest(abi, "hoard")
         .flag("--isolation", "request")
         .flag("--max-total-memory", LIMIT)
-        .flag("--allow-outbound", origin.url(""));
+        .flag("--allow-outbound", format!("http://{origin}"));
     let Some(mut trial) = Trial::begin(format!("{abi:?}"), server, bounds).await else { return };
     for kind in both.iter().chain(kinds).copied().chain([calls.as_str()]) {
         trial.endure(&format!("requests {kind}&ms=10000")).await;
@@ -39,6 +46,11 @@ async fn hoards(abi: Abi) {
 /// Requests for `path`, always as many as one client may have, over both versions.
 pub(super) async fn requests(addr: SocketAddr, path: String) {
     let mut requests = JoinSet::new();
+    if let Some((_, url)) = path.split_once("url=http://") {
+        // Part of the flood: whoever measures has no processor to spare for it.
+        let origin = url.split('/').next().expect("an authority").parse().expect("an address");
+        requests.spawn(answer_all(origin));
+    }
     for n in 0..AT_ONCE {
         let (path, protocol) = (path.clone(), Protocol::BOTH[n % 2]);
         requests.spawn(async move {
@@ -56,4 +68,17 @@ pub(super) async fn requests(addr: SocketAddr, path: String) {
         });
     }
     while requests.join_next().await.is_some() {}
+}
+
+/// Answers every request to `addr` with 200 and no body.
+async fn answer_all(addr: SocketAddr) {
+    let listener = TcpListener::bind(addr).await.expect("a free address");
+    loop {
+        let Ok((socket, _)) = listener.accept().await else { continue };
+        tokio::spawn(async move {
+            let answer = |_| async { Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())) };
+            // The server may leave when it likes.
+            _ = http1::Builder::new().serve_connection(TokioIo::new(socket), service_fn(answer)).await;
+        });
+    }
 }

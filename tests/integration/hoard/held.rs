@@ -19,6 +19,7 @@ async fn an_instance_may_have_so_much_kept(abi: Abi) {
             "/fields?n=2000",
             "/requests?n=2000&bytes=60000",
             "/bodies?n=2000",
+            "/files?n=800",
             "/list?n=500000&ms=86400000",
         ],
         Abi::P3 => &[
@@ -31,9 +32,16 @@ async fn an_instance_may_have_so_much_kept(abi: Abi) {
         ],
     };
     let collector = Collector::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let directory = format!("{}::/:rw", folder.path().display());
     for kind in kinds {
-        let mut server =
-            pounce().guest(abi, "hoard").flag("--request-timeout", "50s").traced(&collector).start().await;
+        let mut server = pounce()
+            .guest(abi, "hoard")
+            .flag("--request-timeout", "50s")
+            .flag("--dir", &directory)
+            .traced(&collector)
+            .start()
+            .await;
         assert_eq!(client::fetch_path(server.addr(), "/fields?n=10").await.text(), "kept 10\n");
         let before = server.resident();
         let path = kind.split('?').next().unwrap();

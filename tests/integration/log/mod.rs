@@ -78,6 +78,8 @@ async fn a_log_that_nobody_reads_holds_up_nobody() {
     // More lines than the pipe and the log hold.
     let floods = (0..2).map(|_| async {
         let mut connection = Connection::open(server.addr(), Protocol::H2).await;
+        // With the first response it knows how many streams it may open.
+        assert_eq!(connection.fetch(client::get("/shed")).await.status, 503);
         for _ in 0..(LINES / 2 / AT_ONCE) {
             let mut started = Vec::new();
             for _ in 0..AT_ONCE {
