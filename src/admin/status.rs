@@ -100,6 +100,10 @@ pub(crate) struct Totals {
     pub(crate) requests_shed_per_peer: u64,
     /// Requests refused with 429 because their client sends too many.
     pub(crate) requests_rate_limited: u64,
+    /// Requests that ran once more, since another's trap had failed them.
+    pub(crate) requests_retried: u64,
+    /// Requests that did not, because too many did at the same time.
+    pub(crate) requests_not_retried: u64,
     /// Requests of guests that no rule allows.
     pub(crate) outgoing_requests_refused: u64,
     /// Lines of guests' output beyond the rate that is logged.

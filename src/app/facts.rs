@@ -50,6 +50,8 @@ fn totals(handler: &Handler) -> Totals {
         requests_shed: handler.admission.shed(),
         requests_shed_per_peer: handler.admission.shed_by_share(),
         requests_rate_limited: handler.rates.refused(),
+        requests_retried: losses.requests_retried,
+        requests_not_retried: losses.requests_not_retried,
         outgoing_requests_refused: losses.outgoing_requests,
         output_lines_dropped: losses.output_lines,
         telemetry_calls_unattributed: losses.telemetry_unattributed,

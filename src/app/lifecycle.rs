@@ -263,6 +263,11 @@ impl Serving {
                 handler.rates.refused(),
                 "requests refused beyond the rate of one client address (http.rate-limit)",
             ),
+            (
+                losses.requests_not_retried,
+                "requests failed by another's trap that did not run once more, since too many did at once \
+                 (guest.retry-neighbours: a quarter of http.max-in-flight)",
+            ),
             (losses.output_lines, "lines of guest output dropped"),
             (losses.outgoing_requests, "outgoing requests refused (guest.allow-outbound)"),
             (losses.telemetry_unattributed, "telemetry calls of guests without a current request"),

@@ -51,7 +51,7 @@ pub use value::{
     Endpoint, EnvVar, ExceptionSignal, ExemplarFilter, Exporter, ForwardedHeader, GuestParents, HeaderFormat,
     HistogramAggregation, HostPattern, Invalid, Isolation, ListenAddr, LogFormat, LogLevel, OutboundRule,
     PeerService, PortPattern, PrivateKey, PropagateTo, Propagators, Protocol, ProxyProtocol, Rate, RateLimit,
-    SampleRoute, Sampler, Semconv, Temporality, Timeout, TrustParent, TrustedProxy,
+    RetryNeighbours, SampleRoute, Sampler, Semconv, Temporality, Timeout, TrustParent, TrustedProxy,
 };
 pub(crate) use value::{Certified, Described, Unusable, overlap};
 pub(crate) use vars::Vars;

@@ -212,6 +212,14 @@ options! {
         /// Requests served at once by one instance of a wasi:http 0.3 component.
         concurrency: usize, "N" = "16";
 
+        /// Requests that run once more when another's trap failed them: safe, all or off.
+        ///
+        /// safe: GET, HEAD and OPTIONS without a body. all: any method, while nothing of the body was read. Each runs
+        /// alone in a fresh instance, once, within its time; not after its response has begun, nor after the guest has
+        /// made an outgoing call for it, nor in components with a dir that they may write to. At most a quarter of
+        /// max-in-flight run so at once. The request that trapped never does.
+        retry_neighbours: RetryNeighbours, "WHICH" = "safe";
+
         /// Host the guest may call: `[scheme://]host[:port]`.
         ///
         /// For example `https://api.example.com`, `*.example.com:443` or `http://127.0.0.1:*`. Without a

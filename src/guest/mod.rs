@@ -12,6 +12,7 @@ mod idle;
 mod inspect;
 mod instance;
 mod make;
+mod retry;
 mod v02;
 mod v03;
 mod warm;
@@ -37,11 +38,13 @@ pub(crate) use make::{make, targets};
 use self::compiled::Compiler;
 use self::component::Pre;
 use self::instance::InstanceFactory;
+use self::retry::{Lent, OUTCOMES, Retries};
 use crate::config::{self, Isolation};
-use crate::host::{Capabilities, IncomingContext, MAX_HELD, MemoryBudget};
+use crate::host::{Capabilities, IncomingContext, MAX_HELD, MemoryBudget, Written};
 use pounce_telemetry::logs::printable;
 use pounce_telemetry::metrics::host as host_metrics;
 use pounce_telemetry::{Baggage, ServerSpan, Signals};
+use wasmtime_wasi_http::WasiBody;
 
 /// Instance slots beyond those that requests in flight take.
 const SPARE_SLOTS: usize = 8;
@@ -86,6 +89,10 @@ enum Pool {
 
 /// Counts of what guests were refused or lost since the start.
 pub(crate) struct Losses {
+    /// Requests that ran once more, since another's trap had failed them: no loss.
+    pub(crate) requests_retried: u64,
+    /// Requests that could have, but too many did at the same time.
+    pub(crate) requests_not_retried: u64,
     /// Lines of output beyond the rate that is logged.
     pub(crate) output_lines: u64,
     /// Outgoing requests that no rule allows.
@@ -108,7 +115,11 @@ pub(crate) struct Guests {
     propagates: bool,
     /// From request to response head, and the setting that says so.
     timeout: Option<(Duration, &'static str)>,
+    retries: Retries,
 }
+
+/// When a response head must be there: the moment, the time that it had until then, and the setting that says so.
+type Deadline = (tokio::time::Instant, Duration, &'static str);
 
 impl Guests {
     /// Loads the component at `path`, called `name`; `own` is where this server listens, `signals` where metrics and log
@@ -177,6 +188,7 @@ impl Guests {
             isolation,
             propagates: component.propagates,
             timeout: head_timeout(&config.http),
+            retries: Retries::new(guest, config.http.max_in_flight),
         };
         let warm = guests.instances_to_warm(guest.warm, config.http.max_in_flight);
         tracing::debug!(component = name, warm, "the component is compiled; making its first instances");
@@ -235,7 +247,10 @@ impl Guests {
     /// What guests were refused or lost, for the lines at exit.
     pub(crate) fn losses(&self) -> Losses {
         let Capabilities { recorder, ignored, client, .. } = &*self.factory().capabilities;
+        let [answered, failed, refused] = self.retries.counts();
         Losses {
+            requests_retried: answered + failed,
+            requests_not_retried: refused,
             output_lines: recorder.log.dropped(),
             outgoing_requests: client.refused(),
             telemetry_unattributed: ignored.unattributed.load(Ordering::Relaxed),
@@ -282,6 +297,11 @@ impl Guests {
         observe(&names::POOL_SLOTS_LIMIT, |guests| guests.slots as u64);
         observe(&names::OUTBOUND_REFUSED, |guests| guests.losses().outgoing_requests);
         observe(&names::OUTPUT_DROPPED, |guests| guests.losses().output_lines);
+        for (at, outcome) in OUTCOMES.into_iter().enumerate() {
+            let guests = Arc::downgrade(self);
+            let read = move || guests.upgrade().map(|guests| guests.retries.counts()[at]);
+            metrics.observe(&names::GUEST_RETRIES, &[("outcome", outcome)], read);
+        }
         let lost = |reason, read: fn(&Losses) -> u64| {
             let guests = Arc::downgrade(self);
             let read = move || guests.upgrade().map(|guests| read(&guests.losses()));
@@ -322,32 +342,32 @@ impl Guests {
         if place.memory().is_some_and(|share| share.is_used_up()) {
             return Err(Failure::overloaded(error::SHARE_REACHED));
         }
+        let deadline =
+            self.timeout.map(|(time, setting)| (tokio::time::Instant::now() + time, time, setting));
         let incoming = self.incoming(&request, &span);
-        let scope = RequestScope::new(span, incoming, baggage, place);
-        let request = request.map(body::inbound);
-        let mut call = pin!(async {
-            match &self.pool {
-                Pool::V02(pool) => pool.call(request, scope.clone()).await,
-                Pool::V03(pool) => pool.call(request, scope.clone()).await,
-            }
-        });
-        // Dropped before the call: what the guest has under way then knows why it ends.
-        let guard = OnDrop::new(|| scope.abandon(Failure::client_disconnected()));
-        let answer = match self.timeout {
-            Some((limit, setting)) => tokio::time::timeout(limit, call.as_mut()).await.unwrap_or_else(|_| {
-                // Before the guest is stopped, which lets go of the body.
-                let waits_for_client = arrival.is_awaited();
-                let failure = if waits_for_client {
-                    Failure::client_timeout(limit, setting)
-                } else {
-                    Failure::timeout(limit, setting)
-                };
-                scope.fail(failure.clone());
-                Err(failure)
-            }),
-            None => call.await,
+        let (request, kept) = match &self.pool {
+            Pool::V03(pool) if pool.is_shared() => self.retries.keep(request, &baggage),
+            Pool::V02(_) | Pool::V03(_) => (request.map(Lent::Given), None),
         };
-        guard.disarm();
+        let mut scope = RequestScope::new(span, incoming, baggage, place);
+        if kept.is_some() {
+            scope.may_run_again();
+        }
+        let mut answer = self.attempt(request.map(body::inbound), arrival, &scope, deadline, false).await;
+        if let (Err(failure), Some(kept)) = (&answer, kept) {
+            match self.retries.once_more(kept, &scope, failure) {
+                Some((request, second)) => {
+                    // Its instance is gone; what is left of it there is done for nobody.
+                    scope.cancel();
+                    scope = second;
+                    let request = request.map(body::inbound);
+                    // In a box: it is rare, and would make the future of every request larger.
+                    answer = Box::pin(self.attempt(request, arrival, &scope, deadline, true)).await;
+                    self.retries.has_run(&answer);
+                }
+                None => scope.has_run(failure),
+            }
+        }
         match answer {
             Ok(response) => {
                 // A 0.3 guest has finished when its body has; a 0.2 one says so itself.
@@ -359,6 +379,43 @@ impl Guests {
                 Err(failure)
             }
         }
+    }
+
+    /// Has a guest answer a request, in an instance that no other request is in if it is to be served `alone`.
+    async fn attempt(
+        &self,
+        request: http::Request<WasiBody>,
+        arrival: &Arrival,
+        scope: &RequestScope,
+        deadline: Option<Deadline>,
+        alone: bool,
+    ) -> Result<http::Response<Written>, Failure> {
+        let mut call = pin!(async {
+            match &self.pool {
+                Pool::V02(pool) => pool.call(request, scope.clone()).await,
+                Pool::V03(pool) => pool.call(request, scope.clone(), alone).await,
+            }
+        });
+        // Dropped before the call: what the guest has under way then knows why it ends.
+        let guard = OnDrop::new(|| scope.abandon(Failure::client_disconnected()));
+        let answer = match deadline {
+            Some((at, limit, setting)) => {
+                tokio::time::timeout_at(at, call.as_mut()).await.unwrap_or_else(|_| {
+                    // Before the guest is stopped, which lets go of the body.
+                    let waits_for_client = arrival.is_awaited();
+                    let failure = if waits_for_client {
+                        Failure::client_timeout(limit, setting)
+                    } else {
+                        Failure::timeout(limit, setting)
+                    };
+                    scope.fail(failure.clone());
+                    Err(failure)
+                })
+            }
+            None => call.await,
+        };
+        guard.disarm();
+        answer
     }
 
     fn incoming<B>(&self, request: &http::Request<B>, span: &ServerSpan) -> Option<IncomingContext> {

@@ -58,6 +58,8 @@ impl Sharing {
 /// The instances of a 0.3 component.
 pub(crate) struct Pool {
     handler: ProxyHandler<Workers>,
+    /// Instances for one request each, of those that run once more.
+    alone: ProxyHandler<Workers>,
 }
 
 impl Pool {
@@ -67,7 +69,12 @@ impl Pool {
         sharing: Sharing,
         linger: Option<Duration>,
     ) -> Self {
-        Self { handler: ProxyHandler::new(Workers { factory, pre, sharing, linger, warm: Warm::new() }) }
+        let factory = Arc::new(factory);
+        let workers = |sharing| {
+            let (factory, pre) = (factory.clone(), pre.clone());
+            ProxyHandler::new(Workers { factory, pre, sharing, linger, warm: Warm::new() })
+        };
+        Self { handler: workers(sharing), alone: workers(Sharing::NONE) }
     }
 
     pub(crate) fn factory(&self) -> &InstanceFactory {
@@ -85,18 +92,26 @@ impl Pool {
         Ok(())
     }
 
-    /// The response to one request.
+    /// Whether a request may have neighbours in its instance.
+    pub(crate) fn is_shared(&self) -> bool {
+        let sharing = self.handler.state().sharing;
+        sharing.serving() == Serving::Many && sharing.concurrency > 1
+    }
+
+    /// The response to one request, in an instance that no other request is in if it is to be served `alone`.
     pub(crate) async fn call(
         &self,
         request: http::Request<WasiBody>,
         scope: RequestScope,
+        alone: bool,
     ) -> Result<http::Response<Written>, Failure> {
         let _spent = OnDrop::new(|| scope.tell_spent());
-        let Workers { factory, sharing, .. } = self.handler.state();
+        let handler = if alone { &self.alone } else { &self.handler };
+        let Workers { factory, sharing, .. } = handler.state();
         if sharing.serving() != Serving::Many {
             scope.begin_in_turn(&factory.turns).await;
         }
-        let error = match self.handler.handle(scope.clone(), request).await {
+        let error = match handler.handle(scope.clone(), request).await {
             Ok(response) => {
                 let (head, body) = response.into_parts();
                 let body = Written::new(body, &head.headers, Abi::P3);
@@ -131,7 +146,7 @@ struct NoInstance(Failure);
 
 /// Makes workers.
 struct Workers {
-    factory: InstanceFactory,
+    factory: Arc<InstanceFactory>,
     pre: ServicePre<HostState>,
     sharing: Sharing,
     linger: Option<Duration>,
@@ -301,7 +316,8 @@ impl WorkerState for Worker {
                 culprit.or_else(|| live.iter().find(|scope| stopped && scope.is_timed_out()).cloned());
             let kind = if stopped { &FailureKind::Timeout } else { &failure.kind };
             let stacktrace = failure.stacktrace.clone().filter(|_| culprit.is_none());
-            let innocent = Failure::worker_failed(kind, stacktrace);
+            let is_innocent = culprit.is_some() && !stopped && failure.kind.is_guest_trap();
+            let innocent = Failure::worker_failed(kind, stacktrace, is_innocent);
             for scope in &live {
                 let own = match &culprit {
                     Some(culprit) => culprit.is_same(scope),

@@ -241,6 +241,15 @@ impl Requests {
         all.into_iter().filter(|scope| !scope.is_closed()).collect()
     }
 
+    /// The guest does something that others see, for this request, or nobody knows for which: then for each.
+    pub(super) fn act(&self, request: Option<&Trace>) {
+        match (request, &self.serves) {
+            (Some(request), _) => request.act(),
+            (None, Serves::One(scope)) => scope.iter().for_each(|scope| scope.act()),
+            (None, Serves::Many { tasks, .. }) => tasks.iter().for_each(|task| task.trace.act()),
+        }
+    }
+
     /// Undoes [`enter`].
     pub(super) fn leave(&mut self, key: u64) {
         self.entered.retain(|entered| entered.key != key);

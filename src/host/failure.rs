@@ -44,7 +44,10 @@ pub(crate) enum FailureKind {
     /// The response head, or the end of the response, did not come in time.
     Timeout,
     /// Another request of the same instance failed.
-    WorkerFailed,
+    WorkerFailed {
+        /// A trap did it, and it is certain that the trap was another request's.
+        is_innocent: bool,
+    },
     /// No room: too many requests in flight, no free instance slot, or too much guest memory in use.
     Overloaded,
     /// The client has sent more requests than one may; it should wait for so many seconds.
@@ -96,7 +99,7 @@ impl FailureKind {
             Self::BodyTooLong => (StatusCode::BAD_GATEWAY, Some("http_response_body_size"), Guest),
             Self::BodyUnfinished => (StatusCode::BAD_GATEWAY, Some("http_response_incomplete"), Guest),
             Self::Timeout => (StatusCode::GATEWAY_TIMEOUT, Some("timeout"), Guest),
-            Self::WorkerFailed => (StatusCode::INTERNAL_SERVER_ERROR, Some("worker_failed"), Guest),
+            Self::WorkerFailed { .. } => (StatusCode::INTERNAL_SERVER_ERROR, Some("worker_failed"), Guest),
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, Some("overloaded"), Host),
             Self::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, Some("rate_limited"), Client),
             Self::Shutdown => (StatusCode::SERVICE_UNAVAILABLE, Some("shutdown"), Host),
@@ -163,7 +166,7 @@ impl FailureKind {
                 | Self::OutOfMemory
                 | Self::NoResponse
                 | Self::Timeout
-                | Self::WorkerFailed
+                | Self::WorkerFailed { .. }
         )
     }
 }
@@ -271,13 +274,19 @@ impl Failure {
 
     /// Another request of the same instance failed for `reason`, and took the instance with it. What that one said of it
     /// stays on its own span; the stack is told where nobody knows whose it is.
-    pub(crate) fn worker_failed(reason: &FailureKind, stacktrace: Option<String>) -> Self {
+    /// `is_innocent`: see [`FailureKind::WorkerFailed`].
+    pub(crate) fn worker_failed(reason: &FailureKind, stacktrace: Option<String>, is_innocent: bool) -> Self {
         let message = format!("another request of the instance failed: {}", reason.error_type_after_head());
-        Self::traced(FailureKind::WorkerFailed, message, stacktrace)
+        Self::traced(FailureKind::WorkerFailed { is_innocent }, message, stacktrace)
     }
 
     pub(crate) fn overloaded(message: impl Into<String>) -> Self {
         Self::new(FailureKind::Overloaded, message)
+    }
+
+    /// Whether nothing but a trap of another request in the same instance failed the request.
+    pub(crate) fn is_neighbours(&self) -> bool {
+        matches!(self.kind, FailureKind::WorkerFailed { is_innocent: true })
     }
 
     /// Whether the request was shed.

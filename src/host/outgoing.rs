@@ -190,6 +190,7 @@ fn start_span(
 fn note_caller(store: &mut StoreContextMut<'_, HostState>, abi: Abi) {
     let caller = current(store);
     let state = store.data_mut();
+    state.requests.act(caller.as_ref().map(|caller| &caller.trace));
     if caller.is_none() && state.capabilities.traced {
         state.capabilities.ignored.unattributed.fetch_add(1, Ordering::Relaxed);
     }

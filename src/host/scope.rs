@@ -27,7 +27,7 @@ use std::task::ready;
 use std::time::{Duration, Instant};
 
 use http::HeaderValue;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use super::failure::{Failure, FailureKind};
 use super::limits::{MemoryBudget, Refused};
@@ -37,7 +37,7 @@ use super::written::Written;
 use pounce_telemetry::{Baggage, Phases, Quota, ServerSpan};
 
 /// The trace headers of a request as they came, for a guest's `inject` while telemetry is off.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct IncomingContext {
     pub(crate) traceparent: Option<HeaderValue>,
     pub(crate) tracestate: Option<HeaderValue>,
@@ -66,6 +66,8 @@ pub(crate) struct Request {
     scopes: AtomicUsize,
     /// Processor time the guest has spent on it, in nanoseconds, where somebody looks at it.
     spent: AtomicU64,
+    /// The guest has done something for it, beyond its response, that others see: it has made an outgoing call.
+    has_acted: AtomicBool,
     turn: OwnTurn,
     state: Mutex<State>,
     /// Notified of each change of `state` that somebody may wait for.
@@ -77,6 +79,7 @@ pub(crate) struct Request {
 struct State {
     phase: Phase,
     failure: Option<Failure>,
+    attempt: Attempt,
     /// None once nobody works on the request.
     place: Option<Place>,
     /// The baggage that outgoing requests carry.
@@ -93,6 +96,19 @@ struct State {
     worker: Option<Arc<AtomicBool>>,
     /// The event loop of the request's instance has seen that it is cancelled, or need not see it any more (0.3).
     acknowledged: bool,
+}
+
+/// Which attempt at the request this is.
+#[derive(Debug)]
+enum Attempt {
+    /// The only one.
+    Only,
+    /// The first; a neighbour's trap need not be the end of it.
+    First,
+    /// It has given way to a second one, which has its place and tells what it has cost.
+    Over,
+    /// The second; it is one of a limited number.
+    Second { _permit: OwnedSemaphorePermit },
 }
 
 /// How far the response has come.
@@ -128,10 +144,22 @@ impl RequestScope {
         baggage: Baggage,
         place: Place,
     ) -> Self {
+        Self::begin(span, incoming, baggage, Some(place), Attempt::Only, 0)
+    }
+
+    fn begin(
+        span: ServerSpan,
+        incoming: Option<IncomingContext>,
+        baggage: Baggage,
+        place: Option<Place>,
+        attempt: Attempt,
+        spent: u64,
+    ) -> Self {
         let state = State {
             phase: Phase::Waiting,
             failure: None,
-            place: Some(place),
+            attempt,
+            place,
             baggage,
             taken: Phases::default(),
             peak: None,
@@ -146,11 +174,25 @@ impl RequestScope {
             quota: Quota::default(),
             admitted: Instant::now(),
             scopes: AtomicUsize::new(1),
-            spent: AtomicU64::new(0),
+            spent: AtomicU64::new(spent),
+            has_acted: AtomicBool::new(false),
             turn: OwnTurn::default(),
             state: Mutex::new(state),
             changed: Notify::new(),
         })))
+    }
+
+    /// The same request at its second attempt, with the place of the first and what that has cost; the guest begins with
+    /// the `baggage` that the request came with. For `permit` there is one of a limited number.
+    pub(crate) fn once_more(&self, baggage: Baggage, permit: OwnedSemaphorePermit) -> Self {
+        let place = {
+            let mut state = self.lock();
+            state.attempt = Attempt::Over;
+            state.place.take()
+        };
+        let spent = self.spent.load(Ordering::Relaxed);
+        let second = Attempt::Second { _permit: permit };
+        Self::begin(self.span.clone(), self.incoming.clone(), baggage, place, second, spent)
     }
 }
 
@@ -170,12 +212,13 @@ impl Drop for RequestScope {
         }
         self.end_turn();
         // Whoever keeps a trace keeps nothing else of the request.
-        let (place, body, peak) = {
+        let (place, body, peak, attempt) = {
             let mut state = self.lock();
-            (state.place.take(), state.body.take(), state.peak())
+            let attempt = std::mem::replace(&mut state.attempt, Attempt::Only);
+            (state.place.take(), state.body.take(), state.peak(), attempt)
         };
         drop((place, body));
-        if let Some(metrics) = self.span.metrics() {
+        if let (false, Some(metrics)) = (matches!(attempt, Attempt::Over), self.span.metrics()) {
             let cpu = Duration::from_nanos(self.spent.load(Ordering::Relaxed));
             metrics.spent(cpu, peak, self.span.exported_context());
         }
@@ -345,15 +388,46 @@ impl Request {
 
     /// Records why the request failed; the first reason stays, since a second failure is a consequence of it.
     pub(crate) fn fail(&self, failure: Failure) {
-        let error_type = failure.kind.error_type().filter(|_| failure.kind.is_guest_trap());
-        let is_first = self.change(|state| {
+        let told = failure.clone();
+        let counts = self.change(|state| {
             let is_first = state.failure.is_none();
+            // What it comes to is known once it is decided whether it runs once more.
+            let may_run_again = matches!(state.attempt, Attempt::First) && !state.phase.is_answered();
             state.failure.get_or_insert(failure);
-            is_first
+            is_first && !(may_run_again && told.is_neighbours())
         });
-        if let (true, Some(error_type), Some(metrics)) = (is_first, error_type, self.span.metrics()) {
+        if counts {
+            self.count_trap(&told);
+        }
+    }
+
+    fn count_trap(&self, failure: &Failure) {
+        let error_type = failure.kind.error_type().filter(|_| failure.kind.is_guest_trap());
+        if let (Some(error_type), Some(metrics)) = (error_type, self.span.metrics()) {
             metrics.guest_trapped(error_type, self.span.exported_context());
         }
+    }
+
+    /// There can be a second attempt at the request, should a neighbour's trap end this one.
+    pub(crate) fn may_run_again(&self) {
+        self.lock().attempt = Attempt::First;
+    }
+
+    /// There is no second attempt after all: `failure` is what became of the request.
+    pub(crate) fn has_run(&self, failure: &Failure) {
+        if failure.is_neighbours() && !self.is_answered() {
+            self.count_trap(failure);
+        }
+    }
+
+    /// The guest does something for the request, beyond its response, that others see.
+    pub(crate) fn act(&self) {
+        self.has_acted.store(true, Ordering::Release);
+    }
+
+    /// Whether the guest has done something for the request that must not be done twice.
+    pub(crate) fn has_acted(&self) -> bool {
+        self.has_acted.load(Ordering::Acquire)
     }
 
     /// Why the request failed, if it did. What it has under way ends for the same reason, be it later than the request.

@@ -102,7 +102,8 @@ async fn a_stack_names_files_and_lines_where_there_is_dwarf() {
 async fn neighbours_of_a_panic_link_to_it() {
     const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
     let collector = Collector::start().await;
-    let server = pounce().guest(Abi::P3, "weave").traced(&collector).start().await;
+    let server =
+        pounce().guest(Abi::P3, "weave").flag("--retry-neighbours", "off").traced(&collector).start().await;
     let addr = server.addr();
     let mut failed = 0;
     let mut culprits = 0;

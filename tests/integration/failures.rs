@@ -154,8 +154,13 @@ async fn an_error_at_the_end_of_a_body_breaks_it_off() {
 #[tokio::test]
 async fn requests_beside_a_trap_are_worker_failed() {
     let collector = Collector::start().await;
-    let server =
-        pounce().guest(Abi::P3, "hog-memory").flag("--max-memory", "32MiB").traced(&collector).start().await;
+    let server = pounce()
+        .guest(Abi::P3, "hog-memory")
+        .flag("--max-memory", "32MiB")
+        .flag("--retry-neighbours", "off")
+        .traced(&collector)
+        .start()
+        .await;
     let addr = server.addr();
     // Which instance a request gets is the server's choice: again until some had company.
     let mut innocent = 0;

@@ -72,6 +72,8 @@ async fn round(flags: &[(&str, &str)], seed: u64, waves: u64) -> Round {
     let builder = pounce()
         .guest(Abi::P3, "weave")
         .flag("--allow-outbound", format!("http://{}", origin.addr()))
+        // What is told by a request that ran twice is there twice.
+        .flag("--retry-neighbours", "off")
         .env("OTEL_BSP_MAX_QUEUE_SIZE", 100_000)
         .traced(&collector);
     let server = flags.iter().fold(builder, |builder, (name, value)| builder.flag(name, value)).start().await;

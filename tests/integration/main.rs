@@ -98,6 +98,8 @@ mod proxied;
 mod ready;
 /// What is refused before anything is served, with a message that says what to do.
 mod refusals;
+/// Requests that a neighbour's trap failed, and that run once more.
+mod retries;
 /// Routes: which requests are served, and what they are called.
 mod routes;
 /// What is exported of all that is served: kept requests, shares by route, limits.

@@ -43,6 +43,10 @@ pub(super) fn is_reserved(key: &str) -> bool {
 pub(super) const POUNCE_COMPONENT: &str = "pounce.component";
 /// Whether the instance had served requests before.
 pub(super) const POUNCE_INSTANCE_REUSED: &str = "pounce.instance.reused";
+/// A neighbour's trap failed the request, and it was served once more. On server spans.
+pub(super) const POUNCE_RETRIED: &str = "pounce.retried";
+/// Name of the event that tells how the first attempt at such a request ended.
+pub(super) const POUNCE_RETRY: &str = "pounce.retry";
 /// Time in the queue before a guest took the request, in seconds.
 pub(super) const POUNCE_QUEUE_DURATION: &str = "pounce.queue.duration";
 /// Time to instantiate the component, in seconds.

@@ -17,6 +17,20 @@ words! {
 }
 
 words! {
+    /// Requests that run once more when a trap of another request in their instance failed them
+    /// (`guest.retry-neighbours`).
+    RetryNeighbours {
+        /// Requests that are safe to repeat: GET, HEAD and OPTIONS without a body.
+        #[default]
+        Safe = "safe",
+        /// Requests of any method, unless the guest has read of the body.
+        All = "all",
+        /// None: each fails with the instance.
+        Off = "off",
+    }
+}
+
+words! {
     /// Headers by which a trusted proxy tells of its client (`http.forwarded-header`).
     ForwardedHeader {
         /// `X-Forwarded-For`, `X-Forwarded-Proto`, `X-Forwarded-Host` and `X-Forwarded-Port`.
@@ -86,6 +100,7 @@ macro_rules! read_words {
 
 read_words! {
     Isolation: "an isolation",
+    RetryNeighbours: "a choice of requests to run once more",
     ForwardedHeader: "a family of headers",
     ProxyProtocol: "a version of the PROXY protocol",
     ClientAuth: "a way to treat client certificates",

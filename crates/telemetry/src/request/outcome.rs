@@ -27,6 +27,8 @@ pub(crate) struct Outcome {
     pub(crate) body_size: BodySize,
     pub(super) failure: Option<Failure>,
     pub(super) phases: Phases,
+    /// Its first attempt failed through no fault of its own, and it was served once more.
+    pub(super) retried: bool,
     pub(crate) route: Option<Box<str>>,
     /// `error.type` as the guest gave it.
     pub(super) guest_error_type: Option<Box<str>>,

@@ -239,6 +239,21 @@ impl Record {
         self.write(|outcome| outcome.fail(error_type, None));
     }
 
+    /// A first attempt at the request ended with `error_type`, and the request is served once more: an attribute, and an
+    /// event with the moment.
+    pub(crate) fn retry(&self, error_type: &str) {
+        self.write(|outcome| {
+            outcome.retried = true;
+            if let Some(spans) = self.spans() {
+                let now = self.clock.now();
+                let ended = vec![(semconv::ERROR_TYPE.to_owned(), Value::Text(error_type.to_owned()))];
+                self.annotate_in(outcome, spans, |annotations, account| {
+                    annotations.add_event(now, semconv::POUNCE_RETRY, ended, account);
+                });
+            }
+        });
+    }
+
     /// Adds what is known of the invocation. A guest may work on after the end, and what that costs is no loss.
     pub(crate) fn add_phases(&self, phases: Phases) {
         if self.is_recorded() {

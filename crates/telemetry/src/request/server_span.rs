@@ -143,6 +143,12 @@ impl ServerSpan {
         self.tell(|record| record.refuse(error_type));
     }
 
+    /// A first attempt at the request ended with `error_type`, and the request is served once more: `pounce.retried`, and
+    /// an event `pounce.retry`.
+    pub fn retry(&self, error_type: &str) {
+        self.tell(|record| record.retry(error_type));
+    }
+
     /// Adds what is known of the invocation. A guest may work on after the end, and what that costs is no loss.
     pub fn phases(&self, phases: Phases) {
         if let Some(host) = self.metrics().filter(|_| phases.reused == Some(true)) {

@@ -183,6 +183,9 @@ impl ServerSpan<'_> {
         }
         span.text(semconv::POUNCE_COMPONENT, length.shortened(self.component));
         write_phases(&outcome.phases, span);
+        if outcome.retried {
+            span.attribute(semconv::POUNCE_RETRIED, Borrowed::Bool(true));
+        }
         for (key, value) in &outcome.annotations.attributes.list {
             if !is_hosts(key) {
                 span.attribute(key, Borrowed::Any(value));

@@ -117,7 +117,9 @@ definitions! {
     TLS_CERTIFICATE_RELOADS = Counter("pounce.tls.certificate.reloads", "{reload}"):
         "Certificates that have changed and were read again; the outcome is done, or failed where the old ones stay.";
     GUEST_TRAPS = Counter("pounce.guest.traps", "{trap}"):
-        "Requests that a guest failed: by a trap, for want of memory or time, or without a response.";
+        "Requests that a guest failed: by a trap, for want of memory or time, or without a response. One that runs once more counts if it fails again.";
+    GUEST_RETRIES = Counter("pounce.guest.retries", "{request}"):
+        "Requests that another's trap failed, and that may run once more (guest.retry-neighbours); the outcome is answered, failed, or refused where too many did at once.";
     OUTBOUND_REFUSED = Counter("pounce.outbound.refused", "{request}"):
         "Outgoing requests that no rule allows (guest.allow-outbound).";
     OUTPUT_DROPPED = Counter("pounce.guest.output.dropped", "{line}"):
