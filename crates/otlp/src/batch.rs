@@ -9,11 +9,11 @@ mod part;
 use crate::buffer::Chunk;
 use crate::id::TraceId;
 use crate::signal::Signal;
-use crate::wire::{SCOPED, bytes, varint_len, with_length};
+use crate::wire::{ORIGIN_KEY, SCOPED, bytes, varint_len, with_length};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// Bytes of one request, as its protocol writes it and before it is compressed: receivers of gRPC take 4 MiB by default,
 /// and count after decompression. Half a MiB is left for what a collector on the way may add before it passes it on.
@@ -21,11 +21,21 @@ pub(crate) const MAX_REQUEST: usize = 7 * 512 * 1024;
 /// The key of a message and its length, at most: no request is anywhere near 4 GiB.
 const MAX_HEAD: usize = 1 + 5;
 
-/// What stands around the items of each request: resource, instrumentation scope, schema URL.
+/// What stands around the items of each request: resource, instrumentation scope, schema URL. Items of several origins,
+/// each with a resource and a scope of its own, may share a buffer; each request is of one origin. Clones share the
+/// origins that are added.
 #[derive(Clone, Debug)]
 pub struct Envelope {
+    own: Around,
+    /// The first has the number 1.
+    others: Arc<RwLock<Vec<Around>>>,
+}
+
+/// What stands around items of one origin.
+#[derive(Clone, Debug)]
+struct Around {
     resource: Arc<[u8]>,
-    scope: Vec<u8>,
+    scope: Arc<[u8]>,
     schema_url: &'static str,
 }
 
@@ -43,23 +53,51 @@ impl Envelope {
     /// scope's items, which is empty for none.
     #[must_use]
     pub fn new(resource: &Arc<[u8]>, scope: Vec<u8>, schema_url: &'static str) -> Self {
-        Envelope { resource: Arc::clone(resource), scope, schema_url }
+        Envelope { own: Around::new(resource, scope, schema_url), others: Arc::default() }
+    }
+
+    /// Adds an origin with the messages of [`Envelope::new`]; returns the number with which its items are marked
+    /// ([`wire::origin`](crate::wire::origin)).
+    pub fn add_origin(&self, resource: &Arc<[u8]>, scope: Vec<u8>, schema_url: &'static str) -> u32 {
+        let mut others = self.others.write().unwrap_or_else(PoisonError::into_inner);
+        others.push(Around::new(resource, scope, schema_url));
+        u32::try_from(others.len()).unwrap_or(u32::MAX)
     }
 
     /// Cuts the items of `chunks` into requests of at most `max_items`, and of 3.5 MiB unless one item is larger.
     #[must_use]
     pub fn batches_of(&self, chunks: &[Chunk], max_items: usize) -> Vec<Batch> {
-        self.batches(chunks.iter().flat_map(|chunk| Entries(&chunk.bytes)).map(|entry| (entry, 1)), max_items)
+        let others = self.others.read().unwrap_or_else(PoisonError::into_inner);
+        let entries = || chunks.iter().flat_map(|chunk| Entries(&chunk.bytes));
+        if others.is_empty() {
+            return self.own.batches(entries().map(|entry| (entry, 1)), max_items);
+        }
+        let mut by_origin = vec![Vec::new(); others.len() + 1];
+        for entry in entries() {
+            // A number that nobody has given is a mistake of the program, and the item is told all the same.
+            let origin = Some(entry.origin as usize).filter(|origin| *origin < by_origin.len());
+            by_origin[origin.unwrap_or_default()].push((entry, 1));
+        }
+        let origins = std::iter::once(&self.own).chain(others.iter());
+        let of_origin = |(origin, entries): (&Around, Vec<_>)| origin.batches(entries.into_iter(), max_items);
+        origins.zip(by_origin).flat_map(of_origin).collect()
     }
 
     /// Cuts metrics into requests of at most 3.5 MiB unless one data point is larger. Each of `metrics` is an entry of
     /// `ScopeMetrics.metrics`, with its key and its length, and the number of its data points.
     #[must_use]
     pub fn batches_of_metrics<'a>(&self, metrics: impl IntoIterator<Item = (&'a [u8], u32)>) -> Vec<Batch> {
-        let entries = metrics.into_iter().map(|(item, points)| (Entry { item, scope: &[] }, points));
-        let batches = self.batches(entries, usize::MAX);
+        let entries =
+            metrics.into_iter().map(|(item, points)| (Entry { item, scope: &[], origin: 0 }, points));
+        let batches = self.own.batches(entries, usize::MAX);
         // One metric alone may be too large; its points are not.
         batches.into_iter().flat_map(|batch| batch.within(Signal::Metrics, MAX_REQUEST)).collect()
+    }
+}
+
+impl Around {
+    fn new(resource: &Arc<[u8]>, scope: Vec<u8>, schema_url: &'static str) -> Self {
+        Around { resource: Arc::clone(resource), scope: scope.into(), schema_url }
     }
 
     /// Requests of at most `max_items` of `entries`, each of which says how many items it holds; only an entry that is
@@ -176,7 +214,7 @@ impl<'a> Scopes<'a> {
         entry.item.len() + if is_known { 0 } else { MAX_HEAD + entry.scope.len() }
     }
 
-    fn add(&mut self, Entry { item, scope }: Entry<'a>) {
+    fn add(&mut self, Entry { item, scope, .. }: Entry<'a>) {
         if scope.is_empty() {
             return self.own.push(item);
         }
@@ -199,6 +237,8 @@ pub struct Entry<'a> {
     pub item: &'a [u8],
     /// The fields of that message which say whose it is; empty for an item of the envelope's scope.
     pub scope: &'a [u8],
+    /// Number of its origin; 0 is the envelope's own.
+    pub origin: u32,
 }
 
 /// A field with its key and its length.
@@ -219,6 +259,15 @@ impl Entry<'_> {
 }
 
 impl<'a> Entries<'a> {
+    /// Number of the origin of the entry that follows.
+    fn origin(&mut self) -> Option<u32> {
+        if self.0.first() != Some(&ORIGIN_KEY) {
+            return Some(0);
+        }
+        self.0 = &self.0[1..];
+        u32::try_from(prost::encoding::decode_varint(&mut self.0).ok()?).ok()
+    }
+
     fn field(&mut self) -> Option<Field<'a>> {
         let mut length = self.0.get(1..)?;
         let len = prost::encoding::decode_varint(&mut length).ok()?;
@@ -233,16 +282,17 @@ impl<'a> Iterator for Entries<'a> {
     type Item = Entry<'a>;
 
     fn next(&mut self) -> Option<Entry<'a>> {
+        let origin = self.origin()?;
         let field = self.field()?;
         if field.number != SCOPED {
-            return Some(Entry { item: field.whole, scope: &[] });
+            return Some(Entry { item: field.whole, scope: &[], origin });
         }
         let last = std::iter::from_fn({
             let mut fields = Entries(field.content);
             move || fields.field()
         });
         let item = last.last()?.whole;
-        Some(Entry { item, scope: &field.content[..field.content.len() - item.len()] })
+        Some(Entry { item, scope: &field.content[..field.content.len() - item.len()], origin })
     }
 }
 

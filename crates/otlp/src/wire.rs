@@ -16,6 +16,20 @@ pub const ITEM: u8 = 2;
 /// `ScopeSpans` and `ScopeLogs` have no repeated field 1, so that no other entry of a buffer has this key.
 pub const SCOPED: u8 = 1;
 
+/// Number of the field which stands before an entry that is of another origin than its buffer's envelope
+/// ([`Envelope::add_origin`](crate::Envelope::add_origin)), of type varint.
+const ORIGIN: u8 = 3;
+/// Key of that field.
+pub(crate) const ORIGIN_KEY: u8 = field(ORIGIN, VARINT);
+
+/// Writes that the entry which follows is of this origin; 0 is the envelope's own, for which nothing is written.
+pub fn origin(out: &mut Vec<u8>, origin: u32) {
+    if origin > 0 {
+        out.push(ORIGIN_KEY);
+        prost::encoding::encode_varint(origin.into(), out);
+    }
+}
+
 /// Bit of the flags of a span or a link which says that bit [`IS_REMOTE`] is known.
 pub const HAS_IS_REMOTE: u32 = 0x100;
 /// Bit of the flags of a span or a link which says that its parent, or the span it points at, is in another process.

@@ -48,6 +48,7 @@
 //! | *why does nothing arrive?* | [`doctor`] |
 
 mod clock;
+mod components;
 mod context;
 mod counters;
 pub mod doctor;
@@ -107,7 +108,7 @@ pub use value::{Exception, Status, Value};
 pub use view::{Export, Exports};
 
 use exceptions::ExceptionLog;
-use export::Sources;
+use export::{Envelopes, Sources};
 use limits::Limits;
 use methods::Methods;
 use path_names::PathNames;
@@ -123,7 +124,7 @@ use request::spans::Spans;
 use request::tail::{KeepRules, Room};
 use settings::Trust;
 use spans::open::Registry;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 /// Handle on the telemetry of the server; cheap to clone. Where none is wanted it is empty: no thread, no cost.
@@ -140,8 +141,10 @@ struct On {
     signals: Signals,
     /// None where nothing is exported.
     exporter: Option<export::Exporter>,
-    /// The OTLP message.
-    resource: Arc<[u8]>,
+    /// What stands around all that is sent.
+    envelopes: Envelopes,
+    /// Components that have a resource of their own.
+    components: Mutex<Vec<Telemetry>>,
 }
 
 /// How requests get their place in a trace.
@@ -154,6 +157,15 @@ struct Traces {
 }
 
 impl Traces {
+    fn new(settings: &Settings, recent: Option<Arc<Recent>>) -> Self {
+        Traces {
+            propagator: Propagator::new(&settings.propagators),
+            trust: settings.trust.clone(),
+            sampler: Sampler::new(&settings.sampling),
+            recent,
+        }
+    }
+
     fn believes(&self, peer: &Peer) -> bool {
         self.trust.believes(peer.remote.map(|remote| remote.ip()))
     }
@@ -184,7 +196,8 @@ impl Telemetry {
     pub fn start(settings: &Settings, component: &str, local: LocalReaders) -> anyhow::Result<Telemetry> {
         // Made once: all signals are of the same instance of the service.
         let resource: Arc<[u8]> = resource::encode(settings, component).into();
-        let target = export::Target::of(settings, component, &resource)?;
+        let envelopes = Envelopes::of(settings, component, &resource);
+        let target = export::Target::of(settings, &envelopes)?;
         let mut sources = target.as_ref().map(|target| target.sources()).unwrap_or_default();
         if local.metrics && sources.metrics.is_none() {
             sources.metrics = Some(Registries::new(settings, false));
@@ -193,11 +206,11 @@ impl Telemetry {
             metrics.keep_for_pages();
         }
         let exporter = target.map(|target| export::Exporter::start(target, &sources)).transpose()?;
-        let recent = Recent::new(local.recent_traces, export::of_spans(&resource, settings.semconv));
+        let recent = Recent::new(local.recent_traces, envelopes.spans.clone());
         if exporter.is_none() && sources.metrics.is_none() && recent.is_none() && !local.access_log {
             return Ok(Telemetry::off());
         }
-        Ok(Telemetry::with(settings, component, sources, exporter, recent, local.access_log, resource))
+        Ok(Telemetry::with(settings, component, sources, exporter, recent, local.access_log, envelopes))
     }
 
     /// Telemetry whose spans wait in a buffer that the caller drains, in place of an exporter; with what `local`
@@ -207,10 +220,10 @@ impl Telemetry {
         let spans = Arc::new(Pipeline::new(queue.max_items, queue.batching.max_items));
         let buffer = Arc::clone(spans.buffer());
         let metrics = local.metrics.then(|| Registries::new(settings, false));
-        let sources = Sources { spans: Some(spans), metrics, logs: None };
-        let resource: Arc<[u8]> = resource::encode(settings, component).into();
-        let recent = Recent::new(local.recent_traces, export::of_spans(&resource, settings.semconv));
-        let telemetry = Self::with(settings, component, sources, None, recent, local.access_log, resource);
+        let sources = Sources { spans: Some(spans), metrics, ..Sources::default() };
+        let envelopes = Envelopes::of(settings, component, &resource::encode(settings, component).into());
+        let recent = Recent::new(local.recent_traces, envelopes.spans.clone());
+        let telemetry = Self::with(settings, component, sources, None, recent, local.access_log, envelopes);
         (telemetry, buffer)
     }
 
@@ -222,8 +235,8 @@ impl Telemetry {
         sources: Sources,
         exporter: Option<export::Exporter>,
     ) -> Self {
-        let resource = resource::encode(settings, component).into();
-        Self::with(settings, component, sources, exporter, None, false, resource)
+        let envelopes = Envelopes::of(settings, component, &resource::encode(settings, component).into());
+        Self::with(settings, component, sources, exporter, None, false, envelopes)
     }
 
     fn with(
@@ -233,7 +246,7 @@ impl Telemetry {
         exporter: Option<export::Exporter>,
         recent: Option<Recent>,
         has_access_log: bool,
-        resource: Arc<[u8]>,
+        envelopes: Envelopes,
     ) -> Self {
         let pipeline = match &sources.spans {
             Some(pipeline) => Some(Arc::clone(pipeline)),
@@ -243,12 +256,7 @@ impl Telemetry {
         if let (Some(pipeline), Some(recent)) = (&pipeline, recent.clone()) {
             pipeline.observe(move |span| recent.add(span));
         }
-        let traces = pipeline.is_some().then(|| Traces {
-            propagator: Propagator::new(&settings.propagators),
-            trust: settings.trust.clone(),
-            sampler: Sampler::new(&settings.sampling),
-            recent,
-        });
+        let traces = pipeline.is_some().then(|| Traces::new(settings, recent));
         let logs = sources.logs.clone().map(|pipeline| Arc::new(LogRecords::new(pipeline, &settings.limits)));
         let (host, metrics) =
             sources.metrics.clone().map(|Registries { host, guests }| (host, guests)).unzip();
@@ -258,14 +266,15 @@ impl Telemetry {
         let shared = Arc::new(Shared {
             component: component.into(),
             methods: Methods::new(settings.known_methods.as_deref()),
-            spans: pipeline.map(|pipeline| spans_with(settings, pipeline)),
+            spans: pipeline.map(|pipeline| spans_with(settings, pipeline, Arc::new(Room::default()))),
             families: Registry::new(),
             metrics: host.clone(),
             access: has_access_log.then(|| AccessLog::new(logs.clone())),
             exceptions: ExceptionLog::new(settings.exceptions, component, logs.as_ref()),
         });
         let signals = Signals { metrics, logs, host };
-        Telemetry(Some(Arc::new(On { traces, shared, sources, signals, exporter, resource })))
+        let components = Mutex::default();
+        Telemetry(Some(Arc::new(On { traces, shared, sources, signals, exporter, envelopes, components })))
     }
 
     fn traces(&self) -> Option<&Traces> {
@@ -278,7 +287,7 @@ impl Telemetry {
 }
 
 /// What spans are made with that go to `pipeline`.
-fn spans_with(settings: &Settings, pipeline: Arc<Pipeline>) -> Spans {
+fn spans_with(settings: &Settings, pipeline: Arc<Pipeline>, tail_room: Arc<Room>) -> Spans {
     Spans {
         pipeline,
         profile: settings.semconv,
@@ -287,7 +296,7 @@ fn spans_with(settings: &Settings, pipeline: Arc<Pipeline>) -> Spans {
         response_headers: HeaderFilter::new("http.response.header.", &settings.response_headers),
         limits: Limits::new(&settings.limits),
         keep: KeepRules::new(settings),
-        tail_room: Room::default(),
+        tail_room,
     }
 }
 
@@ -298,6 +307,7 @@ impl Traces {
         &self,
         peer: &Peer,
         head: &http::request::Parts,
+        route: Option<&str>,
         keep: KeepRules,
     ) -> (Identity, Option<SpanContext>) {
         let mut caller = self.propagator.extract(&head.headers);
@@ -308,7 +318,7 @@ impl Traces {
         let trace_id = caller.context.as_ref().map_or_else(TraceId::random, |parent| parent.trace_id);
         let parent = caller.context.as_ref().map(|parent| parent.span_id);
         let Decision { flags, trace_state } =
-            self.sampler.decide(trace_id, caller, &head.method, head.uri.path());
+            self.sampler.decide_of(trace_id, caller, &head.method, head.uri.path(), route);
         let context = SpanContext { trace_id, span_id: SpanId::random(), flags, trace_state };
         let recording = match (context.is_sampled(), keep.are_any()) {
             (true, _) => Recording::Head,
@@ -337,6 +347,17 @@ impl Telemetry {
 
     /// Starts the record of a request whose head has been read, and with it its SERVER span.
     pub fn server_span(&self, peer: &Peer, head: &http::request::Parts) -> ServerSpan {
+        self.server_span_of(peer, head, None)
+    }
+
+    /// Starts the record and the SERVER span of a request for which the server has found this route, by whose pattern it is
+    /// sampled and called.
+    pub fn server_span_of(
+        &self,
+        peer: &Peer,
+        head: &http::request::Parts,
+        route: Option<&str>,
+    ) -> ServerSpan {
         let Some(on) = &self.0 else {
             return ServerSpan::off();
         };
@@ -344,7 +365,7 @@ impl Telemetry {
         let traced = on.traces.as_ref().zip(shared.spans.as_ref());
         let (mut identity, mut stranger) = (None, None);
         if let Some((traces, spans)) = traced {
-            let (own, other) = traces.identify(peer, head, spans.keep);
+            let (own, other) = traces.identify(peer, head, route, spans.keep);
             if own.recording == Recording::No && !shared.reads_all_requests() {
                 return ServerSpan::unrecorded(own.context);
             }
@@ -356,6 +377,9 @@ impl Telemetry {
             .map(|(_, spans)| spans.request_headers.capture(&head.headers, spans.limits.value));
         let facts = Facts::new(peer, head, &shared.methods);
         let span = ServerSpan::of(Record::start(shared, identity, facts, headers.unwrap_or_default()));
+        if let Some(route) = route {
+            span.set_route(route);
+        }
         if let Some(context) = stranger {
             // Where it came from; nothing of it is carried on.
             span.add_link(Linked::remote(context), Vec::new());
@@ -380,9 +404,17 @@ impl Telemetry {
         let Some(on) = &self.0 else {
             return Totals::default();
         };
+        let mut logs = on.signals.log_totals();
+        let mut metrics = on.signals.metric_totals();
+        // What waits together is counted together; the rest is each component's.
+        for of_component in self.components() {
+            let signals = of_component.signals();
+            logs.over_limit += signals.log_totals().over_limit;
+            metrics.ignored.add(signals.metric_totals().ignored);
+        }
         Totals {
-            logs: on.signals.log_totals(),
-            metrics: on.signals.metric_totals(),
+            logs,
+            metrics,
             spans: self.spans().map(|spans| spans.pipeline.totals()).unwrap_or_default(),
             left_out: self.spans().map(|spans| spans.pipeline.counters.totals()).unwrap_or_default(),
         }
@@ -393,7 +425,7 @@ impl Telemetry {
     ///
     /// Blocks the calling thread. Spans that end later are dropped and counted. A second call changes nothing.
     pub fn shutdown(&self, deadline: Instant) -> Totals {
-        if let Some(on) = &self.0 {
+        for on in self.components().iter().chain([self]).filter_map(|telemetry| telemetry.0.as_ref()) {
             on.shared.families.all().iter().for_each(|record| record.close_children(true));
         }
         if let Some(on) = &self.0

@@ -3,6 +3,7 @@
 use super::counters::{Counters, Ignored};
 use super::export::Sources;
 use super::log_records::LogRecords;
+use super::metrics::Registries;
 use super::metrics::host::Host;
 use super::metrics::host::definitions::{self as names, Definition};
 use super::pipeline::Pipeline;
@@ -54,15 +55,22 @@ impl Host {
             let records = Arc::clone(&logs.pipeline);
             let attributes = move || Some(records.counters.attributes.load(Relaxed));
             self.observe_loss(LOGS.signal, "attributes", attributes);
+        }
+        if let Some(metrics) = &sources.metrics {
+            self.observe_exports("metrics", &names::POINT_EXPORTED, &metrics.guests.counters);
+            self.observe_component(metrics, logs);
+        }
+    }
+
+    /// Has the metrics of a component tell of what is its own, and not counted with the server's.
+    pub(super) fn observe_component(&self, metrics: &Registries, logs: Option<&Arc<LogRecords>>) {
+        for (reason, count) in Ignored::REASONS {
+            let guests = Arc::clone(&metrics.guests);
+            self.observe_loss("metrics", reason, move || Some(count(&guests.ignored).load(Relaxed)));
+        }
+        if let Some(logs) = logs {
             let logs = Arc::clone(logs);
             self.observe_loss(LOGS.signal, "over_limit", move || Some(logs.refused.load(Relaxed)));
-        }
-        if let Some(guests) = &sources.metrics {
-            self.observe_exports("metrics", &names::POINT_EXPORTED, &guests.guests.counters);
-            for (reason, count) in Ignored::REASONS {
-                let guests = Arc::clone(&guests.guests);
-                self.observe_loss("metrics", reason, move || Some(count(&guests.ignored).load(Relaxed)));
-            }
         }
     }
 

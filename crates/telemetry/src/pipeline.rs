@@ -4,6 +4,7 @@
 use super::counters::Counters;
 use pounce_otlp::Buffer;
 pub(super) use pounce_otlp::thread_slot;
+use pounce_otlp::wire::origin;
 use std::cell::Cell;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
@@ -11,12 +12,15 @@ use std::sync::{Arc, OnceLock};
 /// Bytes that a thread's scratch buffer keeps between spans.
 const MAX_SCRATCH: usize = 64 * 1024;
 
-/// The buffer of one signal, with the counts of what was left out before.
+/// The buffer of one signal, with the counts of what was left out before. Components share them, each with a pipeline of
+/// its own that marks whose the items are.
 pub(super) struct Pipeline {
     buffer: Arc<Buffer>,
     /// Sees each span as it ends.
-    observer: OnceLock<Observer>,
-    pub(super) counters: Counters,
+    observer: Arc<OnceLock<Observer>>,
+    pub(super) counters: Arc<Counters>,
+    /// Number of the origin in the envelope of the buffer; 0 is the envelope's own.
+    origin: u32,
 }
 
 /// Called with each encoded span as it ends, an entry of the buffer; on the thread that ends it, outside all locks.
@@ -39,7 +43,17 @@ impl Pipeline {
     }
 
     fn with(buffer: Buffer) -> Self {
-        Pipeline { buffer: Arc::new(buffer), observer: OnceLock::new(), counters: Counters::default() }
+        Pipeline { buffer: Arc::new(buffer), observer: Arc::default(), counters: Arc::default(), origin: 0 }
+    }
+
+    /// The way of items of another origin into the same buffer.
+    pub(super) fn of_origin(&self, origin: u32) -> Self {
+        Pipeline {
+            buffer: self.buffer.clone(),
+            observer: self.observer.clone(),
+            counters: self.counters.clone(),
+            origin,
+        }
     }
 
     /// The buffer, for the exporter.
@@ -60,6 +74,10 @@ impl Pipeline {
 
     /// Takes in one span or record as [`Self::push`] does; whether there was room for it.
     pub(super) fn takes(&self, encode: impl Fn(&mut Vec<u8>)) -> bool {
+        let encode = |out: &mut Vec<u8>| {
+            origin(out, self.origin);
+            encode(out);
+        };
         let Some(observer) = self.observer.get() else {
             return self.buffer.push(encode);
         };

@@ -7,13 +7,15 @@ use pounce_otlp::wire::{Borrowed, attribute};
 
 /// The message `Resource` for `component`.
 ///
-/// `service.name` is the option, else the one among the resource attributes, else the component's name. What the
+/// `service.name` is the option, else the one among the resource attributes, else the component's name, which is empty
+/// for what a server of several components tells of itself: `pounce`. What the
 /// user says of the instance stands; `telemetry.sdk.*` is ours: only the SDK itself may be called `opentelemetry`.
 pub(super) fn encode(settings: &Settings, component: &str) -> Vec<u8> {
     let given = |key: &str| settings.resource_attributes.iter().rev().find(|(known, _)| known == key);
     let mut attributes: Vec<(&str, &str)> = Vec::new();
     let name = settings.service_name.as_deref();
     let name = name.or(given(semconv::SERVICE_NAME).map(|(_, value)| value.as_str())).unwrap_or(component);
+    let name = if name.is_empty() { "pounce" } else { name };
     let instance = match given(semconv::SERVICE_INSTANCE_ID) {
         Some((_, id)) => id.clone(),
         None => random_uuid(),

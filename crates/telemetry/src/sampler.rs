@@ -56,6 +56,19 @@ impl Sampler {
 
     /// Decides for a new span in the trace `id`, which is the caller's if it has sent one, for a request of `path`.
     pub fn decide(&self, id: TraceId, caller: Caller, method: &Method, path: &str) -> Decision {
+        self.decide_of(id, caller, method, path, None)
+    }
+
+    /// Decides as [`decide`](Self::decide) does, for a request for which the server has found this `route`: a rule with
+    /// its pattern counts before one for the path.
+    pub fn decide_of(
+        &self,
+        id: TraceId,
+        caller: Caller,
+        method: &Method,
+        path: &str,
+        route: Option<&str>,
+    ) -> Decision {
         let Caller { context, sampled } = caller;
         // Ids that we make are random; of others we know only what their maker says.
         let random = context.as_ref().map_or(self.new_trace, |parent| parent.flags & RANDOM);
@@ -64,7 +77,9 @@ impl Sampler {
             Some(true) if self.by_parent => (true, state),
             Some(false) if self.by_parent => (false, state.with_threshold(None)),
             _ => {
-                let by_route = self.routes.as_ref().and_then(|routes| routes.find(method, path));
+                let by_route = self.routes.as_ref().and_then(|routes| {
+                    route.and_then(|route| routes.of(method, route)).or_else(|| routes.find(method, path))
+                });
                 by_route.unwrap_or(&self.root).decide(id, state)
             }
         };
@@ -115,9 +130,22 @@ impl Routes {
 
     /// The rule for a request, if it is one of these.
     fn find(&self, method: &Method, path: &str) -> Option<&Rule> {
-        let of_method = |of: &Option<Method>| of.as_ref().is_none_or(|of| of == method);
-        let mut routers = self.0.iter().filter(|(of, _)| of_method(of));
-        routers.find_map(|(_, router)| router.at(path).ok().map(|found| found.value))
+        self.routers(method).find_map(|router| router.at(path).ok().map(|found| found.value))
+    }
+
+    /// The rule with the pattern of this route, whatever its parts are called.
+    fn of(&self, method: &Method, route: &str) -> Option<&Rule> {
+        self.routers(method).find_map(|router| {
+            // Taken for a path: where the pattern is the same, what is in its braces is what the rule leaves open.
+            let found = router.at(route).ok()?;
+            let is_same = found.params.iter().all(|(_, part)| part.starts_with('{') && part.ends_with('}'));
+            is_same.then_some(found.value)
+        })
+    }
+
+    fn routers<'a>(&'a self, method: &Method) -> impl Iterator<Item = &'a matchit::Router<Rule>> {
+        let of_method = move |of: &Option<Method>| of.as_ref().is_none_or(|of| of == method);
+        self.0.iter().filter(move |(of, _)| of_method(of)).map(|(_, router)| router)
     }
 }
 
@@ -312,6 +340,22 @@ mod tests {
         }
         assert!(keeps("GET", "/health", &parent(SAMPLED)), "the caller has decided");
         assert!(!keeps("GET", "/", &parent(0)));
+    }
+
+    #[test]
+    fn the_rule_of_the_servers_route_counts_before_one_of_the_path() {
+        let rules = [("/items/{id}", 0.0), ("/items/new", 1.0), ("GET /{*rest}", 0.0)];
+        let routes = rules.iter().map(|(pattern, ratio)| route(pattern, *ratio)).collect();
+        let sampler = Sampler::new(&Sampling { routes, ..Sampling::default() });
+        let keeps = |path, route| {
+            let caller = Caller::default();
+            sampler.decide_of(TraceId([7; 16]), caller, &Method::POST, path, route).flags & SAMPLED != 0
+        };
+        assert!(keeps("/items/new", None) && keeps("/items/new", Some("/items/new")));
+        assert!(!keeps("/items/new", Some("/items/{name}")), "it is served as one of the items");
+        assert!(keeps("/items/new", Some("/items/{*rest}")), "no rule has this pattern");
+        assert!(keeps("/items/new", Some("/{a}/{b}")), "no rule has this pattern");
+        assert!(!keeps("/items/7", Some("/{*all}")), "of this method there is none");
     }
 
     /// The cost of a path that was made to be hard is that of its length.

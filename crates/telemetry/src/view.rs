@@ -73,8 +73,17 @@ impl Telemetry {
         let Some(on) = &self.0 else {
             return String::new();
         };
-        let resource = Resource::decode(&*on.resource).unwrap_or_default().attributes;
-        on.sources.metrics.as_ref().map(|metrics| metrics.exposition(format, &resource)).unwrap_or_default()
+        let Some(metrics) = &on.sources.metrics else {
+            return String::new();
+        };
+        let resource = Resource::decode(&*on.envelopes.resource).unwrap_or_default().attributes;
+        let components: Vec<_> = on
+            .sources
+            .others()
+            .iter()
+            .map(|other| (other.component.clone(), other.metrics.clone()))
+            .collect();
+        metrics.exposition(format, &resource, &components)
     }
 
     /// Up to `limit` recent traces as OTLP JSON, the newest first; with `trace_id` that one only.

@@ -26,6 +26,40 @@ fn text(key: &str, text: &str) -> KeyValue {
     KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..KeyValue::default() }
 }
 
+/// Items of several origins in one buffer are in requests of their own origin, with its resource and scope.
+#[test]
+fn each_request_is_of_one_origin() {
+    let envelope = Envelope::new(&resource(), scope(), "");
+    let service = |name| -> Arc<[u8]> {
+        Resource { attributes: vec![text("service.name", name)], ..Resource::default() }
+            .encode_to_vec()
+            .into()
+    };
+    let (shop, api) = (service("shop"), service("api"));
+    assert_eq!(
+        [envelope.add_origin(&shop, scope(), ""), envelope.clone().add_origin(&api, scope(), "")],
+        [1, 2]
+    );
+    let mut mixed = Chunk { bytes: Vec::new(), items: 0 };
+    for (at, origin) in [2, 0, 1, 2, 300].into_iter().enumerate() {
+        crate::wire::origin(&mut mixed.bytes, origin);
+        mixed.bytes.extend_from_slice(&chunk(&[at + 1]).bytes);
+        mixed.items += 1;
+    }
+    let told: Vec<_> = envelope
+        .batches_of(&[mixed], usize::MAX)
+        .iter()
+        .map(|batch| {
+            let request = ExportTraceServiceRequest::decode(batch.body.clone()).unwrap();
+            let [of_resource] = &request.resource_spans[..] else { panic!("one resource: {request:?}") };
+            (of_resource.resource.clone().unwrap().attributes, names(batch))
+        })
+        .collect();
+    let of = |name, lengths: &[usize]| (vec![text("service.name", name)], lengths.to_vec());
+    // One with a number that nobody has given is told as the envelope's own.
+    assert_eq!(told, [of("hello", &[2, 5]), of("shop", &[3]), of("api", &[1, 4])]);
+}
+
 /// Spans whose names are this long.
 fn chunk(names: &[usize]) -> Chunk {
     let mut chunk = Chunk { bytes: Vec::new(), items: 0 };

@@ -3,14 +3,14 @@
 mod console;
 
 use super::logs;
-use super::metrics::{Collected, Reader, Registries};
+use super::metrics::{Collected, Metrics, Reader, Registries};
 use super::pipeline::Pipeline;
 use super::{scope, semconv};
 use crate::settings::{MetricsSettings, Queue, Semconv, Settings, SpoolSettings};
 use pounce_otlp::wire as encode;
 use pounce_otlp::{Batch, Builder, Collection, Endpoint, Envelope, Signal, Source, Spool, Stream};
 use std::io::{self, IsTerminal};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// Where the exporter finds what it sends.
@@ -21,6 +21,16 @@ pub(super) struct Sources {
     pub(super) logs: Option<Arc<Pipeline>>,
     /// Metrics, if they are exported, or read by somebody else.
     pub(super) metrics: Option<Registries>,
+    /// Those of components that have a resource of their own, in the order in which they came.
+    pub(super) others: Arc<Mutex<Vec<Member>>>,
+}
+
+/// Metrics of a component that has a resource of its own.
+#[derive(Clone)]
+pub(super) struct Member {
+    pub(super) component: Arc<str>,
+    pub(super) metrics: Registries,
+    pub(super) envelopes: Envelopes,
 }
 
 /// Where each signal goes.
@@ -36,10 +46,13 @@ pub(super) struct Target {
 }
 
 /// What stands around the items of each kind.
+#[derive(Clone)]
 pub(super) struct Envelopes {
     pub(super) spans: Envelope,
     pub(super) host: Envelope,
     pub(super) guests: Envelope,
+    /// The OTLP message that is in all of them.
+    pub(super) resource: Arc<[u8]>,
 }
 
 /// The running exporter.
@@ -49,7 +62,12 @@ impl Sources {
     /// Spans alone.
     #[cfg(test)]
     pub(super) fn of_spans(spans: Pipeline) -> Self {
-        Sources { spans: Some(Arc::new(spans)), logs: None, metrics: None }
+        Sources { spans: Some(Arc::new(spans)), ..Sources::default() }
+    }
+
+    /// Metrics of components that have a resource of their own.
+    pub(super) fn others(&self) -> MutexGuard<'_, Vec<Member>> {
+        self.others.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -59,22 +77,51 @@ impl Envelopes {
             spans: of_spans(resource, settings.semconv),
             host: Envelope::new(resource, scope::of_host("pounce"), semconv::SCHEMA_URL),
             guests: of_guests(resource, component),
+            resource: Arc::clone(resource),
         }
     }
+
+    /// Those of another component, whose spans and log records share the buffers of these; with the numbers by which
+    /// they are told apart there.
+    pub(super) fn of_another(
+        &self,
+        settings: &Settings,
+        component: &str,
+        resource: &Arc<[u8]>,
+    ) -> (Self, Origins) {
+        let origins = Origins {
+            spans: self.spans.add_origin(resource, scope::of_host("pounce"), schema_of(settings.semconv)),
+            logs: self.guests.add_origin(resource, scope_of_guests(component), ""),
+        };
+        (Self::of(settings, component, resource), origins)
+    }
+}
+
+/// Numbers of a component in the envelopes of shared buffers.
+pub(super) struct Origins {
+    pub(super) spans: u32,
+    pub(super) logs: u32,
 }
 
 /// The envelope of spans, which the host writes.
 pub(super) fn of_spans(resource: &Arc<[u8]>, profile: Semconv) -> Envelope {
-    // A backend may translate by the schema; the old names of the other profiles have no place in it.
-    let schema_url = if profile == Semconv::Http { semconv::SCHEMA_URL } else { "" };
-    Envelope::new(resource, scope::of_host("pounce"), schema_url)
+    Envelope::new(resource, scope::of_host("pounce"), schema_of(profile))
+}
+
+/// A backend may translate by the schema; the old names of the other profiles have no place in it.
+fn schema_of(profile: Semconv) -> &'static str {
+    if profile == Semconv::Http { semconv::SCHEMA_URL } else { "" }
 }
 
 /// The envelope of what guests of `component` record, in a scope of their own: they choose the names in it.
 fn of_guests(resource: &Arc<[u8]>, component: &str) -> Envelope {
+    Envelope::new(resource, scope_of_guests(component), "")
+}
+
+fn scope_of_guests(component: &str) -> Vec<u8> {
     let mut scope = scope::of_host("pounce.guest");
     encode::attribute(&mut scope, 3, semconv::POUNCE_COMPONENT, encode::Borrowed::Text(component));
-    Envelope::new(resource, scope, "")
+    scope
 }
 
 /// Requests with `metrics`.
@@ -87,11 +134,7 @@ impl Target {
     ///
     /// # Errors
     /// The spool can't be used.
-    pub(super) fn of(
-        settings: &Settings,
-        component: &str,
-        resource: &Arc<[u8]>,
-    ) -> anyhow::Result<Option<Self>> {
+    pub(super) fn of(settings: &Settings, envelopes: &Envelopes) -> anyhow::Result<Option<Self>> {
         let console = settings.console.then(|| {
             let colour =
                 io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
@@ -103,8 +146,8 @@ impl Target {
         }
         let open = |spool: &SpoolSettings| Spool::open(&spool.directory, spool.max_bytes, spool.names);
         let spool = settings.spool.as_ref().filter(|_| !otlp.is_empty()).map(open).transpose()?;
-        let envelopes = Envelopes::of(settings, component, resource);
-        Ok(Some(Target { otlp, spool, console, settings: settings.clone(), envelopes }))
+        let (settings, envelopes) = (settings.clone(), envelopes.clone());
+        Ok(Some(Target { otlp, spool, console, settings, envelopes }))
     }
 
     /// Prints to `out`, without colour.
@@ -127,6 +170,7 @@ impl Target {
             spans: has_spans.then(|| pipeline(spans.max_items, batch_size)),
             logs: has(Signal::Logs).then(|| pipeline(logs.max_items, logs.batching.max_items)),
             metrics: has(Signal::Metrics).then(|| Registries::new(&self.settings, true)),
+            others: Arc::default(),
         }
     }
 }
@@ -144,11 +188,11 @@ impl Exporter {
             let buffer = Arc::clone(spans.buffer());
             builder = builder.beside(|stop| console::run(printer, buffer, stop));
         }
-        let Envelopes { spans, host, guests } = envelopes;
+        let Envelopes { spans, host, guests, .. } = envelopes;
         let streams = Streams { builder, otlp };
         let streams = streams.of_buffer(Signal::Traces, &sources.spans, spans, settings.spans);
         let streams = streams.of_buffer(Signal::Logs, &sources.logs, guests.clone(), settings.log_records);
-        let streams = streams.of_metrics(&sources.metrics, [guests, host], settings.metrics);
+        let streams = streams.of_metrics(sources, [guests, host], settings.metrics);
         Ok(Exporter(streams.builder.start()?))
     }
 
@@ -161,7 +205,9 @@ impl Exporter {
         if let Some(metrics) = &sources.metrics
             && metrics.counters().condition().endpoint().is_some()
         {
-            metrics.settle();
+            let others = sources.others();
+            let all = others.iter().map(|other| &other.metrics);
+            Registries::settle(&std::iter::once(metrics).chain(all).cloned().collect::<Vec<_>>());
         }
     }
 
@@ -192,21 +238,29 @@ impl Streams {
 
     fn of_metrics(
         self,
-        metrics: &Option<Registries>,
+        sources: &Sources,
         [of_guests, of_host]: [Envelope; 2],
         settings: MetricsSettings,
     ) -> Self {
-        let Some(metrics) = metrics else { return self };
-        let mut guests = Reader::new(Arc::clone(&metrics.guests), settings.temporality);
-        let mut host = Reader::new(Arc::clone(metrics.host.metrics()), settings.temporality);
+        let Some(metrics) = &sources.metrics else { return self };
+        let readers = move |metrics: &Registries, of_guests: &Envelope, of_host: &Envelope| {
+            let reader = |metrics: &Arc<Metrics>| Reader::new(Arc::clone(metrics), settings.temporality);
+            [(of_guests.clone(), reader(&metrics.guests)), (of_host.clone(), reader(metrics.host.metrics()))]
+        };
+        let mut all = Vec::from(readers(metrics, &of_guests, &of_host));
+        let (others, mut known) = (Arc::clone(&sources.others), 0);
         let collect = move |collection| {
+            for other in others.lock().unwrap_or_else(PoisonError::into_inner).iter().skip(known) {
+                all.extend(readers(&other.metrics, &other.envelopes.guests, &other.envelopes.host));
+                known += 1;
+            }
             let read = |reader: &mut Reader| match collection {
                 Collection::Periodic => reader.collect(),
                 Collection::Last => reader.finish(),
             };
-            let mut batches = batches_of_metrics(&of_guests, &read(&mut guests));
-            batches.extend(batches_of_metrics(&of_host, &read(&mut host)));
-            batches
+            all.iter_mut()
+                .flat_map(|(envelope, reader)| batches_of_metrics(envelope, &read(reader)))
+                .collect()
         };
         let (counts, interval) = (Arc::clone(metrics.counters()), settings.interval);
         self.add(Signal::Metrics, Source::Collector { counts, interval, collect: Box::new(collect) })

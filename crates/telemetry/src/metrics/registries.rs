@@ -19,9 +19,21 @@ pub struct Registries {
 impl Registries {
     /// For an export as it is set; where nothing exports them, they are only read.
     pub(crate) fn new(settings: &Settings, is_exported: bool) -> Self {
-        let counters: Arc<Counts> = Arc::default();
+        Self::with(settings, is_exported, &Arc::default())
+    }
+
+    /// Those of another component, which become of the same export and are counted with it.
+    pub(crate) fn of_another(&self, settings: &Settings) -> Self {
+        let another = Self::with(settings, self.guests.is_exported, self.counters());
+        if self.guests.cumulative.get().is_some() {
+            another.keep_for_pages();
+        }
+        another
+    }
+
+    fn with(settings: &Settings, is_exported: bool, counters: &Arc<Counts>) -> Self {
         let metrics =
-            || Arc::new(Metrics { is_exported, ..Metrics::new(&settings.metrics, Arc::clone(&counters)) });
+            || Arc::new(Metrics { is_exported, ..Metrics::new(&settings.metrics, Arc::clone(counters)) });
         let methods = Methods::new(settings.known_methods.as_deref());
         Registries { host: Arc::new(Host::new(metrics(), methods)), guests: metrics() }
     }
@@ -35,8 +47,9 @@ impl Registries {
         &self.guests.counters
     }
 
-    /// Counts every point that has not arrived as failed.
-    pub(crate) fn settle(&self) {
-        Metrics::settle(&[self.host.metrics(), &self.guests]);
+    /// Counts every point of `all` that has not arrived as failed; they share their counters.
+    pub(crate) fn settle(all: &[Registries]) {
+        let metrics: Vec<_> = all.iter().flat_map(|one| [&**one.host.metrics(), &*one.guests]).collect();
+        Metrics::settle(&metrics);
     }
 }

@@ -55,7 +55,7 @@ fn line(request: &Finished<'_>, component: &str, agent: Option<&str>) {
     let is_field = !is_for_people();
     tracing::info!(
         target: "access",
-        component,
+        component = Some(component).filter(|component| !component.is_empty()),
         method = is_field.then_some(method),
         path = is_field.then_some(path),
         status = code.filter(|_| is_field),
@@ -89,7 +89,7 @@ fn record(request: &Finished<'_>, component: &str, agent: Option<&str>, methods:
     let remote = facts.peer.remote;
     let address = |address| text(AddressText::new(address).as_str());
     let attributes = [
-        (semconv::POUNCE_COMPONENT, text(component)),
+        (semconv::POUNCE_COMPONENT, Some(component).filter(|component| !component.is_empty()).and_then(text)),
         (semconv::HTTP_REQUEST_METHOD, text(known)),
         (semconv::HTTP_REQUEST_METHOD_ORIGINAL, original),
         (semconv::URL_PATH, text(path(facts))),

@@ -181,7 +181,9 @@ impl ServerSpan<'_> {
         if let Some(error_type) = outcome.error_type() {
             span.text(semconv::ERROR_TYPE, length.shortened(error_type));
         }
-        span.text(semconv::POUNCE_COMPONENT, length.shortened(self.component));
+        if !self.component.is_empty() {
+            span.text(semconv::POUNCE_COMPONENT, length.shortened(self.component));
+        }
         write_phases(&outcome.phases, span);
         if outcome.retried {
             span.attribute(semconv::POUNCE_RETRIED, Borrowed::Bool(true));

@@ -18,5 +18,5 @@ pub(crate) struct Spans {
     pub(crate) limits: Limits,
     pub(crate) keep: KeepRules,
     /// Room for the spans that all requests hold back until their end.
-    pub(crate) tail_room: Room,
+    pub(crate) tail_room: Arc<Room>,
 }

@@ -176,7 +176,8 @@ fn a_plain_request_allocates_its_record_and_nothing_else() {
     let with_metrics = |sampling| {
         let otel = Settings { sampling, ..settings() };
         let spans = Some(Arc::new(Pipeline::new(2048, 512)));
-        let sources = Sources { spans, metrics: Some(Registries::new(&otel, true)), logs: None };
+        let metrics = Some(Registries::new(&otel, true));
+        let sources = Sources { spans, metrics, ..Sources::default() };
         Telemetry::new(&otel, "hello", sources, None)
     };
     let (on, off) = (settings::Sampling::share(1.0), settings::Sampling::share(0.0));

@@ -95,7 +95,7 @@ definitions! {
     READY = UpDownCounter("pounce.ready", "{server}"):
         "1 while requests are served, 0 while the server starts or drains.";
     REQUESTS_SHED = Counter("pounce.requests.shed", "{request}"):
-        "Requests refused for want of room; the reason is the limit, or guests for want of memory or of an instance.";
+        "Requests refused for want of room; the reason is the limit, component where the places left are kept for other components, or guests for want of memory or of an instance.";
     REQUESTS_RATE_LIMITED = Counter("pounce.requests.rate_limited", "{request}"):
         "Requests refused because their client sends too many (http.rate-limit).";
     PROXY_PROTOCOL_FAILED = Counter("pounce.proxy_protocol.failed", "{connection}"):
