@@ -23,7 +23,9 @@ pub(super) struct Status<'a> {
 /// The facts, or their places while there are none.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Shown {
+    /// The first, where there are several.
     component: Option<Component>,
+    components: Vec<Component>,
     listeners: Vec<String>,
     tls: Option<Tls>,
     limits: Option<Limits>,
@@ -33,7 +35,8 @@ pub(super) struct Shown {
 /// What a server says of itself once its component is loaded.
 #[derive(Clone, Debug)]
 pub(crate) struct Facts {
-    pub(crate) component: Component,
+    /// In the order of the settings, one at least.
+    pub(crate) components: Vec<Component>,
     /// What clients connect to.
     pub(crate) listeners: Vec<String>,
     /// How they are encrypted, if they are.
@@ -47,10 +50,16 @@ pub(crate) struct Facts {
 pub(crate) struct Component {
     pub(crate) name: String,
     pub(crate) path: String,
+    /// False for one that is loaded when a request asks for it, until then.
+    pub(crate) loaded: bool,
     /// `0.2` or `0.3`.
-    pub(crate) wasi_http: String,
+    pub(crate) wasi_http: Option<String>,
     /// `request` or `instance`.
-    pub(crate) isolation: String,
+    pub(crate) isolation: Option<&'static str>,
+    /// Slots for its instances, of those that it may have.
+    pub(crate) pool_slots: Option<Use>,
+    /// Bytes of its instances, of those that they may have.
+    pub(crate) guest_memory: Option<Use>,
 }
 
 /// How listeners are encrypted.
@@ -120,9 +129,10 @@ pub(crate) struct Totals {
 
 impl From<Option<Facts>> for Shown {
     fn from(facts: Option<Facts>) -> Self {
-        let Some(Facts { component, listeners, tls, limits, totals }) = facts else {
+        let Some(Facts { components, listeners, tls, limits, totals }) = facts else {
             return Self::default();
         };
-        Self { component: Some(component), listeners, tls, limits: Some(limits), totals: Some(totals) }
+        let component = components.first().cloned();
+        Self { component, components, listeners, tls, limits: Some(limits), totals: Some(totals) }
     }
 }

@@ -3,24 +3,43 @@
 use std::sync::Arc;
 
 use crate::admin::{Certificate, Component, Facts, Limits, Tls as TlsFacts, Totals, Use};
+use crate::guest::{Guests, Losses, Served};
 use crate::server::{Handler, Tls};
 
-/// Says at any time how the server of `handler` is.
+/// Says at any time how the server of `handler` is; `paths` are those of its components' files.
 pub(super) fn of(
     handler: Arc<Handler>,
-    name: String,
-    path: String,
+    paths: Vec<String>,
     listeners: Vec<String>,
     tls: Option<Arc<Tls>>,
 ) -> impl Fn() -> Facts + Send + Sync + 'static {
-    let (wasi_http, isolation) = handler.guests.kind();
-    let component = Component { name, path, wasi_http, isolation: isolation.to_owned() };
     move || Facts {
-        component: component.clone(),
+        components: handler
+            .generation
+            .components
+            .iter()
+            .zip(&paths)
+            .map(|(served, path)| component(served, path.clone()))
+            .collect(),
         listeners: listeners.clone(),
         tls: tls.as_deref().map(tls_facts),
         limits: limits(&handler),
         totals: totals(&handler),
+    }
+}
+
+fn component(served: &Served, path: String) -> Component {
+    let kind = served.guests().map(|guests| guests.kind());
+    let of = |(used, limit): (u64, u64)| Use { used, limit };
+    let (wasi_http, isolation) = kind.unzip();
+    Component {
+        name: served.name().to_string(),
+        path,
+        loaded: served.guests().is_some(),
+        wasi_http,
+        isolation,
+        pool_slots: served.guests().map(|guests| of(guests.slots())),
+        guest_memory: served.guests().map(|guests| of(guests.memory())),
     }
 }
 
@@ -35,16 +54,21 @@ fn tls_facts(tls: &Tls) -> TlsFacts {
 
 fn limits(handler: &Handler) -> Limits {
     let of = |(used, limit): (u64, u64)| Use { used, limit };
+    // What one has used counts once, and what all may use is the same for each.
+    let all = |read: fn(&Guests) -> (u64, u64)| {
+        let all = handler.generation.guests().map(|guests| read(guests));
+        of(all.fold((0, 0), |(used, limit), one| (used + one.0, limit.max(one.1))))
+    };
     Limits {
         in_flight: of(handler.admission.in_flight()),
         waiting: of(handler.admission.waiting()),
-        pool_slots: of(handler.guests.slots()),
-        guest_memory: of(handler.guests.memory()),
+        pool_slots: all(Guests::slots),
+        guest_memory: all(Guests::memory),
     }
 }
 
 fn totals(handler: &Handler) -> Totals {
-    let losses = handler.guests.losses();
+    let losses = Losses::sum(handler.generation.guests().map(|guests| guests.losses()));
     let telemetry = handler.telemetry.totals();
     Totals {
         requests_shed: handler.admission.shed(),

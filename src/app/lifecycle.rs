@@ -10,6 +10,7 @@ use tokio::task::{JoinError, JoinSet};
 
 use super::App;
 use crate::admin::Admin;
+use crate::guest::Losses;
 use crate::server::{Drain, Phase, SocketFile};
 use pounce_telemetry::{Extent, Telemetry, Totals};
 
@@ -249,7 +250,7 @@ impl Serving {
     /// Nothing is lost in silence: a line for each kind of loss that there was.
     fn say_losses(&self, totals: &Totals) {
         let handler = &self.app.handler;
-        let losses = handler.guests.losses();
+        let losses = Losses::sum(handler.generation.guests().map(|guests| guests.losses()));
         for (count, what) in [
             (
                 handler.admission.shed() - handler.admission.shed_by_share(),

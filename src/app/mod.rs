@@ -1,5 +1,6 @@
 //! Composition root: builds the parts in dependency order, and stops them in the opposite one.
 
+mod components;
 mod facts;
 mod lifecycle;
 
@@ -7,14 +8,15 @@ use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 
+use self::components::Loading;
 use crate::admin::{self, Admin};
-use crate::config::{Config, ListenAddr};
+use crate::config::{Config, ListenAddr, Otel};
 use crate::guest::{Compiling, Guests, OwnListeners, Progress, Worker};
 use crate::server::{
-    Admission, BoundSocket, Drain, Forwarding, Handler, HeadLimits, Inherited, Listener, Memory, Rates,
-    Router, Server, SocketFile, Tls,
+    Admission, BoundSocket, Drain, Forwarding, Generation, Handler, HeadLimits, Inherited, Listener, Memory,
+    Rates, Router, Server, SocketFile, Tls,
 };
 use pounce_telemetry::logs::{self, OtlpLog};
 use pounce_telemetry::metrics::host as host_metrics;
@@ -83,12 +85,16 @@ impl App {
     ) -> Result<Option<Self>, StartError> {
         let mut stop = pin!(stop);
         config.check().map_err(|mistakes| StartError::Mistake(mistakes.into()))?;
-        let path = config
-            .component
-            .clone()
-            .context("no component to serve: name one, as in `pounce serve app.wasm`")
-            .map_err(StartError::Mistake)?;
-        let name = config.component_name().unwrap_or_default();
+        let each = config.each();
+        if each.is_empty() {
+            let what = anyhow!("no component to serve: name one, as in `pounce serve app.wasm`");
+            return Err(StartError::Mistake(what));
+        }
+        // What a server of several tells of itself is nobody's; one component speaks for its server.
+        let (name, otel) = match &each[..] {
+            [only] => (only.component_name().unwrap_or_default(), only.otel.clone()),
+            _ => (String::new(), config.otel.clone()),
+        };
         let tls = Tls::new(&config.http).map_err(StartError::Mistake)?.map(Arc::new);
 
         // Bound first: a busy port is found before a minute of compiling.
@@ -99,7 +105,7 @@ impl App {
                 recent_traces: config.recent_traces(),
                 access_log: config.log.access,
             };
-            let telemetry = start_telemetry(&config, &name, local).await?;
+            let telemetry = start_telemetry(&otel, &name, local).await?;
             anyhow::Ok((sockets, admin, telemetry))
         };
         let (sockets, admin, telemetry) = tokio::select! {
@@ -123,6 +129,7 @@ impl App {
             let is_ready = admin.readiness();
             metrics.host.observe(&host_metrics::READY, &[], move || Some(is_ready().into()));
         }
+        let compiling_later = compiling.clone();
         let compiling = match &admin {
             Some((admin, _)) => {
                 let is_compiling = admin.compiling();
@@ -130,16 +137,27 @@ impl App {
             }
             None => compiling,
         };
-        let guests = tokio::select! {
+        let memory = Memory {
+            total: if let [only] = &each[..] { &only.guest } else { &config.guest }.max_total_memory.0,
+            of_one: each.iter().map(|config| Guests::memory_of_one(&config.guest)).max().unwrap_or_default(),
+        };
+        let path =
+            |config: &Config| config.component.as_deref().unwrap_or(Path::new("")).display().to_string();
+        let paths = each.iter().map(path).collect();
+        let names = config.names();
+        let loading = Loading { own, telemetry: telemetry.clone(), compiling, compiling_later };
+        let components = tokio::select! {
             biased;
-            guests = load(&path, &name, &config, own, &telemetry, compiling) => guests.map_err(StartError::Mistake)?,
+            components = components::load(config.clone(), each, loading) => components.map_err(StartError::Mistake)?,
             signal = &mut stop => {
                 lifecycle::abandon(signal, &telemetry, admin).await;
                 return Ok(None);
             }
         };
 
-        let in_flight = config.http.max_in_flight.min(guests.room());
+        let router = Router::new(&config.http.route, &names);
+        let generation = Arc::new(Generation { router, components, telemetry: telemetry.clone() });
+        let in_flight = components::room_of(&config, generation.guests());
         if in_flight < config.http.max_in_flight {
             tracing::warn!(
                 max_in_flight = config.http.max_in_flight,
@@ -148,13 +166,16 @@ impl App {
                  served, further ones shed"
             );
         }
-        tracing::info!(component = name, "{}", guests.describe());
-        let memory = Memory { total: guests.memory().1, of_one: guests.memory_of_one() };
+        for served in &generation.components {
+            let component = &**served.name();
+            match served.guests() {
+                Some(guests) => tracing::info!(component, "{}", guests.describe()),
+                None => tracing::info!(component, "it is loaded when a request asks for it"),
+            }
+        }
         let admission = Arc::new(Admission::new(in_flight, config.http.max_in_flight_per_peer, memory));
         let rates = Arc::new(Rates::new(config.http.rate_limit.0));
-        let guests = Arc::new(guests);
         if let Some(metrics) = telemetry.metrics() {
-            guests.observe(&metrics.host);
             admission.observe(&metrics.host);
             rates.observe(&metrics.host);
             if let Some(tls) = &tls {
@@ -163,12 +184,11 @@ impl App {
             metrics.host.observe(&host_metrics::LOG_LINES_DROPPED, &[], || Some(logs::lines_left_out()));
         }
         let handler = Arc::new(Handler {
-            guests,
+            generation,
             telemetry: telemetry.clone(),
             admission,
             rates,
             forwarding: Forwarding::new(&config.http),
-            router: Router::new(&config.http.route),
             drain: Drain::new(),
             server_timing: config.http.server_timing,
             response_timeout: config.http.response_timeout.0,
@@ -193,13 +213,7 @@ impl App {
             grace_period: config.http.grace_period,
         };
         if let Some((admin, _)) = &app.admin {
-            admin.ready(facts::of(
-                app.handler.clone(),
-                name,
-                path.display().to_string(),
-                app.urls(),
-                app.server.tls().cloned(),
-            ));
+            admin.ready(facts::of(app.handler.clone(), paths, app.urls(), app.server.tls().cloned()));
         }
         Ok(Some(app))
     }
@@ -241,26 +255,10 @@ async fn bind(
 }
 
 /// Starts telemetry on a thread of its own: its spool may be on a disk that hangs.
-async fn start_telemetry(config: &Config, name: &str, local: LocalReaders) -> anyhow::Result<Telemetry> {
-    let (settings, name) = (config.otel.telemetry(), name.to_owned());
+async fn start_telemetry(otel: &Otel, name: &str, local: LocalReaders) -> anyhow::Result<Telemetry> {
+    let (settings, name) = (otel.telemetry(), name.to_owned());
     let starting = move || Telemetry::start(&settings, &name, local);
     tokio::task::spawn_blocking(starting).await.context("the thread that starts telemetry died")?
-}
-
-/// Loads the component on a thread of its own: compiling takes up to minutes and cannot be stopped, and who waits here
-/// has to hear a signal meanwhile.
-async fn load(
-    path: &Path,
-    name: &str,
-    config: &Config,
-    own: OwnListeners,
-    telemetry: &Telemetry,
-    compiling: Compiling,
-) -> anyhow::Result<Guests> {
-    let (path, name, config) = (path.to_owned(), name.to_owned(), config.clone());
-    let (signals, runtime) = (telemetry.signals(), tokio::runtime::Handle::current());
-    let loading = move || runtime.block_on(Guests::load(&path, &name, &config, own, signals, compiling));
-    tokio::task::spawn_blocking(loading).await.context("the thread that loads the component died")?
 }
 
 /// Has the admin listener listen on a socket and serve it; with the file that has to go when it stops.

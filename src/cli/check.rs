@@ -1,6 +1,6 @@
 //! `pounce check`: everything that is wrong with configuration and component, and what is in force, without serving.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::builder::PossibleValuesParser;
@@ -21,10 +21,10 @@ What it does:
 Output:
   On standard output, for each setting its value and who set it: a --flag, a variable, default, or
   FILE:LINE:COLUMN; secrets are left out. Settings in capitals are set by that standard variable
-  alone. Then the listeners' certificates with their names and when they expire, and the component,
-  with a word for each import: ok, refused (it is there, but the settings allow none of its calls)
+  alone. Then the listeners' certificates with their names and when they expire, and the components,
+  each with its own settings and a word for each import: ok, refused (it is there, but the settings allow none of its calls)
   or missing. All mistakes are on standard error. With --format json, all of it is one object on
-  standard output: ok, settings, certificates, component, warnings, mistakes.
+  standard output: ok, settings, certificates, component (the first), components, warnings, mistakes.
 
 Exit status:
   0  it can be served
@@ -69,8 +69,19 @@ fn complete(command: Command) -> Command {
 struct Report<'a> {
     config: &'a Config,
     in_force: &'a [InForce],
-    component: Option<(&'a Path, Examined)>,
+    components: Vec<Component<'a>>,
     mistakes: Vec<Mistake>,
+}
+
+/// A component, as it would be served.
+struct Component<'a> {
+    name: String,
+    path: PathBuf,
+    /// Loaded when a request asks for it.
+    lazy: bool,
+    /// What it has in force of its own.
+    own: &'a [InForce],
+    found: Examined,
 }
 
 /// A certificate of the listeners.
@@ -85,12 +96,16 @@ pub(super) fn run(matches: &ArgMatches, unknown: Vec<Mistake>) -> ExitCode {
     let Resolved { loaded, mistakes: of_settings } = config::resolve(flags::sources(matches, false));
     let mut mistakes = unknown;
     mistakes.extend(of_settings);
-    let component = loaded
-        .config
-        .component
-        .as_deref()
-        .map(|path| (path, guest::examine(path, &loaded.config, progress::compiling())));
-    let report = Report { config: &loaded.config, in_force: &loaded.in_force, component, mistakes };
+    let components = loaded.config.each().into_iter().filter_map(|config| {
+        let path = config.component.clone()?;
+        let name = config.component_name().unwrap_or_default();
+        let own = loaded.own_in_force.iter().find(|(of, _)| *of == name);
+        let own = own.map(|(_, own)| own.as_slice()).unwrap_or_default();
+        let found = guest::examine(&path, &config, progress::compiling());
+        Some(Component { name, path, lazy: config.lazy, own, found })
+    });
+    let components = components.collect();
+    let report = Report { config: &loaded.config, in_force: &loaded.in_force, components, mistakes };
 
     let json = matches.get_one::<String>("format").is_some_and(|format| format == "json");
     output::report(&if json { report.json() } else { report.text() });
@@ -102,10 +117,10 @@ pub(super) fn run(matches: &ArgMatches, unknown: Vec<Mistake>) -> ExitCode {
 }
 
 impl Report<'_> {
-    fn problems(&self) -> impl Iterator<Item = (&Path, &str)> {
-        self.component
-            .iter()
-            .flat_map(|(path, found)| found.problems.iter().map(|problem| (*path, problem.as_str())))
+    fn problems<'a>(&'a self) -> impl Iterator<Item = (&'a Path, &'a str)> {
+        let of =
+            |one: &'a Component<'_>| one.found.problems.iter().map(|problem| (&*one.path, problem.as_str()));
+        self.components.iter().flat_map(of)
     }
 
     /// The certificates of the listeners, those that can be read.
@@ -121,7 +136,7 @@ impl Report<'_> {
     }
 
     fn warnings(&self) -> impl Iterator<Item = &str> {
-        let of_component = self.component.iter().flat_map(|(_, found)| &found.warnings);
+        let of_component = self.components.iter().flat_map(|component| &component.found.warnings);
         self.config.warnings.iter().chain(of_component).map(String::as_str)
     }
 
@@ -146,13 +161,13 @@ impl Report<'_> {
             let rows = [["names".to_owned(), one.names.join(", ")], ["expires".to_owned(), one.expires]];
             text.extend(columns::align(&rows).iter().map(|row| format!("  {row}\n")));
         }
-        if let Some((path, found)) = &self.component {
-            text.push_str(&format!("\ncomponent {}\n", path.display()));
-            text.extend(describe(found).iter().map(|row| format!("  {row}\n")));
+        for component in &self.components {
+            text.push_str(&format!("\ncomponent {}\n", component.path.display()));
+            text.extend(self.describe(component).iter().map(|row| format!("  {row}\n")));
         }
         text.push('\n');
         text.extend(self.warnings().map(|warning| format!("warning: {warning}\n")));
-        text.push_str(&match (self.count(), self.component.is_some()) {
+        text.push_str(&match (self.count(), !self.components.is_empty()) {
             (0, true) => "no mistakes: it can be served\n".to_owned(),
             (0, false) => "no mistakes in the configuration; no component was given\n".to_owned(),
             (1, _) => "1 mistake: see standard error\n".to_owned(),
@@ -162,30 +177,29 @@ impl Report<'_> {
         text.lines().map(|line| format!("{}\n", printable(line).trim_end())).collect()
     }
 
+    /// The lines about a component: what it is called and has for itself, where there are several, and what it is.
+    fn describe(&self, component: &Component<'_>) -> Vec<String> {
+        let mut rows = Vec::new();
+        if self.components.len() > 1 {
+            rows.push(["name".to_owned(), component.name.clone()]);
+            let routes = self.config.http.route.iter().filter(|route| route.component == component.name);
+            rows.extend(routes.map(|route| ["route".to_owned(), route.to_string()]));
+        }
+        if component.lazy {
+            rows.push(["lazy".to_owned(), "loaded when a request asks for it".to_owned()]);
+        }
+        let own =
+            component.own.iter().map(|one| [one.key.clone(), one.value.clone(), one.source.to_string()]);
+        let own = columns::align(&own.collect::<Vec<_>>());
+        rows.extend(own.into_iter().map(|one| ["setting".to_owned(), one]));
+        let mut lines = columns::align(&rows);
+        lines.extend(describe(&component.found));
+        lines
+    }
+
     fn json(&self) -> String {
-        let settings = self
-            .in_force
-            .iter()
-            .map(|one| json!({ "key": one.key, "value": one.value, "source": one.source.to_string() }));
-        let component = self.component.as_ref().map(|(path, found)| {
-            let imports = found.imports.iter().map(|import| {
-                json!({
-                    "name": import.name,
-                    "state": state(import),
-                    "by": import.by.as_ref().ok(),
-                    "note": import.by.as_ref().err().or(import.note.as_ref()),
-                })
-            });
-            json!({
-                "path": path.to_string_lossy(),
-                "kind": found.kind,
-                "size": found.size,
-                "composed": found.composed,
-                "isolation": found.isolation,
-                "exports": found.exports,
-                "imports": imports.collect::<Vec<_>>(),
-            })
-        });
+        let settings = self.in_force.iter().map(setting);
+        let components: Vec<_> = self.components.iter().map(Component::json).collect();
         let certificates = self
             .certificates()
             .map(|one| json!({ "file": one.file, "names": one.names, "expires": one.expires }));
@@ -200,11 +214,42 @@ impl Report<'_> {
             "ok": self.count() == 0,
             "settings": settings.collect::<Vec<_>>(),
             "certificates": certificates.collect::<Vec<_>>(),
-            "component": component,
+            "component": components.first(),
+            "components": components,
             "warnings": self.warnings().collect::<Vec<_>>(),
             "mistakes": mistakes.chain(problems).collect::<Vec<_>>(),
         });
         format!("{report:#}\n")
+    }
+}
+
+fn setting(one: &InForce) -> serde_json::Value {
+    json!({ "key": one.key, "value": one.value, "source": one.source.to_string() })
+}
+
+impl Component<'_> {
+    fn json(&self) -> serde_json::Value {
+        let found = &self.found;
+        let imports = found.imports.iter().map(|import| {
+            json!({
+                "name": import.name,
+                "state": state(import),
+                "by": import.by.as_ref().ok(),
+                "note": import.by.as_ref().err().or(import.note.as_ref()),
+            })
+        });
+        json!({
+            "name": self.name,
+            "path": self.path.to_string_lossy(),
+            "lazy": self.lazy,
+            "settings": self.own.iter().map(setting).collect::<Vec<_>>(),
+            "kind": found.kind,
+            "size": found.size,
+            "composed": found.composed,
+            "isolation": found.isolation,
+            "exports": found.exports,
+            "imports": imports.collect::<Vec<_>>(),
+        })
     }
 }
 
@@ -217,7 +262,7 @@ fn state(import: &Import) -> &'static str {
     }
 }
 
-/// The lines about a component.
+/// The lines about what a component is.
 fn describe(found: &Examined) -> Vec<String> {
     let mut rows = Vec::new();
     let mut row = |name: &str, value: String| rows.push([name.to_owned(), value]);

@@ -10,10 +10,13 @@ use crate::config::{Declared, Given, Layer, Source, Sources, Vars, all_options};
 pub(super) fn add(command: Command, what_for: &str) -> Command {
     let component = Arg::new("component")
         .value_name("COMPONENT")
+        .num_args(0..)
+        .action(ArgAction::Append)
         .help(format!("Component to {what_for}: a .wasm, .wat or .cwasm file"))
         .long_help(format!(
             "Component to {what_for}: a .wasm or .wat file that exports wasi:http 0.2 or 0.3, or what pounce compile made \
-             of one (.cwasm).\n\nMay be left out where --config names it."
+             of one (.cwasm). With several, each is called as its file without the ending, and --route says which \
+             requests go to which.\n\nMay be left out where --config names it."
         ))
         .value_parser(value_parser!(PathBuf));
     add_where(command.arg(component), |_| true)
@@ -36,11 +39,11 @@ pub(super) fn add_where(command: Command, wanted: impl Fn(&Declared) -> bool) ->
 
 /// Where the settings come from: what was typed, the environment, the file.
 pub(super) fn sources(matches: &ArgMatches, needs_component: bool) -> Sources {
-    let path = |id| matches.try_get_one::<PathBuf>(id).ok().flatten().cloned();
+    let paths = |id| matches.try_get_many::<PathBuf>(id).ok().flatten().into_iter().flatten().cloned();
     Sources {
         flags: layer(matches),
-        component: path("component"),
-        file: path("config"),
+        components: paths("component").collect(),
+        file: paths("config").next_back(),
         needs_component,
         vars: Vars::of_process(),
     }

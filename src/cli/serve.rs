@@ -50,6 +50,9 @@ Examples:
   See the traces on the terminal, and let the guest call one host:
     pounce serve app.wasm --otel-exporter console --allow-outbound https://api.example.com
 
+  Two components on one port:
+    pounce serve shop.wasm site.wasm --route '/api/{*rest}=shop' --route '=site'
+
   Take everything from a file, but another address:
     pounce serve --config pounce.toml --listen 0.0.0.0:80";
 
@@ -60,14 +63,14 @@ const WIDTH: usize = 100;
 const TASKS_BETWEEN_EVENTS: u32 = 16;
 
 pub(super) fn command() -> Command {
-    Command::new("serve").about("Serves a component over HTTP").defer(complete)
+    Command::new("serve").about("Serves components over HTTP").defer(complete)
 }
 
 /// What only those need who type this command.
 fn complete(command: Command) -> Command {
     let command = command
         .long_about(
-            "Serves a wasi:http component over HTTP, and sends a trace of every request if telemetry is on.",
+            "Serves wasi:http components over HTTP, and sends a trace of every request if telemetry is on.",
         )
         .max_term_width(100)
         .args_override_self(true)
@@ -106,7 +109,7 @@ pub(super) fn run(matches: &ArgMatches, unknown: Vec<Mistake>) -> ExitCode {
     }
 }
 
-fn serve(Loaded { config, in_force }: Loaded) -> ExitCode {
+fn serve(Loaded { config, in_force, own_in_force }: Loaded) -> ExitCode {
     // First: there are no threads yet.
     let inherited = match Inherited::take(config.inherited) {
         Ok(inherited) => inherited,
@@ -128,6 +131,9 @@ fn serve(Loaded { config, in_force }: Loaded) -> ExitCode {
     }
     for setting in &in_force {
         tracing::debug!("setting {setting}");
+    }
+    for (component, own) in &own_in_force {
+        own.iter().for_each(|setting| tracing::debug!(component, "setting {setting}"));
     }
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     runtime.enable_all().thread_name("pounce").event_interval(TASKS_BETWEEN_EVENTS);

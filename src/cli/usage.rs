@@ -134,8 +134,12 @@ mod tests {
     }
 
     #[test]
-    fn one_component_too_many_is_told() {
-        let typed = read("pounce serve a.wasm b.wasm").unwrap();
+    fn components_are_typed_one_after_the_other_where_several_are_served() {
+        let typed = read("pounce serve a.wasm --reuse 1 b.wasm").unwrap();
+        assert!(typed.unknown.is_empty());
+        let sources = crate::cli::flags::sources(typed.matches.subcommand().unwrap().1, true);
+        assert_eq!(sources.components, ["a.wasm", "b.wasm"].map(std::path::PathBuf::from));
+        let typed = read("pounce compile a.wasm b.wasm").unwrap();
         assert_eq!(typed.unknown[0].to_string().lines().next(), Some("b.wasm: is one argument too many"));
     }
 

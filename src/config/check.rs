@@ -94,7 +94,8 @@ pub(crate) fn check(config: &Config) -> Vec<Wrong> {
     let hint = format!("set it to a number from 0 to {MOST_TRACES}");
     must(traces <= MOST_TRACES, "admin.recent-traces", format!("{traces} is out of range"), hint);
     wrong.extend(super::tls::flaws(http));
-    wrong.extend(super::route::conflicts(&http.route, config.component_name().as_deref()));
+    wrong.extend(super::route::conflicts(&http.route, &config.names()));
+    wrong.extend(super::components::conflicts(config));
     if http.proxy_protocol != ProxyProtocol::Off && http.trusted_proxies.is_empty() {
         wrong.push(Wrong {
             key: "http.proxy-protocol",

@@ -15,6 +15,12 @@ const HEAD: &str = "\
 name = \"hello\"
 # Path of the component (.wasm, .wat or .cwasm).
 source = \"hello.wasm\"
+# Whether it is loaded when a request asks for it.
+# lazy = false
+# With several [[component]] tables, [[route]] tables say which requests go to which. Keys of [guest]
+# and [otel] may stand here, too, for this component alone (not those of the endpoint).
+# max-memory = \"64MiB\"
+# otel.service-name = \"shop\"
 
 # Which requests it serves; all of them without a [[route]]. What is left out stands for all.
 # [[route]]

@@ -6,6 +6,7 @@
 
 mod activation;
 mod check;
+mod components;
 pub(crate) mod content;
 mod declared;
 pub(crate) mod directories;
@@ -36,6 +37,8 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
+pub use components::Component;
+use components::Components;
 pub(crate) use declared::Declared;
 pub use mistake::{Mistake, Mistakes};
 pub(crate) use options::all as all_options;
@@ -74,6 +77,11 @@ pub struct Config {
     pub component: Option<PathBuf>,
     /// The component's name; the file's name without its ending when absent.
     pub component_name: Option<String>,
+    /// Components that are served in place of that one, where there are several or they have settings of their own; routes
+    /// (`http.route`) say which requests go to which.
+    pub components: Vec<Component>,
+    /// Whether the component is loaded when a request asks for it.
+    pub(crate) lazy: bool,
     /// `[http]`
     pub http: Http,
     /// `[guest]`
@@ -112,11 +120,12 @@ impl Config {
         load(sources).map(|loaded| loaded.config)
     }
 
-    /// What the component is called in traces and logs.
+    /// What the component is called in traces and logs, the first of several.
     #[must_use]
     pub fn component_name(&self) -> Option<String> {
+        let first = self.components.first().map(|component| component.name.clone());
         let stem = || self.component.as_ref()?.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-        self.component_name.clone().or_else(stem)
+        first.or_else(|| self.component_name.clone()).or_else(stem)
     }
 
     /// Recorded traces that are kept to be looked at. Who turned traces off does not want them on the admin listener
@@ -142,8 +151,8 @@ impl Config {
 pub(crate) struct Sources {
     /// What was typed, by key.
     pub(crate) flags: Layer,
-    /// The component that was typed.
-    pub(crate) component: Option<PathBuf>,
+    /// The components that were typed.
+    pub(crate) components: Vec<PathBuf>,
     /// The file that was typed; else `POUNCE_CONFIG` names one.
     pub(crate) file: Option<PathBuf>,
     /// Whether it is a mistake if nobody names a component.
@@ -156,6 +165,8 @@ pub(crate) struct Sources {
 pub(crate) struct Loaded {
     pub(crate) config: Config,
     pub(crate) in_force: Vec<InForce>,
+    /// What components have in force of their own, by name.
+    pub(crate) own_in_force: Vec<(String, Vec<InForce>)>,
 }
 
 /// The same, with whatever is wrong with them.
@@ -174,19 +185,28 @@ pub(crate) fn load(sources: Sources) -> Result<Loaded, Mistakes> {
 
 /// Resolves every option, past all mistakes.
 pub(crate) fn resolve(sources: Sources) -> Resolved {
-    let Sources { flags, component, file, needs_component, vars } = sources;
+    let Sources { flags, components: typed, file, needs_component, vars } = sources;
     let file = file.or_else(|| vars.set("POUNCE_CONFIG").map(PathBuf::from));
     let said = file.as_deref().map(file::read).unwrap_or_default();
 
     // What a broken file would have said is not missed.
     let file_is_sound = said.mistakes.is_empty();
 
+    // Components that were typed replace the file's, names and all.
+    let of_file = if typed.is_empty() { said.components } else { Vec::new() };
+    let folder = file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+    let around = components::Around { flags: &flags, vars: &vars, file: &said.options, folder };
+    let mut components = Components::resolve(of_file, &around);
+    components.all.extend(typed.into_iter().map(Component::new));
+
     let mut resolver = resolve::Resolver::new(flags, &vars, said.options);
     resolver.mistakes = said.mistakes;
     resolver.warn_of_typos();
     let mut config = Config {
-        component,
+        component: None,
         component_name: None,
+        components: Vec::new(),
+        lazy: false,
         http: Http::resolve(&mut resolver),
         guest: Guest::resolve(&mut resolver),
         otel: Otel::resolve(&mut resolver),
@@ -195,14 +215,18 @@ pub(crate) fn resolve(sources: Sources) -> Resolved {
         inherited: 0,
         warnings: Vec::new(),
     };
-    // A component that was typed replaces the file's, name and all.
-    if let (None, Some(component)) = (&config.component, said.component) {
-        let folder = file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
-        config.component = Some(folder.join(component.source));
-        config.component_name = component.name;
+    match &components.all[..] {
+        [one] if !one.lazy && one.guest.is_none() && one.otel.is_none() => {
+            config.component = Some(one.source.clone());
+            config.component_name = Some(one.name.clone());
+        }
+        _ => config.components = components.all,
     }
     config.http.route.extend(said.routes);
     let resolve::Resolver { mut in_force, mut mistakes, reader, .. } = resolver;
+    // What is wrong in a section was found for each component again.
+    components.mistakes.retain(|mistake| !mistakes.contains(mistake));
+    mistakes.extend(components.mistakes);
     let mut warnings = reader.warnings;
     config.inherited = activation::sockets(&vars, &mut mistakes, &mut warnings);
     if mistakes.is_empty() {
@@ -239,9 +263,11 @@ pub(crate) fn resolve(sources: Sources) -> Resolved {
         });
         mistakes.push(Mistake::new(set_by.unwrap_or_default(), wrong.what, wrong.hint));
     }
-    if needs_component && config.component.is_none() && file_is_sound {
+    mistakes.extend(Components::flaws(&config, &components.in_force));
+    if needs_component && config.names().is_empty() && file_is_sound {
         let hint = "name its file: pounce serve app.wasm (or in a [[component]] of --config FILE)";
         mistakes.push(Mistake::new("", "there is no component to serve", hint));
     }
-    Resolved { loaded: Loaded { config, in_force }, mistakes }
+    let own_in_force = components.in_force;
+    Resolved { loaded: Loaded { config, in_force, own_in_force }, mistakes }
 }

@@ -329,7 +329,8 @@ options! {
         ///
         /// `{id}` in a path stands for a segment, `{*rest}` at its end for all that follows; the path is
         /// compared as the client wrote it. A pattern with the request's method counts before one without,
-        /// and a path without a pattern is for sample to decide.
+        /// and a path without a pattern is for sample to decide. The pattern of the request's http.route
+        /// counts before those that its path merely has.
         sample_route: Vec<SampleRoute>, "RULE" = (Vec::new, "none", "/health=0");
 
         /// Keeps the traces of requests that fail, also those that the sampler left out.

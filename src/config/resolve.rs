@@ -80,7 +80,7 @@ impl fmt::Display for Source {
 }
 
 /// What one source says of one option.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Given {
     pub(crate) texts: Vec<String>,
     pub(crate) source: Source,
@@ -113,6 +113,8 @@ impl fmt::Display for InForce {
 /// Takes each option from the highest source that has it, and collects every mistake on the way.
 pub(crate) struct Resolver<'a> {
     flags: Layer,
+    /// What a component says for itself, above variables and file.
+    own: Layer,
     file: Layer,
     /// The variables, and what is warned about.
     pub(crate) reader: Reader<'a>,
@@ -122,7 +124,14 @@ pub(crate) struct Resolver<'a> {
 
 impl<'a> Resolver<'a> {
     pub(crate) fn new(flags: Layer, vars: &'a Vars, file: Layer) -> Self {
-        Self { flags, file, reader: Reader::new(vars), in_force: Vec::new(), mistakes: Vec::new() }
+        let own = Layer::new();
+        Self { flags, own, file, reader: Reader::new(vars), in_force: Vec::new(), mistakes: Vec::new() }
+    }
+
+    /// The resolver of a component that says this for itself.
+    pub(crate) fn of_component(mut self, own: Layer) -> Self {
+        self.own = own;
+        self
     }
 
     /// The setting of one option.
@@ -139,12 +148,15 @@ impl<'a> Resolver<'a> {
         let key = option.key();
         let before = self.mistakes.len();
         let flag = self.flags.remove(&key);
+        let own = self.own.remove(&key);
         let variable = self.variable(option);
         let file = self.file.remove(&key);
-        let said = [&flag, &variable, &file].into_iter().flatten().next().map(|given| given.source.clone());
+        let said =
+            [&flag, &own, &variable, &file].into_iter().flatten().next().map(|given| given.source.clone());
         let flag = flag.and_then(|given| self.read(option, given));
+        let own = own.and_then(|given| self.read(option, given));
         let variable = variable.and_then(|given| self.read(option, given));
-        let ours = flag.or(variable);
+        let ours = flag.or(own).or(variable);
         let standard = match standard.filter(|_| ours.is_none()) {
             Some(read) => self.standard(option, read),
             None => Ok(None),

@@ -133,18 +133,22 @@ fn is_dots(segment: &str) -> bool {
     }
 }
 
-/// What is wrong with routes to the component `name`, where that is known, as far as one route alone does not show it.
-pub(super) fn conflicts(routes: &[Route], name: Option<&str>) -> Vec<Wrong> {
+/// What is wrong with routes to components of these `names`, where there are some, as far as one route alone does not show
+/// it.
+pub(super) fn conflicts(routes: &[Route], names: &[String]) -> Vec<Wrong> {
     let mut wrong = Vec::new();
     let mut tell = |what: String, hint: String| wrong.push(Wrong { key: "http.route", what, hint });
     let mut known: HashMap<_, &Route> = HashMap::new();
     let mut paths: HashMap<Option<&HostPattern>, matchit::Router<String>> = HashMap::new();
     for route in routes {
         let place = at(route);
-        if let Some(name) = name.filter(|name| *name != route.component) {
+        if !names.is_empty() && !names.contains(&route.component) {
             tell(
                 format!("the route `{route}`{place} is to a component that there is not"),
-                format!("name the one that there is: {name}"),
+                match names {
+                    [name] => format!("name the one that there is: {name}"),
+                    names => format!("name one of those that there are: {}", names.join(", ")),
+                },
             );
         }
         let path = route.path.as_deref().map(normal);
@@ -260,7 +264,7 @@ mod tests {
     fn routes_for_the_same_requests_are_told() {
         let told = |texts: &[&str]| {
             let routes: Vec<_> = texts.iter().map(|text| Route::parse(text).unwrap()).collect();
-            conflicts(&routes, Some("a")).into_iter().map(|wrong| wrong.what).collect::<Vec<_>>()
+            conflicts(&routes, &["a".to_owned()]).into_iter().map(|wrong| wrong.what).collect::<Vec<_>>()
         };
         let fine = [
             "/a=a",

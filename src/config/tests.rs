@@ -202,7 +202,7 @@ fn a_component_is_typed_or_in_the_file_or_missed() {
     assert_eq!(from_file.component_name().as_deref(), Some("shop"));
 
     let typed =
-        Sources { file: Some(file.0.clone()), component: Some("b.wasm".into()), ..Sources::default() };
+        Sources { file: Some(file.0.clone()), components: vec!["b.wasm".into()], ..Sources::default() };
     let typed = load(typed).unwrap().config;
     assert_eq!(
         (typed.component.as_deref(), typed.component_name().as_deref()),

@@ -1,18 +1,20 @@
 //! From a file to a linked pre-instance. What is wrong with a component is said here, all at once, with what to do.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
 use wasmtime::component::{Component as WasmComponent, Linker};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use wasmtime_wasi_http::p3::bindings::ServicePre;
 
+use super::commons::Commons;
 use super::compiled::{Artifact, Compiler, ELF};
 use super::content::Content;
-use super::engine::{self, Slots, Tuning};
+use super::engine::{Shape, Slots, Tuning};
 use super::inspect::{self, Contents, Inspection, Version};
 use crate::config::content::Unread;
-use crate::host::{self, HostState, PACKAGES};
+use crate::host::{self, Budget, HostState, PACKAGES};
 
 /// Most that a component's file may have. Those with a language's whole runtime have some tens of MiB.
 const MAX_FILE: u64 = 256 << 20;
@@ -28,6 +30,8 @@ pub(crate) enum Pre {
 /// A component that can be served.
 pub(crate) struct Component {
     pub(crate) slots: Slots,
+    /// Those of them that it may take, where it shares them with other components.
+    pub(crate) own_slots: Option<Arc<Budget>>,
     pub(crate) pre: Pre,
     pub(crate) composed: bool,
     /// Imports `pounce:telemetry/propagation`: wants the trace headers even while telemetry is off.
@@ -116,16 +120,15 @@ impl Source {
     }
 }
 
-/// Reads, checks, compiles and links the component at `path`, with `slots` instances at most.
+/// Reads, checks, compiles and links the component at `path`, for an engine of `commons`.
 ///
 /// # Errors
 /// Every reason for which it cannot be served, each with what to do about it.
 pub(crate) fn load(
     path: &Path,
     compiler: &Compiler,
-    slots: usize,
     max_memory: u64,
-    max_total_memory: u64,
+    commons: &Commons,
 ) -> anyhow::Result<Component> {
     let name = || format!("component `{}` cannot be served", path.display());
     let source = Source::open(path, compiler).with_context(name)?;
@@ -134,13 +137,23 @@ pub(crate) fn load(
         Inspection { version: inspect::version(&contents.exports).with_context(name)?, contents };
     check_imports(&inspection.contents).with_context(name)?;
     check_memory(&inspection.contents, max_memory).with_context(name)?;
-    let slots = engine::build(&inspection, slots, max_memory, max_total_memory)?;
+    let (slots, own_slots) = commons.slots(Shape::of(&inspection, max_memory))?;
     let compiled = source.compiled(path, &inspection, &slots, compiler).with_context(name)?;
     let pre = link(&slots, &compiled, inspection.version).with_context(name)?;
     let asks =
         |import: &String| import.starts_with("pounce:telemetry/") || import.starts_with("wasi:otel/tracing@");
     let propagates = inspection.contents.imports.iter().any(asks);
-    Ok(Component { slots, pre, composed: inspection.contents.composed, propagates })
+    Ok(Component { slots, own_slots, pre, composed: inspection.contents.composed, propagates })
+}
+
+/// What the component at `path` needs of an engine.
+///
+/// # Errors
+/// It cannot be read, or is not a component that can be served.
+pub(crate) fn shape(path: &Path, compiler: &Compiler, max_memory: u64) -> anyhow::Result<Shape> {
+    let contents = Source::open(path, compiler)?.contents()?;
+    let version = inspect::version(&contents.exports)?;
+    Ok(Shape::of(&Inspection { version, contents }, max_memory))
 }
 
 /// The content of the file at `path`: a component in binary form (WebAssembly text is turned into it), or machine code.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
-use super::inspect::{Inspection, Version};
+use super::inspect::{Contents, Inspection, Version};
 use crate::host::{MAX_TABLE_ELEMENTS, Turns};
 
 /// How often a guest that computes without pause gives way; also how late it is interrupted.
@@ -32,6 +32,7 @@ pub(crate) enum Tuning {
 }
 
 /// An engine and the instances it has room for.
+#[derive(Clone)]
 pub(crate) struct Slots {
     pub(crate) engine: Engine,
     pub(crate) tuning: Tuning,
@@ -41,22 +42,61 @@ pub(crate) struct Slots {
     pub(crate) turns: Turns,
 }
 
-/// Makes the engine for a component, with `wanted` slots or as many of them as can be had.
+/// What an engine must have room for in one instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shape {
+    pub(crate) version: Version,
+    modules: u32,
+    memories: u32,
+    tables: u32,
+    /// Bytes of one memory (`guest.max-memory`).
+    max_memory: u64,
+}
+
+impl Shape {
+    /// That of a component.
+    pub(crate) fn of(inspection: &Inspection, max_memory: u64) -> Self {
+        let Contents { modules, memories, tables, .. } = inspection.contents;
+        Self { version: inspection.version, modules, memories, tables, max_memory }
+    }
+
+    /// A shape that has room for both, of the same version.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            version: self.version,
+            modules: self.modules.max(other.modules),
+            memories: self.memories.max(other.memories),
+            tables: self.tables.max(other.tables),
+            max_memory: self.max_memory.max(other.max_memory),
+        }
+    }
+
+    /// Whether there is room for one of `other`.
+    pub(crate) fn has_room_for(self, other: Self) -> bool {
+        self.version == other.version && self.and(other) == self
+    }
+}
+
+/// Turns of the guests of a server. They run on the threads of a runtime that has one for each processor.
+pub(crate) fn turns() -> Turns {
+    Turns::new(std::thread::available_parallelism().map_or(1, NonZeroUsize::get))
+}
+
+/// Makes an engine for components of this shape, with `wanted` slots or as many of them as can be had.
 ///
 /// # Errors
 /// No engine at all: not even an on-demand one.
 pub(crate) fn build(
-    inspection: &Inspection,
+    shape: &Shape,
     wanted: usize,
-    max_memory: u64,
     max_total_memory: u64,
+    turns: &Turns,
 ) -> anyhow::Result<Slots> {
     let mut slots = u32::try_from(wanted).unwrap_or(u32::MAX).clamp(1, 16_384);
     let mut refusal = None;
-    // Guests run on the threads of a runtime that has one for each processor.
-    let turns = Turns::new(std::thread::available_parallelism().map_or(1, NonZeroUsize::get));
+    let turns = turns.clone();
     loop {
-        let pooling = pooling(inspection, slots, max_memory, max_total_memory);
+        let pooling = pooling(shape, slots, max_total_memory);
         match Engine::new(&without_compiler(pooling)) {
             Ok(engine) => {
                 if let Some(error) = refusal {
@@ -77,7 +117,7 @@ pub(crate) fn build(
                 tracing::warn!(
                     "no pooling allocator, instances are made on demand, which is slower: {error:#}"
                 );
-                let on_demand = without_compiler(on_demand(inspection.version));
+                let on_demand = without_compiler(on_demand(shape.version));
                 let engine = Engine::new(&on_demand).map_err(anyhow::Error::from)?;
                 tick(&engine, turns.clone())?;
                 // Small reservations: this many still fit where the pool did not, and a few more on their way out.
@@ -155,24 +195,25 @@ fn batch(max_memory: u64, max_total_memory: u64) -> usize {
     usize::try_from(slots).unwrap_or(usize::MAX).clamp(1, 16)
 }
 
-fn pooling(inspection: &Inspection, slots: u32, max_memory: u64, max_total_memory: u64) -> Config {
+fn pooling(shape: &Shape, slots: u32, max_total_memory: u64) -> Config {
+    let Shape { version, modules, memories, tables, max_memory } = *shape;
     // An instance takes a slot per core instance, of which wit-component makes more than there are modules.
     let per_instance = |found: u32, least: u32| slots.saturating_mul(found.max(least));
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(slots)
-        .total_core_instances(per_instance(inspection.contents.modules.saturating_mul(2), 8))
-        .total_memories(per_instance(inspection.contents.memories, 1))
-        .total_tables(per_instance(inspection.contents.tables, 2))
-        .total_stacks(match inspection.version {
+        .total_core_instances(per_instance(modules.saturating_mul(2), 8))
+        .total_memories(per_instance(memories, 1))
+        .total_tables(per_instance(tables, 2))
+        .total_stacks(match version {
             // Its calls run one after the other. Each stack more is a system call more at the start.
             Version::V02 => slots,
             // Each blocked call has a stack of its own, but no more calls than requests are blocked on us for long; one
             // spare for each.
             Version::V03 => slots.saturating_mul(2),
         })
-        .max_memories_per_component(inspection.contents.memories.max(1))
-        .max_tables_per_component(inspection.contents.tables.max(2))
-        .max_core_instances_per_component(inspection.contents.modules.saturating_mul(2).max(8))
+        .max_memories_per_component(memories.max(1))
+        .max_tables_per_component(tables.max(2))
+        .max_core_instances_per_component(modules.saturating_mul(2).max(8))
         .max_memory_size(usize::try_from(max_memory).unwrap_or(usize::MAX).clamp(64 * 1024, 4 << 30))
         .table_elements(MAX_TABLE_ELEMENTS)
         // Large JavaScript and Python components need more than the default of 1 MiB.
@@ -184,7 +225,7 @@ fn pooling(inspection: &Inspection, slots: u32, max_memory: u64, max_total_memor
         .async_stack_keep_resident(KEEP_RESIDENT)
         // Can leave a page of one instance to the next in 48.0.8 (wasmtime #14357).
         .pagemap_scan(Enabled::No);
-    let mut config = common(inspection.version);
+    let mut config = common(version);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     config
 }

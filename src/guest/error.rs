@@ -17,6 +17,10 @@ pub(super) const TOTAL_REACHED: &str = "all guests together reached guest.max-to
 pub(super) const SHARE_REACHED: &str = "the guests that work for this client hold all that they may of guest.max-total-memory \
                                         (its share is that of http.max-in-flight-per-peer)";
 
+/// Why a request is shed for want of an instance, while there are some for other components.
+pub(super) const SLOTS_REACHED: &str =
+    "the component has all the instances that it may have, and the other slots are kept for other components";
+
 /// Whether the guest left of its own accord, without a complaint: after its answer that is no failure.
 pub(super) fn exited_well(error: &wasmtime::Error) -> bool {
     matches!(error.downcast_ref::<I32Exit>(), Some(I32Exit(0)))

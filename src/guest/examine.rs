@@ -6,7 +6,7 @@ use anyhow::Context as _;
 
 use super::compiled::{Compiler, Compiling};
 use super::component::{self, Source, host_of};
-use super::engine;
+use super::engine::{self, Shape};
 use super::inspect::{self, Contents, Inspection};
 use super::{isolation, of_composition, room, slots_for};
 use crate::config::{Config, Isolation};
@@ -97,7 +97,8 @@ fn compile(
     let wanted = slots_for(config.http.max_in_flight);
     // That it needs more than it may have is said already.
     let max_memory = guest.max_memory.0.max(inspection.contents.least_memory);
-    let slots = engine::build(inspection, wanted, max_memory, guest.max_total_memory.0)
+    let shape = Shape::of(inspection, max_memory);
+    let slots = engine::build(&shape, wanted, guest.max_total_memory.0, &engine::turns())
         .context("there is no room for an instance")?;
     let in_flight = room(slots.count).min(config.http.max_in_flight);
     let isolation = isolation(version, composed, guest.isolation);

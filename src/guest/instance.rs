@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use wasmtime::{Engine, Store, UpdateDeadline};
 
-use super::error::classify_instantiation;
+use super::error::{SLOTS_REACHED, classify_instantiation};
 use crate::host::{
-    Capabilities, Failure, HostState, Limits, MAX_HOSTCALL_BYTES, MemoryBudget, Meter, Serving, Trace, Turns,
+    Budget, Capabilities, Failure, HostState, Limits, MAX_HOSTCALL_BYTES, Meter, Serving, Trace, Turns,
     install_hooks,
 };
 
@@ -17,7 +17,9 @@ pub(crate) struct InstanceFactory {
     /// Of guests that compute for long.
     pub(crate) turns: Turns,
     pub(crate) capabilities: Arc<Capabilities>,
-    pub(crate) budget: Arc<MemoryBudget>,
+    pub(crate) budget: Arc<Budget>,
+    /// Slots that the component may take, where it shares them with others.
+    pub(crate) slots: Option<Arc<Budget>>,
     /// Bytes of linear memory of one instance (`guest.max-memory`).
     pub(crate) max_memory: u64,
 }
@@ -25,6 +27,9 @@ pub(crate) struct InstanceFactory {
 impl InstanceFactory {
     /// Instances that take up a slot now.
     pub(crate) fn instances(&self) -> u64 {
+        if let Some(slots) = &self.slots {
+            return slots.used();
+        }
         match (self.engine.pooling_allocator_metrics(), &self.capabilities.metrics) {
             (Some(pool), _) => pool.component_instances(),
             // Made on demand.
@@ -59,7 +64,12 @@ impl InstanceFactory {
         instantiate: impl AsyncFnOnce(&mut Store<HostState>) -> wasmtime::Result<P>,
     ) -> Result<(Store<HostState>, P), Failure> {
         let start = Instant::now();
+        let slot = match &self.slots {
+            Some(slots) => Some(slots.hold_one().ok_or_else(|| Failure::overloaded(SLOTS_REACHED))?),
+            None => None,
+        };
         let mut store = self.store(serving).map_err(|error| classify_instantiation(&error, None))?;
+        store.data_mut().slot = slot;
         match instantiate(&mut store).await {
             Ok(instance) => {
                 store.data_mut().instantiated(start.elapsed());

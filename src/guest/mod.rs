@@ -2,6 +2,7 @@
 
 mod arrival;
 mod body;
+mod commons;
 mod compiled;
 mod component;
 mod content;
@@ -13,11 +14,11 @@ mod inspect;
 mod instance;
 mod make;
 mod retry;
+mod served;
 mod v02;
 mod v03;
 mod warm;
 
-use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -27,20 +28,22 @@ use anyhow::Context as _;
 use bytes::Bytes;
 
 pub(crate) use crate::host::{
-    Blame, Failure, FailureKind, Full, OwnListeners, Place, RequestScope, Rooms, Share,
+    Blame, Budget, Failure, FailureKind, Full, OwnListeners, Place, RequestScope, Rooms, Share,
 };
 pub(crate) use arrival::{Arrival, Rest};
 pub(crate) use body::{Body, RequestBodyError};
+pub(crate) use commons::Commons;
 pub(crate) use compiled::{COMMAND as COMPILE_COMMAND, Compiling, Progress, Worker, serve as serve_compiler};
 pub(crate) use examine::{Examined, Import, examine};
 pub(crate) use make::{make, targets};
+pub(crate) use served::{Load, Served};
 
 use self::compiled::Compiler;
 use self::component::Pre;
 use self::instance::InstanceFactory;
 use self::retry::{Lent, OUTCOMES, Retries};
 use crate::config::{self, Isolation};
-use crate::host::{Capabilities, IncomingContext, MAX_HELD, MemoryBudget, Written};
+use crate::host::{Capabilities, IncomingContext, MAX_HELD, Written};
 use pounce_telemetry::logs::printable;
 use pounce_telemetry::metrics::host as host_metrics;
 use pounce_telemetry::{Baggage, ServerSpan, Signals};
@@ -88,6 +91,7 @@ enum Pool {
 }
 
 /// Counts of what guests were refused or lost since the start.
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Losses {
     /// Requests that ran once more, since another's trap had failed them: no loss.
     pub(crate) requests_retried: u64,
@@ -103,6 +107,21 @@ pub(crate) struct Losses {
     pub(crate) telemetry_invalid: u64,
     /// Spans of guests' own SDKs that are of other traces than their requests.
     pub(crate) telemetry_foreign: u64,
+}
+
+impl Losses {
+    /// Those of several components together.
+    pub(crate) fn sum(all: impl Iterator<Item = Self>) -> Self {
+        all.fold(Self::default(), |sum, one| Self {
+            requests_retried: sum.requests_retried + one.requests_retried,
+            requests_not_retried: sum.requests_not_retried + one.requests_not_retried,
+            output_lines: sum.output_lines + one.output_lines,
+            outgoing_requests: sum.outgoing_requests + one.outgoing_requests,
+            telemetry_unattributed: sum.telemetry_unattributed + one.telemetry_unattributed,
+            telemetry_invalid: sum.telemetry_invalid + one.telemetry_invalid,
+            telemetry_foreign: sum.telemetry_foreign + one.telemetry_foreign,
+        })
+    }
 }
 
 /// The guests of a component.
@@ -122,33 +141,29 @@ pub(crate) struct Guests {
 type Deadline = (tokio::time::Instant, Duration, &'static str);
 
 impl Guests {
-    /// Loads the component at `path`, called `name`; `own` is where this server listens, `signals` where metrics and log
-    /// records go, `compiling` how it is compiled where it has to be.
+    /// Loads the component of a configuration with one; `own` is where this server listens, `signals` where metrics and log
+    /// records go, `compiling` how it is compiled where it has to be, `commons` what it shares with others.
     ///
     /// # Errors
     /// Every reason for which it cannot be served.
     pub(crate) async fn load(
-        path: &Path,
-        name: &str,
         config: &config::Config,
         own: OwnListeners,
         signals: Signals,
         compiling: Compiling,
+        commons: &Commons,
     ) -> anyhow::Result<Self> {
         let guest = &config.guest;
+        let (path, name) = (config.component.as_deref(), config.component_name());
+        let (path, name) = (path.context("no component was named")?, &*name.unwrap_or_default());
         let capabilities = Arc::new(Capabilities::new(name, config, own, signals)?);
-        let component = component::load(
-            path,
-            &Compiler::new(guest, compiling),
-            slots_for(config.http.max_in_flight),
-            guest.max_memory.0,
-            guest.max_total_memory.0,
-        )?;
+        let component = component::load(path, &Compiler::new(guest, compiling), guest.max_memory.0, commons)?;
         let factory = InstanceFactory {
             engine: component.slots.engine,
             turns: component.slots.turns,
             capabilities,
-            budget: Arc::new(MemoryBudget::new(guest.max_total_memory.0)),
+            budget: commons.memory(guest.max_total_memory.0),
+            slots: component.own_slots,
             max_memory: guest.max_memory.0,
         };
         let timeout = config.http.request_timeout.0;
@@ -188,7 +203,7 @@ impl Guests {
             isolation,
             propagates: component.propagates,
             timeout: head_timeout(&config.http),
-            retries: Retries::new(guest, config.http.max_in_flight),
+            retries: Retries::new(guest, commons.retries()),
         };
         let warm = guests.instances_to_warm(guest.warm, config.http.max_in_flight);
         tracing::debug!(component = name, warm, "the component is compiled; making its first instances");
@@ -273,9 +288,9 @@ impl Guests {
         (self.factory().instances(), self.slots as u64)
     }
 
-    /// Bytes of memory that one instance may hold: linear memory, and what the host keeps for it.
-    pub(crate) fn memory_of_one(&self) -> u64 {
-        self.factory().max_memory.saturating_add(MAX_HELD)
+    /// Bytes of memory that one instance may hold with these settings: linear memory, and what the host keeps for it.
+    pub(crate) fn memory_of_one(guest: &config::Guest) -> u64 {
+        guest.max_memory.0.saturating_add(MAX_HELD)
     }
 
     /// Bytes of memory that all instances hold, and may hold: linear memory, and what the host keeps for them.

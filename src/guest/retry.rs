@@ -32,13 +32,17 @@ pub(super) struct Retries {
 pub(super) const OUTCOMES: [&str; 3] = ["answered", "failed", "refused"];
 
 impl Retries {
-    /// Those of a component with such settings, while `max_in_flight` requests are served at once.
-    pub(super) fn new(guest: &Guest, max_in_flight: usize) -> Self {
+    /// Places of the requests of all components that run once more, where `max_in_flight` are served at once.
+    pub(super) fn places(max_in_flight: usize) -> Arc<Semaphore> {
+        Arc::new(Semaphore::new((max_in_flight / PART).clamp(1, Semaphore::MAX_PERMITS)))
+    }
+
+    /// Those of a component with such settings, in some of these `places`.
+    pub(super) fn new(guest: &Guest, places: Arc<Semaphore>) -> Self {
         // What was written would be written twice, and only the guest knows whether that matters.
         let may_write = guest.dir.iter().any(|dir| dir.read_write);
         let which = if may_write { RetryNeighbours::Off } else { guest.retry_neighbours };
-        let places = (max_in_flight / PART).clamp(1, Semaphore::MAX_PERMITS);
-        Self { which, places: Arc::new(Semaphore::new(places)), counts: Default::default() }
+        Self { which, places, counts: Default::default() }
     }
 
     /// Keeps what it takes to run `request` once more, if that may be done.
@@ -194,7 +198,8 @@ mod tests {
     }
 
     fn retries(which: RetryNeighbours, max_in_flight: usize) -> Retries {
-        Retries::new(&Guest { retry_neighbours: which, ..Guest::default() }, max_in_flight)
+        let guest = Guest { retry_neighbours: which, ..Guest::default() };
+        Retries::new(&guest, Retries::places(max_in_flight))
     }
 
     fn scope() -> RequestScope {
@@ -230,7 +235,8 @@ mod tests {
         };
         for (mode, may) in [("ro", true), ("rw", false)] {
             let guest = Guest { dir: vec![dir(mode)], ..Guest::default() };
-            let (_, kept) = Retries::new(&guest, 8).keep(request("GET", ""), &Baggage::default());
+            let (_, kept) =
+                Retries::new(&guest, Retries::places(8)).keep(request("GET", ""), &Baggage::default());
             assert_eq!(kept.is_some(), may, "{mode}");
         }
     }

@@ -50,6 +50,8 @@ pub(crate) enum FailureKind {
     },
     /// No room: too many requests in flight, no free instance slot, or too much guest memory in use.
     Overloaded,
+    /// The component is loaded when it is asked for, and that failed or takes too long.
+    NotLoaded,
     /// The client has sent more requests than one may; it should wait for so many seconds.
     RateLimited {
         /// Seconds.
@@ -101,6 +103,7 @@ impl FailureKind {
             Self::Timeout => (StatusCode::GATEWAY_TIMEOUT, Some("timeout"), Guest),
             Self::WorkerFailed { .. } => (StatusCode::INTERNAL_SERVER_ERROR, Some("worker_failed"), Guest),
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, Some("overloaded"), Host),
+            Self::NotLoaded => (StatusCode::SERVICE_UNAVAILABLE, Some("component_unavailable"), Host),
             Self::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, Some("rate_limited"), Client),
             Self::Shutdown => (StatusCode::SERVICE_UNAVAILABLE, Some("shutdown"), Host),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, Some("internal"), Host),

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use wasmtime::ResourceLimiter;
 
+use super::budget::Budget;
 use super::held::MAX_HELD;
 use super::meter::Meter;
 
@@ -14,53 +15,6 @@ use super::meter::Meter;
 const MAX_CORE_INSTANCES: usize = 256;
 const MAX_MEMORIES: usize = 32;
 const MAX_TABLES: usize = 64;
-
-/// Memory of guests, of all of them against `guest.max-total-memory` or of one client's against its share of that: linear
-/// memory, and what the host keeps for them.
-#[derive(Debug)]
-pub(crate) struct MemoryBudget {
-    used: AtomicU64,
-    limit: u64,
-}
-
-impl MemoryBudget {
-    /// A budget of `limit` bytes.
-    pub(crate) fn new(limit: u64) -> Self {
-        Self { used: AtomicU64::new(0), limit }
-    }
-
-    /// Takes `bytes`, or nothing where they do not fit.
-    fn take(&self, bytes: u64) -> bool {
-        self.used
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |used| {
-                used.checked_add(bytes).filter(|sum| *sum <= self.limit)
-            })
-            .is_ok()
-    }
-
-    /// Counts `bytes` that are held already, whether or not they fit.
-    fn add(&self, bytes: u64) {
-        self.used.fetch_add(bytes, Ordering::AcqRel);
-    }
-
-    fn give_back(&self, bytes: u64) {
-        self.used.fetch_sub(bytes, Ordering::AcqRel);
-    }
-
-    /// Nothing more can be taken.
-    pub(crate) fn is_used_up(&self) -> bool {
-        self.used() >= self.limit
-    }
-
-    /// Bytes that guests hold now.
-    pub(crate) fn used(&self) -> u64 {
-        self.used.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn limit(&self) -> u64 {
-        self.limit
-    }
-}
 
 /// Why a growth was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,15 +42,15 @@ pub(crate) struct Limits {
     refused: Option<Refused>,
     /// What the growth that was last allowed took.
     last: u64,
-    budget: Arc<MemoryBudget>,
+    budget: Arc<Budget>,
     /// The share of the client whose request the store serves. None where it serves several, or has none.
-    share: Option<Arc<MemoryBudget>>,
+    share: Option<Arc<Budget>>,
     /// Knows which of several requests is refused.
     meter: Option<Meter>,
 }
 
 impl Limits {
-    pub(crate) fn new(max: u64, budget: Arc<MemoryBudget>) -> Self {
+    pub(crate) fn new(max: u64, budget: Arc<Budget>) -> Self {
         Self {
             max,
             used: 0,
@@ -115,12 +69,12 @@ impl Limits {
     }
 
     /// `share` has room for what the store holds.
-    pub(super) fn fits(&self, share: &MemoryBudget) -> bool {
+    pub(super) fn fits(&self, share: &Budget) -> bool {
         share.used() + self.used + self.held <= share.limit()
     }
 
     /// From now on the store serves a request of the client with this share: what it holds counts there.
-    pub(super) fn charge(&mut self, share: Option<Arc<MemoryBudget>>) {
+    pub(super) fn charge(&mut self, share: Option<Arc<Budget>>) {
         let held = self.used + self.held;
         if let Some(share) = &share {
             share.add(held);
@@ -271,7 +225,7 @@ mod tests {
 
     #[test]
     fn all_memories_of_a_store_count_together() {
-        let budget = Arc::new(MemoryBudget::new(1000));
+        let budget = Arc::new(Budget::new(1000));
         let mut limits = Limits::new(100, budget.clone());
         assert!(limits.memory_growing(0, 60, None).unwrap());
         assert!(!limits.memory_growing(0, 60, None).unwrap());
@@ -284,7 +238,7 @@ mod tests {
 
     #[test]
     fn the_budget_bounds_all_stores_together() {
-        let budget = Arc::new(MemoryBudget::new(150));
+        let budget = Arc::new(Budget::new(150));
         let mut one = Limits::new(100, budget.clone());
         let mut two = Limits::new(100, budget.clone());
         assert!(one.memory_growing(0, 100, None).unwrap());
@@ -296,7 +250,7 @@ mod tests {
 
     #[test]
     fn what_the_machine_refuses_is_given_back() {
-        let budget = Arc::new(MemoryBudget::new(100));
+        let budget = Arc::new(Budget::new(100));
         let mut limits = Limits::new(100, budget.clone());
         assert!(limits.memory_growing(0, 60, None).unwrap());
         limits.memory_grow_failed(wasmtime::format_err!("no memory")).unwrap();
@@ -306,7 +260,7 @@ mod tests {
 
     #[test]
     fn what_the_host_keeps_counts_as_well() {
-        let budget = Arc::new(MemoryBudget::new(MAX_HELD + 100));
+        let budget = Arc::new(Budget::new(MAX_HELD + 100));
         let mut one = Limits::new(100, budget.clone());
         one.hold(60).unwrap();
         assert_eq!(one.hold(MAX_HELD + 1), Err(Refused::Host));
@@ -325,15 +279,15 @@ mod tests {
 
     #[test]
     fn a_declared_maximum_is_no_refusal_of_ours() {
-        let mut limits = Limits::new(100, Arc::new(MemoryBudget::new(100)));
+        let mut limits = Limits::new(100, Arc::new(Budget::new(100)));
         assert!(!limits.memory_growing(0, 60, Some(50)).unwrap());
         assert_eq!(limits.refused(), None);
     }
 
     #[test]
     fn a_clients_share_is_that_of_the_request_which_is_served() {
-        let budget = Arc::new(MemoryBudget::new(1000));
-        let [one, other] = [100, 100].map(|limit| Arc::new(MemoryBudget::new(limit)));
+        let budget = Arc::new(Budget::new(1000));
+        let [one, other] = [100, 100].map(|limit| Arc::new(Budget::new(limit)));
         let mut limits = Limits::new(500, budget.clone());
         assert!(limits.memory_growing(0, 60, None).unwrap());
         limits.charge(Some(one.clone()));
@@ -343,7 +297,7 @@ mod tests {
         assert_eq!((limits.refused(), limits.hold(50)), (Some(Refused::Share), Err(Refused::Share)));
         assert_eq!((budget.used(), one.used()), (90, 90), "what was refused was not taken");
         // Another client's request is next.
-        assert!(limits.fits(&other) && !limits.fits(&MemoryBudget::new(89)));
+        assert!(limits.fits(&other) && !limits.fits(&Budget::new(89)));
         limits.charge(Some(other.clone()));
         assert_eq!((one.used(), other.used()), (0, 90));
         limits.charge(None);

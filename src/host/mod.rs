@@ -1,6 +1,7 @@
 //! What a guest may import: one file per WIT interface, and the store data that they share.
 
 mod bindings;
+mod budget;
 mod current;
 mod failure;
 mod frames;
@@ -25,11 +26,12 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use wasmtime::component::Linker;
 
+pub(crate) use budget::Budget;
 pub(crate) use current::{Serving, current_request};
 pub(crate) use failure::{Blame, Failure, FailureKind};
 use guest_log::GuestLog;
 pub(crate) use held::{HeldTooMuch, MAX_HELD, install as install_hooks};
-pub(crate) use limits::{Limits, MemoryBudget, Refused};
+pub(crate) use limits::{Limits, Refused};
 pub(crate) use meter::Meter;
 pub(crate) use outbound::OwnListeners;
 pub(crate) use place::{Full, Place, Rooms, Share};

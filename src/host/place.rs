@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use super::limits::MemoryBudget;
+use super::budget::{Budget, HeldOne};
 use super::turns::Load;
 
 /// How long somebody counts as just refused.
@@ -80,14 +80,14 @@ pub(crate) struct Rooms {
     /// For responses whose guests have finished, and whose clients have not taken all of them yet.
     pub(crate) waiting: Room,
     /// Bytes of guests that work for one client. (Those of everybody are the guests' own budget.)
-    memory: Arc<MemoryBudget>,
+    memory: Arc<Budget>,
     /// In which ticks guests that work for one client were at it.
     load: Load,
 }
 
 impl Rooms {
     pub(crate) fn new(working: usize, waiting: usize, memory: u64) -> Self {
-        let memory = Arc::new(MemoryBudget::new(memory));
+        let memory = Arc::new(Budget::new(memory));
         Self { working: Room::new(working), waiting: Room::new(waiting), memory, load: Load::default() }
     }
 }
@@ -113,7 +113,7 @@ impl Share {
     /// A place for a request, until it is dropped.
     pub(crate) fn take(&self) -> Result<Place, Full> {
         self.take_of(|rooms| &rooms.working)?;
-        Ok(Place { share: self.clone(), stage: Stage::Working })
+        Ok(Place { share: self.clone(), stage: Stage::Working, of_component: None })
     }
 
     fn take_of(&self, room: impl Fn(&Rooms) -> &Room) -> Result<(), Full> {
@@ -199,11 +199,13 @@ enum Stage {
 pub(crate) struct Place {
     share: Share,
     stage: Stage,
+    /// Of the places of its component, while its guest works.
+    of_component: Option<HeldOne>,
 }
 
 impl Place {
     /// What guests may hold that work for the same client; none where it has no share.
-    pub(crate) fn memory(&self) -> Option<&Arc<MemoryBudget>> {
+    pub(crate) fn memory(&self) -> Option<&Arc<Budget>> {
         self.share.own.as_ref().map(|own| &own.memory)
     }
 
@@ -212,12 +214,19 @@ impl Place {
         self.share.own.clone().map(Client)
     }
 
+    /// It is one of its component's places, too.
+    pub(crate) fn of_component(mut self, one: HeldOne) -> Self {
+        self.of_component = Some(one);
+        self
+    }
+
     /// The guest has finished: others may have its place, if there is room for the response to wait.
     pub(crate) fn finish(&mut self) {
         if self.stage != Stage::Waiting {
             let has_room = self.share.take_of(|rooms| &rooms.waiting).is_ok();
             if has_room {
                 self.share.give_back(|rooms| &rooms.working);
+                self.of_component = None;
             }
             self.stage = if has_room { Stage::Waiting } else { Stage::Finished };
         }

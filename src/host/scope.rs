@@ -29,8 +29,9 @@ use std::time::{Duration, Instant};
 use http::HeaderValue;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 
+use super::budget::Budget;
 use super::failure::{Failure, FailureKind};
-use super::limits::{MemoryBudget, Refused};
+use super::limits::Refused;
 use super::place::{Client, Place};
 use super::turns::{OwnTurn, Turn, Turns};
 use super::written::Written;
@@ -473,7 +474,7 @@ impl Request {
     }
 
     /// What guests may hold that work for the same client; none where it has no share.
-    pub(super) fn memory_share(&self) -> Option<Arc<MemoryBudget>> {
+    pub(super) fn memory_share(&self) -> Option<Arc<Budget>> {
         self.lock().place.as_ref()?.memory().cloned()
     }
 

@@ -7,6 +7,7 @@ use wasmtime::component::{GuestTaskId, ResourceTable};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
+use super::budget::HeldOne;
 use super::current::{Requests, Serving};
 use super::guest_log::Stream;
 use super::limits::{Limits, Refused};
@@ -42,6 +43,8 @@ pub(crate) struct HostState {
     pub(crate) instantiate: Option<Duration>,
     /// Counts the instance, once there is one.
     live: Option<Live>,
+    /// The instance's slot among its component's, where those are counted.
+    pub(crate) slot: Option<HeldOne>,
 }
 
 impl HostState {
@@ -75,6 +78,7 @@ impl HostState {
             folds: Folds::default(),
             instantiate: None,
             live: None,
+            slot: None,
         })
     }
 

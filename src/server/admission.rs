@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::ahead::Ahead;
 use super::client::network;
-use crate::guest::{Failure, Full, Place, Rooms, Share};
+use crate::guest::{Failure, Full, Place, Rooms, Served, Share};
 use pounce_telemetry::metrics::host as host_metrics;
 
 /// Responses that may wait for their clients after their guests have finished, for each place: each holds what is left
@@ -23,7 +23,7 @@ const TABLES: usize = 16;
 const KEPT: usize = 16;
 
 /// Why requests were refused, in the order of their counts.
-const REASONS: [&str; 3] = ["max_in_flight", "max_in_flight_per_peer", "guests"];
+const REASONS: [&str; 4] = ["max_in_flight", "max_in_flight_per_peer", "guests", "component"];
 
 /// The gate in front of the guests.
 #[derive(Debug)]
@@ -109,6 +109,13 @@ impl Admission {
             };
             self.shed[reason].fetch_add(1, Ordering::Relaxed);
             Failure::overloaded(message)
+        })
+    }
+
+    /// The place as one of the component's, where it shares them with others.
+    pub(crate) fn admit_to(&self, component: &Served, place: Place) -> Result<Place, Failure> {
+        component.admit(place).inspect_err(|_| {
+            self.shed[3].fetch_add(1, Ordering::Relaxed);
         })
     }
 

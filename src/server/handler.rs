@@ -11,6 +11,7 @@ use super::deadline::Deadline;
 use super::drain::{Drain, Phase};
 use super::forward;
 use super::forwarded::{Forwarding, Hop, Origin};
+use super::generation::Generation;
 use super::head::{self, HeadLimits};
 use super::idle::Activity;
 use super::inbound::InboundBody;
@@ -18,18 +19,17 @@ use super::incoming::Incoming;
 use super::leftover;
 use super::rate::Rates;
 use super::response::{self, Body, Exchange};
-use super::router::Router;
-use crate::guest::{Guests, Share};
+use crate::guest::Share;
 use pounce_telemetry::Telemetry;
 
 /// Serves the requests of all connections.
 pub(crate) struct Handler {
-    pub(crate) guests: Arc<Guests>,
+    /// What is served.
+    pub(crate) generation: Arc<Generation>,
     pub(crate) telemetry: Telemetry,
     pub(crate) rates: Arc<Rates>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) forwarding: Forwarding,
-    pub(crate) router: Router,
     pub(crate) drain: Drain,
     /// Whether responses tell of trace and phases (`http.server-timing`).
     pub(crate) server_timing: bool,
@@ -55,18 +55,18 @@ impl Handler {
         head::join_cookies(&mut head.headers);
         let origin = self.forwarding.origin(hop, &head);
         let peer = origin.peer();
-        let route = self.router.find(&origin, &head);
-        let span = self.telemetry.server_span(peer, &head);
-        if let Ok(Some(pattern)) = &route {
-            span.set_route(pattern);
-        }
+        let generation = self.generation.clone();
+        let route = generation.find(&origin, &head);
+        let telemetry = generation.telemetry_of(&route);
+        let pattern = route.as_ref().ok().and_then(|route| route.pattern);
+        let span = telemetry.server_span_of(peer, &head, pattern);
         let share = self.share(&origin, activity);
         let body = InboundBody::new(body, &head, self.max_body, activity, &span)
             .hurried_by(&share, self.idle_timeout);
         let open = self.drain.open();
         let arrival = body.arrival();
         let exchange = Exchange::begin(span.clone(), &head, arrival.clone(), activity.begin(), open)
-            .logged_as(self.guests.name())
+            .logged_as(generation.name_of(&route))
             .until(Deadline::new(self.response_timeout));
         let (version, waits_to_continue) = (head.version, head.headers.contains_key(EXPECT));
 
@@ -75,10 +75,11 @@ impl Handler {
             self.rates.admit(origin.told_client().or(hop.counted()))?;
             let place = self.admission.admit(&share)?;
             self.heads.check(&head)?;
-            let baggage = self.telemetry.baggage(peer, &head);
+            let baggage = telemetry.baggage(peer, &head);
             let request = forward::prepare(&origin, head, body)?;
-            route.map_err(|refused| refused.failure())?;
-            let answer = self.guests.invoke(request, &arrival, span, baggage, place).await;
+            let component = route.map_err(|refused| refused.failure())?.component;
+            let place = self.admission.admit_to(component, place)?;
+            let answer = component.invoke(request, &arrival, span, baggage, place).await;
             self.admission.count(&answer);
             answer
         }

@@ -13,6 +13,7 @@ mod forwarded;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod gather;
+mod generation;
 mod handler;
 mod hangup;
 mod head;
@@ -35,6 +36,7 @@ pub(crate) use admission::{Admission, Memory};
 pub(crate) use bound::BoundSocket;
 pub(crate) use drain::{Drain, Phase};
 pub(crate) use forwarded::Forwarding;
+pub(crate) use generation::Generation;
 pub(crate) use handler::Handler;
 pub(crate) use head::HeadLimits;
 pub(crate) use inherited::Inherited;

@@ -67,9 +67,9 @@ impl Exchange {
         }
     }
 
-    /// With the component that serves it, as lines of the log name it.
-    pub(crate) fn logged_as(mut self, component: &Arc<str>) -> Self {
-        self.component = Some(component.clone());
+    /// With the component that serves it, if one does, as lines of the log name it.
+    pub(crate) fn logged_as(mut self, component: Option<&Arc<str>>) -> Self {
+        self.component = component.cloned();
         self
     }
 
@@ -106,8 +106,8 @@ impl Exchange {
         log(self.component(), &self.span, failure, error_type);
     }
 
-    fn component(&self) -> &str {
-        self.component.as_deref().unwrap_or_default()
+    fn component(&self) -> Option<&str> {
+        self.component.as_deref()
     }
 
     /// Ends the request after its head: the status it was sent with tells nothing of what went wrong.
@@ -265,7 +265,7 @@ pub(crate) fn tell_timing(response: &mut Response<Body>) {
 }
 
 /// Puts a failure into the log, with the `error.type` that its request's span has.
-fn log(component: &str, span: &ServerSpan, failure: &Failure, error_type: Option<&str>) {
+fn log(component: Option<&str>, span: &ServerSpan, failure: &Failure, error_type: Option<&str>) {
     let context = span.context();
     let trace_id = context.as_ref().map(|context| tracing::field::display(&context.trace_id));
     let span_id = context.as_ref().map(|context| tracing::field::display(&context.span_id));

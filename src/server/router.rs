@@ -41,16 +41,31 @@ struct Paths {
 /// Routes of one path, by method.
 #[derive(Debug, Default)]
 struct Methods {
-    of: Vec<(Method, Pattern)>,
-    any: Option<Pattern>,
+    of: Vec<(Method, Target)>,
+    any: Option<Target>,
 }
 
-/// Pattern of a route's path, as it is written; none for a route of all paths.
-type Pattern = Option<Box<str>>;
+/// Where a route leads.
+#[derive(Debug)]
+struct Target {
+    /// The route's path, as it is written; none for a route of all paths.
+    pattern: Option<Box<str>>,
+    /// The place of its component among all.
+    component: usize,
+}
+
+/// What serves a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Found<'a> {
+    /// The pattern of its route; none where it has none, or there are no routes.
+    pub(super) pattern: Option<&'a str>,
+    /// The place of the component among all.
+    pub(super) component: usize,
+}
 
 impl Router {
-    /// A table of `routes`. Those of a checked configuration fit together.
-    pub(crate) fn new(routes: &[config::Route]) -> Self {
+    /// A table of `routes` to components of these `names`. Those of a checked configuration fit together.
+    pub(crate) fn new(routes: &[config::Route], names: &[String]) -> Self {
         if routes.is_empty() {
             return Self::default();
         }
@@ -58,6 +73,8 @@ impl Router {
         // Of one path all methods belong together.
         let mut gathered: Vec<(Option<&HostPattern>, Option<String>, Methods)> = Vec::new();
         for route in routes {
+            // One that leads nowhere was refused when the settings were checked.
+            let Some(component) = names.iter().position(|name| *name == route.component) else { continue };
             let path = route.path.as_deref().map(config::normal_path);
             let known = gathered
                 .iter()
@@ -66,11 +83,11 @@ impl Router {
                     gathered.push((route.host.as_ref(), path, Methods::default()));
                     gathered.len() - 1
                 });
-            let pattern = route.path.as_deref().map(Into::into);
+            let target = Target { pattern: route.path.as_deref().map(Into::into), component };
             let methods = &mut gathered[known].2;
             match &route.method {
-                Some(method) => methods.of.push((method.clone(), pattern)),
-                None => methods.any = Some(pattern),
+                Some(method) => methods.of.push((method.clone(), target)),
+                None => methods.any = Some(target),
             }
         }
         for (host, path, methods) in gathered {
@@ -88,19 +105,20 @@ impl Router {
         Self { table: Some(table) }
     }
 
-    /// The pattern of the route of the request with this head; none where it has none, or there are no routes.
-    pub(super) fn find(&self, origin: &Origin<'_>, head: &request::Parts) -> Result<Option<&str>, Refused> {
-        let Some(table) = &self.table else { return Ok(None) };
+    /// What serves the request with this head: without routes the first component.
+    pub(super) fn find(&self, origin: &Origin<'_>, head: &request::Parts) -> Result<Found<'_>, Refused> {
+        let Some(table) = &self.table else { return Ok(Found { pattern: None, component: 0 }) };
         let path = head.uri.path();
         if config::has_dot_segment(path) {
             return Err(Refused::DotSegment);
         }
-        table.find(&host_of(origin, head), path, &head.method).map(|pattern| pattern.as_deref())
+        let Target { pattern, component } = table.find(&host_of(origin, head), path, &head.method)?;
+        Ok(Found { pattern: pattern.as_deref(), component: *component })
     }
 }
 
 impl Table {
-    fn find(&self, host: &str, path: &str, method: &Method) -> Result<&Pattern, Refused> {
+    fn find(&self, host: &str, path: &str, method: &Method) -> Result<&Target, Refused> {
         let parents = host.match_indices('.').map(|(at, _)| &host[at + 1..]);
         let suffixes = parents.filter_map(|parent| self.suffixes.get(parent));
         let hosts = self.exact.get(host).into_iter().chain(suffixes).chain([&self.any]);
@@ -116,8 +134,8 @@ impl Paths {
 }
 
 impl Methods {
-    fn find(&self, method: &Method) -> Option<&Pattern> {
-        let of = |wanted: &Method| self.of.iter().find(|(of, _)| of == wanted).map(|(_, pattern)| pattern);
+    fn find(&self, method: &Method) -> Option<&Target> {
+        let of = |wanted: &Method| self.of.iter().find(|(of, _)| of == wanted).map(|(_, target)| target);
         let as_get = || of(&Method::GET).filter(|_| method == Method::HEAD);
         of(method).or(self.any.as_ref()).or_else(as_get)
     }
@@ -184,12 +202,12 @@ mod tests {
 
     fn table(texts: &[&str]) -> Table {
         let routes: Vec<_> = texts.iter().map(|text| config::Route::parse(text).unwrap()).collect();
-        Router::new(&routes).table.unwrap()
+        Router::new(&routes, &["c".to_owned(), "d".to_owned()]).table.unwrap()
     }
 
     fn found(table: &Table, method: &str, host: &str, path: &str) -> String {
         match table.find(host, path, &method.parse().unwrap()) {
-            Ok(pattern) => pattern.as_deref().unwrap_or("-").to_owned(),
+            Ok(target) => target.pattern.as_deref().unwrap_or("-").to_owned(),
             Err(Refused::Method(allow)) => format!("405 {}", allow.to_str().unwrap()),
             Err(_) => "404".to_owned(),
         }
@@ -229,6 +247,20 @@ mod tests {
             assert_eq!(found(&table, "GET", host, path), wanted, "{host} {path}");
         }
         assert_eq!(found(&table, "PUT", "h", "/items/1/parts"), "/items/{id}/parts");
+    }
+
+    #[test]
+    fn each_route_leads_to_its_component() {
+        let table = table(&["/a=c", "/a/{*rest}=d", "GET d.example/a=d", "d.example=c"]);
+        for (method, host, path, component) in [
+            ("GET", "h", "/a", 0),
+            ("GET", "h", "/a/b", 1),
+            ("GET", "d.example", "/a", 1),
+            ("GET", "d.example", "/a/b", 0),
+        ] {
+            let target = table.find(host, path, &method.parse().unwrap()).unwrap();
+            assert_eq!(target.component, component, "{method} {host} {path}");
+        }
     }
 
     #[test]

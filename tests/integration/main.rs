@@ -32,6 +32,8 @@ mod calls;
 mod check;
 /// The cache of compiled components, and artifacts.
 mod compiled;
+/// Several components in one server.
+mod components;
 /// Components composed of several.
 mod composed;
 /// The tree that people read.

@@ -1,5 +1,6 @@
 //! `[[component]]`: what is served.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -7,6 +8,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::{Reader, suggestion};
+use crate::config::resolve::{Layer, Source};
 
 /// A `[[component]]`.
 #[derive(Debug, PartialEq, Eq)]
@@ -14,7 +16,26 @@ pub(crate) struct Component {
     pub(crate) name: Option<String>,
     /// As written; relative to the file's folder.
     pub(crate) source: PathBuf,
+    pub(crate) lazy: bool,
+    /// What it says for itself of `[guest]` and `[otel]`.
+    pub(crate) options: Layer,
+    /// Where it begins.
+    pub(crate) at: Source,
 }
+
+/// Keys of `[otel]` that say how telemetry leaves the server: one way for all components.
+const SERVERS: [&str; 10] = [
+    "endpoint",
+    "exporter",
+    "headers",
+    "protocol",
+    "compression",
+    "certificate",
+    "client-certificate",
+    "client-key",
+    "spool",
+    "spool-max",
+];
 
 impl Reader<'_> {
     pub(super) fn components(&mut self, value: &Spanned<DeValue<'_>>) {
@@ -28,50 +49,90 @@ impl Reader<'_> {
             );
             return;
         };
-        if let Some(second) = tables.get(1) {
-            let hint = "keep one [[component]], and serve the others with a pounce of their own";
-            self.mistake(second.span(), "more than one component is not yet supported", hint);
-        }
-        if let Some((first, table)) =
-            tables.first().and_then(|first| Some((first, first.get_ref().as_table()?)))
-        {
-            self.component(first.span(), table);
+        for one in tables {
+            if let Some(table) = one.get_ref().as_table() {
+                self.component(one.span(), table);
+            }
         }
     }
 
     fn component(&mut self, at: Range<usize>, table: &DeTable<'_>) {
-        let (mut name, mut source) = (None, None);
+        let at_source = self.source(&at);
+        let mut component = Component {
+            name: None,
+            source: PathBuf::new(),
+            lazy: false,
+            options: Layer::new(),
+            at: at_source,
+        };
         let mut has_source = false;
         for (key, value) in table {
-            let key_name = key.get_ref().as_ref();
-            has_source |= key_name == "source";
-            match (key_name, value.get_ref().as_str()) {
-                ("name" | "source", None | Some("")) => {
-                    let what = format!("`component.{key_name}` must be a text that is not empty");
-                    self.mistake(value.span(), what, format!("write for example {key_name} = \"hello\""));
-                }
-                ("name", Some(text)) => name = Some(text.to_owned()),
-                ("source", Some(text)) => source = Some(PathBuf::from(text)),
-                _ => match self.home_of(key_name).filter(|home| matches!(*home, "guest" | "otel")) {
-                    Some(home) => {
-                        let what = format!("`{key_name}` for a single component is not yet supported");
-                        self.mistake(key.span(), what, format!("write it under [{home}]"));
+            let name = key.get_ref().as_ref();
+            has_source |= name == "source";
+            match (name, value.get_ref()) {
+                ("name" | "source", value) if value.as_str().is_some_and(|text| !text.is_empty()) => {
+                    let text = value.as_str().unwrap_or_default();
+                    match name {
+                        "name" => component.name = Some(text.to_owned()),
+                        _ => component.source = PathBuf::from(text),
                     }
+                }
+                ("name" | "source", _) => {
+                    let what = format!("`component.{name}` must be a text that is not empty");
+                    self.mistake(value.span(), what, format!("write for example {name} = \"hello\""));
+                }
+                ("lazy", DeValue::Boolean(lazy)) => component.lazy = *lazy,
+                ("lazy", _) => {
+                    let what = "`component.lazy` must be true or false";
+                    self.mistake(
+                        value.span(),
+                        what,
+                        "write lazy = true for one that is loaded when it is asked for",
+                    );
+                }
+                (section @ ("guest" | "otel"), DeValue::Table(own)) => {
+                    let section = if section == "guest" { "guest" } else { "otel" };
+                    for (key, value) in own {
+                        self.own(section, key, value, &mut component.options);
+                    }
+                }
+                _ => match self.home_among(name, &["guest", "otel"]) {
+                    Some(section) => self.own(section, key, value, &mut component.options),
                     None => {
-                        let hint = suggestion(key_name, ["name", "source"], |near| format!("`{near}`"));
-                        self.mistake(key.span(), format!("unknown key `component.{key_name}`"), hint);
+                        let hint = match self.home_of(name) {
+                            Some(home) => format!("write it under [{home}]: it is for all components"),
+                            None => suggestion(name, ["name", "source", "lazy"], |near| format!("`{near}`")),
+                        };
+                        self.mistake(key.span(), format!("unknown key `component.{name}`"), hint);
                     }
                 },
             }
         }
-        match source {
-            Some(source) => self.said.component = Some(Component { name, source }),
-            None if has_source => {}
-            None => self.mistake(
+        match has_source {
+            true if component.source.as_os_str().is_empty() => {}
+            true => self.said.components.push(component),
+            false => self.mistake(
                 at,
                 "the component has no source",
                 "add the path of its file: source = \"app.wasm\"",
             ),
+        }
+    }
+
+    /// A key of `section` that a component has for itself.
+    fn own(
+        &mut self,
+        section: &'static str,
+        key: &Spanned<Cow<'_, str>>,
+        value: &Spanned<DeValue<'_>>,
+        into: &mut Layer,
+    ) {
+        if section == "otel" && SERVERS.contains(&key.get_ref().as_ref()) {
+            let what = format!("`otel.{}` is for all components", key.get_ref());
+            return self.mistake(key.span(), what, "write it under [otel]");
+        }
+        if let Some((key, given)) = self.given(section, key, value) {
+            into.insert(key, given);
         }
     }
 }

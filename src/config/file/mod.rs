@@ -6,16 +6,19 @@ mod route;
 mod tests;
 mod values;
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 pub(crate) use component::Component;
 use values::{kind, texts};
 
 use super::content;
+use super::declared::Declared;
 use super::mistake::Mistake;
 use super::options;
 use super::resolve::{Given, Layer, Source};
@@ -26,7 +29,7 @@ use super::suggest::nearest;
 #[derive(Debug, Default)]
 pub(crate) struct Said {
     pub(crate) options: Layer,
-    pub(crate) component: Option<Component>,
+    pub(crate) components: Vec<Component>,
     pub(crate) routes: Vec<Route>,
     /// Where the first of them stands.
     pub(crate) routes_at: Option<Source>,
@@ -127,33 +130,48 @@ impl Reader<'_> {
         options::all().find(|option| option.name() == name).map(|option| option.section)
     }
 
+    /// That one among `sections` which has a key of this name.
+    fn home_among(&self, name: &str, sections: &[&str]) -> Option<&'static str> {
+        let is_here = |option: &&Declared| sections.contains(&option.section) && option.name() == name;
+        options::all().find(is_here).map(|option| option.section)
+    }
+
     fn section(&mut self, section: &str, table: &DeTable<'_>) {
         for (key, value) in table {
-            let name = key.get_ref().as_ref();
-            let Some(option) =
-                options::all().find(|option| option.section == section && option.name() == name)
-            else {
-                let here: Vec<String> = options::all()
-                    .filter(|option| option.section == section)
-                    .map(|option| option.name())
-                    .collect();
-                let hint = match self.home_of(name) {
-                    Some(home) => format!("write it under [{home}]"),
-                    None => suggestion(name, here.iter().map(String::as_str), |near| format!("`{near}`")),
-                };
-                self.mistake(key.span(), format!("unknown key `{section}.{name}`"), hint);
-                continue;
+            if let Some((key, given)) = self.given(section, key, value) {
+                self.said.options.insert(key, given);
+            }
+        }
+    }
+
+    /// What `key` of `section` is set to; none where that is a mistake.
+    fn given(
+        &mut self,
+        section: &str,
+        key: &Spanned<Cow<'_, str>>,
+        value: &Spanned<DeValue<'_>>,
+    ) -> Option<(String, Given)> {
+        let name = key.get_ref().as_ref();
+        let Some(option) = options::all().find(|option| option.section == section && option.name() == name)
+        else {
+            let here: Vec<String> = options::all()
+                .filter(|option| option.section == section)
+                .map(|option| option.name())
+                .collect();
+            let hint = match self.home_of(name) {
+                Some(home) => format!("write it under [{home}]"),
+                None => suggestion(name, here.iter().map(String::as_str), |near| format!("`{near}`")),
             };
-            match texts(value.get_ref(), option.list) {
-                Ok(texts) => {
-                    let source = self.source(&value.span());
-                    self.said.options.insert(option.key(), Given { texts, source });
-                }
-                Err(expected) => {
-                    let what = format!("`{}` is {}, not {expected}", option.key(), kind(value.get_ref()));
-                    let example = option.assignment();
-                    self.mistake(value.span(), what, format!("write for example {example}"));
-                }
+            self.mistake(key.span(), format!("unknown key `{section}.{name}`"), hint);
+            return None;
+        };
+        match texts(value.get_ref(), option.list) {
+            Ok(texts) => Some((option.key(), Given { texts, source: self.source(&value.span()) })),
+            Err(expected) => {
+                let what = format!("`{}` is {}, not {expected}", option.key(), kind(value.get_ref()));
+                let example = option.assignment();
+                self.mistake(value.span(), what, format!("write for example {example}"));
+                None
             }
         }
     }

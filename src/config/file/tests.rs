@@ -34,7 +34,11 @@ fn values_may_be_texts_numbers_or_lists() {
 #[test]
 fn a_component_is_read() {
     let said = parse("[[component]]\nname = \"a\"\nsource = \"a.wasm\"", Path::new("p.toml"));
-    assert_eq!(said.component, Some(Component { name: Some("a".into()), source: "a.wasm".into() }));
+    let [Component { name, source, lazy: false, options, .. }] = &said.components[..] else {
+        panic!("{said:?}")
+    };
+    assert_eq!((name.as_deref(), source.to_str()), (Some("a"), Some("a.wasm")));
+    assert!(options.is_empty());
 }
 
 #[test]
@@ -51,10 +55,18 @@ fn unknown_keys_are_told_in_the_order_of_the_file() {
 }
 
 #[test]
-fn what_is_not_yet_supported_says_so() {
-    let told = told("[[component]]\nsource = \"a\"\n[[component]]\nsource = \"b\"\n");
-    assert!(told.len() == 1 && told[0].contains("not yet supported"), "{told:?}");
-    assert!(told[0].starts_with("p.toml:3:1"), "{told:?}");
+fn components_have_keys_of_their_own() {
+    let text = "[[component]]\nsource = \"a\"\nlazy = true\nreuse = 1\notel.service-name = \"x\"\n\
+                [[component]]\nsource = \"b\"\nguest = { env = [\"A=1\"], max-memory = \"1MiB\" }\n";
+    let said = parse(text, Path::new("p.toml"));
+    assert_eq!(said.mistakes, []);
+    let [a, b] = &said.components[..] else { panic!("{said:?}") };
+    assert!(a.lazy && !b.lazy);
+    assert_eq!(a.options["guest.reuse"].texts, ["1"]);
+    assert_eq!(a.options["otel.service-name"].texts, ["x"]);
+    assert_eq!(a.options["otel.service-name"].source.to_string(), "p.toml:5:21");
+    assert_eq!(b.options["guest.env"].texts, ["A=1"]);
+    assert_eq!((b.options.len(), b.at.to_string()), (2, "p.toml:6:1".to_owned()));
 }
 
 #[test]
@@ -85,7 +97,11 @@ fn wrong_shapes_are_told_with_an_example() {
         ("[[component]]\nname = \"a\"", "add the path of its file"),
         ("[[component]]\nsource = 1", "write for example source"),
         ("[[component]]\nsource = \"a\"\nsorce = \"b\"", "did you mean `source`?"),
-        ("[[component]]\nsource = \"a\"\nreuse = 1", "write it under [guest]"),
+        ("[[component]]\nsource = \"a\"\nlisten = \"b:1\"", "write it under [http]"),
+        ("[[component]]\nsource = \"a\"\nlazy = 1", "write lazy = true"),
+        ("[[component]]\nsource = \"a\"\nreuse = [1]", "write for example reuse = 128"),
+        ("[[component]]\nsource = \"a\"\nguest.resue = 1", "did you mean `reuse`?"),
+        ("[[component]]\nsource = \"a\"\notel.endpoint = \"http://c\"", "write it under [otel]"),
     ];
     for (text, hint) in cases {
         let told = told(text);

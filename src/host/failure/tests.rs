@@ -41,6 +41,7 @@ fn what_follows_from_each_kind() {
         (FailureKind::BodyTooLong, 502, "http_response_body_size", Blame::Guest, true, false),
         (FailureKind::BodyUnfinished, 502, "http_response_incomplete", Blame::Guest, true, false),
         (FailureKind::Timeout, 504, "timeout", Blame::Guest, true, true),
+        (FailureKind::NotLoaded, 503, "component_unavailable", Blame::Host, true, false),
         (FailureKind::WorkerFailed { is_innocent: true }, 500, "worker_failed", Blame::Guest, true, true),
         (FailureKind::Overloaded, 503, "overloaded", Blame::Host, true, false),
         (FailureKind::Shutdown, 503, "shutdown", Blame::Host, true, false),

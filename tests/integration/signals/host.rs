@@ -215,7 +215,7 @@ async fn sheds_timeouts_and_clients_that_leave_are_measured(abi: Abi) {
     assert!(shed >= attempts, "{durations:?}");
     let counted = &named(&metrics, "pounce.requests.shed").points;
     let counted = counted.iter().map(|point| (text(&point.attributes, "reason"), point.value.clone()));
-    let expected = [("guests", 0), ("max_in_flight", shed), ("max_in_flight_per_peer", 0)];
+    let expected = [("component", 0), ("guests", 0), ("max_in_flight", shed), ("max_in_flight_per_peer", 0)];
     let expected = expected.map(|(reason, count)| (reason.to_owned(), count.to_string()));
     assert_eq!(BTreeMap::from_iter(counted), BTreeMap::from(expected), "the same by both");
     assert_eq!(sum(&metrics, "pounce.requests.limit"), 1);
