@@ -41,7 +41,13 @@ enum Rule {
 }
 
 /// Rules by route. Those for one method come first, those for any last.
-struct Routes(Vec<(Option<Method>, matchit::Router<Rule>)>);
+struct Routes(Vec<(Option<Method>, matchit::Router<OfRoute>)>);
+
+struct OfRoute {
+    rule: Rule,
+    /// The pattern ends with what stands for all that is left.
+    takes_rest: bool,
+}
 
 impl Sampler {
     /// Prepares what the configuration asks for.
@@ -114,7 +120,7 @@ impl Rule {
 
 impl Routes {
     fn new(given: &[RouteRatio]) -> Option<Self> {
-        let mut routers: Vec<(Option<Method>, matchit::Router<Rule>)> = Vec::new();
+        let mut routers: Vec<(Option<Method>, matchit::Router<OfRoute>)> = Vec::new();
         for route in given {
             let at = routers.iter().position(|(method, _)| *method == route.method).unwrap_or_else(|| {
                 // Any method stands last.
@@ -123,14 +129,15 @@ impl Routes {
                 at
             });
             // Of two for the same requests, and of a path that is no pattern, nothing is made.
-            _ = routers[at].1.insert(&*route.path, Rule::ratio(route.ratio));
+            let rule = OfRoute { rule: Rule::ratio(route.ratio), takes_rest: takes_rest(&route.path) };
+            _ = routers[at].1.insert(&*route.path, rule);
         }
         (!routers.is_empty()).then_some(Routes(routers))
     }
 
     /// The rule for a request, if it is one of these.
     fn find(&self, method: &Method, path: &str) -> Option<&Rule> {
-        self.routers(method).find_map(|router| router.at(path).ok().map(|found| found.value))
+        self.routers(method).find_map(|router| router.at(path).ok().map(|found| &found.value.rule))
     }
 
     /// The rule with the pattern of this route, whatever its parts are called.
@@ -138,15 +145,21 @@ impl Routes {
         self.routers(method).find_map(|router| {
             // Taken for a path: where the pattern is the same, what is in its braces is what the rule leaves open.
             let found = router.at(route).ok()?;
-            let is_same = found.params.iter().all(|(_, part)| part.starts_with('{') && part.ends_with('}'));
-            is_same.then_some(found.value)
+            let are_same = found.params.iter().all(|(_, part)| part.starts_with('{') && part.ends_with('}'));
+            let is_same = are_same && found.value.takes_rest == takes_rest(route);
+            is_same.then_some(&found.value.rule)
         })
     }
 
-    fn routers<'a>(&'a self, method: &Method) -> impl Iterator<Item = &'a matchit::Router<Rule>> {
+    fn routers<'a>(&'a self, method: &Method) -> impl Iterator<Item = &'a matchit::Router<OfRoute>> {
         let of_method = move |of: &Option<Method>| of.as_ref().is_none_or(|of| of == method);
         self.0.iter().filter(move |(of, _)| of_method(of)).map(|(_, router)| router)
     }
+}
+
+/// Whether a pattern ends with what stands for all that is left.
+fn takes_rest(pattern: &str) -> bool {
+    pattern.contains("{*")
 }
 
 #[cfg(test)]

@@ -7,8 +7,14 @@ use std::collections::BTreeMap;
 
 /// How many spans of each path arrive.
 async fn kept(rules: &[&str], requests: &[(&str, &str)]) -> BTreeMap<String, usize> {
+    kept_of(&[], rules, requests).await
+}
+
+/// How many spans of each path arrive from a server with these routes.
+async fn kept_of(routes: &[&str], rules: &[&str], requests: &[(&str, &str)]) -> BTreeMap<String, usize> {
     let collector = Collector::start().await;
     let builder = pounce().fixture("status.wat").arg("--otel-keep-errors");
+    let builder = routes.iter().fold(builder, |builder, route| builder.flag("--route", route));
     let builder = rules.iter().fold(builder, |builder, rule| builder.flag("--otel-sample-route", rule));
     let server = builder.traced(&collector).start().await;
     let mut connection = client::Connection::open(server.addr(), Protocol::H2).await;
@@ -23,6 +29,17 @@ async fn kept(rules: &[&str], requests: &[(&str, &str)]) -> BTreeMap<String, usi
         *kept.entry(key).or_default() += 1;
     }
     kept
+}
+
+/// The route that the server has found decides before the guest runs, and before a rule that the path merely matches.
+#[tokio::test]
+async fn the_servers_own_routes_have_the_shares_of_their_patterns() {
+    let rules = ["/200/{name}=0", "/200/new=1"];
+    let requests = [("GET", "/200/new"), ("GET", "/200/old"), ("GET", "/201/new")];
+    let of_path = kept(&rules, &requests).await;
+    assert_eq!(of_path.keys().collect::<Vec<_>>(), ["GET /200/new", "GET /201/new"]);
+    let of_route = kept_of(&["/200/{id}=status", "=status"], &rules, &requests).await;
+    assert_eq!(of_route.keys().collect::<Vec<_>>(), ["GET /201/new"]);
 }
 
 #[tokio::test]
