@@ -19,7 +19,7 @@ use tokio::sync::{oneshot, watch};
 
 pub(crate) use board::Phase;
 pub(crate) use serve::Socket;
-pub(crate) use status::{Certificate, Component, Facts, Limits, Tls, Totals, Use};
+pub(crate) use status::{Certificate, Component, Facts, Limits, Reload, Tls, Totals, Use};
 
 use board::Board;
 use page::Site;

@@ -28,6 +28,7 @@ pub(super) struct Shown {
     components: Vec<Component>,
     listeners: Vec<String>,
     tls: Option<Tls>,
+    reload: Option<Reload>,
     limits: Option<Limits>,
     totals: Option<Totals>,
 }
@@ -41,6 +42,7 @@ pub(crate) struct Facts {
     pub(crate) listeners: Vec<String>,
     /// How they are encrypted, if they are.
     pub(crate) tls: Option<Tls>,
+    pub(crate) reload: Reload,
     pub(crate) limits: Limits,
     pub(crate) totals: Totals,
 }
@@ -78,6 +80,20 @@ pub(crate) struct Certificate {
     pub(crate) names: Vec<String>,
     /// 0 where it has expired.
     pub(crate) expires_in_seconds: u64,
+}
+
+/// Reloads of components and routes.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Reload {
+    /// Those since the start.
+    pub(crate) done: u64,
+    /// Those that changed nothing, as something was wrong.
+    pub(crate) failed: u64,
+    pub(crate) last_seconds_ago: Option<f64>,
+    /// What was wrong the last time; none where nothing was.
+    pub(crate) last_error: Option<String>,
+    /// Settings that have changed and are not in force before a restart.
+    pub(crate) needs_restart: Vec<String>,
 }
 
 /// How much of a limit is used.
@@ -129,10 +145,11 @@ pub(crate) struct Totals {
 
 impl From<Option<Facts>> for Shown {
     fn from(facts: Option<Facts>) -> Self {
-        let Some(Facts { components, listeners, tls, limits, totals }) = facts else {
+        let Some(Facts { components, listeners, tls, reload, limits, totals }) = facts else {
             return Self::default();
         };
         let component = components.first().cloned();
-        Self { component, components, listeners, tls, limits: Some(limits), totals: Some(totals) }
+        let (reload, limits, totals) = (Some(reload), Some(limits), Some(totals));
+        Self { component, components, listeners, tls, reload, limits, totals }
     }
 }

@@ -7,19 +7,22 @@ use anyhow::{Context as _, bail};
 use pounce_telemetry::Telemetry;
 use tokio::runtime::Handle;
 
+use super::lines::Lines;
 use crate::config::Config;
-use crate::guest::{Budget, Commons, Compiling, Guests, Load, OwnListeners, Served};
+use crate::guest::{Budget, Commons, Compiling, Engines, Guests, Load, OwnListeners, Served, Standing};
 
 /// How components are loaded.
 #[derive(Clone)]
 pub(super) struct Loading {
     /// Where this server listens.
     pub(super) own: OwnListeners,
-    /// The server's telemetry.
-    pub(super) telemetry: Telemetry,
+    /// What belongs to the components, whichever generation it is.
+    pub(super) lines: Arc<Lines>,
     pub(super) compiling: Compiling,
     /// How those are compiled that are loaded once the server is ready.
     pub(super) compiling_later: Compiling,
+    /// Those of all generations.
+    pub(super) engines: Arc<Engines>,
 }
 
 /// A component that is to be served.
@@ -27,6 +30,7 @@ struct Planned {
     config: Config,
     name: String,
     telemetry: Telemetry,
+    standing: Arc<Standing>,
     /// None for one that is loaded when it is asked for.
     guests: Option<Arc<Guests>>,
 }
@@ -48,7 +52,7 @@ fn load_on(
     loading: &Loading,
     runtime: &Handle,
 ) -> anyhow::Result<Vec<Served>> {
-    let commons = Arc::new(Commons::new(server, each.len()));
+    let commons = Arc::new(Commons::new(server, each.len(), loading.engines.clone()));
     if each.len() > 1 {
         let at_start: Vec<_> = each.iter().filter(|config| !config.lazy).cloned().collect();
         commons.prepare(&at_start, &loading.compiling)?;
@@ -58,10 +62,7 @@ fn load_on(
     let mut planned = Vec::new();
     for config in each {
         let name = config.component_name().unwrap_or_default();
-        let telemetry = match count {
-            1 => loading.telemetry.clone(),
-            _ => loading.telemetry.of_component(&config.otel.telemetry(), &name),
-        };
+        let (telemetry, standing) = loading.lines.of(&config);
         let guests = match config.lazy {
             true => None,
             false => {
@@ -70,7 +71,7 @@ fn load_on(
                 runtime.block_on(loaded).map_err(|problem| problems.push(format!("{problem:#}"))).ok()
             }
         };
-        planned.push(Planned { config, name, telemetry, guests });
+        planned.push(Planned { config, name, telemetry, standing, guests });
     }
     if !problems.is_empty() {
         bail!("{}", problems.join("\n"));
@@ -78,14 +79,17 @@ fn load_on(
     // Of the places for requests that there is memory for.
     let in_flight = room_of(server, planned.iter().filter_map(|planned| planned.guests.as_ref()));
     let rest = Budget::rest_of(in_flight as u64, count);
-    let served = planned.into_iter().map(|Planned { config, name, telemetry, guests }| {
+    let served = planned.into_iter().map(|Planned { config, name, telemetry, standing, guests }| {
         let places = || Arc::new(Budget::part_of(in_flight as u64, count, rest.clone(), u64::MAX));
         let places = (count > 1).then(places);
         match guests {
-            Some(guests) => Served::loaded(guests, telemetry, places),
+            Some(guests) => {
+                standing.add(guests.clone());
+                Served::loaded(guests, telemetry, places)
+            }
             None => {
                 let patience = config.http.request_timeout.0;
-                let load = when_asked(config, telemetry.clone(), loading, &commons);
+                let load = when_asked(config, telemetry.clone(), standing, loading, &commons);
                 Served::lazy(&name, telemetry, places, patience, load)
             }
         }
@@ -93,12 +97,18 @@ fn load_on(
     Ok(served.collect())
 }
 
+/// The files of all components, as `/status` shows them.
+pub(super) fn paths(config: &Config) -> Vec<String> {
+    let path = |config: Config| config.component.unwrap_or_default().display().to_string();
+    config.each().into_iter().map(path).collect()
+}
+
 /// Requests that are served at once: as set, or as many as there is room for in every component that is loaded.
 pub(super) fn room_of<'a>(server: &Config, guests: impl Iterator<Item = &'a Arc<Guests>>) -> usize {
     guests.map(|guests| guests.room()).fold(server.http.max_in_flight, usize::min)
 }
 
-/// Loads one component, and has its metrics tell of it.
+/// Loads one component.
 async fn guests(
     config: &Config,
     own: OwnListeners,
@@ -106,22 +116,26 @@ async fn guests(
     compiling: Compiling,
     commons: &Commons,
 ) -> anyhow::Result<Arc<Guests>> {
-    let guests = Arc::new(Guests::load(config, own, telemetry.signals(), compiling, commons).await?);
-    if let Some(metrics) = telemetry.metrics() {
-        guests.observe(&metrics.host);
-    }
-    Ok(guests)
+    Ok(Arc::new(Guests::load(config, own, telemetry.signals(), compiling, commons).await?))
 }
 
 /// Loads a component at any later time.
-fn when_asked(config: Config, telemetry: Telemetry, loading: &Loading, commons: &Arc<Commons>) -> Load {
+fn when_asked(
+    config: Config,
+    telemetry: Telemetry,
+    standing: Arc<Standing>,
+    loading: &Loading,
+    commons: &Arc<Commons>,
+) -> Load {
     let (config, commons, loading) = (Arc::new(config), commons.clone(), loading.clone());
     Box::new(move || {
         let (config, commons, loading) = (config.clone(), commons.clone(), loading.clone());
-        let (telemetry, runtime) = (telemetry.clone(), Handle::current());
+        let (telemetry, standing, runtime) = (telemetry.clone(), standing.clone(), Handle::current());
         let load = move || {
             let Loading { own, compiling_later, .. } = loading;
-            runtime.block_on(guests(&config, own, &telemetry, compiling_later, &commons))
+            let guests = runtime.block_on(guests(&config, own, &telemetry, compiling_later, &commons))?;
+            standing.add(guests.clone());
+            Ok(guests)
         };
         Box::pin(async move {
             tokio::task::spawn_blocking(load).await.context("the thread that loads the component died")?

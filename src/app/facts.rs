@@ -2,29 +2,31 @@
 
 use std::sync::Arc;
 
+use super::lines::Lines;
+use super::reload::Reloads;
 use crate::admin::{Certificate, Component, Facts, Limits, Tls as TlsFacts, Totals, Use};
 use crate::guest::{Guests, Losses, Served};
-use crate::server::{Handler, Tls};
+use crate::server::{Generation, Handler, Tls};
 
-/// Says at any time how the server of `handler` is; `paths` are those of its components' files.
+/// Says at any time how the server of `handler` is.
 pub(super) fn of(
     handler: Arc<Handler>,
-    paths: Vec<String>,
+    lines: Arc<Lines>,
+    reloads: Arc<Reloads>,
     listeners: Vec<String>,
     tls: Option<Arc<Tls>>,
 ) -> impl Fn() -> Facts + Send + Sync + 'static {
-    move || Facts {
-        components: handler
-            .generation
-            .components
-            .iter()
-            .zip(&paths)
-            .map(|(served, path)| component(served, path.clone()))
-            .collect(),
-        listeners: listeners.clone(),
-        tls: tls.as_deref().map(tls_facts),
-        limits: limits(&handler),
-        totals: totals(&handler),
+    move || {
+        let generation = handler.generation.get();
+        let components = generation.components.iter().zip(&generation.paths);
+        Facts {
+            components: components.map(|(served, path)| component(served, path.clone())).collect(),
+            listeners: listeners.clone(),
+            tls: tls.as_deref().map(tls_facts),
+            reload: reloads.facts(),
+            limits: limits(&handler, &generation),
+            totals: totals(&handler, lines.losses()),
+        }
     }
 }
 
@@ -52,11 +54,11 @@ fn tls_facts(tls: &Tls) -> TlsFacts {
     TlsFacts { certificates: certificates.collect(), reload_error: tls.reload_error() }
 }
 
-fn limits(handler: &Handler) -> Limits {
+fn limits(handler: &Handler, generation: &Generation) -> Limits {
     let of = |(used, limit): (u64, u64)| Use { used, limit };
     // What one has used counts once, and what all may use is the same for each.
     let all = |read: fn(&Guests) -> (u64, u64)| {
-        let all = handler.generation.guests().map(|guests| read(guests));
+        let all = generation.guests().map(|guests| read(guests));
         of(all.fold((0, 0), |(used, limit), one| (used + one.0, limit.max(one.1))))
     };
     Limits {
@@ -67,15 +69,14 @@ fn limits(handler: &Handler) -> Limits {
     }
 }
 
-fn totals(handler: &Handler) -> Totals {
-    let losses = Losses::sum(handler.generation.guests().map(|guests| guests.losses()));
+fn totals(handler: &Handler, losses: Losses) -> Totals {
     let telemetry = handler.telemetry.totals();
     Totals {
         requests_shed: handler.admission.shed(),
         requests_shed_per_peer: handler.admission.shed_by_share(),
         requests_rate_limited: handler.rates.refused(),
-        requests_retried: losses.requests_retried,
-        requests_not_retried: losses.requests_not_retried,
+        requests_retried: losses.retries[0] + losses.retries[1],
+        requests_not_retried: losses.retries[2],
         outgoing_requests_refused: losses.outgoing_requests,
         output_lines_dropped: losses.output_lines,
         telemetry_calls_unattributed: losses.telemetry_unattributed,

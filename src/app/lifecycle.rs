@@ -1,6 +1,7 @@
 //! From ready to gone: serve, drain in order, flush telemetry, say what was lost.
 
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
@@ -9,8 +10,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::{JoinError, JoinSet};
 
 use super::App;
+use super::reload::Reloads;
 use crate::admin::Admin;
-use crate::guest::Losses;
 use crate::server::{Drain, Phase, SocketFile};
 use pounce_telemetry::{Extent, Telemetry, Totals};
 
@@ -33,8 +34,10 @@ pub(crate) struct Stops {
     int: Signal,
     /// Ctrl-\, and what some supervisors send to have a server finish its work.
     quit: Signal,
-    /// What others take for "read your settings again".
+    /// Read your settings again.
     hup: Signal,
+    /// Who does so, once there is something to reload.
+    reloads: Option<Arc<Reloads>>,
     /// Asked of other servers (open the log again, replace the binary), and the end of a program that does not know them.
     _ignored: [Signal; 2],
 }
@@ -50,6 +53,7 @@ impl Stops {
             int: signal(SignalKind::interrupt())?,
             quit: signal(SignalKind::quit())?,
             hup: signal(SignalKind::hangup())?,
+            reloads: None,
             _ignored: [signal(SignalKind::user_defined1())?, signal(SignalKind::user_defined2())?],
         })
     }
@@ -61,18 +65,24 @@ impl Stops {
                 _ = self.term.recv() => return "SIGTERM",
                 _ = self.int.recv() => return "SIGINT",
                 _ = self.quit.recv() => return "SIGQUIT",
-                _ = self.hup.recv() => tracing::warn!(
-                    signal = "SIGHUP",
-                    "there is nothing to reload yet, and the server goes on as it is: restart it to change its settings"
-                ),
+                _ = self.hup.recv() => match &self.reloads {
+                    Some(reloads) => {
+                        tracing::info!(signal = "SIGHUP", "reading the settings again");
+                        reloads.ask();
+                    }
+                    None => tracing::warn!(
+                        signal = "SIGHUP",
+                        "there is nothing to reload yet: the server is not ready"
+                    ),
+                },
             }
         }
     }
 }
 
 impl App {
-    /// Serves until SIGTERM, SIGQUIT or Ctrl-C, then drains; a second signal ends the drain. SIGHUP is answered in the
-    /// log, SIGUSR1 and SIGUSR2 are ignored.
+    /// Serves until SIGTERM, SIGQUIT or Ctrl-C, then drains; a second signal ends the drain. SIGHUP loads the
+    /// component again, SIGUSR1 and SIGUSR2 are ignored.
     ///
     /// The call itself takes over the signals, so that none is lost between it and the first poll of the future.
     ///
@@ -85,6 +95,7 @@ impl App {
 
     /// The same with signals that were taken over earlier.
     pub(crate) async fn run_on(self, mut stops: Stops) -> Outcome {
+        stops.reloads = Some(self.reloads.clone());
         let serving = self.start();
         let name = stops.next().await;
         tracing::info!(
@@ -97,6 +108,8 @@ impl App {
                 delay => format!(", {delay:?} from now (http.drain-delay)"),
             }
         );
+        // Who drains reloads nothing.
+        stops.reloads = None;
         serving.stop(async { _ = stops.next().await }).await
     }
 
@@ -112,6 +125,7 @@ impl App {
         if let Some(tls) = self.server.tls() {
             listeners.spawn(tls.clone().watch(self.handler.drain.watch()));
         }
+        listeners.spawn(self.reloads.clone().run(self.handler.drain.watch()));
         for listener in std::mem::take(&mut self.listeners) {
             let server = self.server.clone();
             listeners.spawn(async move { server.run(listener).await });
@@ -250,7 +264,7 @@ impl Serving {
     /// Nothing is lost in silence: a line for each kind of loss that there was.
     fn say_losses(&self, totals: &Totals) {
         let handler = &self.app.handler;
-        let losses = Losses::sum(handler.generation.guests().map(|guests| guests.losses()));
+        let losses = self.app.lines.losses();
         for (count, what) in [
             (
                 handler.admission.shed() - handler.admission.shed_by_share(),
@@ -265,7 +279,7 @@ impl Serving {
                 "requests refused beyond the rate of one client address (http.rate-limit)",
             ),
             (
-                losses.requests_not_retried,
+                losses.retries[2],
                 "requests failed by another's trap that did not run once more, since too many did at once \
                  (guest.retry-neighbours: a quarter of http.max-in-flight)",
             ),

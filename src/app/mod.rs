@@ -3,20 +3,23 @@
 mod components;
 mod facts;
 mod lifecycle;
+mod lines;
+mod reload;
 
-use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
 
 use self::components::Loading;
+use self::lines::Lines;
+use self::reload::Reloads;
 use crate::admin::{self, Admin};
-use crate::config::{Config, ListenAddr, Otel};
-use crate::guest::{Compiling, Guests, OwnListeners, Progress, Worker};
+use crate::config::{Config, ListenAddr, Loaded, Otel};
+use crate::guest::{Compiling, Engines, Guests, OwnListeners, Progress, Worker};
 use crate::server::{
-    Admission, BoundSocket, Drain, Forwarding, Generation, Handler, HeadLimits, Inherited, Listener, Memory,
-    Rates, Router, Server, SocketFile, Tls,
+    Admission, BoundSocket, Current, Drain, Forwarding, Generation, Handler, HeadLimits, Inherited, Listener,
+    Memory, Rates, Router, Server, SocketFile, Tls,
 };
 use pounce_telemetry::logs::{self, OtlpLog};
 use pounce_telemetry::metrics::host as host_metrics;
@@ -24,12 +27,16 @@ use pounce_telemetry::{LocalReaders, Telemetry};
 
 pub use lifecycle::Outcome;
 pub(crate) use lifecycle::Stops;
+pub(crate) use reload::Source;
 
 /// A server that is bound, loaded and ready to serve.
 pub struct App {
     listeners: Vec<Listener>,
     server: Arc<Server>,
     handler: Arc<Handler>,
+    /// Components through all reloads.
+    lines: Arc<Lines>,
+    reloads: Arc<Reloads>,
     telemetry: Telemetry,
     admin: Option<(Admin, Option<SocketFile>)>,
     drain_delay: std::time::Duration,
@@ -61,29 +68,35 @@ impl App {
     /// # Errors
     /// [`StartError`], which says what is wrong and what to do about it.
     pub async fn build(config: Config) -> Result<Self, StartError> {
+        let loaded = Loaded::of(config);
+        let again = loaded.clone();
         let built = Self::build_on(
-            config,
+            loaded,
             Vec::new(),
             OtlpLog::default(),
             Compiling::by(Worker::Inline),
+            Box::new(move || Ok(again.clone())),
             std::future::pending(),
         )
         .await?;
         Ok(built.unwrap_or_else(|| unreachable!("nobody tells it to stop")))
     }
 
-    /// The same, listening on sockets that are bound already, too; the log whose `otlp_log` it is becomes log records.
+    /// The same, listening on sockets that are bound already, too; the log whose `otlp_log` it is becomes log records, and
+    /// `source` gives the settings when they are to be read again.
     ///
     /// None if `stop` resolves first, with the name of the signal: then what was started has been stopped again, but
     /// for the thread that compiles, which nothing can stop.
     pub(crate) async fn build_on(
-        config: Config,
+        loaded: Loaded,
         inherited: Vec<Inherited>,
         otlp_log: OtlpLog,
         compiling: Compiling,
+        source: Source,
         stop: impl Future<Output = &'static str>,
     ) -> Result<Option<Self>, StartError> {
         let mut stop = pin!(stop);
+        let config = loaded.config.clone();
         config.check().map_err(|mistakes| StartError::Mistake(mistakes.into()))?;
         let each = config.each();
         if each.is_empty() {
@@ -141,22 +154,22 @@ impl App {
             total: if let [only] = &each[..] { &only.guest } else { &config.guest }.max_total_memory.0,
             of_one: each.iter().map(|config| Guests::memory_of_one(&config.guest)).max().unwrap_or_default(),
         };
-        let path =
-            |config: &Config| config.component.as_deref().unwrap_or(Path::new("")).display().to_string();
-        let paths = each.iter().map(path).collect();
-        let names = config.names();
-        let loading = Loading { own, telemetry: telemetry.clone(), compiling, compiling_later };
+        let alone = (each.len() == 1).then(|| name.clone());
+        let lines = Arc::new(Lines::new(telemetry.clone(), alone));
+        let engines = Arc::new(Engines::new());
+        let loading = Loading { own, lines: lines.clone(), compiling, compiling_later, engines };
         let components = tokio::select! {
             biased;
-            components = components::load(config.clone(), each, loading) => components.map_err(StartError::Mistake)?,
+            components = components::load(config.clone(), each, loading.clone()) => components.map_err(StartError::Mistake)?,
             signal = &mut stop => {
                 lifecycle::abandon(signal, &telemetry, admin).await;
                 return Ok(None);
             }
         };
 
-        let router = Router::new(&config.http.route, &names);
-        let generation = Arc::new(Generation { router, components, telemetry: telemetry.clone() });
+        let router = Router::new(&config.http.route, &config.names());
+        let (telemetry_of_none, paths) = (telemetry.clone(), components::paths(&config));
+        let generation = Arc::new(Generation { router, components, telemetry: telemetry_of_none, paths });
         let in_flight = components::room_of(&config, generation.guests());
         if in_flight < config.http.max_in_flight {
             tracing::warn!(
@@ -184,7 +197,7 @@ impl App {
             metrics.host.observe(&host_metrics::LOG_LINES_DROPPED, &[], || Some(logs::lines_left_out()));
         }
         let handler = Arc::new(Handler {
-            generation,
+            generation: Current::new(generation),
             telemetry: telemetry.clone(),
             admission,
             rates,
@@ -197,8 +210,12 @@ impl App {
             max_body: config.http.max_request_body.0,
         });
         let server = Arc::new(Server::new(&config.http, handler.clone(), tls));
+        // From now on nobody waits for what is compiled.
+        let loading = Loading { compiling: loading.compiling_later.clone(), ..loading };
+        let reloads = Arc::new(Reloads::new(source, loaded, handler.clone(), loading));
         if let Some(metrics) = telemetry.metrics() {
             server.observe(&metrics.host);
+            reloads.observe(&metrics.host);
         }
         // Only now: until there is something to serve, clients are refused at once and go elsewhere.
         let listeners = sockets.into_iter().map(BoundSocket::listen).collect::<Result<_, _>>();
@@ -207,13 +224,17 @@ impl App {
             listeners,
             server,
             handler,
+            lines,
+            reloads,
             telemetry,
             admin,
             drain_delay: config.http.drain_delay,
             grace_period: config.http.grace_period,
         };
         if let Some((admin, _)) = &app.admin {
-            admin.ready(facts::of(app.handler.clone(), paths, app.urls(), app.server.tls().cloned()));
+            let (lines, reloads) = (app.lines.clone(), app.reloads.clone());
+            let tls = app.server.tls().cloned();
+            admin.ready(facts::of(app.handler.clone(), lines, reloads, app.urls(), tls));
         }
         Ok(Some(app))
     }

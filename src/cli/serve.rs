@@ -6,8 +6,8 @@ use std::time::Duration;
 use clap::{ArgMatches, Command};
 
 use super::{MISTAKE, flags, output, progress};
-use crate::app::{App, Outcome, StartError, Stops};
-use crate::config::{self, Config, Loaded, Mistake};
+use crate::app::{App, Outcome, Source, StartError, Stops};
+use crate::config::{self, Loaded, Mistake};
 use crate::server::Inherited;
 use pounce_telemetry::logs::{Log, OtlpLog};
 
@@ -33,7 +33,8 @@ Output:
 
 Signals:
   SIGTERM, SIGQUIT or Ctrl-C drains and stops; before a listener is ready, it stops at once.
-  A second one ends the drain. SIGHUP changes nothing and says so; SIGUSR1 and SIGUSR2 are ignored.
+  A second one ends the drain. SIGHUP loads components and routes again, with their settings, while
+  requests are served; what is wrong with them changes nothing. SIGUSR1 and SIGUSR2 are ignored.
 
 Exit status:
   0  stopped, and every request was finished
@@ -98,7 +99,10 @@ fn standard_variables() -> String {
 pub(super) fn run(matches: &ArgMatches, unknown: Vec<Mistake>) -> ExitCode {
     // With an unknown flag, what was meant as the component may have been taken for its value.
     match config::load(flags::sources(matches, unknown.is_empty())) {
-        Ok(loaded) if unknown.is_empty() => serve(loaded),
+        Ok(loaded) if unknown.is_empty() => {
+            let matches = matches.clone();
+            serve(loaded, Box::new(move || config::load(flags::sources(&matches, true))))
+        }
         loaded => {
             output::mistakes(&unknown);
             if let Err(mistakes) = loaded {
@@ -109,7 +113,8 @@ pub(super) fn run(matches: &ArgMatches, unknown: Vec<Mistake>) -> ExitCode {
     }
 }
 
-fn serve(Loaded { config, in_force, own_in_force }: Loaded) -> ExitCode {
+fn serve(loaded: Loaded, source: Source) -> ExitCode {
+    let Loaded { config, in_force, own_in_force, .. } = &loaded;
     // First: there are no threads yet.
     let inherited = match Inherited::take(config.inherited) {
         Ok(inherited) => inherited,
@@ -129,10 +134,10 @@ fn serve(Loaded { config, in_force, own_in_force }: Loaded) -> ExitCode {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    for setting in &in_force {
+    for setting in in_force {
         tracing::debug!("setting {setting}");
     }
-    for (component, own) in &own_in_force {
+    for (component, own) in own_in_force {
         own.iter().for_each(|setting| tracing::debug!(component, "setting {setting}"));
     }
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
@@ -144,7 +149,7 @@ fn serve(Loaded { config, in_force, own_in_force }: Loaded) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let status = runtime.block_on(build_and_run(config, inherited, log.otlp_log()));
+    let status = runtime.block_on(build_and_run(loaded, inherited, log.otlp_log(), source));
     // Guests that still compute give way at the next tick; nobody waits for what they would say.
     runtime.shutdown_timeout(Duration::from_millis(100));
     let lost = log.dropped();
@@ -156,7 +161,12 @@ fn serve(Loaded { config, in_force, own_in_force }: Loaded) -> ExitCode {
     status
 }
 
-async fn build_and_run(config: Config, inherited: Vec<Inherited>, otlp_log: OtlpLog) -> ExitCode {
+async fn build_and_run(
+    loaded: Loaded,
+    inherited: Vec<Inherited>,
+    otlp_log: OtlpLog,
+    source: Source,
+) -> ExitCode {
     // Before anything that takes time: who starts a server may want it to stop at any moment.
     let mut stops = match Stops::install() {
         Ok(stops) => stops,
@@ -165,7 +175,8 @@ async fn build_and_run(config: Config, inherited: Vec<Inherited>, otlp_log: Otlp
             return ExitCode::FAILURE;
         }
     };
-    let app = match App::build_on(config, inherited, otlp_log, progress::compiling(), stops.next()).await {
+    let compiling = progress::compiling();
+    let app = match App::build_on(loaded, inherited, otlp_log, compiling, source, stops.next()).await {
         Ok(Some(app)) => app,
         Ok(None) => return ExitCode::SUCCESS,
         Err(error) => {

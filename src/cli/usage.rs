@@ -139,7 +139,7 @@ mod tests {
         assert!(typed.unknown.is_empty());
         let sources = crate::cli::flags::sources(typed.matches.subcommand().unwrap().1, true);
         assert_eq!(sources.components, ["a.wasm", "b.wasm"].map(std::path::PathBuf::from));
-        let typed = read("pounce compile a.wasm b.wasm").unwrap();
+        let typed = read("pounce compile a.wasm b.wasm --output c.cwasm").unwrap();
         assert_eq!(typed.unknown[0].to_string().lines().next(), Some("b.wasm: is one argument too many"));
     }
 

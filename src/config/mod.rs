@@ -161,12 +161,21 @@ pub(crate) struct Sources {
 }
 
 /// Settings, and who set each.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Loaded {
     pub(crate) config: Config,
     pub(crate) in_force: Vec<InForce>,
     /// What components have in force of their own, by name.
     pub(crate) own_in_force: Vec<(String, Vec<InForce>)>,
+    /// The file that was read, if one was.
+    pub(crate) file: Option<PathBuf>,
+}
+
+impl Loaded {
+    /// Settings that a program has made.
+    pub(crate) fn of(config: Config) -> Self {
+        Self { config, in_force: Vec::new(), own_in_force: Vec::new(), file: None }
+    }
 }
 
 /// The same, with whatever is wrong with them.
@@ -269,5 +278,5 @@ pub(crate) fn resolve(sources: Sources) -> Resolved {
         mistakes.push(Mistake::new("", "there is no component to serve", hint));
     }
     let own_in_force = components.in_force;
-    Resolved { loaded: Loaded { config, in_force, own_in_force }, mistakes }
+    Resolved { loaded: Loaded { config, in_force, own_in_force, file }, mistakes }
 }

@@ -200,6 +200,11 @@ options! {
         /// so many slots. 0 makes one all the same, to see whether it can be made.
         warm: Option<usize>, "N" = (no_value, "one for each processor", "8");
 
+        /// Whether components are loaded again when they, or the file of settings, change.
+        ///
+        /// As SIGHUP does it at any time: see pounce serve --help.
+        watch: bool, "ON|OFF" = "off";
+
         /// Public key that must have signed artifacts (.cwasm).
         ///
         /// The file of an Ed25519 key (SPKI, PEM): see pounce compile --help. Without it, only artifacts that this user

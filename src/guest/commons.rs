@@ -15,36 +15,56 @@ use super::slots_for;
 use crate::config::Config;
 use crate::host::{Budget, Turns};
 
-/// What the components of a server share.
+/// The engines of a server, through all reloads: of each version of wasi:http the latest is kept, also while no component
+/// uses it, since a pool takes time to make and address space until the last instance in it is gone.
+pub(crate) struct Engines {
+    turns: Turns,
+    made: Mutex<Vec<(Shape, Slots)>>,
+}
+
+impl Engines {
+    /// None yet.
+    pub(crate) fn new() -> Self {
+        Self { turns: engine::turns(), made: Mutex::default() }
+    }
+
+    /// An engine with room for components of this shape, and the shape that it was made for.
+    fn get(&self, shape: Shape, slots: usize, max_total_memory: u64) -> anyhow::Result<(Shape, Slots)> {
+        let mut made = lock(&self.made);
+        if let Some(known) = made.iter().find(|(known, _)| known.has_room_for(shape)) {
+            return Ok(known.clone());
+        }
+        let slots = engine::build(&shape, slots, max_total_memory, &self.turns)?;
+        // Components that are loaded keep theirs.
+        made.retain(|(known, _)| known.version != shape.version);
+        made.push((shape, slots.clone()));
+        Ok((shape, slots))
+    }
+}
+
+/// What the components of a generation share.
 pub(crate) struct Commons {
     /// Components that there are, also those that are not loaded.
     count: usize,
     max_in_flight: usize,
     /// Bytes that all instances may hold (`guest.max-total-memory`), and those that are beyond the components' parts.
     memory: (u64, Arc<Budget>),
-    turns: Turns,
-    engines: Mutex<Vec<Made>>,
+    engines: Arc<Engines>,
+    /// Slots beyond the components' parts, of each engine.
+    rests: Mutex<Vec<(Shape, Arc<Budget>)>>,
     retries: Arc<Semaphore>,
-}
-
-/// An engine that is there.
-struct Made {
-    shape: Shape,
-    slots: Slots,
-    /// Slots beyond the components' parts.
-    rest: Arc<Budget>,
 }
 
 impl Commons {
     /// For so many components of a server with these settings.
-    pub(crate) fn new(config: &Config, count: usize) -> Self {
+    pub(crate) fn new(config: &Config, count: usize, engines: Arc<Engines>) -> Self {
         let memory = config.guest.max_total_memory.0;
         Self {
             count,
             max_in_flight: config.http.max_in_flight,
             memory: (memory, Budget::rest_of(memory, count)),
-            turns: engine::turns(),
-            engines: Mutex::default(),
+            engines,
+            rests: Mutex::default(),
             retries: Retries::places(config.http.max_in_flight),
         }
     }
@@ -72,20 +92,19 @@ impl Commons {
     /// # Errors
     /// There is no room for an engine.
     pub(super) fn slots(&self, shape: Shape) -> anyhow::Result<(Slots, Option<Arc<Budget>>)> {
-        let mut engines = self.engines();
-        let known = engines.iter().position(|made| made.shape.has_room_for(shape));
-        let at = match known {
-            Some(at) => at,
-            None => {
-                let slots = engine::build(&shape, slots_for(self.max_in_flight), self.memory.0, &self.turns)?;
-                let rest = Budget::rest_of(slots.count as u64, self.count);
-                engines.push(Made { shape, slots, rest });
-                engines.len() - 1
-            }
-        };
-        let Made { slots, rest, .. } = &engines[at];
-        let own = || Arc::new(Budget::part_of(slots.count as u64, self.count, rest.clone(), u64::MAX));
-        Ok((slots.clone(), (self.count > 1).then(own)))
+        let (made, slots) = self.engines.get(shape, slots_for(self.max_in_flight), self.memory.0)?;
+        if self.count < 2 {
+            return Ok((slots, None));
+        }
+        let whole = slots.count as u64;
+        let mut rests = lock(&self.rests);
+        let known = rests.iter().find(|(of, _)| *of == made).map(|(_, rest)| rest.clone());
+        let rest = known.unwrap_or_else(|| {
+            let rest = Budget::rest_of(whole, self.count);
+            rests.push((made, rest.clone()));
+            rest
+        });
+        Ok((slots, Some(Arc::new(Budget::part_of(whole, self.count, rest, u64::MAX)))))
     }
 
     /// The budget of a component that may have `limit` bytes of memory.
@@ -101,8 +120,8 @@ impl Commons {
     pub(super) fn retries(&self) -> Arc<Semaphore> {
         self.retries.clone()
     }
+}
 
-    fn engines(&self) -> MutexGuard<'_, Vec<Made>> {
-        self.engines.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

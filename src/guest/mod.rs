@@ -15,6 +15,7 @@ mod instance;
 mod make;
 mod retry;
 mod served;
+mod standing;
 mod v02;
 mod v03;
 mod warm;
@@ -32,11 +33,12 @@ pub(crate) use crate::host::{
 };
 pub(crate) use arrival::{Arrival, Rest};
 pub(crate) use body::{Body, RequestBodyError};
-pub(crate) use commons::Commons;
+pub(crate) use commons::{Commons, Engines};
 pub(crate) use compiled::{COMMAND as COMPILE_COMMAND, Compiling, Progress, Worker, serve as serve_compiler};
 pub(crate) use examine::{Examined, Import, examine};
 pub(crate) use make::{make, targets};
 pub(crate) use served::{Load, Served};
+pub(crate) use standing::Standing;
 
 use self::compiled::Compiler;
 use self::component::Pre;
@@ -45,7 +47,6 @@ use self::retry::{Lent, OUTCOMES, Retries};
 use crate::config::{self, Isolation};
 use crate::host::{Capabilities, IncomingContext, MAX_HELD, Written};
 use pounce_telemetry::logs::printable;
-use pounce_telemetry::metrics::host as host_metrics;
 use pounce_telemetry::{Baggage, ServerSpan, Signals};
 use wasmtime_wasi_http::WasiBody;
 
@@ -93,10 +94,9 @@ enum Pool {
 /// Counts of what guests were refused or lost since the start.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Losses {
-    /// Requests that ran once more, since another's trap had failed them: no loss.
-    pub(crate) requests_retried: u64,
-    /// Requests that could have, but too many did at the same time.
-    pub(crate) requests_not_retried: u64,
+    /// Requests that another's trap failed and that could run once more, by the outcome: answered, failed, or refused as
+    /// too many did at the same time. The first are no loss.
+    pub(crate) retries: [u64; OUTCOMES.len()],
     /// Lines of output beyond the rate that is logged.
     pub(crate) output_lines: u64,
     /// Outgoing requests that no rule allows.
@@ -113,8 +113,7 @@ impl Losses {
     /// Those of several components together.
     pub(crate) fn sum(all: impl Iterator<Item = Self>) -> Self {
         all.fold(Self::default(), |sum, one| Self {
-            requests_retried: sum.requests_retried + one.requests_retried,
-            requests_not_retried: sum.requests_not_retried + one.requests_not_retried,
+            retries: std::array::from_fn(|at| sum.retries[at] + one.retries[at]),
             output_lines: sum.output_lines + one.output_lines,
             outgoing_requests: sum.outgoing_requests + one.outgoing_requests,
             telemetry_unattributed: sum.telemetry_unattributed + one.telemetry_unattributed,
@@ -262,10 +261,8 @@ impl Guests {
     /// What guests were refused or lost, for the lines at exit.
     pub(crate) fn losses(&self) -> Losses {
         let Capabilities { recorder, ignored, client, .. } = &*self.factory().capabilities;
-        let [answered, failed, refused] = self.retries.counts();
         Losses {
-            requests_retried: answered + failed,
-            requests_not_retried: refused,
+            retries: self.retries.counts(),
             output_lines: recorder.log.dropped(),
             outgoing_requests: client.refused(),
             telemetry_unattributed: ignored.unattributed.load(Ordering::Relaxed),
@@ -297,34 +294,6 @@ impl Guests {
     pub(crate) fn memory(&self) -> (u64, u64) {
         let budget = &self.factory().budget;
         (budget.used(), budget.limit())
-    }
-
-    /// Has the metrics tell what is counted here.
-    pub(crate) fn observe(self: &Arc<Self>, metrics: &host_metrics::Host) {
-        use host_metrics as names;
-        let observe = |definition, read: fn(&Guests) -> u64| {
-            let guests = Arc::downgrade(self);
-            metrics.observe(definition, &[], move || guests.upgrade().map(|guests| read(&guests)));
-        };
-        observe(&names::GUEST_MEMORY_USED, |guests| guests.factory().budget.used());
-        observe(&names::GUEST_MEMORY_LIMIT, |guests| guests.factory().budget.limit());
-        observe(&names::POOL_SLOTS_USED, |guests| guests.factory().instances());
-        observe(&names::POOL_SLOTS_LIMIT, |guests| guests.slots as u64);
-        observe(&names::OUTBOUND_REFUSED, |guests| guests.losses().outgoing_requests);
-        observe(&names::OUTPUT_DROPPED, |guests| guests.losses().output_lines);
-        for (at, outcome) in OUTCOMES.into_iter().enumerate() {
-            let guests = Arc::downgrade(self);
-            let read = move || guests.upgrade().map(|guests| guests.retries.counts()[at]);
-            metrics.observe(&names::GUEST_RETRIES, &[("outcome", outcome)], read);
-        }
-        let lost = |reason, read: fn(&Losses) -> u64| {
-            let guests = Arc::downgrade(self);
-            let read = move || guests.upgrade().map(|guests| read(&guests.losses()));
-            metrics.observe_loss("guests", reason, read);
-        };
-        lost("unattributed", |losses| losses.telemetry_unattributed);
-        lost("invalid", |losses| losses.telemetry_invalid);
-        lost("foreign", |losses| losses.telemetry_foreign);
     }
 
     fn factory(&self) -> &InstanceFactory {

@@ -1,6 +1,6 @@
 //! What is served at a time: the components, and the routes that lead to them.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use http::request;
 use pounce_telemetry::Telemetry;
@@ -16,6 +16,27 @@ pub(crate) struct Generation {
     pub(crate) components: Vec<Served>,
     /// Of requests that no component serves.
     pub(crate) telemetry: Telemetry,
+    /// The components' files.
+    pub(crate) paths: Vec<String>,
+}
+
+/// The generation that serves requests which come now. Those that came before are served by theirs to the end.
+pub(crate) struct Current(RwLock<Arc<Generation>>);
+
+impl Current {
+    /// The first.
+    pub(crate) fn new(generation: Arc<Generation>) -> Self {
+        Self(RwLock::new(generation))
+    }
+
+    pub(crate) fn get(&self) -> Arc<Generation> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts another in its place, as a whole; the one before.
+    pub(crate) fn replace(&self, generation: Arc<Generation>) -> Arc<Generation> {
+        std::mem::replace(&mut *self.0.write().unwrap_or_else(PoisonError::into_inner), generation)
+    }
 }
 
 /// What serves a request.

@@ -11,7 +11,7 @@ use super::deadline::Deadline;
 use super::drain::{Drain, Phase};
 use super::forward;
 use super::forwarded::{Forwarding, Hop, Origin};
-use super::generation::Generation;
+use super::generation::Current;
 use super::head::{self, HeadLimits};
 use super::idle::Activity;
 use super::inbound::InboundBody;
@@ -24,8 +24,8 @@ use pounce_telemetry::Telemetry;
 
 /// Serves the requests of all connections.
 pub(crate) struct Handler {
-    /// What is served.
-    pub(crate) generation: Arc<Generation>,
+    /// What is served now.
+    pub(crate) generation: Current,
     pub(crate) telemetry: Telemetry,
     pub(crate) rates: Arc<Rates>,
     pub(crate) admission: Arc<Admission>,
@@ -55,7 +55,7 @@ impl Handler {
         head::join_cookies(&mut head.headers);
         let origin = self.forwarding.origin(hop, &head);
         let peer = origin.peer();
-        let generation = self.generation.clone();
+        let generation = self.generation.get();
         let route = generation.find(&origin, &head);
         let telemetry = generation.telemetry_of(&route);
         let pattern = route.as_ref().ok().and_then(|route| route.pattern);

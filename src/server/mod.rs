@@ -8,6 +8,7 @@ mod connection;
 mod deadline;
 mod drain;
 mod entrance;
+mod files;
 mod forward;
 mod forwarded;
 #[cfg(any(test, fuzzing))]
@@ -35,8 +36,9 @@ mod wait;
 pub(crate) use admission::{Admission, Memory};
 pub(crate) use bound::BoundSocket;
 pub(crate) use drain::{Drain, Phase};
+pub(crate) use files::{Files, LOOK};
 pub(crate) use forwarded::Forwarding;
-pub(crate) use generation::Generation;
+pub(crate) use generation::{Current, Generation};
 pub(crate) use handler::Handler;
 pub(crate) use head::HeadLimits;
 pub(crate) use inherited::Inherited;

@@ -13,12 +13,13 @@ for_both_abis!(sigquit_drains);
 const IGNORED: [Signal; 2] = [Signal::USR1, Signal::USR2];
 
 #[tokio::test]
-async fn sighup_is_answered_and_the_server_goes_on() {
+async fn sighup_reloads_and_the_server_goes_on() {
     let mut server = pounce().fixture("status.wat").start().await;
     for _ in 0..3 {
         server.signal(Signal::HUP);
     }
-    server.logged(&["SIGHUP", "nothing to reload yet", "restart"]).await;
+    server.logged(&["SIGHUP", "reading the settings again"]).await;
+    server.logged(&["reloaded: requests that come now"]).await;
     assert_eq!(client::fetch_path(server.addr(), "/200").await.status, 200);
     server.stop().await.expect(0, &[]);
 }

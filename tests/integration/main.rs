@@ -100,6 +100,8 @@ mod proxied;
 mod ready;
 /// What is refused before anything is served, with a message that says what to do.
 mod refusals;
+/// Other components and routes, while requests are served.
+mod reload;
 /// Requests that a neighbour's trap failed, and that run once more.
 mod retries;
 /// Routes: which requests are served, and what they are called.

@@ -1,12 +1,10 @@
 //! Certificates that change while the server runs: their files are looked at, and what is new and good is in force for
 //! connections that come then. What is new and bad changes nothing, and is told.
 
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use tokio::sync::watch;
 
@@ -14,14 +12,8 @@ use super::identities::Identities;
 use super::{InForce, Tls};
 use crate::config::{Certificates, Certified, Invalid, PrivateKey, Unusable};
 use crate::server::drain::Phase;
+use crate::server::files::{Files, LOOK};
 use pounce_telemetry::metrics::host as host_metrics;
-
-/// Time between two looks at the files. By looking, also links that are put in place of others are noticed, as
-/// Kubernetes does, and file systems that tell of nothing.
-const LOOK: Duration = Duration::from_secs(1);
-
-/// What tells a file from the one that was there before: device, number, length, and when it was written and made.
-type Stamp = [i64; 7];
 
 /// Reloads so far, and what is wrong now.
 #[derive(Debug, Default)]
@@ -59,50 +51,6 @@ impl Reloads {
         observe("done", |shared| shared.done.load(Ordering::Relaxed));
         observe("failed", |shared| shared.failed.load(Ordering::Relaxed));
     }
-}
-
-/// The files, as they were.
-#[derive(Debug, Default)]
-struct Files {
-    paths: Vec<PathBuf>,
-    /// At the last look.
-    seen: Vec<Option<Stamp>>,
-    /// When they were read.
-    read: Option<Vec<Option<Stamp>>>,
-}
-
-impl Files {
-    fn new(paths: Vec<PathBuf>) -> Self {
-        Self { paths, ..Self::default() }
-    }
-
-    /// Whether they have changed since they were read, and not since the last look: a certificate and its key are
-    /// written one after the other.
-    fn have_settled(&mut self) -> bool {
-        let stamp = |path: &PathBuf| std::fs::metadata(path).ok().as_ref().map(stamp_of);
-        let stamps: Vec<_> = self.paths.iter().map(stamp).collect();
-        let have_settled = stamps == self.seen && self.read.as_ref() != Some(&stamps);
-        self.seen = stamps;
-        have_settled
-    }
-
-    /// They are read as they are now; if that went wrong, they will be once more.
-    fn have_been_read(&mut self, well: bool) {
-        self.read = well.then(|| self.seen.clone());
-    }
-}
-
-fn stamp_of(file: &Metadata) -> Stamp {
-    let of = |number: u64| i64::from_ne_bytes(number.to_ne_bytes());
-    [
-        of(file.dev()),
-        of(file.ino()),
-        of(file.len()),
-        file.mtime(),
-        file.mtime_nsec(),
-        file.ctime(),
-        file.ctime_nsec(),
-    ]
 }
 
 impl Tls {
@@ -222,33 +170,4 @@ fn read_again(old: &Certified, now: SystemTime) -> Result<Option<Certified>, Str
         Unusable::Key(flaw) => at(key, flaw),
     })?;
     Ok(Some(new))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn files_are_read_when_they_have_settled() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("file");
-        std::fs::write(&path, "one").unwrap();
-        let mut files = Files::new(vec![path.clone()]);
-        assert!(!files.have_settled() && files.have_settled(), "nobody has read them yet");
-        files.have_been_read(true);
-        assert!(!files.have_settled() && !files.have_settled());
-        std::fs::write(&path, "other").unwrap();
-        assert!(!files.have_settled(), "more may come");
-        assert!(files.have_settled());
-        files.have_been_read(false);
-        assert!(files.have_settled(), "it is tried again");
-        files.have_been_read(true);
-        // Another file behind the same name.
-        let other = folder.path().join("other");
-        std::fs::write(&other, "other").unwrap();
-        std::fs::rename(&other, &path).unwrap();
-        assert!(!files.have_settled() && files.have_settled());
-        std::fs::remove_file(&path).unwrap();
-        assert!(!files.have_settled() && files.have_settled(), "gone is changed, too");
-    }
 }

@@ -110,6 +110,8 @@ definitions! {
         "Bytes of responses that guests have written and clients leave no room for.";
     REQUESTS_LIMIT = UpDownCounter("pounce.requests.limit", "{request}"):
         "Requests that may be in flight at once (http.max-in-flight, or fewer where memory is short).";
+    RELOADS = Counter("pounce.reloads", "{reload}"):
+        "Reloads of components and routes; the outcome is done, or failed where something was wrong and nothing has changed.";
     TLS_HANDSHAKES = Counter("pounce.tls.handshakes", "{handshake}"):
         "TLS handshakes that are over, by version; those that failed by error.type.";
     TLS_CERTIFICATE_EXPIRY = UpDownCounter("pounce.tls.certificate.time_to_expiry", "s"):

@@ -1,0 +1,252 @@
+//! Reloads: another generation of components and routes in place of the one that is served, when SIGHUP asks for it or,
+//! with `guest.watch`, when a file has changed.
+//!
+//! The new one is read, checked and loaded while the old one serves, and put in its place as a whole; the old one serves
+//! its requests to their end. One that is not sound changes nothing. Listeners, admission, drain and telemetry are the
+//! server's and stay: what of their settings has changed is named, and needs a restart.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use pounce_telemetry::metrics::host as host_metrics;
+use tokio::sync::{Notify, watch};
+
+use super::components::{self, Loading};
+use crate::admin;
+use crate::config::{Config, InForce, Loaded, Mistakes};
+use crate::server::{Files, Generation, Handler, LOOK, Phase, Router};
+
+/// How often it is looked whether a generation that has been replaced is gone.
+const SETTLE: Duration = Duration::from_millis(200);
+
+/// Reads the settings again.
+pub(crate) type Source = Box<dyn Fn() -> Result<Loaded, Mistakes> + Send + Sync>;
+
+/// Puts other generations in the place of the one that is served.
+pub(super) struct Reloads {
+    source: Source,
+    handler: Arc<Handler>,
+    loading: Loading,
+    asked: Notify,
+    /// The settings in force, and where they were read.
+    current: Mutex<Loaded>,
+    done: AtomicU64,
+    failed: AtomicU64,
+    last: Mutex<Last>,
+}
+
+/// The last reload.
+#[derive(Default)]
+struct Last {
+    at: Option<Instant>,
+    /// Why it changed nothing.
+    error: Option<String>,
+    needs_restart: Vec<String>,
+}
+
+impl Reloads {
+    pub(super) fn new(source: Source, current: Loaded, handler: Arc<Handler>, loading: Loading) -> Self {
+        Self {
+            source,
+            handler,
+            loading,
+            asked: Notify::new(),
+            current: Mutex::new(current),
+            done: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            last: Mutex::default(),
+        }
+    }
+
+    /// Asks for a reload; one that is asked for while another is under way follows it.
+    pub(super) fn ask(&self) {
+        self.asked.notify_one();
+    }
+
+    /// Reloads whenever somebody asks, or a file has changed that is watched, until the server drains.
+    pub(super) async fn run(self: Arc<Self>, mut phase: watch::Receiver<Phase>) {
+        let is_watching = lock(&self.current).config.guest.watch;
+        let mut files = Files::as_read(self.files());
+        loop {
+            let reload = async {
+                tokio::select! {
+                    () = self.asked.notified() => {}
+                    () = settled(&mut files), if is_watching => tracing::info!("a file has changed"),
+                }
+                self.reload().await
+            };
+            let is_well = tokio::select! {
+                is_well = reload => is_well,
+                _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
+            };
+            // Whatever was wrong: it is tried again when something changes, not over and over.
+            if is_well {
+                files = Files::as_read(self.files());
+            } else {
+                files.have_been_read(true);
+            }
+        }
+    }
+
+    /// The files that the current settings are made of.
+    fn files(&self) -> Vec<PathBuf> {
+        let Loaded { config, file, .. } = &*lock(&self.current);
+        let components = config.each().into_iter().filter_map(|config| config.component);
+        file.iter().cloned().chain(components).collect()
+    }
+
+    /// Whether another generation serves now.
+    async fn reload(self: &Arc<Self>) -> bool {
+        let begun = Instant::now();
+        let outcome = self.replace().await;
+        let mut last = lock(&self.last);
+        last.at = Some(Instant::now());
+        match outcome {
+            Ok(needs_restart) => {
+                self.done.fetch_add(1, Ordering::Relaxed);
+                let seconds = begun.elapsed().as_secs_f64();
+                tracing::info!(
+                    seconds,
+                    "reloaded: requests that come now are served by the new components and routes"
+                );
+                if !needs_restart.is_empty() {
+                    let keys = needs_restart.join(", ");
+                    tracing::warn!(
+                        keys,
+                        "these settings have changed, and stay as they were: they need a restart"
+                    );
+                }
+                (last.error, last.needs_restart) = (None, needs_restart);
+                true
+            }
+            Err(error) => {
+                self.failed.fetch_add(1, Ordering::Relaxed);
+                tracing::error!("not reloaded, and everything is served as before: {error:#}");
+                last.error = Some(format!("{error:#}"));
+                false
+            }
+        }
+    }
+
+    /// Loads another generation, and puts it in place. The keys of settings that need a restart.
+    ///
+    /// # Errors
+    /// What is wrong with it; then nothing has changed.
+    async fn replace(self: &Arc<Self>) -> anyhow::Result<Vec<String>> {
+        let reloads = Arc::clone(self);
+        // On a thread of its own: the files may be on a disk that hangs.
+        let reading = tokio::task::spawn_blocking(move || (reloads.source)());
+        let new = reading.await.context("the thread that reads the settings died")??;
+        let (needs_restart, config) = {
+            let old = lock(&self.current);
+            let mut config = new.config.clone();
+            // What the server was made with.
+            let route = std::mem::take(&mut config.http.route);
+            config.http = old.config.http.clone();
+            config.http.route = route;
+            config.inherited = old.config.inherited;
+            (needs_restart(&old, &new), config)
+        };
+        config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        let each = config.each();
+        if each.is_empty() {
+            bail!("there is no component to serve");
+        }
+        let loaded = components::load(config.clone(), each, self.loading.clone()).await?;
+        let router = Router::new(&config.http.route, &config.names());
+        let telemetry = self.loading.lines.telemetry().clone();
+        let generation =
+            Generation { router, components: loaded, telemetry, paths: components::paths(&config) };
+        let old = Arc::downgrade(&self.handler.generation.replace(Arc::new(generation)));
+        *lock(&self.current) = Loaded { config, ..new };
+        let lines = self.loading.lines.clone();
+        tokio::spawn(async move {
+            while old.strong_count() > 0 {
+                tokio::time::sleep(SETTLE).await;
+            }
+            // It may be on its way out.
+            tokio::time::sleep(SETTLE).await;
+            lines.settle();
+        });
+        Ok(needs_restart)
+    }
+
+    /// For the admin listener.
+    pub(super) fn facts(&self) -> admin::Reload {
+        let last = lock(&self.last);
+        admin::Reload {
+            done: self.done.load(Ordering::Relaxed),
+            failed: self.failed.load(Ordering::Relaxed),
+            last_seconds_ago: last.at.map(|at| at.elapsed().as_secs_f64()),
+            last_error: last.error.clone(),
+            needs_restart: last.needs_restart.clone(),
+        }
+    }
+
+    /// Has the metrics tell what is counted here.
+    pub(super) fn observe(self: &Arc<Self>, metrics: &host_metrics::Host) {
+        let observe = |outcome, read: fn(&Reloads) -> u64| {
+            // Weak: what is counted here holds the metrics.
+            let reloads = Arc::downgrade(self);
+            let read = move || reloads.upgrade().map(|reloads| read(&reloads));
+            metrics.observe(&host_metrics::RELOADS, &[("outcome", outcome)], read);
+        };
+        observe("done", |reloads| reloads.done.load(Ordering::Relaxed));
+        observe("failed", |reloads| reloads.failed.load(Ordering::Relaxed));
+    }
+}
+
+/// Resolves when the files have changed and are not being written any more.
+async fn settled(files: &mut Files) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        // A copy: who stops waiting here loses nothing.
+        let mut looked = files.clone();
+        let looking = tokio::task::spawn_blocking(move || {
+            let have_settled = looked.have_settled();
+            (looked, have_settled)
+        });
+        let Ok((looked, have_settled)) = looking.await else {
+            tracing::error!("files that change are not seen any more: the thread that looks died");
+            return std::future::pending().await;
+        };
+        *files = looked;
+        if have_settled {
+            return;
+        }
+    }
+}
+
+/// Settings that differ and are the server's: all but the components' own, and the routes.
+fn needs_restart(old: &Loaded, new: &Loaded) -> Vec<String> {
+    let is_servers =
+        |one: &&InForce| (one.section != "guest" && one.key != "http.route") || one.key == "guest.watch";
+    let differs = |one: &&InForce| {
+        let before = old.in_force.iter().find(|before| before.key == one.key);
+        before.is_some_and(|before| before.value != one.value)
+    };
+    let mut keys: Vec<_> =
+        new.in_force.iter().filter(is_servers).filter(differs).map(|one| one.key.clone()).collect();
+    // It is shown without its values.
+    if old.config.otel.headers != new.config.otel.headers && !keys.iter().any(|key| key == "otel.headers") {
+        keys.push("otel.headers".to_owned());
+    }
+    let otel = |config: &Config| {
+        config.each().into_iter().map(|one| (one.component_name(), one.otel)).collect::<Vec<_>>()
+    };
+    let before = otel(&old.config);
+    for (name, otel) in otel(&new.config) {
+        let is_other = before.iter().any(|(known, before)| *known == name && *before != otel);
+        if is_other && !keys.iter().any(|key| key.starts_with("otel.")) {
+            keys.push(format!("otel.* of the component `{}`", name.unwrap_or_default()));
+        }
+    }
+    keys
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
