@@ -3,19 +3,22 @@
 # guests/build/NAME-js.wasm, guests/py/NAME/app.py → guests/build/NAME-py.wasm. About a minute; nothing when nothing
 # has changed.
 #
-# An app with a folder wit/ is made against the world `guest` there, any other against wasi:http alone.
+# An app with a folder wit/ is made against the world `guest` there, any other against wasi:http alone: 0.2, or 0.3 for
+# py/NAME-p3 and js/NAME-qjs (by componentize-qjs; of JavaScript componentize-js makes 0.2 only).
 set -euo pipefail
 
 cd "$(dirname "$0")"
 # shellcheck source=scripts/tools.sh
 source ../scripts/tools.sh
 
-
 main() {
   mkdir -p build
   local app
   for app in js/*/app.js; do
-    build_unless_fresh "$app" "build/$(basename "$(dirname "$app")")-js.wasm" build_js
+    case $app in
+      *-qjs/app.js) build_unless_fresh "$app" "build/$(basename "$(dirname "$app")")-js.wasm" build_qjs ;;
+      *) build_unless_fresh "$app" "build/$(basename "$(dirname "$app")")-js.wasm" build_js ;;
+    esac
   done
   for app in py/*/app.py; do
     build_unless_fresh "$app" "build/$(basename "$(dirname "$app")")-py.wasm" build_py
@@ -26,7 +29,7 @@ main() {
 build_unless_fresh() {
   local changed
   if [ -f "$2" ]; then
-    changed=$(find "$(dirname "$1")" js/package.json py/requirements.txt ../wit wit foreign.sh -newer "$2" -type f)
+    changed=$(find "$(dirname "$1")" js/package.json py/requirements.txt ../wit wit wit-p3 foreign.sh -newer "$2" -type f)
     [ -n "$changed" ] || return 0
   fi
   echo "guests: building $2 from $1"
@@ -37,13 +40,23 @@ build_unless_fresh() {
 # find_world APP: leaves the WIT to read in $wit and the world in it in $world.
 find_world() {
   wit=$PWD/$(dirname "$1")/wit world=guest
-  [ -d "$wit" ] || wit=$repository/wit world=wasi:http/proxy@0.2.10
+  [ -d "$wit" ] || case $1 in
+    *-p3/*) wit=$PWD/wit-p3 world=service ;;
+    *-qjs/*) wit=$PWD/wit-p3 world=handler ;;
+    *) wit=$repository/wit world=wasi:http/proxy@0.2.10 ;;
+  esac
 }
 
 build_js() {
   find_world "$1"
   componentize_js
   "$tool" "$1" --wit "$wit" --world-name "$world" --out "$2"
+}
+
+build_qjs() {
+  find_world "$1"
+  componentize_qjs
+  "$tool" --wit "$wit" --world "$world" --js "$1" --output "$2"
 }
 
 build_py() {

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../fuzz"
 seconds=${1:-60}
 shift || true
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(trace_context b3 baggage sampling forwarded proxy_protocol settings headers resource_attributes variables)
+[ ${#targets[@]} -gt 0 ] || targets=(trace_context b3 baggage sampling forwarded proxy_protocol last_words settings headers resource_attributes variables)
 
 # The same crates as the server's. A target of its own, so that build scripts do not get these flags.
 cp ../Cargo.lock Cargo.lock

@@ -103,6 +103,12 @@ componentize_js() {
   tool=$tool/node_modules/.bin/componentize-js
 }
 
+# In the same folder.
+componentize_qjs() {
+  componentize_js
+  tool=$(dirname "$tool")/componentize-qjs
+}
+
 # install_node_packages FOLDER-WITH-PACKAGE.JSON DIR
 install_node_packages() {
   mkdir -p "$2"

@@ -73,5 +73,6 @@ pub use config::Config;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz {
     pub use crate::config::fuzz::*;
+    pub use crate::host::fuzz::*;
     pub use crate::server::fuzz::*;
 }

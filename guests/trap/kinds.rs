@@ -9,6 +9,7 @@
 //! | `/divide-by-zero` | the division instruction, unchecked |
 //! | `/exit` | `wasi:cli/exit` with an error (`?ok` without) |
 //! | `/after-head` | answering 200, writing `before the trap\n`, then `unreachable` |
+//! | `/after` | answering 200 with a whole body, waiting a moment, then a panic |
 
 use std::hint::black_box;
 
@@ -17,10 +18,15 @@ pub(crate) fn is_after_head(path: &str) -> bool {
     path == "/after-head"
 }
 
+/// Whether to panic only after the response.
+pub(crate) fn is_after_response(path: &str) -> bool {
+    path == "/after"
+}
+
 /// Fails the way the path says.
 pub(crate) fn fail(path: &str, ok: bool) -> ! {
     match path {
-        "/panic" => panic!("the guest panicked on purpose"),
+        "/panic" | "/after" => panic!("the guest panicked on purpose"),
         "/oob" => read_beyond_memory(),
         "/stack-overflow" => {
             black_box(recurse(black_box(1)));

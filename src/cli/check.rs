@@ -271,7 +271,7 @@ fn describe(found: &Examined) -> Vec<String> {
         row("kind", format!("{kind}{composed}"));
     }
     if found.size > 0 {
-        row("size", format!("{} bytes", found.size));
+        row("size", format!("{:.1} MiB ({} bytes)", found.size as f64 / f64::from(1 << 20), found.size));
     }
     if let Some(isolation) = &found.isolation {
         row("isolation", isolation.clone());

@@ -7,11 +7,14 @@ const UNKNOWN: u64 = 1 << 30;
 
 /// The part of the memory that guests get; the rest is for the host, buffers and the kernel.
 const SHARE_PERCENT: u64 = 80;
+const MIB: u64 = 1 << 20;
 
 /// The default of `guest.max-total-memory`.
 pub(crate) fn share_for_guests() -> ByteSize {
     let available = available(&|path| std::fs::read_to_string(path).ok()).unwrap_or(UNKNOWN);
-    ByteSize(available / 100 * SHARE_PERCENT)
+    let share = available / 100 * SHARE_PERCENT;
+    // In whole MiB, as people write it, where there is that much.
+    ByteSize(if share < MIB { share } else { share / MIB * MIB })
 }
 
 /// The smallest limit that binds us; `read` gives the content of a file.

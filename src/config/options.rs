@@ -171,9 +171,11 @@ options! {
         /// instance, requests share its memory and its traps, and start faster. Several 0.3 components
         /// composed into one (middleware) get a fresh one by default: what an inner one does in a task of
         /// its own cannot be told to belong to a request while others share its instance. With instance
-        /// they serve several times as much, and what cannot be told is on no trace, but counted.
+        /// they serve several times as much, and what cannot be told is on no trace, but counted. So do
+        /// components of Python for 0.3, since a task that is left running ends the instance. Those of
+        /// componentize-js always do: their runtime answers one request in each instance.
         isolation: Option<Isolation>, "MODE" =
-            (no_value, "request for wasi:http 0.2 and for compositions, instance for 0.3", "request");
+            (no_value, "request for wasi:http 0.2, compositions and Python, instance for 0.3", "request");
 
         /// Directory of compiled components, or none: each start compiles.
         ///

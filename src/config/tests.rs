@@ -48,7 +48,7 @@ fn what_nobody_set_is_shown_as_what_becomes_of_it() {
     let shown = |key: &str| loaded.in_force.iter().find(|one| one.key == key).unwrap().to_string();
     assert_eq!(
         shown("guest.isolation"),
-        "guest.isolation = request for wasi:http 0.2 and for compositions, instance for 0.3 (default)"
+        "guest.isolation = request for wasi:http 0.2, compositions and Python, instance for 0.3 (default)"
     );
     assert_eq!(shown("otel.endpoint"), "otel.endpoint = none (default)");
     assert_eq!(shown("http.header-timeout"), "http.header-timeout = 10s (default)");

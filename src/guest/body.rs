@@ -138,11 +138,12 @@ impl http_body::Body for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream() && self.scope.failure().is_none()
+        self.inner.is_end_stream() && !self.scope.has_failed()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        // A body of no bytes would pass for whole, whatever its guest has failed of.
+        if self.scope.has_failed() { SizeHint::default() } else { self.inner.size_hint() }
     }
 }
 

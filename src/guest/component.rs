@@ -13,7 +13,9 @@ use super::compiled::{Artifact, Compiler, ELF};
 use super::content::Content;
 use super::engine::{Shape, Slots, Tuning};
 use super::inspect::{self, Contents, Inspection, Version};
+use super::isolation::{self, Decision, Runtime};
 use crate::config::content::Unread;
+use crate::config::{ByteSize, Isolation};
 use crate::host::{self, Budget, HostState, PACKAGES};
 
 /// Most that a component's file may have. Those with a language's whole runtime have some tens of MiB.
@@ -33,7 +35,8 @@ pub(crate) struct Component {
     /// Those of them that it may take, where it shares them with other components.
     pub(crate) own_slots: Option<Arc<Budget>>,
     pub(crate) pre: Pre,
-    pub(crate) composed: bool,
+    pub(super) isolation: Decision,
+    pub(super) runtime: Runtime,
     /// Imports `pounce:telemetry/propagation`: wants the trace headers even while telemetry is off.
     pub(crate) propagates: bool,
 }
@@ -128,6 +131,7 @@ pub(crate) fn load(
     path: &Path,
     compiler: &Compiler,
     max_memory: u64,
+    isolation: Option<Isolation>,
     commons: &Commons,
 ) -> anyhow::Result<Component> {
     let name = || format!("component `{}` cannot be served", path.display());
@@ -143,7 +147,9 @@ pub(crate) fn load(
     let asks =
         |import: &String| import.starts_with("pounce:telemetry/") || import.starts_with("wasi:otel/tracing@");
     let propagates = inspection.contents.imports.iter().any(asks);
-    Ok(Component { slots, own_slots, pre, composed: inspection.contents.composed, propagates })
+    let isolation = isolation::decide(inspection.version, &inspection.contents, isolation);
+    let runtime = inspection.contents.runtime;
+    Ok(Component { slots, own_slots, pre, isolation, runtime, propagates })
 }
 
 /// What the component at `path` needs of an engine.
@@ -228,8 +234,8 @@ pub(super) fn check_imports(contents: &Contents) -> anyhow::Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    let plural = if missing.len() == 1 { "an interface" } else { "interfaces" };
-    bail!("it imports {plural} that are not there:\n  - {}", missing.join("\n  - "));
+    let what = if missing.len() == 1 { "an interface that is" } else { "interfaces that are" };
+    bail!("it imports {what} not there:\n  - {}", missing.join("\n  - "));
 }
 
 /// An instance must be able to start.
@@ -237,8 +243,9 @@ pub(super) fn check_memory(contents: &Contents, max_memory: u64) -> anyhow::Resu
     let least = contents.least_memory;
     if least > max_memory {
         bail!(
-            "it needs at least {least} bytes of memory at start, and may have {max_memory}; raise --max-memory \
-             (guest.max-memory)"
+            "it needs at least {} of memory at start, and may have {}; raise --max-memory (guest.max-memory)",
+            ByteSize(least),
+            ByteSize(max_memory)
         );
     }
     Ok(())

@@ -5,7 +5,10 @@ use std::fmt::Write as _;
 use wasmtime::{FrameSymbol, PoolConcurrencyLimitError, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
-use crate::host::{Failure, FailureKind, HeldTooMuch, HostState, MAX_HELD, Refused, Trace};
+use crate::config::ByteSize;
+use crate::host::{
+    End, Failure, FailureKind, HeldTooMuch, HostState, MAX_HELD, Raised, Refused, Trace, WriteTooLarge,
+};
 
 /// Bytes of a stack trace that go on a span; further frames are left out.
 const MAX_STACKTRACE: usize = 8 * 1024;
@@ -39,46 +42,78 @@ pub(super) fn classify(error: &wasmtime::Error, state: &HostState, culprit: Opti
     if let Some(I32Exit(code)) = error.downcast_ref::<I32Exit>() {
         return match code {
             0 => Failure::new(FailureKind::NoResponse, "the guest exited before it answered"),
-            code => Failure::new(FailureKind::Exit, format!("the guest exited with status {code}")),
+            code => {
+                let said = culprit.and_then(|culprit| state.last_words(&culprit.span, End::Exit));
+                Failure::said(FailureKind::Exit, said, format!("the guest exited with status {code}"), None)
+            }
         };
     }
     let backtrace = error.downcast_ref::<WasmBacktrace>().map(stacktrace);
     let trap = error.downcast_ref::<Trap>().copied();
+    // A panic ends in this trap, which says nothing of it.
+    let is_panic = trap == Some(Trap::UnreachableCodeReached);
+    let said = culprit.filter(|_| is_panic).and_then(|culprit| state.last_words(&culprit.span, End::Trap));
     let held_too_much = error.downcast_ref::<HeldTooMuch>().map(|HeldTooMuch(refused)| *refused);
     if let Some(refused) = held_too_much.or_else(|| state.refused(culprit)) {
-        let message = match refused {
-            Refused::Instance => {
-                format!("the guest needs more than {} bytes of memory (guest.max-memory)", state.limits.max())
-            }
-            Refused::Host => format!(
-                "the host keeps more than {MAX_HELD} bytes for the guest: header fields, bodies, calls, streams, tasks"
-            ),
-            // It is not this guest's fault, and the client may try again.
-            Refused::Total | Refused::Share => {
-                let message = if refused == Refused::Share { SHARE_REACHED } else { TOTAL_REACHED };
-                if !culprit.is_some_and(|culprit| culprit.is_answered()) {
-                    return Failure::overloaded(message);
-                }
-                message.to_owned()
-            }
-        };
-        return Failure::traced(FailureKind::OutOfMemory, message, backtrace);
+        return out_of_memory(refused, state, culprit, said, backtrace);
     }
     match trap {
         // What a handler of 0.2 does by returning without one.
         Some(Trap::NoAsyncResult) => {
             Failure::new(FailureKind::NoResponse, "the handler ended without a response")
         }
-        Some(trap) => {
-            // A panic ends in this trap, which says nothing of it.
-            let is_panic = trap == Trap::UnreachableCodeReached;
-            let said = culprit.filter(|_| is_panic).and_then(|culprit| state.panic_of(&culprit.span));
-            let message = said.unwrap_or_else(|| trap.to_string());
-            Failure::traced(FailureKind::Trap(trap), message, backtrace)
+        Some(trap) => Failure::said(FailureKind::Trap(trap), said, trap.to_string(), backtrace),
+        None if error.downcast_ref::<WriteTooLarge>().is_some() => {
+            Failure::traced(FailureKind::WriteTooLarge, error.root_cause().to_string(), backtrace)
         }
         // An error of a host function: what it says is for the guest's author.
         None => Failure::traced(FailureKind::HostError, error.root_cause().to_string(), backtrace),
     }
+}
+
+/// The failure of a guest that returned and left the response of `culprit` unfinished, or gave none: what its runtime
+/// reported, if that explains it.
+pub(super) fn classify_return(state: &HostState, culprit: &Trace) -> Option<Failure> {
+    let said = state.last_words(&culprit.span, End::Return);
+    if !culprit.is_answered() {
+        let message = "the handler returned without a response";
+        return Some(Failure::said(FailureKind::NoResponse, said, message, None));
+    }
+    let said = said?;
+    Some(match state.refused(Some(culprit)) {
+        Some(refused) => out_of_memory(refused, state, Some(culprit), Some(said), None),
+        None => Failure::said(FailureKind::Exception, Some(said), "", None),
+    })
+}
+
+/// The failure of a guest that could not do with the memory that it was refused.
+fn out_of_memory(
+    refused: Refused,
+    state: &HostState,
+    culprit: Option<&Trace>,
+    said: Option<Raised>,
+    backtrace: Option<String>,
+) -> Failure {
+    let message = match refused {
+        Refused::Instance => {
+            format!("the guest needs more than {} of memory (guest.max-memory)", ByteSize(state.limits.max()))
+        }
+        Refused::Host => format!(
+            "the host keeps more than {} for the guest: header fields, bodies, calls, streams, tasks",
+            ByteSize(MAX_HELD)
+        ),
+        // It is not this guest's fault, and the client may try again.
+        Refused::Total | Refused::Share => {
+            let message = if refused == Refused::Share { SHARE_REACHED } else { TOTAL_REACHED };
+            if !culprit.is_some_and(|culprit| culprit.is_answered()) {
+                return Failure::overloaded(message);
+            }
+            message.to_owned()
+        }
+    };
+    // A panic for want of memory says less than the host knows.
+    let said = said.filter(|said| said.kind.is_some());
+    Failure::said(FailureKind::OutOfMemory, said, message, backtrace)
 }
 
 /// The failure to make an instance in a store of this state.

@@ -7,8 +7,9 @@ use anyhow::Context as _;
 use super::compiled::{Compiler, Compiling};
 use super::component::{self, Source, host_of};
 use super::engine::{self, Shape};
-use super::inspect::{self, Contents, Inspection};
-use super::{isolation, of_composition, room, slots_for};
+use super::inspect::{self, Inspection};
+use super::isolation::{self, Decision};
+use super::{room, slots_for};
 use crate::config::{Config, Isolation};
 use crate::host::openable;
 
@@ -93,7 +94,7 @@ fn compile(
     found: &mut Examined,
 ) -> anyhow::Result<()> {
     let guest = &config.guest;
-    let Inspection { version, contents: Contents { composed, .. } } = *inspection;
+    let Inspection { version, contents } = inspection;
     let wanted = slots_for(config.http.max_in_flight);
     // That it needs more than it may have is said already.
     let max_memory = guest.max_memory.0.max(inspection.contents.least_memory);
@@ -101,12 +102,9 @@ fn compile(
     let slots = engine::build(&shape, wanted, guest.max_total_memory.0, &engine::turns())
         .context("there is no room for an instance")?;
     let in_flight = room(slots.count).min(config.http.max_in_flight);
-    let isolation = isolation(version, composed, guest.isolation);
-    found.isolation = Some(describe(isolation, version, config, in_flight));
-    // Fresh instances that were asked for need no explanation.
-    let said = of_composition(version, isolation)
-        .filter(|_| composed && guest.isolation != Some(Isolation::Request));
-    found.warnings.extend(said.map(str::to_owned));
+    let Decision { isolation, remark } = isolation::decide(*version, contents, guest.isolation);
+    found.isolation = Some(describe(isolation, *version, config, in_flight));
+    found.warnings.extend(remark.map(|remark| remark.text.to_owned()));
     if in_flight < config.http.max_in_flight {
         found.warnings.push(format!(
             "there is room for fewer instances here than http.max-in-flight ({}) asks for: {in_flight} requests at once \
@@ -117,7 +115,7 @@ fn compile(
     let compiled = source.compiled(path, inspection, &slots, compiler)?;
     // What is missing has been said, and linking would say it again.
     if found.imports.iter().all(|import| import.by.is_ok()) {
-        component::link(&slots, &compiled, version)?;
+        component::link(&slots, &compiled, *version)?;
     }
     Ok(())
 }

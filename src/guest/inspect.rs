@@ -1,6 +1,7 @@
 //! Looks at a component's bytes before anything is compiled: what it exports decides the engine, how it is composed
 //! decides the isolation, and a file that cannot be served is refused with what it is instead.
 
+use super::isolation::Runtime;
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 use wasmparser::{
@@ -40,6 +41,8 @@ pub(crate) struct Contents {
     /// nobody can tell whose request it works for (wasmtime #14247). One component that a tool has wrapped in another,
     /// which only passes on imports and exports, is not composed.
     pub(crate) composed: bool,
+    /// The language runtime in it, of those that want a certain isolation.
+    pub(crate) runtime: Runtime,
     pub(crate) imports: Vec<String>,
     pub(crate) exports: Vec<String>,
     /// Core modules, memories and tables, for the slots that an instance takes.
@@ -88,7 +91,7 @@ pub(crate) fn contents(wasm: &[u8]) -> anyhow::Result<Contents> {
                 let ended = levels.pop();
                 match (ended, levels.last_mut()) {
                     (Some(Level::Component(inner)), Some(Level::Component(outer))) => {
-                        outer.components.push(inner.with_code());
+                        outer.components.push(inner.as_inner());
                     }
                     (Some(Level::Component(outermost)), None) => found.composed = outermost.with_code() > 1,
                     _ => {}
@@ -106,6 +109,14 @@ pub(crate) fn contents(wasm: &[u8]) -> anyhow::Result<Contents> {
                 }
             }
             Payload::TableSection(section) => found.tables += section.count(),
+            Payload::CustomSection(section) => {
+                // Of several the stricter one counts.
+                if let Some(runtime) =
+                    Runtime::of(&section).filter(|_| found.runtime != Runtime::StarlingMonkey)
+                {
+                    found.runtime = runtime;
+                }
+            }
             payload => {
                 if levels.len() == 1 {
                     found.name(&payload).context(INVALID)?;
@@ -150,6 +161,8 @@ enum Level {
 struct Parts {
     /// It makes instances of core modules: code that runs in its own name.
     has_code: bool,
+    /// It is given something: without that its code can call nobody, and need not be told apart.
+    has_imports: bool,
     /// By their index: how many instances with code an instance of each of its components has.
     components: Vec<u32>,
     /// How many its inner instances have.
@@ -157,6 +170,11 @@ struct Parts {
 }
 
 impl Parts {
+    /// How many an instance of it counts for in a component around it. Tools put in code that only answers its caller.
+    fn as_inner(&self) -> u32 {
+        if self.has_imports { self.with_code() } else { 0 }
+    }
+
     /// How many instances with code an instance of it has.
     fn with_code(&self) -> u32 {
         self.inner.saturating_add(u32::from(self.has_code))
@@ -181,6 +199,7 @@ impl Parts {
                 }
             }
             Payload::ComponentImportSection(section) => {
+                self.has_imports = true;
                 for import in section {
                     if matches!(import?.ty, ComponentTypeRef::Component(_)) {
                         self.components.push(UNKNOWN);
@@ -232,8 +251,9 @@ pub(crate) fn version(exports: &[String]) -> anyhow::Result<Version> {
     {
         if version.contains('-') {
             bail!(
-                "it exports `wasi:http/{name}@{version}`, a release candidate that no released host serves; rebuild \
-                 it with a current toolchain for wasi:http 0.2 or 0.3"
+                "it exports `wasi:http/{name}@{version}`, a release candidate, which is not served; rebuild it with a \
+                 current toolchain for wasi:http 0.2 or 0.3, or run it where it was made for (Spin 4 runs \
+                 0.3.0-rc-2026-03-15, which its SDKs build for unless told otherwise)"
             );
         }
         bail!(
@@ -287,17 +307,18 @@ mod tests {
     fn components_are_composed_where_several_have_code() {
         let is_composed = |inside: &str| {
             let found = inspect_wat(&format!(
-                r#"(component {inside} (instance $i) (export "wasi:http/handler@0.3.0" (instance $i)))"#
+                r#"(component (instance $none) {inside} (instance $i) (export "wasi:http/handler@0.3.0" (instance $i)))"#
             ));
             found.expect("a handler").contents.composed
         };
         const CODE: &str = "(core module $m) (core instance (instantiate $m))";
-        let inner = |name: &str| format!("(component ${name} {CODE})");
-        let made = |name: &str| format!("(instance (instantiate ${name}))");
+        let inner = |name: &str| format!(r#"(component ${name} (import "clock" (instance)) {CODE})"#);
+        let made =
+            |name: &str| format!(r#"(instance (instantiate ${name} (with "clock" (instance $none))))"#);
 
         assert!(!is_composed(CODE), "one component");
         assert!(
-            !is_composed(&format!("{CODE} (component $shim) {}", made("shim"))),
+            !is_composed(&format!("{CODE} (component $shim) (instance (instantiate $shim))")),
             "and a shim without code"
         );
         assert!(!is_composed(&format!("{} {}", inner("a"), made("a"))), "wrapped in another");
@@ -305,8 +326,11 @@ mod tests {
             !is_composed(&format!("{} {} {}", inner("a"), inner("unused"), made("a"))),
             "of two, one is made"
         );
-        let twice_wrapped = format!("(component $w {} {}) {}", inner("a"), made("a"), made("w"));
+        let wrapper = |inside: &str| format!(r#"(component $w (import "clock" (instance $none)) {inside})"#);
+        let twice_wrapped = [wrapper(&[inner("a"), made("a")].join(" ")), made("w")].join(" ");
         assert!(!is_composed(&twice_wrapped), "wrapped twice");
+        let stub = format!("(component $stub {CODE}) (instance (instantiate $stub))");
+        assert!(!is_composed(&[CODE, &stub].join(" ")), "a tool's own code, which can call nobody");
 
         assert!(
             is_composed(&format!("{CODE} {} {}", inner("a"), made("a"))),
@@ -314,14 +338,10 @@ mod tests {
         );
         assert!(is_composed(&[inner("a"), inner("b"), made("a"), made("b")].join(" ")), "two side by side");
         assert!(is_composed(&[inner("a"), made("a"), made("a")].join(" ")), "one, made twice");
-        let deep = format!("(component $w {} {} {}) {}", inner("a"), made("a"), made("a"), made("w"));
+        let deep = [wrapper(&[inner("a"), made("a"), made("a")].join(" ")), made("w")].join(" ");
         assert!(is_composed(&deep), "two in a wrapper");
-        let aliased = format!(
-            "{} (component $w (alias outer 1 $a (component $b)) {}) {}",
-            inner("a"),
-            made("b"),
-            made("w")
-        );
+        let aliased = format!("(alias outer 1 $a (component $b)) {}", made("b"));
+        let aliased = [inner("a"), wrapper(&aliased), made("w")].join(" ");
         assert!(is_composed(&aliased), "one that is not looked into");
         assert_eq!(inspect_wat(&handler("wasi:http/handler@0.3.0")).unwrap().contents.modules, 0);
     }

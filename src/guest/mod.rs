@@ -12,6 +12,7 @@ mod examine;
 mod idle;
 mod inspect;
 mod instance;
+mod isolation;
 mod make;
 mod retry;
 mod served;
@@ -43,9 +44,10 @@ pub(crate) use standing::Standing;
 use self::compiled::Compiler;
 use self::component::Pre;
 use self::instance::InstanceFactory;
+use self::isolation::Runtime;
 use self::retry::{Lent, OUTCOMES, Retries};
 use crate::config::{self, Isolation};
-use crate::host::{Capabilities, IncomingContext, MAX_HELD, Written};
+use crate::host::{Capabilities, IncomingContext, MAX_HELD, Trace, Written};
 use pounce_telemetry::logs::printable;
 use pounce_telemetry::{Baggage, ServerSpan, Signals};
 use wasmtime_wasi_http::WasiBody;
@@ -58,33 +60,6 @@ const REQUEST_TIMEOUT: &str = "http.request-timeout";
 const RESPONSE_TIMEOUT: &str = "http.response-timeout";
 /// How long an instance without requests is kept.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// What composing costs, and why.
-const COMPOSED: &str = "several components are composed in it, so each request gets an instance of its own, at a third of \
-                        the throughput or less: among requests that share one, what an inner component does in a task \
-                        of its own cannot be told to belong to one of them; --isolation instance shares them all the same";
-/// What that means where it is done all the same.
-const COMPOSED_SHARED: &str = "several components are composed in it and share instances: what an inner component tells \
-                               or calls while other requests are in its instance is on no trace, and counted as without a \
-                               current request";
-
-/// How requests share instances: what is set, or else what goes with version and composition.
-fn isolation(version: inspect::Version, composed: bool, wanted: Option<Isolation>) -> Isolation {
-    wanted.unwrap_or(match version {
-        inspect::Version::V03 if !composed => Isolation::Instance,
-        inspect::Version::V02 | inspect::Version::V03 => Isolation::Request,
-    })
-}
-
-/// What to say of the isolation of a composed component. (Of 0.2 each request has an instance of its own anyway, or one
-/// after the other.)
-fn of_composition(version: inspect::Version, isolation: Isolation) -> Option<&'static str> {
-    match (version, isolation) {
-        (inspect::Version::V02, _) => None,
-        (inspect::Version::V03, Isolation::Request) => Some(COMPOSED),
-        (inspect::Version::V03, Isolation::Instance) => Some(COMPOSED_SHARED),
-    }
-}
 
 enum Pool {
     V02(Arc<v02::Pool>),
@@ -155,43 +130,42 @@ impl Guests {
         let guest = &config.guest;
         let (path, name) = (config.component.as_deref(), config.component_name());
         let (path, name) = (path.context("no component was named")?, &*name.unwrap_or_default());
-        let capabilities = Arc::new(Capabilities::new(name, config, own, signals)?);
-        let component = component::load(path, &Compiler::new(guest, compiling), guest.max_memory.0, commons)?;
+        let mut capabilities = Capabilities::new(name, config, own, signals)?;
+        let compiler = Compiler::new(guest, compiling);
+        let component = component::load(path, &compiler, guest.max_memory.0, guest.isolation, commons)?;
+        capabilities.has_reports = component.runtime == Runtime::StarlingMonkey;
         let factory = InstanceFactory {
             engine: component.slots.engine,
             turns: component.slots.turns,
-            capabilities,
+            capabilities: Arc::new(capabilities),
             budget: commons.memory(guest.max_total_memory.0),
             slots: component.own_slots,
             max_memory: guest.max_memory.0,
         };
         let timeout = config.http.request_timeout.0;
-        let (pool, version, isolation) = match component.pre {
+        let isolation::Decision { isolation, remark } = component.isolation;
+        match remark {
+            Some(remark) if remark.is_warning => tracing::warn!(component = name, "{}", remark.text),
+            Some(remark) => tracing::info!(component = name, "{}", remark.text),
+            None => {}
+        }
+        let (pool, version) = match component.pre {
             Pre::V02(pre) => {
-                let isolation = isolation(inspect::Version::V02, component.composed, guest.isolation);
                 let reuse = if isolation == Isolation::Instance { guest.reuse } else { 1 };
                 let pool = Arc::new(v02::Pool::new(factory, pre, reuse, timeout));
                 if reuse > 1 {
                     expire_idle(&pool);
                 }
-                (Pool::V02(pool), inspect::Version::V02, isolation)
+                (Pool::V02(pool), inspect::Version::V02)
             }
             Pre::V03(pre) => {
-                let isolation = isolation(inspect::Version::V03, component.composed, guest.isolation);
-                let said = of_composition(inspect::Version::V03, isolation).filter(|_| component.composed);
-                match (said, guest.isolation) {
-                    (Some(said), Some(Isolation::Instance)) => tracing::warn!(component = name, "{said}"),
-                    (Some(said), None) => tracing::info!(component = name, "{said}"),
-                    // It is what was asked for.
-                    (Some(_), Some(Isolation::Request)) | (None, _) => {}
-                }
                 let sharing = match isolation {
                     Isolation::Request => v03::Sharing::NONE,
                     Isolation::Instance => {
                         v03::Sharing { reuse: guest.reuse.max(1), concurrency: guest.concurrency.max(1) }
                     }
                 };
-                (Pool::V03(v03::Pool::new(factory, pre, sharing, timeout)), inspect::Version::V03, isolation)
+                (Pool::V03(v03::Pool::new(factory, pre, sharing, timeout)), inspect::Version::V03)
             }
         };
         let guests = Self {
@@ -463,19 +437,24 @@ fn expire_idle(pool: &Arc<v02::Pool>) {
     });
 }
 
-/// Puts a failure that happens after the response head into the log; before it, the server's answer does.
-fn report(component: &str, scope: &RequestScope, failure: &Failure) {
-    if scope.is_closed() {
+/// Tells of a failure that happens after the response is over; before that, the server does.
+fn report(component: &str, request: &Trace, failure: &Failure) {
+    if request.is_closed() {
         let error = &*printable(&failure.message);
-        let context = scope.span.context();
+        let context = request.span.context();
         tracing::warn!(
             component,
             error,
             error.type = failure.kind.error_type(),
+            exception.type = failure.exception_type,
             trace_id = context.as_ref().map(|context| tracing::field::display(&context.trace_id)),
             span_id = context.as_ref().map(|context| tracing::field::display(&context.span_id)),
+            stacktrace = failure.stacktrace,
             "guest failed after its response was over"
         );
+        if let Some(exception) = failure.exception() {
+            request.span.survive(exception);
+        }
     }
 }
 

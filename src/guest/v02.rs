@@ -15,7 +15,7 @@ use wasmtime_wasi_http::p2::bindings::http::types as wit;
 use wasmtime_wasi_http::p2::bindings::{Proxy, ProxyPre};
 use wasmtime_wasi_http::{Error as HttpError, WasiBody, WasiHttpView as _};
 
-use super::error::{classify, exited_well};
+use super::error::{classify, classify_return, exited_well};
 use super::idle::Idle;
 use super::instance::InstanceFactory;
 use super::warm::{self, Warm};
@@ -102,7 +102,8 @@ impl Pool {
             if taken.is_none() {
                 taken = match head.try_recv() {
                     Ok(head) => Some(head),
-                    Err(oneshot::error::TryRecvError::Empty) if !ended => return Poll::Pending,
+                    // One that drops its way to answer may be about to say why: an exit, an exception.
+                    Err(_) if !ended => return Poll::Pending,
                     Err(_) => return Poll::Ready((None, ended)),
                 };
             }
@@ -119,6 +120,11 @@ impl Pool {
                 if !ended {
                     // It streams, or works on after the response.
                     tokio::spawn(work);
+                } else if response.status().is_server_error()
+                    && let Some(failure) = scope.failure().filter(Failure::is_reported)
+                {
+                    // A runtime that answers for its guest leaves that response unfinished; it need not be passed on.
+                    return Err(failure);
                 }
                 Ok(response)
             }
@@ -168,10 +174,20 @@ impl Pool {
             super::report(instance.store.data().component(), scope, &failure);
             scope.fail(failure);
         }
+        let state = instance.store.data();
+        let has_returned = matches!(done, Some(Ok(Ok(()))));
         // Before the store goes and takes the bodies' writers with it: they then know that they are broken. An instance
         // that still has one of them is not used again.
-        let has_left_some = scope.settle() | instance.store.data().outgoing.uploads().settle();
-        if matches!(done, Some(Ok(Ok(())))) && !has_left_some {
+        let has_left_some = scope.settle_with(|is_left| {
+            if has_returned
+                && (is_left || !scope.is_answered())
+                && let Some(failure) = classify_return(state, &scope)
+            {
+                scope.fail(failure);
+            }
+            state.finish_output();
+        }) | state.outgoing.uploads().settle();
+        if has_returned && scope.is_answered() && !has_left_some {
             self.put_back(instance);
         }
     }

@@ -24,7 +24,7 @@ use super::warm::{self, Warm};
 use super::{IDLE_TIMEOUT, OnDrop, REQUEST_TIMEOUT};
 use crate::host::{
     Abi, Failure, FailureKind, HostState, Meter, RequestScope, Serving, Trace, Uploads, Written,
-    current_request,
+    current_trace,
 };
 use pounce_telemetry::Linked;
 
@@ -300,7 +300,7 @@ impl WorkerState for Worker {
             // We ended it ourselves for a request that is over: everybody else in it is innocent.
             let stopped = self.requests.stopped.load(Ordering::Acquire);
             // A trap leaves its task the current one, so the store still says whose it was.
-            let culprit = current_request(&mut store.as_context_mut()).or_else(|| {
+            let culprit = current_trace(&mut store.as_context_mut()).cloned().or_else(|| {
                 // It ran last: nothing ran between its end and the trap.
                 let meter = store.data().meter.as_ref().filter(|_| is_missing_result(&error))?;
                 meter.last()
@@ -308,12 +308,18 @@ impl WorkerState for Worker {
             let failure = match self.requests.dropped.load(Ordering::Acquire) {
                 true if std::thread::panicking() => Failure::panicked(),
                 true => Failure::draining(),
-                false => classify(&error, store.data(), culprit.as_deref()),
+                false => classify(&error, store.data(), culprit.as_ref()),
             };
             let live = store.data().live();
             // Where we ended it ourselves, it was for one whose time was up.
-            let culprit =
-                culprit.or_else(|| live.iter().find(|scope| stopped && scope.is_timed_out()).cloned());
+            let culprit = culprit.or_else(|| {
+                live.iter().find(|scope| stopped && scope.is_timed_out()).map(|scope| (**scope).clone())
+            });
+            if let Some(culprit) = culprit.as_ref().filter(|culprit| !stopped && culprit.is_closed())
+                && !exited_well(&error)
+            {
+                super::report(store.data().component(), culprit, &failure);
+            }
             let kind = if stopped { &FailureKind::Timeout } else { &failure.kind };
             let stacktrace = failure.stacktrace.clone().filter(|_| culprit.is_none());
             let is_innocent = culprit.is_some() && !stopped && failure.kind.is_guest_trap();

@@ -101,16 +101,11 @@ pub(super) fn current(store: &mut StoreContextMut<'_, HostState>) -> Option<Curr
 }
 
 /// That request alone, borrowed: for the many calls that entered spans do not matter to.
-pub(super) fn current_trace<'a>(store: &'a mut StoreContextMut<'_, HostState>) -> Option<&'a Trace> {
+pub(crate) fn current_trace<'a>(store: &'a mut StoreContextMut<'_, HostState>) -> Option<&'a Trace> {
     let requests = &store.data().requests;
     // With one request it does not matter which task calls, and need not be found out.
     let caller = if let Serves::One(_) = requests.serves { Caller::One } else { caller(store).1 };
     store.data().requests.trace(&caller)
-}
-
-/// The request itself, by the same rule, for as long as its response is not over.
-pub(crate) fn current_request(store: &mut StoreContextMut<'_, HostState>) -> Option<RequestScope> {
-    current_trace(store)?.scope()
 }
 
 /// Makes `span` (none: the server span) the innermost of the calling task; gives the key that [`leave`] takes.

@@ -9,6 +9,7 @@ use http::{HeaderValue, StatusCode};
 use wasmtime::Trap;
 use wasmtime_wasi_http::Error as HttpError;
 
+use super::last_words::Raised;
 use super::outbound;
 use pounce_telemetry::Exception;
 
@@ -29,10 +30,14 @@ pub(crate) enum FailureKind {
     Exit,
     /// A host function returned an error that is no trap, for what the guest did with it.
     HostError,
+    /// The guest wrote more at once than `wasi:io/streams` lets it.
+    WriteTooLarge,
     /// The guest was refused memory and trapped for want of it.
     OutOfMemory,
     /// The handler returned, or the guest exited, without a response.
     NoResponse,
+    /// The guest's runtime reported an exception and left the response unfinished.
+    Exception,
     /// The guest answered with an error code of wasi:http, or ended its body with one.
     ErrorCode(HttpError),
     /// The guest answered with a status that is not a final one.
@@ -94,8 +99,12 @@ impl FailureKind {
             Self::Trap(trap) => (StatusCode::INTERNAL_SERVER_ERROR, Some(trap_type(*trap)), Guest),
             Self::Exit => (StatusCode::INTERNAL_SERVER_ERROR, Some("wasm_trap.exit"), Guest),
             Self::HostError => (StatusCode::INTERNAL_SERVER_ERROR, Some("wasm_trap.host_error"), Guest),
+            Self::WriteTooLarge => {
+                (StatusCode::INTERNAL_SERVER_ERROR, Some("wasm_trap.write_too_large"), Guest)
+            }
             Self::OutOfMemory => (StatusCode::INTERNAL_SERVER_ERROR, Some("out_of_memory"), Guest),
             Self::NoResponse => (StatusCode::INTERNAL_SERVER_ERROR, Some("no_response"), Guest),
+            Self::Exception => (StatusCode::INTERNAL_SERVER_ERROR, Some("guest_exception"), Guest),
             Self::ErrorCode(code) => (outbound::status(code), Some(outbound::error_type(code)), Guest),
             Self::InterimStatus => (StatusCode::BAD_GATEWAY, Some("http_protocol_error"), Guest),
             Self::BodyTooLong => (StatusCode::BAD_GATEWAY, Some("http_response_body_size"), Guest),
@@ -166,8 +175,10 @@ impl FailureKind {
             Self::Trap(_)
                 | Self::Exit
                 | Self::HostError
+                | Self::WriteTooLarge
                 | Self::OutOfMemory
                 | Self::NoResponse
+                | Self::Exception
                 | Self::Timeout
                 | Self::WorkerFailed { .. }
         )
@@ -207,6 +218,8 @@ pub(crate) struct Cause {
     pub(crate) message: String,
     /// Where the guest was when it failed.
     pub(crate) stacktrace: Option<String>,
+    /// The type of the exception that the guest's runtime reports.
+    pub(crate) exception_type: Option<String>,
 }
 
 impl Deref for Failure {
@@ -225,7 +238,25 @@ impl Failure {
 
     /// A failure with the guest's backtrace, where there is one.
     pub(crate) fn traced(kind: FailureKind, message: impl Into<String>, stacktrace: Option<String>) -> Self {
-        Self(Arc::new(Cause { kind, message: message.into(), stacktrace }))
+        Self(Arc::new(Cause { kind, message: message.into(), stacktrace, exception_type: None }))
+    }
+
+    /// A failure of which the guest's runtime `said` more; `message` and `stacktrace` are what is told where it did not.
+    pub(crate) fn said(
+        kind: FailureKind,
+        said: Option<Raised>,
+        message: impl Into<String>,
+        stacktrace: Option<String>,
+    ) -> Self {
+        let Some(said) = said else { return Self::traced(kind, message, stacktrace) };
+        let message = match &said.kind {
+            // The host knows better how much memory there may be.
+            _ if matches!(kind, FailureKind::OutOfMemory) => message.into(),
+            Some(exception_type) if said.message.is_empty() => exception_type.clone(),
+            _ => said.message,
+        };
+        let stacktrace = said.stacktrace.or(stacktrace);
+        Self(Arc::new(Cause { kind, message, stacktrace, exception_type: said.kind }))
     }
 
     /// The guest answered with an error code of wasi:http.
@@ -302,6 +333,12 @@ impl Failure {
         matches!(self.kind, FailureKind::Overloaded | FailureKind::RateLimited { .. })
     }
 
+    /// Whether all that is known of it is what the guest's runtime reports.
+    pub(crate) fn is_reported(&self) -> bool {
+        self.exception_type.is_some()
+            && matches!(self.kind, FailureKind::Exception | FailureKind::OutOfMemory)
+    }
+
     pub(crate) fn client_disconnected() -> Self {
         Self::new(FailureKind::ClientDisconnected, "the client went away before the response was complete")
     }
@@ -329,7 +366,7 @@ impl Failure {
     /// The failure as an `exception` event of a span; none where a span that got the status has not failed.
     pub(crate) fn exception(&self) -> Option<Exception> {
         (!self.kind.is_refusal()).then(|| Exception {
-            kind: self.kind.error_type_after_head().to_owned(),
+            kind: self.exception_type.clone().unwrap_or_else(|| self.kind.error_type_after_head().to_owned()),
             message: self.message.clone(),
             stacktrace: self.stacktrace.clone(),
             attributes: Vec::new(),

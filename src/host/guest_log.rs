@@ -11,8 +11,9 @@ use std::time::Instant;
 use serde_json::Value as Json;
 use tracing::field::display;
 
+use super::last_words::Raised;
 use pounce_telemetry::logs::printable;
-use pounce_telemetry::{LogRecord, LogRecords, Severity, SpanContext, Value};
+use pounce_telemetry::{Exception, LogRecord, LogRecords, ServerSpan, Severity, SpanContext, Value};
 
 /// A longer line is cut into pieces of this size, each a line of its own in the log; a longer record is cut off.
 pub(super) const MAX_LINE: usize = 8 * 1024;
@@ -110,6 +111,27 @@ impl GuestLog {
             "{}",
             printable(line)
         );
+    }
+
+    /// Tells of an exception that a guest's runtime has reported and survived: the request of `span` is answered all the
+    /// same.
+    pub(super) fn survived(&self, span: &ServerSpan, raised: Raised) {
+        if !self.admit() {
+            return;
+        }
+        let context = span.context();
+        tracing::warn!(
+            component = self.component,
+            exception.type = raised.kind,
+            trace_id = context.as_ref().map(|context| display(&context.trace_id)),
+            span_id = context.as_ref().map(|context| display(&context.span_id)),
+            stacktrace = raised.stacktrace,
+            "the guest went on after an exception: {}",
+            printable(&raised.message)
+        );
+        let Raised { kind, message, stacktrace } = raised;
+        let kind = kind.unwrap_or_default();
+        span.survive(Exception { kind, message, stacktrace, attributes: Vec::new() });
     }
 
     /// Whether records of this severity are written (`log.level`).

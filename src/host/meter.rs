@@ -11,7 +11,7 @@ use wasmtime::{CallHook, StoreContextMut};
 
 use super::current::current_trace;
 use super::limits::Refused;
-use super::scope::{RequestScope, Trace};
+use super::scope::Trace;
 use super::state::HostState;
 
 /// The meter of one store; cheap to clone.
@@ -119,9 +119,9 @@ impl Meter {
     }
 
     /// The request whose code ran last.
-    pub(crate) fn last(&self) -> Option<RequestScope> {
+    pub(crate) fn last(&self) -> Option<Trace> {
         let who = self.lock();
-        who.charged.as_ref().map(|charged| &charged.trace).or(who.last.as_ref())?.scope()
+        who.charged.as_ref().map(|charged| &charged.trace).or(who.last.as_ref()).cloned()
     }
 
     /// The request whose code runs was refused memory.

@@ -5,8 +5,11 @@ mod budget;
 mod current;
 mod failure;
 mod frames;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod guest_log;
 mod held;
+mod last_words;
 mod limits;
 mod meter;
 mod outbound;
@@ -27,13 +30,15 @@ use anyhow::Context as _;
 use wasmtime::component::Linker;
 
 pub(crate) use budget::Budget;
-pub(crate) use current::{Serving, current_request};
+pub(crate) use current::{Serving, current_trace};
 pub(crate) use failure::{Blame, Failure, FailureKind};
 use guest_log::GuestLog;
 pub(crate) use held::{HeldTooMuch, MAX_HELD, install as install_hooks};
+pub(crate) use last_words::{End, Raised};
 pub(crate) use limits::{Limits, Refused};
 pub(crate) use meter::Meter;
 pub(crate) use outbound::OwnListeners;
+pub(crate) use output::WriteTooLarge;
 pub(crate) use place::{Full, Place, Rooms, Share};
 pub(crate) use scope::{IncomingContext, RequestScope, Trace};
 pub(crate) use state::HostState;
@@ -84,6 +89,8 @@ pub(crate) struct Capabilities {
     pub(crate) propagator: Propagator,
     /// Whether spans are exported or shown.
     pub(crate) traced: bool,
+    /// The guests' runtime reports exceptions on stderr (StarlingMonkey).
+    pub(crate) has_reports: bool,
     /// The host's own metrics, where somebody wants them.
     pub(crate) metrics: Option<Arc<Metrics>>,
 }
@@ -119,6 +126,7 @@ impl Capabilities {
             ignored: Ignored::default(),
             guest_parents: config.otel.guest_parents,
             propagator: Propagator::new(&config.otel.propagators),
+            has_reports: false,
             traced: config.otel.is_on() || config.recent_traces() > 0,
             metrics,
         })
@@ -195,11 +203,11 @@ pub(crate) fn link(linker: &mut Linker<HostState>, concurrent: bool) -> wasmtime
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
     outgoing::link_02(linker)?;
+    output::link_02(linker, concurrent)?;
     if concurrent {
         wasmtime_wasi::p3::add_to_linker(linker)?;
         wasmtime_wasi_http::p3::add_to_linker(linker)?;
         outgoing::link_03(linker)?;
-        output::link_02(linker)?;
         output::link_03(linker)?;
     }
     telemetry::link(linker)?;

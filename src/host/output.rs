@@ -1,5 +1,6 @@
-//! Whose line is it? In a store that serves several requests the imports that write to a stream are shadowed: each notes
-//! who calls before it writes, so that a line in the log carries the trace of its request.
+//! The imports that write to a stream, shadowed. Whose line is it? In a store that serves several requests each notes who
+//! calls before it writes, so that a line in the log carries the trace of its request. And a guest that writes more at once
+//! than it may gets an error of its own, which says so.
 
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, Resource, StreamReader};
@@ -22,6 +23,17 @@ fn note(store: &mut StoreContextMut<'_, HostState>) {
     output.set_writer(current_trace(store).map_or(&NOBODY, |trace| &trace.span));
 }
 
+/// Bytes that `blocking-write-and-flush` may be given at once (WASI 0.2, `wasi:io/streams`).
+const MAX_BLOCKING_WRITE: usize = 4096;
+
+/// A guest wrote more bytes at once than `blocking-write-and-flush` takes.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the guest wrote {0} bytes in one call of blocking-write-and-flush, which takes {MAX_BLOCKING_WRITE} at most \
+     (wasi:io/streams): it must write them in pieces"
+)]
+pub(crate) struct WriteTooLarge(usize);
+
 fn result<T>(
     store: &mut StoreContextMut<'_, HostState>,
     result: StreamResult<T>,
@@ -32,22 +44,29 @@ fn result<T>(
     },))
 }
 
-/// Shadows what writes through `wasi:io/streams` (0.2), which Rust's std uses in 0.3 guests too.
-pub(super) fn link_02(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+/// Shadows what writes through `wasi:io/streams` (0.2), which Rust's std uses in 0.3 guests too. Where the store is
+/// `shared` by several requests, each write notes who calls.
+pub(super) fn link_02(linker: &mut Linker<HostState>, shared: bool) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     let mut streams = linker.instance("wasi:io/streams@0.2.12")?;
-    streams.func_wrap(
-        "[method]output-stream.write",
-        |mut store: StoreContextMut<'_, HostState>, (stream, bytes): (Resource<DynOutputStream>, Vec<u8>)| {
-            note(&mut store);
-            let written = store.data_mut().table.write(stream, bytes);
-            result(&mut store, written)
-        },
-    )?;
+    if shared {
+        streams.func_wrap(
+            "[method]output-stream.write",
+            |mut store: StoreContextMut<'_, HostState>,
+             (stream, bytes): (Resource<DynOutputStream>, Vec<u8>)| {
+                note(&mut store);
+                let written = store.data_mut().table.write(stream, bytes);
+                result(&mut store, written)
+            },
+        )?;
+    }
     streams.func_wrap_async(
         "[method]output-stream.blocking-write-and-flush",
         |mut store: StoreContextMut<'_, HostState>, (stream, bytes): (Resource<DynOutputStream>, Vec<u8>)| {
             Box::new(async move {
+                if bytes.len() > MAX_BLOCKING_WRITE {
+                    return Err(wasmtime::Error::new(WriteTooLarge(bytes.len())));
+                }
                 note(&mut store);
                 let written = store.data_mut().table.blocking_write_and_flush(stream, bytes).await;
                 result(&mut store, written)

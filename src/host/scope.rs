@@ -436,6 +436,11 @@ impl Request {
         self.lock().failure.clone()
     }
 
+    /// Whether the request has failed.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.lock().failure.is_some()
+    }
+
     /// Resolves with the reason once the request has failed.
     pub(crate) async fn failed(&self) -> Failure {
         self.find(|state| state.failure.clone()).await
@@ -449,8 +454,19 @@ impl Request {
     /// [Settles](Written::settle) the response's body, if there is one: to be called before the guest goes, and after the
     /// failure that it goes for. Whether the guest has left the body open.
     pub(crate) fn settle(&self) -> bool {
+        self.settle_with(|_| ())
+    }
+
+    /// The same, and calls `then` with whether the guest has left the body open, before whoever reads the body sees its end.
+    pub(crate) fn settle_with(&self, then: impl FnOnce(bool)) -> bool {
         let body = self.lock().body.clone();
-        body.is_some_and(|body| body.settle())
+        match body {
+            Some(body) => body.settle_with(then),
+            None => {
+                then(false);
+                false
+            }
+        }
     }
 
     /// The guest has finished: its place is free for others, whether or not the client has taken the response.

@@ -10,6 +10,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use super::budget::HeldOne;
 use super::current::{Requests, Serving};
 use super::guest_log::Stream;
+use super::last_words::{End, LastWords, Raised};
 use super::limits::{Limits, Refused};
 use super::meter::Meter;
 use super::outgoing::Outgoing;
@@ -58,7 +59,11 @@ impl HostState {
         table.set_max_capacity(MAX_RESOURCES);
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(MAX_FIELDS_SIZE);
-        let output = Arc::new(StoreOutput::new(capabilities.recorder.log.clone(), ServerSpan::off()));
+        let output = Arc::new(StoreOutput::new(
+            capabilities.recorder.log.clone(),
+            ServerSpan::off(),
+            LastWords::new(capabilities.has_reports),
+        ));
         let is_told = capabilities.traced || capabilities.metrics.is_some();
         let meter = (is_told && serving != Serving::One).then(Meter::default);
         limits.set_meter(meter.clone());
@@ -138,11 +143,16 @@ impl HostState {
         }
     }
 
-    /// What `culprit`, which trapped, wrote to stderr when it panicked.
-    pub(crate) fn panic_of(&self, culprit: &ServerSpan) -> Option<String> {
-        let said = self.output.panic_of(culprit);
+    /// What `culprit` wrote to stderr of its failure, which came to it in this way.
+    pub(crate) fn last_words(&self, culprit: &ServerSpan, end: End) -> Option<Raised> {
+        let said = self.output.last_words(culprit, end);
         // Without spans nothing tells the requests of a shared store apart.
         said.filter(|_| culprit.is_on() || !self.requests.is_shared())
+    }
+
+    /// The guest writes no more for the request that it writes for.
+    pub(crate) fn finish_output(&self) {
+        self.output.finish();
     }
 
     /// The requests whose responses are not over yet.

@@ -1,5 +1,5 @@
-//! Guest stdout and stderr: cut into lines, bounded in length and rate, and logged with the request they belong to; and the
-//! last words of a guest that panics.
+//! Guest stdout and stderr: cut into lines, bounded in length and rate, and logged with the request they belong to; what is
+//! said of a failure is remembered for who finds that the guest has failed (`host/last_words`).
 
 use std::io;
 use std::pin::Pin;
@@ -12,14 +12,11 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
 use super::guest_log::{GuestLog, MAX_LINE, Stream};
+use super::last_words::{End, LastWords, Raised};
 use pounce_telemetry::ServerSpan;
 
 /// What a guest may write in one call.
 const WRITE_BUDGET: usize = 64 * 1024;
-/// How the message of a panic begins: Rust's and Go's.
-const PANICS: [&str; 2] = [" panicked at ", "panic: "];
-/// Bytes of such a message that are kept.
-const MAX_PANIC: usize = 2048;
 
 /// What the guest of one store writes to both of its streams.
 ///
@@ -34,8 +31,8 @@ pub(crate) struct StoreOutput {
 struct Output {
     /// The request that writes; off where it is not known whose output it is.
     writer: ServerSpan,
-    /// The message of a panic of the writer's, as far as it has been written.
-    panic: String,
+    /// What the writer says of a failure.
+    words: LastWords,
     /// In the order of [`Stream`].
     partials: [Partial; 2],
 }
@@ -50,32 +47,36 @@ struct Partial {
 
 impl StoreOutput {
     /// The output of a guest that writes for the request of `writer`.
-    pub(super) fn new(log: Arc<GuestLog>, writer: ServerSpan) -> Self {
-        Self { log, output: Mutex::new(Output { writer, ..Output::default() }) }
+    pub(super) fn new(log: Arc<GuestLog>, writer: ServerSpan, words: LastWords) -> Self {
+        Self { log, output: Mutex::new(Output { writer, words, ..Output::default() }) }
     }
 
     /// From now on this request writes; off when it is not known whose output it is.
     pub(super) fn set_writer(&self, span: &ServerSpan) {
         let mut output = self.lock();
         if !output.writer.is_same(span) {
+            output.end_words(&self.log);
             output.writer = span.clone();
-            output.panic.clear();
         }
     }
 
     /// A new request writes, and nothing of an earlier one is left: its last line is told as its own.
     pub(super) fn begin(&self, span: ServerSpan) {
         let mut output = self.lock();
-        output.finish_lines(&self.log);
+        output.finish(&self.log);
         output.writer = span;
-        output.panic.clear();
     }
 
-    /// What `culprit` wrote to stderr when it panicked, as languages that end in a trap do.
-    pub(super) fn panic_of(&self, culprit: &ServerSpan) -> Option<String> {
+    /// What `culprit` wrote to stderr of its failure, which came to it in this way.
+    pub(super) fn last_words(&self, culprit: &ServerSpan, end: End) -> Option<Raised> {
         let mut output = self.lock();
         output.finish_lines(&self.log);
-        (!output.panic.is_empty() && output.writer.is_same(culprit)).then(|| output.panic.clone())
+        if output.writer.is_same(culprit) { output.words.of(end) } else { None }
+    }
+
+    /// The writer writes no more.
+    pub(super) fn finish(&self) {
+        self.lock().finish(&self.log);
     }
 
     fn lock(&self) -> MutexGuard<'_, Output> {
@@ -102,6 +103,16 @@ impl Output {
         }
     }
 
+    /// Nothing of what the writer wrote is left to be told.
+    fn finish(&mut self, log: &GuestLog) {
+        self.finish_lines(log);
+        self.end_words(log);
+    }
+
+    fn end_words(&mut self, log: &GuestLog) {
+        self.words.end(|raised| log.survived(&self.writer, raised));
+    }
+
     /// Logs what was written without a newline; at the end of a request, so that it is told as that request's.
     fn finish_lines(&mut self, log: &GuestLog) {
         self.finish_line(log, Stream::Stdout);
@@ -110,35 +121,26 @@ impl Output {
 
     fn finish_line(&mut self, log: &GuestLog, stream: Stream) {
         let Partial { line, span } = &mut self.partials[stream as usize];
+        if line.is_empty() {
+            return;
+        }
         let text = line.strip_suffix(b"\n").unwrap_or(line);
-        let text = text.strip_suffix(b"\r").unwrap_or(text);
+        let text = String::from_utf8_lossy(text.strip_suffix(b"\r").unwrap_or(text));
+        // The rest of somebody else's line says nothing of the writer.
+        if stream == Stream::Stderr && self.writer.is_same(span) {
+            self.words.hear(&text, |raised| log.survived(&self.writer, raised));
+        }
         if !text.is_empty() {
-            let text = String::from_utf8_lossy(text);
-            // The rest of somebody else's line says nothing of the writer.
-            if stream == Stream::Stderr && self.writer.is_same(span) {
-                overhear(&mut self.panic, &text);
-            }
             log.line(stream, span.context().as_ref(), &text);
         }
         line.clear();
     }
 }
 
-/// Looks for the message of a panic, which goes on to the end of what its request writes.
-fn overhear(panic: &mut String, line: &str) {
-    if PANICS.iter().any(|begins| line.contains(begins)) {
-        line.clone_into(panic);
-    } else if !panic.is_empty() && !line.starts_with("note: ") && line.len() < MAX_PANIC {
-        panic.push('\n');
-        panic.push_str(line);
-    }
-    panic.truncate(panic.floor_char_boundary(MAX_PANIC));
-}
-
 /// The guest is gone: what it wrote without a newline, it still said.
 impl Drop for StoreOutput {
     fn drop(&mut self) {
-        self.output.get_mut().unwrap_or_else(PoisonError::into_inner).finish_lines(&self.log);
+        self.output.get_mut().unwrap_or_else(PoisonError::into_inner).finish(&self.log);
     }
 }
 
@@ -169,7 +171,7 @@ impl StdoutStream for GuestStream {
     // A stream of 0.3 belongs to whoever opens it: what it carries is written later, by the event loop.
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
         let opener = self.store.lock().writer.clone();
-        let store = Arc::new(StoreOutput::new(self.store.log.clone(), opener));
+        let store = Arc::new(StoreOutput::new(self.store.log.clone(), opener, LastWords::default()));
         Box::new(Self { store, stream: self.stream })
     }
 }

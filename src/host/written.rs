@@ -120,7 +120,15 @@ impl Written {
     /// Decides how the body ends, before its guest goes: what has been written is kept for its reader, and if the guest
     /// has not ended it by now it never will. Whether that is so. A body that the guest has passed on goes on without it.
     pub(crate) fn settle(&self) -> bool {
-        self.lock().settle()
+        self.settle_with(|_| ())
+    }
+
+    /// The same, and calls `then` with whether that is so, before its reader sees the end.
+    pub(crate) fn settle_with(&self, then: impl FnOnce(bool)) -> bool {
+        let mut state = self.lock();
+        let is_left = state.settle();
+        then(is_left);
+        is_left
     }
 
     /// That there are bytes although the head promises none, if that shows already.
@@ -177,7 +185,9 @@ impl Written {
             }
             (None, _) if !state.drawn.is_empty() => SizeHint::default(),
             (None, Stage::Open { body, .. }) => body.size_hint(),
-            (None, _) => SizeHint::with_exact(0),
+            (None, Stage::Whole | Stage::Told(_)) => SizeHint::with_exact(0),
+            // A body of no bytes would pass for whole.
+            (None, Stage::Left | Stage::Failed(_)) => SizeHint::default(),
         }
     }
 

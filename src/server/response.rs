@@ -273,7 +273,16 @@ fn log(component: Option<&str>, span: &ServerSpan, failure: &Failure, error_type
     let message = printable(&failure.message);
     match failure.kind.blame() {
         Blame::Guest => {
-            tracing::warn!(component, error.type = error_type, trace_id, span_id, stacktrace, "{message}");
+            let exception_type = failure.exception_type.as_deref();
+            tracing::warn!(
+                component,
+                error.type = error_type,
+                exception.type = exception_type,
+                trace_id,
+                span_id,
+                stacktrace,
+                "{message}"
+            );
         }
         // Shedding is what an overload is like: a line for each would be one more load. It is counted.
         Blame::Host if failure.kind.status() == StatusCode::SERVICE_UNAVAILABLE => {

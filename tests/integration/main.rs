@@ -42,6 +42,8 @@ mod console;
 mod doctor;
 /// Stopping: signals, the grace period, the last batch.
 mod drain;
+/// Exceptions of other languages, by their own names.
+mod exceptions;
 /// From a finished span to the endpoint: batches, settings, failures, the console.
 mod export;
 /// What a client gets when a guest fails, and what the span says.

@@ -232,7 +232,7 @@ fn with_memory(memory: &str) -> (tempfile::TempDir, std::path::PathBuf) {
 async fn a_component_that_needs_more_memory_than_it_gets_is_told_how_much() {
     let (_dir, path) = with_memory(r#"(memory (export "memory") 64)"#);
     let exit = pounce().component(&path).flag("--max-memory", "1MiB").run().await;
-    exit.expect(2, &["memory.wat", "at least 4194304 bytes", "--max-memory"]);
+    exit.expect(2, &["memory.wat", "at least 4MiB", "--max-memory"]);
 }
 
 #[tokio::test]

@@ -16,6 +16,9 @@ impl wasip2::exports::http::incoming_handler::Guest for Trap {
             let _ = answer.write(b"before the trap\n");
             // Not dropped: that would cut the body off before the trap does.
             std::mem::forget(answer);
+        } else if kinds::is_after_response(target.path()) {
+            p2::respond(out, 200, p2::content_type("text/plain"), b"whole\n");
+            p2::wait(100);
         }
         kinds::fail(target.path(), target.get("ok").is_some())
     }

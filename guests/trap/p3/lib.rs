@@ -13,6 +13,13 @@ impl wasip3::exports::http::handler::Guest for Trap {
     async fn handle(request: Request) -> Result<Response, ErrorCode> {
         let target = p3::target(&request);
         p3::wait(target.number("ms", 0)).await;
+        if kinds::is_after_response(target.path()) {
+            wasip3::spawn_local(async {
+                p3::wait(100).await;
+                kinds::fail("/after", false)
+            });
+            return Ok(p3::respond(200, p3::content_type("text/plain"), b"whole\n".to_vec()));
+        }
         if !kinds::is_after_head(target.path()) {
             kinds::fail(target.path(), target.get("ok").is_some())
         }

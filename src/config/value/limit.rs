@@ -46,7 +46,8 @@ impl fmt::Display for ByteSize {
         let unit = BINARY.iter().find(|(_, factor)| self.0 != 0 && self.0.is_multiple_of(*factor));
         match unit {
             Some((name, factor)) => write!(f, "{}{name}", self.0 / factor),
-            None => write!(f, "{}", self.0),
+            None if self.0 == 0 => f.write_str("0"),
+            None => write!(f, "{}B", self.0),
         }
     }
 }
@@ -102,7 +103,7 @@ mod tests {
     #[test]
     fn sizes_are_written_with_the_largest_exact_unit() {
         assert_eq!(ByteSize(128 << 20).to_string(), "128MiB");
-        assert_eq!(ByteSize(1000).to_string(), "1000");
+        assert_eq!(ByteSize(1000).to_string(), "1000B");
         assert_eq!(ByteSize(0).to_string(), "0");
     }
 

@@ -25,6 +25,8 @@ fn what_follows_from_each_kind() {
         ),
         (FailureKind::Exit, 500, "wasm_trap.exit", Blame::Guest, true, true),
         (FailureKind::HostError, 500, "wasm_trap.host_error", Blame::Guest, true, true),
+        (FailureKind::WriteTooLarge, 500, "wasm_trap.write_too_large", Blame::Guest, true, true),
+        (FailureKind::Exception, 500, "guest_exception", Blame::Guest, true, true),
         (FailureKind::OutOfMemory, 500, "out_of_memory", Blame::Guest, true, true),
         (FailureKind::NoResponse, 500, "no_response", Blame::Guest, true, true),
         (

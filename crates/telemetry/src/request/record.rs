@@ -219,18 +219,37 @@ impl Record {
     /// The host failed the request; the first reason stays.
     pub(crate) fn fail(&self, error_type: &str, exception: Option<Exception>) {
         let message = exception.as_ref().map(|exception| exception.message.clone()).unwrap_or_default();
-        let exception = match (&self.shared.exceptions, exception) {
-            (Some(log), Some(exception)) => log.of_server(exception, self.context()),
-            (_, exception) => exception,
-        };
+        let event = exception.and_then(|exception| self.tell_exception(exception));
         self.write(|outcome| {
             outcome.fail(error_type, Some(shortened(&message, MAX_VALUE)));
-            if let (Some(exception), Some(spans)) = (exception, self.spans()) {
-                let now = self.clock.now();
-                self.annotate_in(outcome, spans, |annotations, account| {
-                    annotations.add_exception(now, exception, account);
-                });
+            if let Some(event) = event {
+                self.add_exception(outcome, event);
             }
+        });
+    }
+
+    /// The guest got over an exception, or has had it after the request's end, which is then no loss.
+    pub(crate) fn survive(&self, exception: Exception) {
+        let Some(event) = self.tell_exception(exception) else { return };
+        let mut outcome = self.outcome();
+        if !outcome.ended {
+            self.add_exception(&mut outcome, event);
+        }
+    }
+
+    /// Makes a log record of an exception where that is wanted; gives back what is to be an event of the span.
+    fn tell_exception(&self, exception: Exception) -> Option<Exception> {
+        match &self.shared.exceptions {
+            Some(log) => log.of_server(exception, self.context()),
+            None => Some(exception),
+        }
+    }
+
+    fn add_exception(&self, outcome: &mut Outcome, exception: Exception) {
+        let Some(spans) = self.spans() else { return };
+        let now = self.clock.now();
+        self.annotate_in(outcome, spans, |annotations, account| {
+            annotations.add_exception(now, exception, account);
         });
     }
 

@@ -138,6 +138,12 @@ impl ServerSpan {
         self.tell(|record| record.fail(error_type, exception));
     }
 
+    /// The guest got over an exception, or has had it after its response: an event of the span unless that has ended, and a
+    /// log record where exceptions are records. It changes neither status nor `error.type`.
+    pub fn survive(&self, exception: Exception) {
+        self.tell(|record| record.survive(exception));
+    }
+
     /// The request was refused for a mistake of its client's: `error.type` without status Error.
     pub fn refuse(&self, error_type: &str) {
         self.tell(|record| record.refuse(error_type));
