@@ -181,7 +181,7 @@ impl Pool {
         let has_left_some = scope.settle_with(|is_left| {
             if has_returned
                 && (is_left || !scope.is_answered())
-                && let Some(failure) = classify_return(state, &scope)
+                && let Some(failure) = classify_return(state, scope)
             {
                 scope.fail(failure);
             }
