@@ -288,6 +288,11 @@ pub(super) fn host_of(import: &str) -> Result<String, String> {
     if interfaces.contains(&interface) {
         return Ok(format!("{package} {line}"));
     }
+    if name == "wasi:http/handler" || name == "wasi:http/incoming-handler" {
+        let advice = "a middleware's import: compose it with the handler that it calls (`wac plug MIDDLEWARE.wasm \
+                      --plug HANDLER.wasm -o WHOLE.wasm`), and serve the whole";
+        return Err(advice.to_owned());
+    }
     Err(format!("of {package} {line}, these are hosted: {}; build it without", interfaces.join(", ")))
 }
 
@@ -332,7 +337,8 @@ mod tests {
         assert!(complaint("wasi:keyvalue/store@0.2.0-draft").unwrap().contains("--allow-outbound"));
         assert!(complaint("wasi:config/store@0.2.0-rc.1").unwrap().contains("--env"));
         assert!(complaint("wasi:http/nothing@0.2.0").unwrap().contains("outgoing-handler"));
-        assert!(complaint("wasi:http/handler@0.3.0").is_some());
+        assert!(complaint("wasi:http/handler@0.3.0").unwrap().contains("wac plug"));
+        assert!(complaint("wasi:http/incoming-handler@0.2.10").unwrap().contains("wac plug"));
         assert!(
             complaint("wasi:otel/tracing@0.2.0-rc.1").unwrap().contains("0.2.0-rc.2 of wasi:otel is hosted")
         );
