@@ -186,11 +186,16 @@ async fn a_component_that_hoards_memory_leaves_others_theirs() {
         route("greedy", "/greedy"),
         route("modest", "/modest"),
     ));
-    let server =
-        pounce().arg("--config").arg(&settings.path).flag("--max-in-flight-per-peer", 1024).start().await;
+    let server = pounce()
+        .arg("--config")
+        .arg(&settings.path)
+        .flag("--max-in-flight-per-peer", 1024)
+        .flag("--request-timeout", "none")
+        .start()
+        .await;
     let addr = server.addr();
     let held: Vec<_> =
-        (0..6).map(|_| tokio::spawn(client::fetch_path(addr, "/greedy?mib=32&ms=20000"))).collect();
+        (0..6).map(|_| tokio::spawn(client::fetch_path(addr, "/greedy?mib=32&ms=600000"))).collect();
     // 160 MiB: it may have 120, and no four times 32 beside what instances begin with.
     let refused = "/greedy?mib=32&ms=0";
     eventually("it to have all that it may", async || client::fetch_path(addr, refused).await.status == 503)
