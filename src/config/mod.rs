@@ -55,6 +55,7 @@ pub use value::{
     HistogramAggregation, HostPattern, Invalid, Isolation, ListenAddr, LogFormat, LogLevel, OutboundRule,
     PeerService, PortPattern, PrivateKey, PropagateTo, Propagators, Protocol, ProxyProtocol, Rate, RateLimit,
     RetryNeighbours, SampleRoute, Sampler, Semconv, Temporality, Timeout, TrustParent, TrustedProxy,
+    WasiConfigEntry,
 };
 pub(crate) use value::{Certified, Described, Unusable, overlap};
 pub(crate) use vars::Vars;

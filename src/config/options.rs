@@ -240,6 +240,12 @@ options! {
         /// last line end (KEY=@@… for a value that starts with @). Values are never printed.
         env: Vec<EnvVar>, "KEY=VALUE" = (Vec::new, "none", "GREETING=hello");
 
+        /// Setting that the guest reads by `wasi:config`: KEY=VALUE or KEY=@FILE.
+        ///
+        /// KEY=@FILE takes the value from a file, without the last line end (KEY=@@… for a value that starts
+        /// with @). Without any, the guest reads what --env gives it. Values are never printed.
+        wasi_config: Vec<WasiConfigEntry>, "KEY=VALUE" = (Vec::new, "what guest.env says", "greeting=hello");
+
         /// Argument of the guest; never printed.
         args: Vec<Arg>, "ARG" = (Vec::new, "none", "--verbose");
 

@@ -169,13 +169,14 @@ fn mistakes_never_repeat_secrets() {
     let sources = Sources {
         flags: flags(&[
             ("guest.env", "=hunter2"),
+            ("guest.wasi-config", "hunter2"),
             ("otel.endpoint", "http://u:hunter2@x"),
             ("otel.headers", "hunter2"),
         ]),
         ..Sources::default()
     };
     let mistakes = load(sources).unwrap_err();
-    assert_eq!(mistakes.iter().count(), 3);
+    assert_eq!(mistakes.iter().count(), 4);
     assert!(!mistakes.to_string().contains("hunter2"), "{mistakes}");
 }
 

@@ -260,9 +260,6 @@ pub(super) fn host_of(import: &str) -> Result<String, String> {
     let (package, interface) = name.split_once('/').unwrap_or((name, ""));
     let Some(hosted) = PACKAGES.iter().find(|hosted| hosted.name == package) else {
         let advice = match package {
-            "wasi:config" => {
-                "not hosted; give the guest its settings through the environment (`--env KEY=VALUE`)"
-            }
             "wasi:keyvalue" | "wasi:blobstore" | "wasi:messaging" => {
                 "not hosted; reach such a service over wasi:http (`--allow-outbound HOST`)"
             }
@@ -283,7 +280,10 @@ pub(super) fn host_of(import: &str) -> Result<String, String> {
     let line =
         if exact { version.to_owned() } else { version.split('.').take(2).collect::<Vec<_>>().join(".") };
     let Some((_, interfaces)) = hosted.lines.iter().find(|(hosted, _)| *hosted == line) else {
-        return Err(format!("{lines} of {package} is hosted; rebuild it for that version"));
+        return Err(match hosted.lines {
+            [_] => format!("{lines} of {package} is hosted; rebuild it for that version"),
+            _ => format!("{lines} of {package} are hosted; rebuild it for one of these versions"),
+        });
     };
     if interfaces.contains(&interface) {
         return Ok(format!("{package} {line}"));
@@ -325,6 +325,8 @@ mod tests {
             "wasi:io/streams@0.2.99",
             "pounce:telemetry/tracing@0.1.0",
             "wasi:otel/tracing@0.2.0-rc.2",
+            "wasi:config/store@0.2.0-rc.1",
+            "wasi:config/store@0.2.0-draft",
         ] {
             assert_eq!(complaint(import), None);
         }
@@ -335,7 +337,8 @@ mod tests {
         assert!(complaint("wasi:http/types@0.3.0-rc-2026-01-06").unwrap().contains("release candidate"));
         assert!(complaint("wasi:io/streams@0.3.0").unwrap().contains("0.2"));
         assert!(complaint("wasi:keyvalue/store@0.2.0-draft").unwrap().contains("--allow-outbound"));
-        assert!(complaint("wasi:config/store@0.2.0-rc.1").unwrap().contains("--env"));
+        let hosted = "0.2.0-rc.1 and 0.2.0-draft of wasi:config are hosted";
+        assert!(complaint("wasi:config/store@0.2.0-rc.9").unwrap().contains(hosted));
         assert!(complaint("wasi:http/nothing@0.2.0").unwrap().contains("outgoing-handler"));
         assert!(complaint("wasi:http/handler@0.3.0").unwrap().contains("wac plug"));
         assert!(complaint("wasi:http/incoming-handler@0.2.10").unwrap().contains("wac plug"));

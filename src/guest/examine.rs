@@ -164,6 +164,15 @@ fn note(import: &str, config: &Config) -> (Option<String>, bool) {
             let (env, args) = (guest.env.len(), guest.args.len());
             (Some(format!("{env} of guest.env, {args} of guest.args")), false)
         }
+        "wasi:config/store" => {
+            let (own, env) = (guest.wasi_config.len(), guest.env.len());
+            let note = match (own, env) {
+                (0, 0) => "no setting: guest.wasi-config and guest.env are empty".to_owned(),
+                (0, env) => format!("{env} of guest.env, as guest.wasi-config is empty"),
+                (own, _) => format!("{own} of guest.wasi-config"),
+            };
+            (Some(note), false)
+        }
         "wasi:sockets/tcp" | "wasi:sockets/udp" | "wasi:sockets/ip-name-lookup" | "wasi:sockets/types" => {
             (Some("refused: calls go through wasi:http, where they are checked and traced".to_owned()), true)
         }

@@ -21,6 +21,7 @@ mod state;
 mod stdio;
 mod telemetry;
 mod turns;
+mod wasi_config;
 mod wasi_otel;
 mod written;
 
@@ -79,6 +80,8 @@ pub(crate) fn openable(dir: &config::DirMount) -> anyhow::Result<()> {
 pub(crate) struct Capabilities {
     pub(crate) env: Vec<(String, String)>,
     pub(crate) args: Vec<String>,
+    /// What guests read by `wasi:config`.
+    settings: wasi_config::Settings,
     pub(crate) dirs: Vec<config::DirMount>,
     pub(crate) client: outbound::Client,
     pub(crate) ignored: Ignored,
@@ -120,6 +123,7 @@ impl Capabilities {
         Ok(Self {
             env: guest.env.iter().map(|env| (env.key.clone(), env.value.clone())).collect(),
             args: guest.args.iter().map(|arg| arg.0.clone()).collect(),
+            settings: wasi_config::settings(guest),
             dirs: guest.dir.clone(),
             client: outbound::Client::new(setup),
             recorder: Recorder::new(signals, log),
@@ -166,6 +170,7 @@ pub(crate) const PACKAGES: &[Package] = &[
             ("0.3", &["monotonic-clock", "system-clock", "types"]),
         ],
     },
+    Package { name: "wasi:config", lines: &[("0.2.0-rc.1", &["store"]), ("0.2.0-draft", &["store"])] },
     Package { name: "wasi:filesystem", lines: &[("0.2", FILESYSTEM), ("0.3", FILESYSTEM)] },
     Package {
         name: "wasi:http",
@@ -211,5 +216,6 @@ pub(crate) fn link(linker: &mut Linker<HostState>, concurrent: bool) -> wasmtime
         output::link_03(linker)?;
     }
     telemetry::link(linker)?;
+    wasi_config::link(linker)?;
     wasi_otel::link(linker)
 }

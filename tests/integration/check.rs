@@ -53,6 +53,7 @@ async fn secrets_are_never_printed() {
             .command("check")
             .guest(Abi::P2, "hello")
             .flag("--env", "TOKEN=hunter2")
+            .flag("--wasi-config", "setting=hunter2")
             .flag("--otel-headers", "x-key=hunter2")
             .env("OTEL_EXPORTER_OTLP_LOGS_HEADERS", "api-key=hunter2,hunter2")
             .env("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "https://m.example/?key=hunter2")
@@ -61,7 +62,7 @@ async fn secrets_are_never_printed() {
     for exit in [check().run().await, check().flag("--format", "json").run().await] {
         exit.expect(0, &[]);
         assert!(!exit.stdout.contains("hunter2") && !exit.stderr.contains("hunter2"), "{exit}");
-        for shown in ["TOKEN=…", "x-key=…", "api-key=…", "https://m.example/?…"] {
+        for shown in ["TOKEN=…", "setting=…", "x-key=…", "api-key=…", "https://m.example/?…"] {
             assert!(exit.stdout.contains(shown), "{shown}: {exit}");
         }
     }

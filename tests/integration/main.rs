@@ -110,6 +110,8 @@ mod retries;
 mod routes;
 /// What is exported of all that is served: kept requests, shares by route, limits.
 mod sampling;
+/// Settings of guests, by `wasi:config`.
+mod settings;
 /// Metrics and log records of guests: what arrives, what our own log says, what is lost and told.
 mod signals;
 /// Full load for a while: memory and numbers hold.

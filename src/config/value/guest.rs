@@ -1,4 +1,4 @@
-//! What a guest is given: environment variables and directories.
+//! What a guest is given: environment variables, settings, arguments and directories.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -35,12 +35,7 @@ impl Value for EnvVar {
                 let hint = format!("set {key} in Pounce's environment (as UTF-8), or write {key}=VALUE");
                 Invalid::new("is not set in Pounce's environment", hint)
             })?,
-            Some(value) => match value.strip_prefix('@') {
-                // `@@` for a value that starts with an at sign.
-                Some(literal) if literal.starts_with('@') => literal.to_owned(),
-                Some(file) => secret(&place.path(Path::new(file)), value)?,
-                None => value.to_owned(),
-            },
+            Some(value) => written_or_in_file(value, place)?,
         };
         if value.contains('\0') {
             return Err(Invalid::new(
@@ -53,15 +48,70 @@ impl Value for EnvVar {
 
     fn quote(text: &str) -> String {
         match text.split_once('=') {
-            // The path of a secret is no secret, and is what the mistake is about.
-            Some((key, value)) if value.starts_with('@') => format!("`{key}={value}`"),
-            Some((key, _)) => format!("`{key}=…`"),
+            Some((key, value)) => quote_pair(key, value),
             None => format!("`{text}`"),
         }
     }
 
     fn show(&self) -> String {
         format!("{}=…", self.key)
+    }
+}
+
+/// A setting that the guest reads by `wasi:config`; `Debug` leaves its value out, as it may be a secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct WasiConfigEntry {
+    /// The setting's key.
+    pub key: String,
+    /// The setting's value: never logged, printed or traced.
+    pub value: String,
+}
+
+impl fmt::Debug for WasiConfigEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WasiConfigEntry").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+const WASI_CONFIG_HINT: &str = "write KEY=VALUE or KEY=@FILE";
+
+impl Value for WasiConfigEntry {
+    fn read(text: &str, place: &Place<'_>) -> Result<Self, Invalid> {
+        // Unlike of a variable, a value is always given: nothing of Pounce's own environment gets here.
+        let (key, value) =
+            text.split_once('=').ok_or_else(|| Invalid::new("has no `=`", WASI_CONFIG_HINT))?;
+        if key.is_empty() {
+            return Err(Invalid::new("has no key before the `=`", WASI_CONFIG_HINT));
+        }
+        Ok(Self { key: key.to_owned(), value: written_or_in_file(value, place)? })
+    }
+
+    fn quote(text: &str) -> String {
+        match text.split_once('=') {
+            Some((key, value)) => quote_pair(key, value),
+            // Perhaps a value whose key was forgotten.
+            None => "an entry".to_owned(),
+        }
+    }
+
+    fn show(&self) -> String {
+        format!("{}=…", self.key)
+    }
+}
+
+/// `KEY=…`, or the path in `KEY=@FILE`: that of a secret is no secret, and is what the mistake is about.
+fn quote_pair(key: &str, value: &str) -> String {
+    let names_file = value.starts_with('@') && !value.starts_with("@@");
+    let value = if names_file { value } else { "…" };
+    format!("`{key}={value}`")
+}
+
+/// A value as it is written, or what is in the file that `@FILE` names. `@@` is for a value that starts with an at sign.
+fn written_or_in_file(value: &str, place: &Place<'_>) -> Result<String, Invalid> {
+    match value.strip_prefix('@') {
+        Some(literal) if literal.starts_with('@') => Ok(literal.to_owned()),
+        Some(file) => secret(&place.path(Path::new(file)), value),
+        None => Ok(value.to_owned()),
     }
 }
 
@@ -192,6 +242,31 @@ mod tests {
         for text in [format!("{var:?}"), var.show(), EnvVar::quote("TOKEN=hunter2")] {
             assert!(text.contains("TOKEN") && !text.contains("hunter2"), "{text}");
         }
+    }
+
+    #[test]
+    fn settings_come_from_the_text_or_a_file_and_never_from_our_environment() {
+        let setting = |text| read::<WasiConfigEntry>(text).map(|entry| (entry.key, entry.value));
+        let pair = |key: &str, value: &str| Ok((key.to_owned(), value.to_owned()));
+        assert_eq!(setting("A=b=c"), pair("A", "b=c"));
+        assert_eq!(setting("A="), pair("A", ""));
+        assert_eq!(setting("A=@@home"), pair("A", "@home"));
+        let manifest = concat!("LINES=@", env!("CARGO_MANIFEST_DIR"), "/rust-toolchain.toml");
+        assert!(setting(manifest).is_ok_and(|(_, text)| text.starts_with("[toolchain]")));
+        assert!(setting("HOME_TOWN").unwrap_err().what.contains("no `=`"));
+        assert!(setting("=x").unwrap_err().what.contains("no key"));
+        assert!(setting("A=@/no/such/file").unwrap_err().what.contains("/no/such/file"));
+    }
+
+    #[test]
+    fn values_of_settings_are_never_shown() {
+        let entry: WasiConfigEntry = read("TOKEN=hunter2").unwrap();
+        let quoted = ["TOKEN=hunter2", "TOKEN=@@hunter2"].map(WasiConfigEntry::quote);
+        for text in [format!("{entry:?}"), entry.show()].iter().chain(&quoted) {
+            assert!(text.contains("TOKEN") && !text.contains("hunter2"), "{text}");
+        }
+        assert!(WasiConfigEntry::quote("TOKEN=@/run/token").contains("@/run/token"));
+        assert!(!WasiConfigEntry::quote("hunter2").contains("hunter2"));
     }
 
     #[test]

@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 pub use cache::CacheDir;
 pub(crate) use certificate::{Certified, Described, Unusable};
 pub use endpoint::Endpoint;
-pub use guest::{Arg, DirMount, EnvVar};
+pub use guest::{Arg, DirMount, EnvVar, WasiConfigEntry};
 pub(crate) use header::{Header, HeaderToRecord};
 pub use limit::{ByteLimit, ByteSize};
 pub use listen::ListenAddr;

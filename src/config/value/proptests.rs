@@ -97,6 +97,8 @@ proptest! {
         let vars = Vars::default();
         let place = Place { base: Path::new("/nonexistent"), vars: &vars };
         let read = (EnvVar::read(&text, &place).ok(), Header::read(&text, &place).ok());
+        let entry = WasiConfigEntry::read(&text, &place).ok();
+        let _shown = (WasiConfigEntry::quote(&text), format!("{entry:?}"));
         let _shown = (EnvVar::quote(&text), Header::quote(&text), Endpoint::quote(&text), format!("{read:?}"));
     }
 }

@@ -29,6 +29,7 @@ async fn the_status_has_the_documented_shape_and_no_secrets() {
         .flag("--otel-endpoint", endpoint)
         .flag("--otel-headers", "authorization=hunter2")
         .flag("--env", "PASSWORD=hunter2")
+        .flag("--wasi-config", "password=hunter2")
         .env("OTEL_BSP_SCHEDULE_DELAY", 50)
         .start()
         .await;
