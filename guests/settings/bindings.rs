@@ -9,6 +9,7 @@ wit_bindgen::generate!({
         world imports {
             import wasi:config/store@0.2.0-rc.1;
             import wasi:config/store@0.2.0-draft;
+            import mine: wasi:config/store@0.2.0-rc.1;
         }
     ",
     world: "guest:settings/imports",

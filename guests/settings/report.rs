@@ -1,4 +1,4 @@
-//! What both versions of `wasi:config/store` say.
+//! What `wasi:config/store` says: under both versions' names, and under a name of the guest's own (WASI 0.3.1).
 
 use guest_http::Target;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 #[path = "bindings.rs"]
 mod bindings;
 
-use bindings::{candidate, draft};
+use bindings::{candidate, draft, mine};
 
 /// By version, the value of `?key=`, or else all settings in their order.
 pub(crate) fn report(target: &Target) -> Vec<u8> {
@@ -14,10 +14,12 @@ pub(crate) fn report(target: &Target) -> Vec<u8> {
         Some(key) => json!({
             "0.2.0-rc.1": candidate::get(key).expect("settings can be read"),
             "0.2.0-draft": draft::get(key).expect("settings can be read"),
+            "mine": mine::get(key).expect("settings can be read"),
         }),
         None => json!({
             "0.2.0-rc.1": pairs(candidate::get_all().expect("settings can be read")),
             "0.2.0-draft": pairs(draft::get_all().expect("settings can be read")),
+            "mine": pairs(mine::get_all().expect("settings can be read")),
         }),
     };
     report.to_string().into_bytes()

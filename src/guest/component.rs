@@ -229,7 +229,7 @@ fn nearby(path: &Path) -> String {
 
 /// Names every import that no interface of ours satisfies.
 pub(super) fn check_imports(contents: &Contents) -> anyhow::Result<()> {
-    let advice = |import: &String| Some(format!("`{import}`: {}", host_of(import).err()?));
+    let advice = |import: &String| Some(format!("`{import}`: {}", host_of_import(import, contents).err()?));
     let missing: Vec<String> = contents.imports.iter().filter_map(advice).collect();
     if missing.is_empty() {
         return Ok(());
@@ -249,6 +249,24 @@ pub(super) fn check_memory(contents: &Contents, max_memory: u64) -> anyhow::Resu
         );
     }
     Ok(())
+}
+
+/// What [`host_of`] says of an import of a component, which may have a name that is not its interface's.
+///
+/// # Errors
+/// What to do about an import that nothing of ours satisfies.
+pub(super) fn host_of_import(import: &str, contents: &Contents) -> Result<String, String> {
+    let Some(interface) = contents.implements.get(import) else {
+        return host_of(import);
+    };
+    let host = host_of(interface).map_err(|advice| format!("`{interface}` under another name: {advice}"))?;
+    if host::links_by_other_names(interface) {
+        return Ok(host);
+    }
+    Err(format!(
+        "`{interface}` under another name, as WASI 0.3.1 allows and wasmtime 48 cannot link; import it as \
+         `{interface}`"
+    ))
 }
 
 /// The package that an import is of and its hosted line (`wasi:http 0.2`).
@@ -299,6 +317,7 @@ pub(super) fn host_of(import: &str) -> Result<String, String> {
 pub(super) fn link(slots: &Slots, component: &WasmComponent, version: Version) -> anyhow::Result<Pre> {
     let mut linker = Linker::new(&slots.engine);
     host::link(&mut linker, version == Version::V03).map_err(anyhow::Error::from)?;
+    host::link_other_names(&mut linker, component).map_err(anyhow::Error::from)?;
     let pre = linker.instantiate_pre(component).map_err(anyhow::Error::from).context(
         "an import has another type than the interface hosted under its name; rebuild it against that",
     )?;

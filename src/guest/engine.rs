@@ -171,6 +171,9 @@ fn common(version: Version) -> Config {
         .wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Enable)
         .generate_address_map(true)
         .native_unwind_info(false)
+        // Of WASI 0.3.1, which toolchains make without being asked.
+        .wasm_component_model_map(true)
+        .wasm_component_model_implements(true)
         .wasm_memory64(false)
         // Compiled in, so that the code paths of builds without them are not ours, and off: no guest of ours needs them.
         .gc_support(false)

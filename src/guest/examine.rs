@@ -5,9 +5,9 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use super::compiled::{Compiler, Compiling};
-use super::component::{self, Source, host_of};
+use super::component::{self, Source, host_of_import};
 use super::engine::{self, Shape};
-use super::inspect::{self, Inspection};
+use super::inspect::{self, Contents, Inspection};
 use super::isolation::{self, Decision};
 use super::{room, slots_for};
 use crate::config::{Config, Isolation};
@@ -64,7 +64,7 @@ fn look(path: &Path, config: &Config, compiler: &Compiler, found: &mut Examined)
     let contents = source.contents()?;
     found.composed = contents.composed;
     found.exports.clone_from(&contents.exports);
-    found.imports = contents.imports.iter().map(|import| import_of(import, config)).collect();
+    found.imports = contents.imports.iter().map(|import| import_of(import, &contents, config)).collect();
     for import in &found.imports {
         if let Err(advice) = &import.by {
             found.problems.push(format!("it imports `{}`, which is not there: {advice}", import.name));
@@ -134,9 +134,10 @@ fn describe(isolation: Isolation, version: inspect::Version, config: &Config, in
     format!("{share}; room for {in_flight} requests at once")
 }
 
-fn import_of(name: &str, config: &Config) -> Import {
-    let by = host_of(name);
-    let (note, refused) = if by.is_ok() { note(name, config) } else { (None, false) };
+fn import_of(name: &str, contents: &Contents, config: &Config) -> Import {
+    let by = host_of_import(name, contents);
+    let interface = contents.implements.get(name).map_or(name, String::as_str);
+    let (note, refused) = if by.is_ok() { note(interface, config) } else { (None, false) };
     Import { name: name.to_owned(), by, note, refused }
 }
 

@@ -1,6 +1,8 @@
 //! Looks at a component's bytes before anything is compiled: what it exports decides the engine, how it is composed
 //! decides the isolation, and a file that cannot be served is refused with what it is instead.
 
+use std::collections::BTreeMap;
+
 use super::isolation::Runtime;
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
@@ -44,6 +46,9 @@ pub(crate) struct Contents {
     /// The language runtime in it, of those that want a certain isolation.
     pub(crate) runtime: Runtime,
     pub(crate) imports: Vec<String>,
+    /// By the name of an import that is not its interface's (WASI 0.3.1, `implements`), the interface.
+    #[serde(default)]
+    pub(crate) implements: BTreeMap<String, String>,
     pub(crate) exports: Vec<String>,
     /// Core modules, memories and tables, for the slots that an instance takes.
     pub(crate) modules: u32,
@@ -136,7 +141,11 @@ impl Contents {
         match payload {
             Payload::ComponentImportSection(section) => {
                 for import in section.clone() {
-                    self.imports.push(import?.name.name.to_owned());
+                    let name = import?.name;
+                    if let Some(interface) = name.implements {
+                        self.implements.insert(name.name.to_owned(), interface.to_owned());
+                    }
+                    self.imports.push(name.name.to_owned());
                 }
             }
             Payload::ComponentExportSection(section) => {

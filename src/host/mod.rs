@@ -28,7 +28,7 @@ mod written;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use wasmtime::component::Linker;
+use wasmtime::component::{Component, Linker};
 
 pub(crate) use budget::Budget;
 pub(crate) use current::{Serving, current_trace};
@@ -218,4 +218,24 @@ pub(crate) fn link(linker: &mut Linker<HostState>, concurrent: bool) -> wasmtime
     telemetry::link(linker)?;
     wasi_config::link(linker)?;
     wasi_otel::link(linker)
+}
+
+/// Links what a component imports under names that are not their interfaces' (WASI 0.3.1, `implements`).
+pub(crate) fn link_other_names(
+    linker: &mut Linker<HostState>,
+    component: &Component,
+) -> wasmtime::Result<()> {
+    let component_type = component.component_type();
+    for (name, import) in component_type.imports(component.engine()) {
+        if import.implements.is_some_and(links_by_other_names) {
+            wasi_config::link_as(linker, name)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether an interface is also linked under names that are not its own. wasmtime generates no such bindings for
+/// interfaces with resources.
+pub(crate) fn links_by_other_names(interface: &str) -> bool {
+    wasi_config::INTERFACES.contains(&interface)
 }

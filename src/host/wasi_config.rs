@@ -9,7 +9,7 @@ use super::state::HostState;
 use crate::config;
 
 /// The interface, under each version of it that toolchains and frameworks import. The versions differ in name only.
-const INTERFACES: [&str; 2] = ["wasi:config/store@0.2.0-rc.1", "wasi:config/store@0.2.0-draft"];
+pub(super) const INTERFACES: [&str; 2] = ["wasi:config/store@0.2.0-rc.1", "wasi:config/store@0.2.0-draft"];
 
 /// Settings that guests read, by key.
 pub(super) type Settings = BTreeMap<String, String>;
@@ -37,12 +37,14 @@ pub(super) fn settings(guest: &config::Guest) -> Settings {
 
 /// Links both versions of the interface.
 pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
-    for interface in INTERFACES {
-        let mut store = linker.instance(interface)?;
-        store.func_wrap("get", get)?;
-        store.func_wrap("get-all", get_all)?;
-    }
-    Ok(())
+    INTERFACES.into_iter().try_for_each(|interface| link_as(linker, interface))
+}
+
+/// Links the interface under this name. Whatever it is called, it has the same settings.
+pub(super) fn link_as(linker: &mut Linker<HostState>, name: &str) -> wasmtime::Result<()> {
+    let mut store = linker.instance(name)?;
+    store.func_wrap("get", get)?;
+    store.func_wrap("get-all", get_all)
 }
 
 type Outcome<T> = wasmtime::Result<(Result<T, Error>,)>;

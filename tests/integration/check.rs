@@ -291,3 +291,17 @@ async fn slips_in_proxies_and_header_names_are_mistakes() {
         check().flag(flag, "$NAME").run().await.expect(2, &[flag, "is not the name of a header"]);
     }
 }
+
+/// WASI 0.3.1 lets a component name its imports as it likes (`implements`). What cannot be linked then is said by name.
+#[tokio::test]
+async fn an_interface_under_another_name_is_linked_or_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("named.wat");
+    let whole = std::fs::read_to_string(fixture("status.wat")).unwrap();
+    let import = r#"(import "mine" (implements "wasi:cli/environment@0.2.0") (instance))"#;
+    std::fs::write(&path, whole.replacen("(component\n", &format!("(component\n{import}"), 1)).unwrap();
+    for command in ["check", "serve"] {
+        let exit = pounce().command(command).component(&path).run().await;
+        exit.expect(2, &["`mine`", "`wasi:cli/environment@0.2.0` under another name", "WASI 0.3.1"]);
+    }
+}

@@ -216,3 +216,13 @@ async fn one_component_wrapped_in_another_is_not_composed() {
     let mut server = pounce().component(&path).start().await;
     server.logged(&["wasi:http 0.3, instances reused"]).await;
 }
+
+/// The type of WASI 0.3.1, as the toolchains of both components have written it.
+#[tokio::test]
+async fn maps_go_between_components() {
+    let server = pounce().guest(Abi::P3, "tally").start().await;
+    let answer = client::fetch_path(server.addr(), "/?a=7&three=5&none=0").await;
+    assert_eq!(answer.text(), r#"{"a":7,"none":0,"three":25}"#, "{answer:?}");
+    assert_eq!(client::fetch_path(server.addr(), "/").await.text(), "{}");
+    server.stop().await.expect(0, &[]);
+}

@@ -1,4 +1,5 @@
-//! `wasi:config/store`: what guests read of their settings, in both versions, and from where.
+//! `wasi:config/store`: what guests read of their settings, in both versions and under a name of the guest's own, and from
+//! where.
 
 use crate::support::client;
 use crate::support::pounce::Pounce;
@@ -11,12 +12,14 @@ for_both_abis!(
     nothing_set_is_nothing_read
 );
 
-/// What the guest says of a request, which must be the same by both versions.
+/// What the guest says of a request, which must be the same by each of its imports.
 async fn read(server: &Pounce, path: &str) -> Value {
     let answer = client::fetch_path(server.addr(), path).await;
     assert_eq!(answer.status, 200, "{path}: {answer:?}");
     let read: Value = serde_json::from_slice(&answer.body).unwrap();
-    assert_eq!(read["0.2.0-rc.1"], read["0.2.0-draft"], "{path}: {read}");
+    for import in ["0.2.0-draft", "mine"] {
+        assert_eq!(read["0.2.0-rc.1"], read[import], "{path}: {read}");
+    }
     read["0.2.0-rc.1"].clone()
 }
 
@@ -83,9 +86,8 @@ async fn the_check_says_where_settings_come_from() {
     ] {
         let exit = check.run().await;
         exit.expect(0, &[]);
-        for version in ["0.2.0-rc.1", "0.2.0-draft"] {
-            let import = format!("wasi:config/store@{version}");
-            let line = exit.stdout.lines().find(|line| line.contains(&import)).unwrap();
+        for import in ["wasi:config/store@0.2.0-rc.1", "wasi:config/store@0.2.0-draft", " mine "] {
+            let line = exit.stdout.lines().find(|line| line.contains(import)).unwrap();
             assert!(line.contains("ok") && line.trim_end().ends_with(expected), "{line}");
         }
         assert!(!exit.stdout.contains("hunter2"), "{exit}");
