@@ -2,8 +2,14 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use crate::host::Failure;
+use crate::host::{Failure, FailureKind};
+
+/// How long is waited for room for one instance, and how often it is looked whether there is some. Instances that nobody
+/// uses are gone after a second (`IDLE_TIMEOUT`).
+const ROOM_WITHIN: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Instances that wait for the first requests, however long these take to come.
 pub(super) struct Warm<T> {
@@ -38,7 +44,8 @@ impl<T> Warm<T> {
 }
 
 /// Makes `count` instances, which exist at the same time, so that each has a slot of its own: the memory of a slot is
-/// laid out when it is first used. Fewer where there is no room for more than one.
+/// laid out when it is first used. Fewer where there is no room for more than one, which is waited for: after a reload
+/// the generations before may still have all slots.
 ///
 /// # Errors
 /// Not even one can be made.
@@ -46,7 +53,18 @@ pub(super) async fn make<T>(
     count: usize,
     make: impl AsyncFn() -> Result<T, Failure>,
 ) -> Result<Vec<T>, Failure> {
-    let mut made = vec![make().await?];
+    let begun = Instant::now();
+    let first = loop {
+        match make().await {
+            Err(failure)
+                if matches!(failure.kind, FailureKind::Overloaded) && begun.elapsed() < ROOM_WITHIN =>
+            {
+                tokio::time::sleep(LOOK).await;
+            }
+            first => break first?,
+        }
+    };
+    let mut made = vec![first];
     while made.len() < count {
         match make().await {
             Ok(instance) => made.push(instance),
