@@ -72,7 +72,7 @@ async fn a_guest_sees_https_and_unix_sockets_speak_plain() {
     let files = authority.server(&["localhost"]).write(folder.path(), "server");
     let socket = folder.path().join("pounce.sock");
     let collector = Collector::start().await;
-    let server = with(pounce().guest(Abi::P2, "echo").traced(&collector), &files)
+    let mut server = with(pounce().guest(Abi::P2, "echo").traced(&collector), &files)
         .arg("--listen")
         .arg("127.0.0.1:0")
         .arg("--listen")
@@ -80,7 +80,8 @@ async fn a_guest_sees_https_and_unix_sockets_speak_plain() {
         .without_listen()
         .start()
         .await;
-    assert!(server.stdout().contains(&format!("listening on unix:{}\n", socket.display())));
+    // A line for each listener, one after the other.
+    server.said(&format!("listening on unix:{}\n", socket.display())).await;
     let mut plain = tokio::net::UnixStream::connect(&socket).await.unwrap();
     plain.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
     let mut answer = String::new();
