@@ -85,9 +85,9 @@ pub(crate) struct Certificate {
 /// Reloads of components and routes.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Reload {
-    /// Those since the start.
+    /// Reloads since the start that put another generation in place.
     pub(crate) done: u64,
-    /// Those that changed nothing, as something was wrong.
+    /// Reloads since the start that changed nothing, as something was wrong.
     pub(crate) failed: u64,
     pub(crate) last_seconds_ago: Option<f64>,
     /// What was wrong the last time; none where nothing was.

@@ -21,7 +21,7 @@ pub(super) struct Loading {
     pub(super) compiling: Compiling,
     /// How those are compiled that are loaded once the server is ready.
     pub(super) compiling_later: Compiling,
-    /// Those of all generations.
+    /// The engines of all generations.
     pub(super) engines: Arc<Engines>,
 }
 

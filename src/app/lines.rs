@@ -23,7 +23,7 @@ struct Line {
 }
 
 impl Lines {
-    /// Those of a server with this telemetry, which is that of the component called `alone` where it began with one.
+    /// The lines of a server with this telemetry, which is that of the component called `alone` where it began with one.
     pub(super) fn new(server: Telemetry, alone: Option<String>) -> Self {
         Self { server, alone, known: Mutex::default() }
     }

@@ -1,4 +1,4 @@
-//! What the components of a server share: engines, turns, memory, slots for instances, and places to run once more.
+//! What the components of a server share: engines, their clock, turns, memory, slots for instances, and places to run once more.
 //!
 //! One engine serves all components of one version of wasi:http, so that there is one pool of instances and one clock that
 //! interrupts guests. Of memory and of slots each component has a part for certain (`host/budget`).
@@ -7,25 +7,26 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Semaphore;
 
+use super::clock::Clock;
 use super::compiled::{Compiler, Compiling};
 use super::component;
 use super::engine::{self, Shape, Slots};
 use super::retry::Retries;
 use super::slots_for;
 use crate::config::Config;
-use crate::host::{Budget, Turns};
+use crate::host::Budget;
 
 /// The engines of a server, through all reloads: of each version of wasi:http the latest is kept, also while no component
 /// uses it, since a pool takes time to make and address space until the last instance in it is gone.
 pub(crate) struct Engines {
-    turns: Turns,
+    clock: Clock,
     made: Mutex<Vec<(Shape, Slots)>>,
 }
 
 impl Engines {
     /// None yet.
     pub(crate) fn new() -> Self {
-        Self { turns: engine::turns(), made: Mutex::default() }
+        Self { clock: engine::clock(), made: Mutex::default() }
     }
 
     /// An engine with room for components of this shape, and the shape that it was made for.
@@ -34,7 +35,7 @@ impl Engines {
         if let Some(known) = made.iter().find(|(known, _)| known.has_room_for(shape)) {
             return Ok(known.clone());
         }
-        let slots = engine::build(&shape, slots, max_total_memory, &self.turns)?;
+        let slots = engine::build(&shape, slots, max_total_memory, &self.clock)?;
         // Components that are loaded keep theirs.
         made.retain(|(known, _)| known.version != shape.version);
         made.push((shape, slots.clone()));

@@ -1,19 +1,13 @@
-//! wasmtime as we run it: one engine for the component's version of wasi:http, with as many slots as the address space
-//! gives, and the clock that interrupts guests.
+//! wasmtime as we run it: one engine for a version of wasi:http, with as many slots as the address space gives.
 
 use std::num::NonZeroUsize;
-use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
+use super::clock::Clock;
 use super::inspect::{Contents, Inspection, Version};
 use crate::host::{MAX_TABLE_ELEMENTS, Turns};
 
-/// How often a guest that computes without pause gives way; also how late it is interrupted.
-const TICK: Duration = Duration::from_millis(10);
-/// How often it does while others may wait for it: a request that needs less waits for about as long.
-const SHORT_TICK: Duration = Duration::from_millis(1);
 /// Slots below which pooling is not worth its rules.
 const MIN_SLOTS: u32 = 32;
 /// Instances at once without a pool.
@@ -54,7 +48,7 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
-    /// That of a component.
+    /// The shape of a component.
     pub(crate) fn of(inspection: &Inspection, max_memory: u64) -> Self {
         let Contents { modules, memories, tables, .. } = inspection.contents;
         Self { version: inspection.version, modules, memories, tables, max_memory }
@@ -77,9 +71,9 @@ impl Shape {
     }
 }
 
-/// Turns of the guests of a server. They run on the threads of a runtime that has one for each processor.
-pub(crate) fn turns() -> Turns {
-    Turns::new(std::thread::available_parallelism().map_or(1, NonZeroUsize::get))
+/// A clock for the engines of a server. Guests run on the threads of a runtime that has one for each processor.
+pub(crate) fn clock() -> Clock {
+    Clock::new(Turns::new(std::thread::available_parallelism().map_or(1, NonZeroUsize::get)))
 }
 
 /// Makes an engine for components of this shape, with `wanted` slots or as many of them as can be had.
@@ -90,11 +84,10 @@ pub(crate) fn build(
     shape: &Shape,
     wanted: usize,
     max_total_memory: u64,
-    turns: &Turns,
+    clock: &Clock,
 ) -> anyhow::Result<Slots> {
     let mut slots = u32::try_from(wanted).unwrap_or(u32::MAX).clamp(1, 16_384);
     let mut refusal = None;
-    let turns = turns.clone();
     loop {
         let pooling = pooling(shape, slots, max_total_memory);
         match Engine::new(&without_compiler(pooling)) {
@@ -106,7 +99,8 @@ pub(crate) fn build(
                         "address space for fewer instances than http.max-in-flight asks for: {error:#}"
                     );
                 }
-                tick(&engine, turns.clone())?;
+                clock.add(&engine)?;
+                let turns = clock.turns.clone();
                 return Ok(Slots { engine, tuning: Tuning::Pooled, count: slots as usize, turns });
             }
             Err(error) if slots > MIN_SLOTS => {
@@ -119,7 +113,8 @@ pub(crate) fn build(
                 );
                 let on_demand = without_compiler(on_demand(shape.version));
                 let engine = Engine::new(&on_demand).map_err(anyhow::Error::from)?;
-                tick(&engine, turns.clone())?;
+                clock.add(&engine)?;
+                let turns = clock.turns.clone();
                 // Small reservations: this many still fit where the pool did not, and a few more on their way out.
                 return Ok(Slots { engine, tuning: Tuning::OnDemand, count: wanted.min(ON_DEMAND), turns });
             }
@@ -241,33 +236,6 @@ fn on_demand(version: Version) -> Config {
         .memory_guard_size(0)
         .memory_reservation_for_growth(16 << 20);
     config
-}
-
-/// Starts the thread that moves the engine's epoch on, faster while `turns` are pressed; it ends with the engine.
-fn tick(engine: &Engine, turns: Turns) -> anyhow::Result<()> {
-    let engine = engine.weak();
-    std::thread::Builder::new()
-        .name("epoch".into())
-        .spawn(move || {
-            turns.set_clock();
-            let mut last = Instant::now();
-            while let Some(engine) = engine.upgrade() {
-                engine.increment_epoch();
-                drop(engine);
-                turns.tick(last.elapsed());
-                last = Instant::now();
-                loop {
-                    let tick = if turns.is_pressed() { SHORT_TICK } else { TICK };
-                    let Some(left) = tick.checked_sub(last.elapsed()).filter(|left| !left.is_zero()) else {
-                        break;
-                    };
-                    // Unparked where it is pressed now.
-                    std::thread::park_timeout(left);
-                }
-            }
-        })
-        .context("cannot start the thread that interrupts guests")?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -99,7 +99,7 @@ fn compile(
     // That it needs more than it may have is said already.
     let max_memory = guest.max_memory.0.max(inspection.contents.least_memory);
     let shape = Shape::of(inspection, max_memory);
-    let slots = engine::build(&shape, wanted, guest.max_total_memory.0, &engine::turns())
+    let slots = engine::build(&shape, wanted, guest.max_total_memory.0, &engine::clock())
         .context("there is no room for an instance")?;
     let in_flight = room(slots.count).min(config.http.max_in_flight);
     let Decision { isolation, remark } = isolation::decide(*version, contents, guest.isolation);

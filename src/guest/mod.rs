@@ -2,6 +2,7 @@
 
 mod arrival;
 mod body;
+mod clock;
 mod commons;
 mod compiled;
 mod component;
@@ -85,7 +86,7 @@ pub(crate) struct Losses {
 }
 
 impl Losses {
-    /// Those of several components together.
+    /// The losses of several components together.
     pub(crate) fn sum(all: impl Iterator<Item = Self>) -> Self {
         all.fold(Self::default(), |sum, one| Self {
             retries: std::array::from_fn(|at| sum.retries[at] + one.retries[at]),

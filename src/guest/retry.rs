@@ -37,7 +37,7 @@ impl Retries {
         Arc::new(Semaphore::new((max_in_flight / PART).clamp(1, Semaphore::MAX_PERMITS)))
     }
 
-    /// Those of a component with such settings, in some of these `places`.
+    /// The retries of a component with such settings, in some of these `places`.
     pub(super) fn new(guest: &Guest, places: Arc<Semaphore>) -> Self {
         // What was written would be written twice, and only the guest knows whether that matters.
         let may_write = guest.dir.iter().any(|dir| dir.read_write);
@@ -123,7 +123,7 @@ pub(super) struct Kept<B> {
     head: request::Parts,
     /// The body, where there is one, for as long as nobody has asked for any of it.
     body: Option<Arc<Mutex<Option<B>>>>,
-    /// That which the request came with.
+    /// The baggage that the request came with.
     baggage: Baggage,
 }
 

@@ -4,12 +4,9 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use pounce_telemetry::{Baggage, ServerSpan, Telemetry};
+use pounce_telemetry::Telemetry;
 use tokio::sync::Mutex;
 
-use super::arrival::Arrival;
-use super::body::{Body, RequestBodyError};
 use super::{Budget, Guests, Place};
 use crate::host::{Failure, FailureKind};
 
@@ -51,7 +48,7 @@ impl Served {
         Self(Arc::new(Inner { name, telemetry, places, guests: guests.into(), lazy: None }))
     }
 
-    /// One that is loaded when the first request asks for it, which waits for `patience` at most.
+    /// A component that is loaded when the first request asks for it, which waits for `patience` at most.
     pub(crate) fn lazy(
         name: &str,
         telemetry: Telemetry,
@@ -95,24 +92,16 @@ impl Served {
         }
     }
 
-    /// Has a guest of the component answer one request: see [`Guests::invoke`].
-    pub(crate) async fn invoke<B>(
-        &self,
-        request: http::Request<B>,
-        arrival: &Arrival,
-        span: ServerSpan,
-        baggage: Baggage,
-        place: Place,
-    ) -> Result<http::Response<Body>, Failure>
-    where
-        B: http_body::Body<Data = Bytes, Error = RequestBodyError> + Send + Unpin + 'static,
-    {
-        let guests = match self.guests() {
-            Some(guests) => guests,
+    /// The component's guests, loaded first where nobody has asked for them yet.
+    ///
+    /// # Errors
+    /// The component cannot be loaded, or not within the time that a request waits for it.
+    pub(crate) async fn ready(&self) -> Result<&Arc<Guests>, Failure> {
+        match self.guests() {
+            Some(guests) => Ok(guests),
             // In a box: it is rare, and would make the future of every request larger.
-            None => Box::pin(self.load()).await?,
-        };
-        guests.invoke(request, arrival, span, baggage, place).await
+            None => Box::pin(self.load()).await,
+        }
     }
 
     /// Waits until the component is loaded.

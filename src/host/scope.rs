@@ -183,7 +183,7 @@ impl RequestScope {
         })))
     }
 
-    /// The same request at its second attempt, with the place of the first and what that has cost; the guest begins with
+    /// The request at its second attempt, with the place of the first and what that has cost; the guest begins with
     /// the `baggage` that the request came with. For `permit` there is one of a limited number.
     pub(crate) fn once_more(&self, baggage: Baggage, permit: OwnedSemaphorePermit) -> Self {
         let place = {

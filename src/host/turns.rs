@@ -1,6 +1,6 @@
 //! Turns of guests that compute: a client whose guests take up the processors leaves others their part of them.
 //!
-//! A guest gives way at each tick of the clock (`guest/engine`). If all that compute went on after that, a request that
+//! A guest gives way at each tick of the clock (`guest/clock`). If all that compute went on after that, a request that
 //! needs a fraction of a tick would wait for one of each of them: 256 requests of one client for seconds. So two kinds
 //! wait in line for a turn, of which there are as many as processors:
 //!
@@ -15,7 +15,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ struct Shared {
     /// When a tick found a guest at work.
     at_work: AtomicU32,
     /// The thread that ticks.
-    clock: OnceLock<Thread>,
+    clock: Mutex<Option<Thread>>,
     /// The client of the last request, and when that was another one than before.
     last: AtomicUsize,
     changed: AtomicU32,
@@ -130,17 +130,20 @@ impl Turns {
             ticks: AtomicU32::new(2 * REMEMBERED),
             time: AtomicU32::new(2 * LATELY),
             at_work: AtomicU32::new(0),
-            clock: OnceLock::new(),
+            clock: Mutex::default(),
             last: AtomicUsize::new(0),
             changed: AtomicU32::new(0),
             line: Mutex::default(),
         }))
     }
 
-    /// This thread is the one that ticks. It is unparked where it had better do so soon.
+    /// This thread is the one that ticks from now on. It is unparked where it had better do so soon.
     pub(crate) fn set_clock(&self) {
-        // There is one.
-        _ = self.0.clock.set(std::thread::current());
+        *self.clock() = Some(std::thread::current());
+    }
+
+    fn clock(&self) -> MutexGuard<'_, Option<Thread>> {
+        self.0.clock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The clock ticks, so long after the tick before.
@@ -202,7 +205,7 @@ impl Turns {
         }
         let (_waiting, is_first) = Waiting::new(&self.0.waiting);
         self.go_on();
-        if let Some(clock) = self.0.clock.get().filter(|_| is_first) {
+        if is_first && let Some(clock) = &*self.clock() {
             clock.unpark();
         }
         match turn.await {
@@ -231,7 +234,7 @@ impl Turns {
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {
-    /// And whether it is the first there.
+    /// A guest more in the line, and whether it is the first there.
     fn new(count: &'a AtomicUsize) -> (Self, bool) {
         let before = count.fetch_add(1, Ordering::Relaxed);
         (Self(count), before == 0)
@@ -249,7 +252,7 @@ impl Drop for Waiting<'_> {
 pub(super) struct OwnTurn {
     /// A tick has found its guest at work.
     is_long: AtomicBool,
-    /// Whoever runs the guest waits for its turns, and the guest itself does not.
+    /// The task that runs the guest waits for its turns, and the guest itself does not.
     waits_outside: AtomicBool,
     /// The guest goes on by a turn only.
     is_due: AtomicBool,
@@ -259,7 +262,7 @@ pub(super) struct OwnTurn {
 }
 
 impl OwnTurn {
-    /// From now on whoever runs the guest waits for its turns.
+    /// Has the task that runs the guest wait for its turns, from now on.
     pub(super) fn wait_outside(&self) {
         self.waits_outside.store(true, Ordering::Relaxed);
     }

@@ -79,7 +79,10 @@ impl Handler {
             let request = forward::prepare(&origin, head, body)?;
             let component = route.map_err(|refused| refused.failure())?.component;
             let place = self.admission.admit_to(component, place)?;
-            let answer = component.invoke(request, &arrival, span, baggage, place).await;
+            let answer = match component.ready().await {
+                Ok(guests) => guests.invoke(request, &arrival, span, baggage, place).await,
+                Err(failure) => Err(failure),
+            };
             self.admission.count(&answer);
             answer
         }

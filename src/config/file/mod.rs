@@ -130,7 +130,7 @@ impl Reader<'_> {
         options::all().find(|option| option.name() == name).map(|option| option.section)
     }
 
-    /// That one among `sections` which has a key of this name.
+    /// The one among `sections` that has a key of this name.
     fn home_among(&self, name: &str, sections: &[&str]) -> Option<&'static str> {
         let is_here = |option: &&Declared| sections.contains(&option.section) && option.name() == name;
         options::all().find(is_here).map(|option| option.section)

@@ -3,7 +3,7 @@
 use super::{Raised, quoted};
 
 const TRACEBACK: &str = "Traceback (most recent call last):";
-/// The same of an exception group.
+/// What stands before the traceback of an exception group.
 const GROUP: &str = "  + Exception Group Traceback (most recent call last):";
 /// What stands between an exception and one that came of it.
 const CHAINED: [&str; 2] = [

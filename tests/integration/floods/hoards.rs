@@ -2,14 +2,10 @@
 
 use super::{Bounds, MIB, Trial};
 use crate::support::client::{self, Answer, Connection};
+use crate::support::server::serve_on;
 use crate::support::{Abi, Protocol, for_both_abis, free_address, pounce};
-use bytes::Bytes;
 use http_body_util::Empty;
 use hyper::Response;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -45,12 +41,17 @@ async fn hoards(abi: Abi) {
 
 /// Requests for `path`, always as many as one client may have, over both versions.
 pub(super) async fn requests(addr: SocketAddr, path: String) {
+    let _origin = match path.split_once("url=http://") {
+        // Part of the flood: the measuring client has no processor to spare for it.
+        Some((_, url)) => {
+            let authority = url.split('/').next().expect("an authority");
+            let listener = TcpListener::bind(authority).await.expect("a free address");
+            let answer = |_| std::future::ready(Some(Response::new(Empty::new())));
+            Some(serve_on(listener, None, answer))
+        }
+        None => None,
+    };
     let mut requests = JoinSet::new();
-    if let Some((_, url)) = path.split_once("url=http://") {
-        // Part of the flood: whoever measures has no processor to spare for it.
-        let origin = url.split('/').next().expect("an authority").parse().expect("an address");
-        requests.spawn(answer_all(origin));
-    }
     for n in 0..AT_ONCE {
         let (path, protocol) = (path.clone(), Protocol::BOTH[n % 2]);
         requests.spawn(async move {
@@ -68,17 +69,4 @@ pub(super) async fn requests(addr: SocketAddr, path: String) {
         });
     }
     while requests.join_next().await.is_some() {}
-}
-
-/// Answers every request to `addr` with 200 and no body.
-async fn answer_all(addr: SocketAddr) {
-    let listener = TcpListener::bind(addr).await.expect("a free address");
-    loop {
-        let Ok((socket, _)) = listener.accept().await else { continue };
-        tokio::spawn(async move {
-            let answer = |_| async { Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())) };
-            // The server may leave when it likes.
-            _ = http1::Builder::new().serve_connection(TokioIo::new(socket), service_fn(answer)).await;
-        });
-    }
 }

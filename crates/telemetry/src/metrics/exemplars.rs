@@ -79,7 +79,7 @@ impl Exemplars {
         }
     }
 
-    /// Those that there are; with `new` those that were not read so before.
+    /// The exemplars that there are; with `new`, only ones that were not read so before.
     pub(super) fn read(&self, new: bool) -> Vec<Exemplar> {
         let read = |slot: &Mutex<Slot>| {
             let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);

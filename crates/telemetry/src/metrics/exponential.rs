@@ -14,7 +14,7 @@ pub struct Exponential {
     pub sum: f64,
     pub min: f64,
     pub max: f64,
-    /// The same since the last delta, once one was taken.
+    /// The histogram since the last delta, once one was taken.
     since: Option<Box<Exponential>>,
 }
 

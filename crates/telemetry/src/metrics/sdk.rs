@@ -299,7 +299,7 @@ struct Points<'a, M> {
 }
 
 impl<M: Fn() -> bool> Points<'_, M> {
-    /// Those that are valid and within the limits; the rest is counted.
+    /// The points that are valid and within the limits; the rest is counted.
     fn of<P: Fold>(
         &mut self,
         mut points: Box<dyn ExactSizeIterator<Item = Point> + '_>,

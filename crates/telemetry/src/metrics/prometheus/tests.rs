@@ -121,7 +121,7 @@ requests_total{http_route="/a\"b\\c\nd",otel_scope_name="pounce"} 3.0
 #[test]
 fn of_two_with_one_name_the_host_s_stays() {
     let guest = vec![
-        // The same family, and names of its samples.
+        // A metric of the host's family, and two with names of its samples.
         metric("http.server.request.duration.seconds", "", histogram(vec![durations(vec![])])),
         metric("http.server.request.duration.seconds.count", "", gauge(vec![point(9.0, vec![])])),
         metric("http.server.request.duration.seconds_bucket", "", gauge(vec![point(9.0, vec![])])),
