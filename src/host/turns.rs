@@ -26,8 +26,8 @@ use super::place::Client;
 /// Ticks that a load remembers, and of these the ticks by which a client is busy.
 const REMEMBERED: u32 = u32::BITS;
 const BUSY: u32 = REMEMBERED / 8;
-/// Milliseconds that count as lately.
-const LATELY: u32 = 300;
+/// What counts as lately.
+const LATELY: Duration = Duration::from_millis(300);
 
 /// In which ticks the guests of one client were found at work.
 #[derive(Debug, Default)]
@@ -54,6 +54,10 @@ impl Load {
     }
 }
 
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
 /// The line of guests that wait for their turn. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Turns(Arc<Shared>);
@@ -64,16 +68,16 @@ struct Shared {
     at_once: usize,
     /// Guests in the line, to be read without its lock.
     waiting: AtomicUsize,
-    /// Ticks so far, and the time of the last one; all times are in milliseconds.
+    /// Ticks so far, and the time of the last one; all times are in microseconds.
     ticks: AtomicU32,
-    time: AtomicU32,
+    time: AtomicU64,
     /// When a tick found a guest at work.
-    at_work: AtomicU32,
+    at_work: AtomicU64,
     /// The thread that ticks.
     clock: Mutex<Option<Thread>>,
     /// The client of the last request, and when that was another one than before.
     last: AtomicUsize,
-    changed: AtomicU32,
+    changed: AtomicU64,
     line: Mutex<Line>,
 }
 
@@ -128,11 +132,11 @@ impl Turns {
             waiting: AtomicUsize::new(0),
             // So that nothing counts as lately.
             ticks: AtomicU32::new(2 * REMEMBERED),
-            time: AtomicU32::new(2 * LATELY),
-            at_work: AtomicU32::new(0),
+            time: AtomicU64::new(2 * micros(LATELY)),
+            at_work: AtomicU64::new(0),
             clock: Mutex::default(),
             last: AtomicUsize::new(0),
-            changed: AtomicU32::new(0),
+            changed: AtomicU64::new(0),
             line: Mutex::default(),
         }))
     }
@@ -149,7 +153,7 @@ impl Turns {
     /// The clock ticks, so long after the tick before.
     pub(crate) fn tick(&self, after: Duration) {
         self.0.ticks.fetch_add(1, Ordering::Relaxed);
-        self.0.time.fetch_add(after.as_millis() as u32, Ordering::Relaxed);
+        self.0.time.fetch_add(micros(after), Ordering::Relaxed);
     }
 
     /// Whether somebody waits for a guest at work: guests are in the line, or a tick has found one at work lately while
@@ -163,11 +167,11 @@ impl Turns {
         !self.is_lately(&self.0.changed)
     }
 
-    fn is_lately(&self, time: &AtomicU32) -> bool {
-        self.time().wrapping_sub(time.load(Ordering::Relaxed)) < LATELY
+    fn is_lately(&self, time: &AtomicU64) -> bool {
+        self.time().saturating_sub(time.load(Ordering::Relaxed)) < micros(LATELY)
     }
 
-    fn time(&self) -> u32 {
+    fn time(&self) -> u64 {
         self.0.time.load(Ordering::Relaxed)
     }
 

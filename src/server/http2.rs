@@ -8,7 +8,7 @@ mod upload;
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::task::ready;
+use std::task::{Poll, ready};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -24,6 +24,7 @@ use super::idle::Activity;
 use super::incoming::Incoming;
 use super::response::Body;
 use super::stall::Streams;
+use super::turn::Turns;
 
 /// Streams that one peer may have open at once.
 pub(super) const MAX_STREAMS: u32 = 256;
@@ -35,7 +36,7 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 /// the largest kind ([`PIECE`](super::stall::PIECE)), so that the socket need not wait for the guest. h2's default is 400 KiB.
 const SEND_BUFFER: usize = 64 * 1024;
 /// What h2 grants for frames below 256 bytes that it holds, each counting what it lacks of them. It holds them for a
-/// [`TURN`](super::idle::TURN) at most, so that this guards nothing here; and those that come for a stream that nobody
+/// [turn](super::turn) at most, so that this guards nothing here; and those that come for a stream that nobody
 /// reads any more it counts for the life of the connection, which should not end by them: room for four million.
 const SMALL_FRAMES: usize = 1 << 30;
 
@@ -84,12 +85,12 @@ impl Http2 {
                 _ = phase.wait_for(|phase| *phase >= Phase::Closing) => return Ok(()),
             }
         };
-        let mut told = false;
+        let (mut told, mut turns) = (false, Turns::new(&activity.reading));
         loop {
             let next = poll_fn(|cx| {
-                let next = connection.poll_accept(cx);
+                let next = if turns.go_on() { connection.poll_accept(cx) } else { Poll::Pending };
                 uploads.fetch();
-                if next.is_pending() && activity.begin_turn() {
+                if next.is_pending() && turns.end() {
                     // tokio's own yield lets sockets and timers have their turn first, before which waking at once would
                     // put a peer that floods us some sixty times over.
                     ready!(pin!(tokio::task::yield_now()).poll(cx));
@@ -98,7 +99,10 @@ impl Http2 {
             });
             tokio::select! {
                 next = next => match next.transpose()? {
-                    Some((request, respond)) => self.begin(request, respond, &mut uploads, &answer),
+                    Some((request, respond)) => {
+                        turns.request();
+                        self.begin(request, respond, &mut uploads, &answer);
+                    }
                     None => return Ok(()),
                 },
                 _ = phase.wait_for(|phase| *phase >= if told { Phase::Cut } else { Phase::Draining }) => {

@@ -17,15 +17,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use super::hangup::{Hangup, Socket};
+use super::turn::Reading;
 use super::wait::Wait;
 use crate::guest::Share;
 
 /// What every HTTP/2 connection begins with.
 const H2_PREFACE: &[u8; 12] = b"PRI * HTTP/2";
-/// Bytes that HTTP/2 reads before what has come of uploads is taken out of its hands, and others have their turn: a frame
-/// of the largest kind, or 1,800 of the smallest, which take milliseconds.
-pub(crate) const TURN: usize = 16 * 1024;
-
 /// How long a peer may take.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
@@ -48,8 +45,8 @@ pub(crate) struct Activity {
     deadline: Mutex<Option<Instant>>,
     /// Where its requests get their places, unless a proxy says whose they are.
     share: Option<Share>,
-    /// Bytes that HTTP/2 has read in this turn.
-    turn: AtomicUsize,
+    /// What HTTP/2 reads before others have their turn.
+    pub(crate) reading: Reading,
     /// How often all that was written has gone to the socket.
     flushes: AtomicUsize,
 }
@@ -102,12 +99,6 @@ impl Activity {
     /// Whether the peer began with HTTP/2's preface.
     pub(crate) fn is_h2(&self) -> bool {
         self.is_h2.load(Ordering::Acquire)
-    }
-
-    /// Lets HTTP/2 read [`TURN`] bytes again. Whether it had read so many: then there may be more, and nobody wakes the
-    /// task for it.
-    pub(crate) fn begin_turn(&self) -> bool {
-        self.turn.swap(0, Ordering::Relaxed) >= TURN
     }
 }
 
@@ -379,12 +370,22 @@ impl<T: Socket> AsyncRead for TimedIo<T> {
         if !self.activity.is_h2() {
             return self.poll_socket(cx, buf);
         }
-        if self.activity.turn.load(Ordering::Relaxed) >= TURN {
+        let room = self.activity.reading.room();
+        if room == 0 {
+            // The connection's task begins another turn.
             return Poll::Pending;
         }
         let before = buf.filled().len();
-        let read = self.poll_socket(cx, buf);
-        self.activity.turn.fetch_add(buf.filled().len() - before, Ordering::Relaxed);
+        let read = if room < buf.remaining() {
+            let mut part = ReadBuf::new(buf.initialize_unfilled_to(room));
+            let read = self.poll_socket(cx, &mut part);
+            let came = part.filled().len();
+            buf.advance(came);
+            read
+        } else {
+            self.poll_socket(cx, buf)
+        };
+        self.activity.reading.came(buf.filled().len() - before);
         read
     }
 }

@@ -31,6 +31,7 @@ mod response;
 mod router;
 mod stall;
 mod tls;
+mod turn;
 mod wait;
 
 pub(crate) use admission::{Admission, Memory};

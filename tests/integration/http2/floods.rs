@@ -1,9 +1,12 @@
 //! Frames by hand: clients that send as much as they may, as small as they can, to guests that read none of it.
 
 use crate::support::client::{self, Connection};
-use crate::support::http2::{DATA, HEADERS, PING, RST_STREAM, SETTINGS, UNKNOWN, frame, preface};
+use crate::support::http2::{
+    DATA, END_HEADERS, END_STREAM, HEADERS, PING, RST_STREAM, SETTINGS, UNKNOWN, WINDOW_UPDATE, frame,
+    preface,
+};
 use crate::support::pounce::Pounce;
-use crate::support::{Abi, Protocol, for_both_abis, pounce, within};
+use crate::support::{Abi, Collector, Protocol, for_both_abis, pounce, within};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -11,6 +14,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 for_both_abis!(
     tiny_frames_without_end_cost_their_stream_alone,
     tiny_frames_do_not_keep_the_buffers_they_came_in,
+    little_is_kept_of_responses_that_a_client_never_reads,
 );
 
 const FLOW_CONTROL_ERROR: u32 = 3;
@@ -110,4 +114,33 @@ async fn tiny_frames_do_not_keep_the_buffers_they_came_in(abi: Abi) {
     settled(&mut connection).await;
     let grown = server.resident().saturating_sub(before);
     assert!(grown < 32 << 20, "{grown} bytes more");
+}
+
+/// All windows are open, and the socket is never read. What has been taken of the guests is known once their responses are
+/// cut off, since no byte of them moves any more.
+async fn little_is_kept_of_responses_that_a_client_never_reads(abi: Abi) {
+    const STREAMS: u32 = 256;
+    /// Bytes that wait in HTTP/2, the frame that goes over them, and the one that follows.
+    const OF_ONE: i64 = (64 + 16 + 16) * 1024;
+    /// Bytes that two kernels hold of a connection on this machine, at most.
+    const OF_SOCKETS: i64 = 16 << 20;
+    let collector = Collector::start().await;
+    let server = pounce().guest(abi, "slow").flag("--idle-timeout", "3s").traced(&collector).start().await;
+    let mut connection = open(&server).await;
+    let wide = [0, 4, 127, 255, 255, 255];
+    let mut frames = [frame(SETTINGS, 0, 0, &wide), frame(WINDOW_UPDATE, 0, 0, &[127, 0, 0, 0])].concat();
+    let path = b"/?ms=0&chunks=1000000&size=65535";
+    for stream in 0..STREAMS {
+        let length = u8::try_from(path.len()).expect("a short path");
+        let block = [&[0x82, 0x86, 4, length][..], path, &[1, 1, b'a']].concat();
+        frames.extend(frame(HEADERS, END_HEADERS | END_STREAM, 2 * stream + 1, &block));
+    }
+    connection.1.write_all(&frames).await.unwrap();
+    let spans = collector.spans(STREAMS as usize).await;
+    let sizes: Vec<_> = spans.iter().filter_map(|span| span.int("http.response.body.size")).collect();
+    let (most, all) = (sizes.iter().max().copied().unwrap_or(0), sizes.iter().sum::<i64>());
+    assert!(all > 1 << 20, "{all} bytes: no guest has got far, so this shows nothing");
+    assert!(most < OF_ONE + OF_SOCKETS, "{most} bytes of one response");
+    assert!(all < i64::from(STREAMS) * OF_ONE + OF_SOCKETS, "{all} bytes of all responses");
+    others_are_served(&server).await;
 }
