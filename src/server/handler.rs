@@ -94,7 +94,7 @@ impl Handler {
             tokio::task::yield_now().await;
         }
         if version >= Version::HTTP_2 {
-            leftover::settled(&arrival, waits_to_continue).await;
+            leftover::settled(&arrival, waits_to_continue, || share.is_pressed()).await;
         }
         let ends_connection = leftover::ends_connection(&arrival, answer.as_ref().err(), waits_to_continue);
         let mut response = response::finish(answer, exchange);

@@ -11,10 +11,13 @@ use super::inbound::is_last;
 use super::incoming::Incoming;
 use crate::guest::{Arrival, Failure, FailureKind, Rest};
 
-/// How long after its response a client may go on sending what nobody reads. To close the connection at once would reset
-/// it, and the client's kernel might throw the response away unread; to reset the stream at once is what RFC 9113 §8.1
-/// allows, and makes curl 7.88 throw it away.
-const SWALLOW_FOR: Duration = Duration::from_secs(2);
+/// How long is waited for the next bytes of what nobody reads. To close the connection at once would reset it, and the
+/// client's kernel might throw the response away unread; to reset the stream at once is what RFC 9113 §8.1 allows, and
+/// makes curl 7.88 throw it away.
+const PAUSE: Duration = Duration::from_secs(2);
+/// Pauses in which something has come that are waited for in all: a client on a slow network gets as far as its
+/// announced length, one that sends byte after byte does not stay for ever.
+const PAUSES: usize = 15;
 /// How many bytes are read of what nobody wants. Small bodies leave the connection fit for the next request; for the rest
 /// of a large one, a new connection costs less than reading on would. (Go's server stops after 256 KiB, nginx has no
 /// limit but time.)
@@ -47,12 +50,28 @@ fn is_little(left: Rest) -> bool {
 
 /// Waits for the little that a client is still to send of a body that nobody reads, so that it can send it all before it
 /// has the response. For HTTP/2: once curl 7.88 has the response it reads nothing more, and so never learns that there is
-/// room for the rest that it insists on sending.
-pub(super) async fn settled(arrival: &Arrival, waits_to_continue: bool) {
+/// room for the rest that it insists on sending. A client is not waited for any longer than a pause once it `is_pressed`,
+/// since others wait for its place.
+pub(super) async fn settled(arrival: &Arrival, waits_to_continue: bool, is_pressed: impl Fn() -> bool) {
     let is_swallowed = arrival.is_let_go() && (!waits_to_continue || arrival.has_begun());
     if is_swallowed && is_little(arrival.rest()) {
         // However it ends, the response follows.
-        _ = tokio::time::timeout(SWALLOW_FOR, arrival.upload_over()).await;
+        tokio::select! {
+            () = arrival.upload_over() => {}
+            () = stands_still(arrival, is_pressed) => {}
+        }
+    }
+}
+
+/// Resolves when nothing has come of the body for a pause, or it takes too long altogether. Of a body whose length is not
+/// known nobody can tell, so that a pause is all it gets.
+async fn stands_still(arrival: &Arrival, is_pressed: impl Fn() -> bool) {
+    for _ in 0..PAUSES {
+        let before = arrival.rest();
+        tokio::time::sleep(PAUSE).await;
+        if arrival.rest() == before || is_pressed() {
+            return;
+        }
     }
 }
 
@@ -75,7 +94,7 @@ impl Leftover {
             let Self { mut body, upload: _upload, arrival, is_h2 } = self;
             let time_is_up = async {
                 arrival.response_over().await;
-                tokio::time::sleep(SWALLOW_FOR).await;
+                stands_still(&arrival, || false).await;
             };
             tokio::select! {
                 () = read(&mut body, &arrival, is_h2) => {}

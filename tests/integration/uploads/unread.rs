@@ -4,16 +4,19 @@ use crate::support::client::{self, Connection, Raw};
 use crate::support::pounce::Pounce;
 use crate::support::{Abi, Protocol, for_both_abis, pounce, within};
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{Ping, PingPong};
 use http::Request;
 use std::process::Command;
+use std::time::Duration;
 use tokio::net::TcpStream;
 
 for_both_abis!(
     a_response_says_whether_the_connection_outlives_the_body,
     over_http2_an_unread_body_ends_without_a_reset,
     over_http2_the_rest_of_a_large_one_is_not_waited_for,
+    a_slow_client_sends_all_of_a_small_one,
     curl_gets_its_response_whatever_it_sends,
 );
 
@@ -158,6 +161,40 @@ async fn over_http2_the_rest_of_a_large_one_is_not_waited_for(abi: Abi) {
     let (response, mut body) = http2.post();
     send(&mut body, 512 * 1024).await;
     assert_eq!(whole(response).await, "Hello, World!\n");
+}
+
+/// As long as something comes, no pause of it is too long for the whole.
+async fn a_slow_client_sends_all_of_a_small_one(abi: Abi) {
+    const PARTS: usize = 5;
+    const PAUSE: Duration = Duration::from_millis(700);
+    let server = pounce().guest(abi, "hello").start().await;
+    let over_http1 = async {
+        let mut raw = Raw::open(server.addr()).await;
+        raw.write("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5000\r\n\r\n").await.unwrap();
+        raw.read_until("Hello, World!\n").await;
+        for _ in 0..PARTS {
+            tokio::time::sleep(PAUSE).await;
+            raw.write(vec![b' '; 1000]).await.unwrap();
+        }
+        raw.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        let head = raw.read_until("\r\n\r\n").await;
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    };
+    let over_http2 = async {
+        let mut http2 = Http2::open(&server).await;
+        let request = Request::post("http://a/").header("content-length", 5000).body(()).unwrap();
+        let (mut response, mut body) = http2.sender.send_request(request, false).unwrap();
+        for _ in 0..PARTS {
+            tokio::time::sleep(PAUSE).await;
+            let early = (&mut response).now_or_never();
+            assert!(early.is_none(), "a response before the end of the request, which makes curl 7.88 stop");
+            body.send_data(vec![b' '; 1000].into(), false).unwrap();
+        }
+        body.send_data(Bytes::new(), true).unwrap();
+        assert_eq!(whole(response).await, "Hello, World!\n");
+        assert_eq!(reset(&mut body).await, None);
+    };
+    tokio::join!(over_http1, over_http2);
 }
 
 /// A client that many have: it takes a reset after the response, and a reset in place of the end of a connection, for a
