@@ -8,6 +8,8 @@
 //! | `/stack-overflow` | endless recursion |
 //! | `/divide-by-zero` | the division instruction, unchecked |
 //! | `/exit` | `wasi:cli/exit` with an error (`?ok` without) |
+//! | `/write-too-large` | `blocking-write-and-flush` of 4,097 bytes, to stdout |
+//! | `/zeroes-too-large` | `blocking-write-zeroes-and-flush` of 4,097 bytes, to stdout |
 //! | `/after-head` | answering 200, writing `before the trap\n`, then `unreachable` |
 //! | `/after` | answering 200 with a whole body, waiting a moment, then a panic |
 
@@ -35,6 +37,12 @@ pub(crate) fn fail(path: &str, ok: bool) -> ! {
             black_box(divide(black_box(1), black_box(0)));
         }
         "/exit" => std::process::exit(i32::from(!ok)),
+        "/write-too-large" => {
+            let _ = wasip2::cli::stdout::get_stdout().blocking_write_and_flush(&[0; 4097]);
+        }
+        "/zeroes-too-large" => {
+            let _ = wasip2::cli::stdout::get_stdout().blocking_write_zeroes_and_flush(4097);
+        }
         _ => {}
     }
     core::arch::wasm32::unreachable()

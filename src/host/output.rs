@@ -23,16 +23,28 @@ fn note(store: &mut StoreContextMut<'_, HostState>) {
     output.set_writer(current_trace(store).map_or(&NOBODY, |trace| &trace.span));
 }
 
-/// Bytes that `blocking-write-and-flush` may be given at once (WASI 0.2, `wasi:io/streams`).
-const MAX_BLOCKING_WRITE: usize = 4096;
+/// Bytes that a call which writes and flushes may be given at once (WASI 0.2, `wasi:io/streams`).
+const MAX_BLOCKING_WRITE: u64 = 4096;
 
-/// A guest wrote more bytes at once than `blocking-write-and-flush` takes.
+/// A guest wrote more bytes at once than a call which writes and flushes takes.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the guest wrote {0} bytes in one call of blocking-write-and-flush, which takes {MAX_BLOCKING_WRITE} at most \
-     (wasi:io/streams): it must write them in pieces"
+    "the guest wrote {bytes} bytes in one call of {call}, which takes {MAX_BLOCKING_WRITE} at most (wasi:io/streams): it \
+     must write them in pieces"
 )]
-pub(crate) struct WriteTooLarge(usize);
+pub(crate) struct WriteTooLarge {
+    call: &'static str,
+    bytes: u64,
+}
+
+impl WriteTooLarge {
+    fn check(call: &'static str, bytes: u64) -> wasmtime::Result<()> {
+        if bytes > MAX_BLOCKING_WRITE {
+            return Err(wasmtime::Error::new(Self { call, bytes }));
+        }
+        Ok(())
+    }
+}
 
 fn result<T>(
     store: &mut StoreContextMut<'_, HostState>,
@@ -64,11 +76,20 @@ pub(super) fn link_02(linker: &mut Linker<HostState>, shared: bool) -> wasmtime:
         "[method]output-stream.blocking-write-and-flush",
         |mut store: StoreContextMut<'_, HostState>, (stream, bytes): (Resource<DynOutputStream>, Vec<u8>)| {
             Box::new(async move {
-                if bytes.len() > MAX_BLOCKING_WRITE {
-                    return Err(wasmtime::Error::new(WriteTooLarge(bytes.len())));
-                }
+                WriteTooLarge::check("blocking-write-and-flush", bytes.len() as u64)?;
                 note(&mut store);
                 let written = store.data_mut().table.blocking_write_and_flush(stream, bytes).await;
+                result(&mut store, written)
+            })
+        },
+    )?;
+    streams.func_wrap_async(
+        "[method]output-stream.blocking-write-zeroes-and-flush",
+        |mut store: StoreContextMut<'_, HostState>, (stream, len): (Resource<DynOutputStream>, u64)| {
+            Box::new(async move {
+                WriteTooLarge::check("blocking-write-zeroes-and-flush", len)?;
+                note(&mut store);
+                let written = store.data_mut().table.blocking_write_zeroes_and_flush(stream, len).await;
                 result(&mut store, written)
             })
         },

@@ -33,6 +33,8 @@ async fn a_trap_is_500_and_names_its_kind_on_the_span(abi: Abi) {
         ("/divide-by-zero", "wasm_trap.integer_divide_by_zero"),
         ("/exit", "wasm_trap.exit"),
         ("/exit?ok", "no_response"),
+        ("/write-too-large", "wasm_trap.write_too_large"),
+        ("/zeroes-too-large", "wasm_trap.write_too_large"),
     ] {
         for protocol in Protocol::BOTH {
             expect_plain(&client::fetch(server.addr(), protocol, client::get(path)).await, 500);
@@ -44,12 +46,20 @@ async fn a_trap_is_500_and_names_its_kind_on_the_span(abi: Abi) {
         assert!(span.failed(), "{path}: {:?}", span.status);
         assert_eq!(span.int("http.response.status_code"), Some(500), "{path}");
     }
-    let spans = collector.spans(14).await;
+    let spans = collector.spans(18).await;
     assert!(
         spans
             .iter()
             .all(|span| { span.events.iter().filter(|event| event.name == "exception").count() == 1 })
     );
+    for (path, call) in [
+        ("/write-too-large", " blocking-write-and-flush,"),
+        ("/zeroes-too-large", " blocking-write-zeroes-and-flush,"),
+    ] {
+        let span = spans.iter().find(|span| span.text("url.path") == path).unwrap();
+        let message = span.event("exception").attributes["exception.message"].to_string();
+        assert!(message.contains("4097 bytes") && message.contains(call), "{path}: {message}");
+    }
 }
 
 async fn without_a_response_the_client_gets_an_error(abi: Abi) {
