@@ -234,6 +234,12 @@ options! {
         /// loopback, private, link-local and metadata addresses are allowed only when named.
         allow_outbound: Vec<OutboundRule>, "HOST" = (Vec::new, "none", "https://api.example.com");
 
+        /// Host name that the guest may look up by `wasi:sockets`.
+        ///
+        /// db.example.com, *.example.com (every name below it) or * (any); of what matches a * the guest gets public
+        /// addresses only. What it sends goes through `wasi:http` all the same: it has no sockets of its own.
+        allow_lookup: Vec<LookupRule>, "NAME" = (Vec::new, "none", "db.example.com");
+
         /// Environment variable of the guest: KEY=VALUE, KEY or KEY=@FILE.
         ///
         /// KEY takes the value from Pounce's own environment, KEY=@FILE from a file, without the

@@ -281,14 +281,13 @@ pub(super) fn host_of(import: &str) -> Result<String, String> {
             "wasi:keyvalue" | "wasi:blobstore" | "wasi:messaging" => {
                 "not hosted; reach such a service over wasi:http (`--allow-outbound HOST`)"
             }
-            "wasi:logging" => "not hosted; what a guest writes to standard output is logged",
             _ => {
                 "not hosted; compose the component with one that exports it (`wac plug`), or build it without"
             }
         };
         return Err(advice.to_owned());
     };
-    let lines: Vec<_> = hosted.lines.iter().map(|(line, _)| *line).collect();
+    let lines: Vec<_> = hosted.lines.iter().map(|(line, _)| *line).filter(|line| !line.is_empty()).collect();
     let lines = lines.join(" and ");
     // Of some packages there are release candidates only.
     let exact = hosted.lines.iter().any(|(hosted, _)| *hosted == version);
@@ -299,12 +298,14 @@ pub(super) fn host_of(import: &str) -> Result<String, String> {
         if exact { version.to_owned() } else { version.split('.').take(2).collect::<Vec<_>>().join(".") };
     let Some((_, interfaces)) = hosted.lines.iter().find(|(hosted, _)| *hosted == line) else {
         return Err(match hosted.lines {
-            [_] => format!("{lines} of {package} is hosted; rebuild it for that version"),
+            _ if !lines.contains(" and ") => {
+                format!("{lines} of {package} is hosted; rebuild it for that version")
+            }
             _ => format!("{lines} of {package} are hosted; rebuild it for one of these versions"),
         });
     };
     if interfaces.contains(&interface) {
-        return Ok(format!("{package} {line}"));
+        return Ok(format!("{package} {line}").trim_end().to_owned());
     }
     if name == "wasi:http/handler" || name == "wasi:http/incoming-handler" {
         let advice = "a middleware's import: compose it with the handler that it calls (`wac plug MIDDLEWARE.wasm \
@@ -346,6 +347,8 @@ mod tests {
             "wasi:otel/tracing@0.2.0-rc.2",
             "wasi:config/store@0.2.0-rc.1",
             "wasi:config/store@0.2.0-draft",
+            "wasi:logging/logging@0.1.0-draft",
+            "wasi:logging/logging",
         ] {
             assert_eq!(complaint(import), None);
         }
@@ -358,6 +361,11 @@ mod tests {
         assert!(complaint("wasi:keyvalue/store@0.2.0-draft").unwrap().contains("--allow-outbound"));
         let hosted = "0.2.0-rc.1 and 0.2.0-draft of wasi:config are hosted";
         assert!(complaint("wasi:config/store@0.2.0-rc.9").unwrap().contains(hosted));
+        assert!(
+            complaint("wasi:logging/logging@0.2.0")
+                .unwrap()
+                .contains("0.1.0-draft of wasi:logging is hosted")
+        );
         assert!(complaint("wasi:http/nothing@0.2.0").unwrap().contains("outgoing-handler"));
         assert!(complaint("wasi:http/handler@0.3.0").unwrap().contains("wac plug"));
         assert!(complaint("wasi:http/incoming-handler@0.2.10").unwrap().contains("wac plug"));

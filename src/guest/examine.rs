@@ -174,7 +174,17 @@ fn note(import: &str, config: &Config) -> (Option<String>, bool) {
             };
             (Some(note), false)
         }
-        "wasi:sockets/tcp" | "wasi:sockets/udp" | "wasi:sockets/ip-name-lookup" | "wasi:sockets/types" => {
+        "wasi:sockets/ip-name-lookup" => {
+            let names: Vec<String> = guest.allow_lookup.iter().map(ToString::to_string).collect();
+            let names =
+                if names.is_empty() { String::new() } else { format!("may look up {}", names.join(", ")) };
+            none_or(names, "every look-up is refused: guest.allow-lookup lists no name")
+        }
+        "wasi:sockets/tcp"
+        | "wasi:sockets/tcp-create-socket"
+        | "wasi:sockets/udp"
+        | "wasi:sockets/udp-create-socket"
+        | "wasi:sockets/types" => {
             (Some("refused: calls go through wasi:http, where they are checked and traced".to_owned()), true)
         }
         _ if name.starts_with("pounce:telemetry/") || name.starts_with("wasi:otel/") => {

@@ -19,6 +19,7 @@ use wasmtime_wasi_http::p2::types::{HostIncomingResponse, HostOutgoingRequest, H
 use wasmtime_wasi_http::{FieldMap, p3};
 
 use super::limits::Refused;
+use super::sockets::{self, Lookup};
 use super::state::HostState;
 
 /// Bytes that one instance may have the host keep.
@@ -158,6 +159,8 @@ fn price(thing: &(dyn Any + Send), stream: usize) -> usize {
         stream
     } else if of == TypeId::of::<ReaddirIterator>() {
         LISTING
+    } else if of == TypeId::of::<Lookup>() {
+        sockets::LOOKUP
     } else {
         0
     };

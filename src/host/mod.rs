@@ -17,11 +17,13 @@ mod outgoing;
 mod output;
 mod place;
 mod scope;
+mod sockets;
 mod state;
 mod stdio;
 mod telemetry;
 mod turns;
 mod wasi_config;
+mod wasi_logging;
 mod wasi_otel;
 mod written;
 
@@ -84,6 +86,7 @@ pub(crate) struct Capabilities {
     settings: wasi_config::Settings,
     pub(crate) dirs: Vec<config::DirMount>,
     pub(crate) client: outbound::Client,
+    sockets: outbound::Sockets,
     pub(crate) ignored: Ignored,
     /// Where guests' output, log records and metrics go.
     pub(crate) recorder: Recorder,
@@ -126,6 +129,7 @@ impl Capabilities {
             settings: wasi_config::settings(guest),
             dirs: guest.dir.clone(),
             client: outbound::Client::new(setup),
+            sockets: outbound::Sockets::new(component, &guest.allow_lookup),
             recorder: Recorder::new(signals, log),
             ignored: Ignored::default(),
             guest_parents: config.otel.guest_parents,
@@ -177,6 +181,8 @@ pub(crate) const PACKAGES: &[Package] = &[
         lines: &[("0.2", &["types", "outgoing-handler"]), ("0.3", &["types", "client"])],
     },
     Package { name: "wasi:io", lines: &[("0.2", &["error", "poll", "streams"])] },
+    // Toolchains of before the draft give it no version.
+    Package { name: "wasi:logging", lines: &[("0.1.0-draft", &["logging"]), ("", &["logging"])] },
     Package { name: "wasi:random", lines: &[("0.2", RANDOM), ("0.3", RANDOM)] },
     Package {
         name: "wasi:sockets",
@@ -209,14 +215,17 @@ pub(crate) fn link(linker: &mut Linker<HostState>, concurrent: bool) -> wasmtime
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
     outgoing::link_02(linker)?;
     output::link_02(linker, concurrent)?;
+    sockets::link_02(linker)?;
     if concurrent {
         wasmtime_wasi::p3::add_to_linker(linker)?;
         wasmtime_wasi_http::p3::add_to_linker(linker)?;
         outgoing::link_03(linker)?;
         output::link_03(linker)?;
+        sockets::link_03(linker)?;
     }
     telemetry::link(linker)?;
     wasi_config::link(linker)?;
+    wasi_logging::link(linker)?;
     wasi_otel::link(linker)
 }
 
@@ -227,8 +236,14 @@ pub(crate) fn link_other_names(
 ) -> wasmtime::Result<()> {
     let component_type = component.component_type();
     for (name, import) in component_type.imports(component.engine()) {
-        if import.implements.is_some_and(links_by_other_names) {
-            wasi_config::link_as(linker, name)?;
+        match import.implements {
+            Some(interface) if wasi_config::INTERFACES.contains(&interface) => {
+                wasi_config::link_as(linker, name)?;
+            }
+            Some(interface) if wasi_logging::INTERFACES.contains(&interface) => {
+                wasi_logging::link_as(linker, name)?;
+            }
+            _ => {}
         }
     }
     Ok(())
@@ -237,5 +252,5 @@ pub(crate) fn link_other_names(
 /// Whether an interface is also linked under names that are not its own. wasmtime generates no such bindings for
 /// interfaces with resources.
 pub(crate) fn links_by_other_names(interface: &str) -> bool {
-    wasi_config::INTERFACES.contains(&interface)
+    wasi_config::INTERFACES.contains(&interface) || wasi_logging::INTERFACES.contains(&interface)
 }

@@ -116,6 +116,8 @@ mod settings;
 mod signals;
 /// Full load for a while: memory and numbers hold.
 mod soak;
+/// What guests get of `wasi:sockets`, and what not.
+mod sockets;
 /// What guests write to stdout and stderr.
 mod stdio;
 /// TLS on the listeners: versions, names, certificates that change, clients that show theirs, handshakes that fail.

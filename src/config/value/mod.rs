@@ -10,6 +10,7 @@ mod guest;
 mod header;
 mod limit;
 mod listen;
+mod lookup;
 mod outbound;
 mod peer_service;
 mod peers;
@@ -33,6 +34,7 @@ pub(crate) use header::{Header, HeaderToRecord};
 pub use limit::{ByteLimit, ByteSize};
 pub use listen::ListenAddr;
 pub(crate) use listen::overlap;
+pub use lookup::LookupRule;
 pub use outbound::{HostPattern, OutboundRule, PortPattern};
 pub use peer_service::PeerService;
 pub use peers::{Cidr, TrustParent, TrustedProxy};
@@ -121,6 +123,7 @@ macro_rules! plain_values {
 plain_values!(
     ByteLimit,
     ByteSize,
+    LookupRule,
     OutboundRule,
     PeerService,
     SampleRoute,

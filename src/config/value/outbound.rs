@@ -90,7 +90,7 @@ fn split_port(text: &str) -> Result<(&str, PortPattern), Invalid> {
     }
 }
 
-fn read_host(host: &str) -> Result<HostPattern, Invalid> {
+pub(super) fn read_host(host: &str) -> Result<HostPattern, Invalid> {
     if host == "*" {
         return Ok(HostPattern::Any);
     }

@@ -79,7 +79,7 @@ impl Client {
     pub(crate) fn new(setup: Setup) -> Self {
         let Setup { component, policy, propagate_to, peer_services, own, roots, limits, resolver } = setup;
         let policy = Arc::new(policy);
-        let refusals = Arc::new(RefusalLog::new(component));
+        let refusals = Arc::new(RefusalLog::new(component, "outgoing requests to more than"));
         let connector = Connector::new(Shared {
             policy: Arc::clone(&policy),
             refusals: Arc::clone(&refusals),
@@ -165,7 +165,7 @@ impl Inner {
         options: Option<RequestOptions>,
     ) -> Result<Response<WasiBody>, Error> {
         self.policy.check(request.method(), request.uri()).map_err(|refused| {
-            self.refusals.note(&refused);
+            self.refusals.note(&refused.target, &refused);
             refused.error()
         })?;
         let timeouts = self.limits.timeouts(options);

@@ -149,7 +149,7 @@ impl Shared {
         })?;
         let result = self.connect_to(&target, uri, deadline).await;
         if let Err(ConnectError::Refused(refused)) = &result {
-            self.refusals.note(refused);
+            self.refusals.note(&refused.target, refused);
         }
         result
     }

@@ -4,7 +4,7 @@
 //! there? asked of a `target`) → the pool → `connect` (`resolve`, `address`, `roots`,
 //! and `net` of `pounce-otlp`, which dials and has TLS) when no connection is idle →
 //! back in `client` for the response head → `body`. What goes wrong becomes a wasi:http code in `error`; what is refused is
-//! told to the operator by `refusals`.
+//! told to the operator by `refusals`. Names that guests look up themselves are `sockets`' concern.
 //!
 //! Redirects aren't followed (each hop is a request of the guest's, and is judged),
 //! nothing is sent twice, and `HTTP_PROXY` is not read.
@@ -22,6 +22,7 @@ mod propagate;
 mod refusals;
 mod resolve;
 mod roots;
+mod sockets;
 mod stream;
 mod target;
 #[cfg(test)]
@@ -32,3 +33,4 @@ pub(crate) use error::{error_type, status};
 pub(crate) use own::OwnListeners;
 pub(crate) use peer_service::PeerServices;
 pub(crate) use propagate::Destinations;
+pub(crate) use sockets::{MOST_ADDRESSES, Raw, Sockets, Unresolved};

@@ -3,9 +3,8 @@
 //! The guest sees an error code only; the flag to add goes here.
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
-
-use super::policy::Refused;
 
 /// Targets that are told apart; a guest that guesses hosts fills no memory.
 const MOST_TARGETS: usize = 256;
@@ -15,6 +14,8 @@ const MOST_TARGETS: usize = 256;
 #[derive(Debug)]
 pub(super) struct RefusalLog {
     component: Arc<str>,
+    /// What is refused, before the number of [`MOST_TARGETS`].
+    what: &'static str,
     counts: Mutex<Counts>,
 }
 
@@ -37,21 +38,22 @@ enum Say {
 }
 
 impl RefusalLog {
-    pub(super) fn new(component: Arc<str>) -> Self {
-        Self { component, counts: Mutex::default() }
+    /// A log of what is refused to a component; `what` that is, as in "`what` 256 targets refused".
+    pub(super) fn new(component: Arc<str>, what: &'static str) -> Self {
+        Self { component, what, counts: Mutex::default() }
     }
 
-    /// Counts the refusal and logs it when it is news.
-    pub(super) fn note(&self, refused: &Refused) {
+    /// Counts the refusal of a target and logs it when it is news.
+    pub(super) fn note(&self, target: &str, refused: &dyn Display) {
         let component = &*self.component;
-        match self.count(&refused.target) {
+        match self.count(target) {
             Say::Nothing => {}
             Say::Refusal(1) => tracing::warn!(component, "{refused}"),
             Say::Refusal(times) => tracing::warn!(component, times, "{refused}"),
             Say::TooMany => tracing::warn!(
                 component,
-                "outgoing requests to more than {MOST_TARGETS} targets refused; \
-                 further targets are counted and not named"
+                "{} {MOST_TARGETS} targets refused; further targets are counted and not named",
+                self.what
             ),
         }
     }
@@ -87,7 +89,7 @@ mod tests {
 
     #[test]
     fn first_then_every_tenfold() {
-        let log = RefusalLog::new("c".into());
+        let log = RefusalLog::new("c".into(), "calls of more than");
         let said: Vec<u64> = (1..=1000)
             .filter_map(|_| match log.count("http://a.test") {
                 Say::Refusal(n) => Some(n),
@@ -101,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_guest_that_guesses_hosts_is_bounded() {
-        let log = RefusalLog::new("c".into());
+        let log = RefusalLog::new("c".into(), "calls of more than");
         for n in 0..MOST_TARGETS {
             assert_eq!(log.count(&n.to_string()), Say::Refusal(1));
         }

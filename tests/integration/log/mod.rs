@@ -17,6 +17,8 @@ mod exported;
 mod flood;
 /// `Server-Timing`.
 mod timing;
+/// Records by `wasi:logging`.
+mod wasi_logging;
 
 for_both_abis!(lines_of_a_request_say_whose_they_are,);
 

@@ -5,7 +5,7 @@ use super::*;
 fn shared(own: &[&str]) -> Shared {
     Shared {
         policy: Arc::new(Policy::new(&[])),
-        refusals: Arc::new(RefusalLog::new("test".into())),
+        refusals: Arc::new(RefusalLog::new("test".into(), "outgoing requests to more than")),
         resolver: Resolver::system(),
         own: OwnListeners { clients: own.iter().map(|own| own.parse().unwrap()).collect(), admin: None },
         roots: Roots::system(),
