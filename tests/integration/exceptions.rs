@@ -98,6 +98,7 @@ async fn are_told(stem: &str, cases: &[Case]) {
 }
 
 const NEVER: &str = "a promise that never settles, or an exception before respondWith";
+const UNREACHABLE: &str = "wasm `unreachable` instruction executed";
 const NO_MEMORY: &str = "(guest.max-memory)";
 
 /// StarlingMonkey answers for its guest, and leaves that response unfinished. It prints no type of an error that a promise
@@ -112,6 +113,8 @@ async fn javascript_exceptions() {
             fails("/caused?id=3", "guest_exception", ("Error", "caused 3\nStack:", "Caused by: the cause")),
             fails("/never", "guest_exception", ("Error", NEVER, "")),
             fails("/memory", "out_of_memory", ("Error", NO_MEMORY, "answer@js/fails/app.js:")),
+            // What the runtime itself traps for has no exception before it: its wasm backtrace is all there is.
+            fails("/trap", "wasm_trap.unreachable", ("wasm_trap.unreachable", UNREACHABLE, "<wasm function")),
             // It ends the body as if it were whole: a body is never broken off for what is printed.
             survives("/stream?id=4", Some(("Mistake", "stream 4", "app.js:"))),
             survives("/background?id=5", Some(("Error", "background 5", "reject@js/fails/app.js:"))),
@@ -187,6 +190,8 @@ async fn quickjs_exceptions() {
                 ("Error", "before /before?2", "at fail (/js/fails-qjs/app.js:"),
             ),
             fails("/memory", "out_of_memory", ("Error", NO_MEMORY, "at handle (/js/fails-qjs/app.js:")),
+            // It ends the body as if it were whole, and prints nothing.
+            survives("/stream", None),
             survives("/", None),
         ],
     )
@@ -243,6 +248,30 @@ async fn an_exception_after_the_response_is_told_in_the_log() {
     }
 }
 
+/// StarlingMonkey goes on after a rejection that nobody handles: with the response over, it is a line of the log and a log
+/// record.
+#[tokio::test]
+async fn a_rejection_after_the_response_is_told_in_the_log() {
+    let collector = Collector::start().await;
+    let mut server = serving("fails-js")
+        .traced(&collector)
+        .env("OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN", "logs")
+        .start()
+        .await;
+    assert_eq!(client::fetch_path(server.addr(), "/later?id=7").await.text(), "fine\n");
+    let span = collector.span().await;
+    assert!(!span.failed() && span.events.is_empty(), "{span:?}");
+    server.logged(&["the guest went on after an exception: later 7", &span.trace_id]).await;
+    server.stop().await;
+    let records = collector.own_log_records();
+    let record = records.iter().find(|record| record.attributes.contains_key("exception.message"));
+    let record = record.unwrap_or_else(|| panic!("{records:?}"));
+    assert_eq!((&record.trace_id, &record.span_id), (&span.trace_id, &span.span_id));
+    assert_eq!(record.attributes["exception.type"].to_string(), r#""Error""#);
+    assert_eq!(record.attributes["exception.message"].to_string(), r#""later 7""#);
+    assert!(record.attributes["exception.stacktrace"].to_string().contains("rejectLater"), "{record:?}");
+}
+
 /// Sixteen requests under way at once, three kinds of failures among them: each span tells of its own.
 #[tokio::test]
 async fn interleaved_failures_stay_apart() {
@@ -251,6 +280,9 @@ async fn interleaved_failures_stay_apart() {
         ("fails-py", ["/before?id=", "/stream?id=", "/print?id=", "/?id="], "request"),
         ("fails-p3-py", ["/before?id=", "/stream?id=", "/before?and&id=", "/?id="], "request"),
         ("fails-qjs-js", ["/before?id=", "/before?and&id=", "/before?or&id=", "/?id="], "request"),
+        ("fails-py", ["/before?id=", "/stream?id=", "/print?id=", "/?id="], "instance"),
+        ("fails-p3-py", ["/before?id=", "/stream?id=", "/before?and&id=", "/?id="], "instance"),
+        ("fails-qjs-js", ["/before?id=", "/before?and&id=", "/before?or&id=", "/?id="], "instance"),
     ] {
         let collector = Collector::start().await;
         let server = serving(stem).flag("--isolation", isolation).traced(&collector).start().await;
@@ -266,17 +298,32 @@ async fn interleaved_failures_stay_apart() {
         for response in started {
             client::Answer::read(response.await.unwrap().expect("a response")).await;
         }
+        // In an instance that requests share, the first that traps takes the others along: those say so, and no more.
+        let is_shared = stem.contains("p3") || stem.contains("qjs");
+        let may_be_taken_along = is_shared && isolation == "instance";
+        let mut told = 0;
         for span in collector.spans(16).await {
             let n = (0..16).find(|n| trace(*n) == span.trace_id).expect("a trace of ours");
-            let raised: Vec<_> = span.events.iter().map(|event| of(event, "message")).collect();
             let is_quiet = ["/?id=", "/print?id="].contains(&paths[n % 4]);
-            assert_eq!(raised.len(), usize::from(!is_quiet), "{stem} {n}: {raised:?}");
-            for message in raised {
+            let raised: Vec<_> = span.events.iter().filter(|event| event.name == "exception").collect();
+            if may_be_taken_along && span.text("error.type") == "worker_failed" {
+                assert_eq!(raised.len(), 1, "{stem} {n}: {raised:?}");
+                let message = of(raised[0], "message");
+                assert_eq!(
+                    message, "another request of the instance failed: wasm_trap.unreachable",
+                    "{stem} {n}"
+                );
+                continue;
+            }
+            assert_eq!(raised.len(), usize::from(!is_quiet), "{stem} {isolation} {n}: {raised:?}");
+            for message in raised.into_iter().map(|event| of(event, "message")) {
                 let own = message.rsplit(['=', ' ']).next().and_then(|id| id.parse().ok());
                 assert_eq!(own, Some(n), "{stem}: {message}");
                 assert!(message.contains(span.text("url.path").trim_matches('/')), "{stem}: {message}");
+                told += 1;
             }
         }
+        assert!(told > 0, "{stem} {isolation}: nobody's own exception");
     }
 }
 

@@ -8,6 +8,8 @@
 // | `/never` | a promise that never settles |
 // | `/stream` | an exception in the stream of the body, after one chunk |
 // | `/background` | a rejection of what `waitUntil` was given |
+// | `/later` | the same, half a second after the response |
+// | `/trap` | a trap of the runtime itself, which no exception comes before: it lacks dynamic imports |
 // | `/memory` | taking more and more memory |
 // | `/loop` | computing for ever |
 // | `/print` | not at all: it prints what the runtime prints of each failure, and answers |
@@ -23,6 +25,7 @@ addEventListener("fetch", (event) => {
   const id = url.searchParams.get("id");
   if (url.pathname === "/listener") throw new RangeError(`listener ${id}`);
   if (url.pathname === "/background") event.waitUntil(reject(`background ${id}`));
+  if (url.pathname === "/later") event.waitUntil(rejectLater(`later ${id}`));
   event.respondWith(answer(url.pathname, id));
 });
 
@@ -36,6 +39,8 @@ async function answer(path, id) {
       return new Promise(() => {});
     case "/stream":
       return new Response(failing(`stream ${id}`));
+    case "/trap":
+      return await import("./none.js");
     case "/memory":
       for (const kept = []; ; ) kept.push(new Uint8Array(1 << 20));
     case "/loop":
@@ -50,6 +55,10 @@ async function answer(path, id) {
 
 async function reject(message) {
   throw new Mistake(message);
+}
+
+function rejectLater(message) {
+  return new Promise((_, reject) => setTimeout(() => reject(new Mistake(message)), 500));
 }
 
 function failing(message) {
