@@ -12,9 +12,13 @@ use crate::host::{MAX_TABLE_ELEMENTS, Turns};
 const MIN_SLOTS: u32 = 32;
 /// Instances at once without a pool.
 const ON_DEMAND: usize = 44;
-/// Bytes of a slot that are cleared by hand instead of being given back to the kernel: page faults cost more than
-/// clearing up to about here.
+/// Bytes of a slot (of a memory, a table or a stack) that are cleared by hand instead of being given back to the kernel:
+/// page faults cost more than clearing up to about here, wherever a guest begins to write.
 const KEEP_RESIDENT: usize = 64 * 1024;
+/// Bytes of a memory that is cleared whole: then no page of it faults. Beyond, clearing costs more.
+const CLEARED_WHOLE: usize = 384 * 1024;
+/// Bytes that such a memory may have grown by: what a guest allocates for a small request.
+const GROWTH: usize = 64 * 1024;
 
 /// How machine code expects memories to be laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,13 +49,16 @@ pub(crate) struct Shape {
     tables: u32,
     /// Bytes of one memory (`guest.max-memory`).
     max_memory: u64,
+    /// Bytes of all memories of the largest component before any of them grows. Nothing that there must be room for: it
+    /// says how much of them to clear by hand.
+    least_memory: u64,
 }
 
 impl Shape {
     /// The shape of a component.
     pub(crate) fn of(inspection: &Inspection, max_memory: u64) -> Self {
-        let Contents { modules, memories, tables, .. } = inspection.contents;
-        Self { version: inspection.version, modules, memories, tables, max_memory }
+        let Contents { modules, memories, tables, least_memory, .. } = inspection.contents;
+        Self { version: inspection.version, modules, memories, tables, max_memory, least_memory }
     }
 
     /// A shape that has room for both, of the same version.
@@ -62,12 +69,14 @@ impl Shape {
             memories: self.memories.max(other.memories),
             tables: self.tables.max(other.tables),
             max_memory: self.max_memory.max(other.max_memory),
+            least_memory: self.least_memory.max(other.least_memory),
         }
     }
 
     /// Whether there is room for one of `other`.
     pub(crate) fn has_room_for(self, other: Self) -> bool {
-        self.version == other.version && self.and(other) == self
+        let both = Self { least_memory: self.least_memory, ..self.and(other) };
+        self.version == other.version && both == self
     }
 }
 
@@ -193,8 +202,16 @@ fn batch(max_memory: u64, max_total_memory: u64) -> usize {
     usize::try_from(slots).unwrap_or(usize::MAX).clamp(1, 16)
 }
 
+/// Bytes of a memory to clear by hand: all of those that begin small, with room to grow, and else the first few. What is
+/// cleared stays resident and is not counted by the budget: of slots that were all used once it may be a tenth of that.
+fn keep_resident(least_memory: u64, slots: u32, max_total_memory: u64) -> usize {
+    let whole = usize::try_from(least_memory).unwrap_or(usize::MAX).saturating_add(GROWTH);
+    let fits = (whole as u64).saturating_mul(slots.into()) <= max_total_memory / 10;
+    if whole <= CLEARED_WHOLE && fits { whole.max(KEEP_RESIDENT) } else { KEEP_RESIDENT }
+}
+
 fn pooling(shape: &Shape, slots: u32, max_total_memory: u64) -> Config {
-    let Shape { version, modules, memories, tables, max_memory } = *shape;
+    let Shape { version, modules, memories, tables, max_memory, least_memory } = *shape;
     // An instance takes a slot per core instance, of which wit-component makes more than there are modules.
     let per_instance = |found: u32, least: u32| slots.saturating_mul(found.max(least));
     let mut pool = PoolingAllocationConfig::new();
@@ -219,7 +236,8 @@ fn pooling(shape: &Shape, slots: u32, max_total_memory: u64) -> Config {
         .max_core_instance_size(16 << 20)
         .max_unused_warm_slots(slots)
         .decommit_batch_size(batch(max_memory, max_total_memory))
-        .linear_memory_keep_resident(KEEP_RESIDENT)
+        .linear_memory_keep_resident(keep_resident(least_memory, slots, max_total_memory))
+        .table_keep_resident(KEEP_RESIDENT)
         .async_stack_keep_resident(KEEP_RESIDENT)
         // Can leave a page of one instance to the next in 48.0.8 (wasmtime #14357).
         .pagemap_scan(Enabled::No);
@@ -240,7 +258,7 @@ fn on_demand(version: Version) -> Config {
 
 #[cfg(test)]
 mod tests {
-    use super::batch;
+    use super::{CLEARED_WHOLE, KEEP_RESIDENT, batch, keep_resident};
 
     #[test]
     fn what_dead_instances_keep_is_a_small_share_of_the_budget() {
@@ -249,5 +267,18 @@ mod tests {
         assert_eq!(batch(MIB, 20 << 30), 16);
         assert_eq!(batch(128 * MIB, 400 * MIB), 1);
         assert_eq!(batch(0, MIB), 1);
+    }
+
+    #[test]
+    fn memories_that_begin_small_are_cleared_whole_where_that_is_a_small_share_of_the_budget() {
+        const KIB: u64 = 1024;
+        const GIB: u64 = 1 << 30;
+        assert_eq!(keep_resident(128 * KIB, 1160, 4 * GIB), 192 * 1024);
+        assert_eq!(keep_resident(0, 1160, 4 * GIB), KEEP_RESIDENT);
+        assert_eq!(keep_resident(320 * KIB, 32, 4 * GIB), CLEARED_WHOLE);
+        assert_eq!(keep_resident(384 * KIB, 32, 4 * GIB), KEEP_RESIDENT, "it takes too long");
+        assert_eq!(keep_resident(1088 * KIB, 1160, 64 * GIB), KEEP_RESIDENT, "an ordinary stack");
+        assert_eq!(keep_resident(128 * KIB, 1160, GIB), KEEP_RESIDENT, "too much would stay resident");
+        assert_eq!(keep_resident(u64::MAX, u32::MAX, u64::MAX), KEEP_RESIDENT);
     }
 }

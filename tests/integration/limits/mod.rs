@@ -60,6 +60,19 @@ async fn a_guest_beyond_max_memory_is_500(abi: Abi) {
     assert!(peak.is_none_or(|peak| (16 << 20..=32 << 20).contains(&peak)), "{peak:?}");
 }
 
+/// What `docs/guests.md` says of the linker's option holds: most of an ordinary guest's memory is its stack.
+#[tokio::test]
+async fn a_guest_linked_with_a_small_stack_takes_little_memory() {
+    const PAGES: i64 = 64 * 1024;
+    for (guest, pages) in [("hello", 17..=20), ("hello-small", 2..=3)] {
+        let collector = Collector::start().await;
+        let server = pounce().guest(Abi::P2, guest).traced(&collector).start().await;
+        assert_eq!(client::fetch_path(server.addr(), "/").await.text(), "Hello, World!\n");
+        let peak = collector.span().await.int("pounce.guest.memory.peak").expect("a fresh instance");
+        assert!(pages.contains(&(peak / PAGES)), "{guest}: {peak} bytes");
+    }
+}
+
 /// Waits until guests hold so many bytes of memory together.
 async fn guests_hold(admin: SocketAddr, bytes: u64) {
     eventually("guests to hold their memory", async || {
