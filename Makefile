@@ -71,9 +71,18 @@ deny: ## Check licences, bans and sources of dependencies (needs cargo-deny)
 	$(CARGO) deny check licenses bans sources
 
 .PHONY: bench
-bench: ## Time spans and guests' telemetry calls, then compare serving with bare hyper and wasmtime serve
+bench: guests ## Time spans and guests' telemetry calls, then serving, beside bare hyper (ROUNDS=5)
 	$(CARGO) bench
-	benches/serve.sh
+	benches/serve.py --rounds $(or $(ROUNDS),5)
+
+.PHONY: bench-peers
+bench-peers: guests ## Serving beside wasmtime serve 48 and 49, which it installs from PyPI; writes docs/performance.md (ROUNDS=5)
+	guests/foreign.sh
+	benches/serve.py --peers --rounds $(or $(ROUNDS),5) --report
+
+.PHONY: instructions
+instructions: ## Count the instructions of telemetry for a request; fails on 3 % more than are kept (BLESS=1 keeps them)
+	$(CARGO) bench --package pounce-telemetry --bench instructions -- --check
 
 .PHONY: bench-start
 bench-start: guests ## Time starts and measure memory of hello, JavaScript and Python, beside wasmtime serve (WASMTIME=…)
@@ -89,4 +98,4 @@ bless: ## Rewrite the snapshots of help and of pounce.example.toml
 	BLESS=1 $(CARGO) test --lib -- committed
 
 .PHONY: ci
-ci: lint test ## What CI runs
+ci: lint test instructions ## What CI runs

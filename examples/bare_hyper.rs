@@ -1,4 +1,4 @@
-//! hyper alone, answering what the hello guest answers: the ceiling that `benches/serve.sh` measures Pounce against.
+//! hyper alone, answering what the hello guest answers: the ceiling that `benches/serve.py` measures Pounce against.
 
 use std::convert::Infallible;
 

@@ -16,6 +16,7 @@ main() {
   want_python_environments
   want_command npm nodejs npm
   want_command curl curl
+  want_command valgrind valgrind
   install_packages
 
   if ! has_wasip2_target; then

@@ -6,126 +6,14 @@
 
 #![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
 
+mod requests;
+
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use http::{HeaderMap, Request, StatusCode, request::Parts};
-use pounce_otlp::{Batching, Buffer};
-use pounce_telemetry::settings::{Queue, Sampling, Semconv};
-use pounce_telemetry::{
-    Baggage, ChildOptions, LocalReaders, Peer, Propagator, ServerSpan, Settings, Telemetry,
-};
+use http::{HeaderMap, request::Parts};
+use pounce_telemetry::settings::Semconv;
+use requests::{PARENT, Requests, head, propagate};
 use std::hint::black_box;
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-
-/// Requests to a server with one kind of telemetry, whose spans are taken out and thrown away.
-struct Requests {
-    telemetry: Telemetry,
-    buffer: Arc<Buffer>,
-    peer: Peer,
-    no_headers: HeaderMap,
-}
-
-impl Requests {
-    fn of(telemetry: Telemetry, buffer: Arc<Buffer>) -> Self {
-        let address = |port| Some(SocketAddr::from(([127, 0, 0, 1], port)));
-        let peer = Peer { remote: address(40_000), local: address(8080), ..Peer::default() };
-        Requests { telemetry, buffer, peer, no_headers: HeaderMap::new() }
-    }
-
-    /// Telemetry that is off.
-    fn off() -> Self {
-        Self::of(Telemetry::off(), Arc::new(Buffer::unread()))
-    }
-
-    fn with(settings: Settings, local: LocalReaders) -> Self {
-        let spans = Queue { max_items: 1 << 20, batching: Batching::default() };
-        let (telemetry, buffer) = Telemetry::buffered(&Settings { spans, ..settings }, "hello", local);
-        Self::of(telemetry, buffer)
-    }
-
-    /// Each request is recorded or none.
-    fn on(is_sampled: bool, semconv: Semconv) -> Self {
-        Self::with(Settings { semconv, sampling: all_or_none(is_sampled), ..Settings::default() }, NOBODY)
-    }
-
-    /// Metrics beside spans that are sampled or not.
-    fn measured(is_sampled: bool) -> Self {
-        let sampling = all_or_none(is_sampled);
-        let settings = Settings { sampling, semconv: Semconv::Http, ..Settings::default() };
-        Self::with(settings, LocalReaders { metrics: true, ..NOBODY })
-    }
-
-    /// Metrics and no spans.
-    fn only_measured() -> Self {
-        let local = LocalReaders { metrics: true, ..NOBODY };
-        let telemetry =
-            Telemetry::start(&Settings::default(), "hello", local).expect("no endpoint, no spool");
-        Self::of(telemetry, Arc::new(Buffer::unread()))
-    }
-
-    /// Each request is recorded, and shown among the recent traces, as with an admin listener.
-    fn shown() -> Self {
-        let settings = Settings { semconv: Semconv::Http, ..Settings::default() };
-        Self::with(settings, LocalReaders { recent_traces: 100, ..NOBODY })
-    }
-
-    /// No request is sampled, and those that fail are kept.
-    fn keeping_errors() -> Self {
-        let sampling = all_or_none(false);
-        let settings =
-            Settings { sampling, semconv: Semconv::Http, keep_errors: true, ..Settings::default() };
-        Self::with(settings, NOBODY)
-    }
-
-    fn begin(&self, head: &Parts) -> ServerSpan {
-        self.telemetry.server_span(&self.peer, head)
-    }
-
-    /// One request from its head to the end of its response.
-    fn request(&self, head: &Parts) {
-        let span = self.begin(head);
-        span.response_head(StatusCode::OK, &self.no_headers);
-        span.end(42);
-    }
-
-    /// One request whose guest has a span of its own.
-    fn request_with_child(&self, head: &Parts) {
-        let span = self.begin(head);
-        span.child(None, "work", ChildOptions::default()).end(None);
-        span.response_head(StatusCode::OK, &self.no_headers);
-        span.end(42);
-    }
-
-    /// Takes the encoded spans; gives their bytes.
-    fn drain(&self) -> usize {
-        self.buffer.drain(false).iter().map(|chunk| chunk.bytes.len()).sum()
-    }
-}
-
-const NOBODY: LocalReaders = LocalReaders { metrics: false, recent_traces: 0, access_log: false };
-
-fn all_or_none(is_sampled: bool) -> Sampling {
-    Sampling::share(if is_sampled { 1.0 } else { 0.0 })
-}
-
-/// Reads the caller's context and writes it back.
-fn propagate(from: &HeaderMap, to: &mut HeaderMap) {
-    let propagator = Propagator::default();
-    if let Some(context) = propagator.extract(from).context {
-        propagator.inject(&context, &Baggage::default(), to);
-    }
-}
-
-fn head(headers: &[(&str, &str)]) -> Parts {
-    let mut request = Request::get("/users/7?page=2").header("host", "localhost:8080");
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
-    request.body(()).expect("a valid request").into_parts().0
-}
 
 fn spans(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("span");
