@@ -434,7 +434,7 @@ impl WorkerExpiration for Watch {
     ) -> Poll<()> {
         // The event loop has nothing to do: whoever it ran waits, be it in the middle of a call to the host.
         if let Some(meter) = &self.requests.meter {
-            meter.pause();
+            meter.stop();
         }
         self.requests.end_turn();
         loop {

@@ -3,7 +3,7 @@
 //! wasmtime tells when guest code begins and ends to run. A call to the host is the guest's time as well, as long as
 //! it does not wait: that, and giving way to others, is what [`Meter::pause`] takes out.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -18,6 +18,8 @@ use super::state::HostState;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Meter(Arc<Running>);
 
+/// What the hook of a store and the watch of its worker share. Both run in the worker's task, one after the other, so that
+/// what is read and written back needs no lock on the bus.
 #[derive(Debug, Default)]
 struct Running {
     /// Whether somebody is charged; read without the lock, on each return from the host.
@@ -25,109 +27,103 @@ struct Running {
     /// Calls to the host that have not come back; those of a fiber that was dropped stay counted, which costs a look.
     in_host: AtomicUsize,
     /// Calls back into the guest, by the host on its behalf (for memory), that are under way for who is charged.
-    nested: AtomicU32,
+    nested: AtomicUsize,
     who: Mutex<Who>,
 }
 
 #[derive(Debug, Default)]
 struct Who {
-    charged: Option<Charged>,
-    /// Who was charged before a pause.
-    last: Option<Trace>,
-}
-
-/// A request whose code runs.
-#[derive(Clone, Debug)]
-pub(crate) struct Charged {
-    trace: Trace,
-    /// None where nobody looks at the time.
+    /// Who is charged; while nobody is, who was last.
+    trace: Option<Trace>,
+    /// None where nobody is charged, or nobody looks at the time.
     since: Option<Instant>,
 }
+
+/// Who was charged before a pause.
+#[derive(Debug)]
+pub(crate) struct Paused(Trace);
 
 impl Meter {
     /// Guest code begins or ends to run.
     pub(super) fn on(&self, mut store: StoreContextMut<'_, HostState>, event: CallHook) {
+        let Running { charging, in_host, nested, .. } = &*self.0;
         match event {
             CallHook::CallingWasm => {
                 let next = current_trace(&mut store);
                 // Each list and text that a host function returns comes with such calls: the clock need not be read for
                 // them. Somebody else may run now as well, where who is charged waits in the host.
-                if self.is_charged(next) {
-                    self.0.nested.fetch_add(1, Ordering::Relaxed);
-                } else {
-                    self.begin(next);
+                if self.charge(next) {
+                    nested.store(nested.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
                 }
             }
-            CallHook::ReturningFromWasm if self.0.nested.load(Ordering::Relaxed) > 0 => {
-                self.0.nested.fetch_sub(1, Ordering::Relaxed);
-            }
-            CallHook::ReturningFromWasm => drop(self.pause()),
-            CallHook::CallingHost => drop(self.0.in_host.fetch_add(1, Ordering::Relaxed)),
+            CallHook::ReturningFromWasm => match nested.load(Ordering::Relaxed) {
+                0 => self.stop(),
+                calls => nested.store(calls - 1, Ordering::Relaxed),
+            },
+            CallHook::CallingHost => in_host.store(in_host.load(Ordering::Relaxed) + 1, Ordering::Relaxed),
             CallHook::ReturningFromHost => {
-                let alone = self.0.in_host.fetch_sub(1, Ordering::Relaxed) == 1;
+                let calls = in_host.load(Ordering::Relaxed).saturating_sub(1);
+                in_host.store(calls, Ordering::Relaxed);
                 // It was taken out because others ran meanwhile, or one of those is charged while it waits as well.
-                if !alone || !self.0.charging.load(Ordering::Relaxed) {
+                if calls > 0 || !charging.load(Ordering::Relaxed) {
                     let next = current_trace(&mut store);
-                    if !self.is_charged(next) {
-                        self.begin(next);
-                    }
+                    self.charge(next);
                 }
             }
         }
     }
 
-    fn begin(&self, next: Option<&Trace>) {
-        self.charge(next.map(|trace| Charged {
-            trace: trace.clone(),
-            since: trace.span.wants_costs().then(Instant::now),
-        }));
+    /// From now on `next` is charged; true where it is already.
+    fn charge(&self, next: Option<&Trace>) -> bool {
+        let mut who = self.lock();
+        let is_charged = self.0.charging.load(Ordering::Relaxed);
+        let is_same = |next: &Trace| who.trace.as_ref().is_some_and(|trace| trace.is_same(next));
+        let is_known = next.is_some_and(is_same);
+        if is_charged && is_known {
+            return true;
+        }
+        who.settle();
+        if let Some(next) = next {
+            if !is_known {
+                who.trace = Some(next.clone());
+            }
+            who.since = next.span.wants_costs().then(Instant::now);
+        }
+        self.0.nested.store(0, Ordering::Relaxed);
+        self.0.charging.store(next.is_some(), Ordering::Relaxed);
+        false
+    }
+
+    /// Nobody is charged until guest code runs again.
+    pub(crate) fn stop(&self) {
+        if self.0.charging.load(Ordering::Relaxed) {
+            self.0.charging.store(false, Ordering::Relaxed);
+            self.0.nested.store(0, Ordering::Relaxed);
+            self.lock().settle();
+        }
+    }
+
+    /// Nobody is charged until [`Meter::resume`]; gives who was.
+    pub(crate) fn pause(&self) -> Option<Paused> {
+        let is_charged = self.0.charging.load(Ordering::Relaxed);
+        self.stop();
+        if is_charged { self.lock().trace.clone().map(Paused) } else { None }
     }
 
     /// Goes on charging who was before a pause.
-    pub(crate) fn resume(&self, before: Option<Charged>) {
-        self.charge(
-            before.map(|charged| Charged { since: charged.since.map(|_| Instant::now()), ..charged }),
-        );
-    }
-
-    fn charge(&self, next: Option<Charged>) {
-        self.0.nested.store(0, Ordering::Relaxed);
-        self.0.charging.store(next.is_some(), Ordering::Relaxed);
-        let before = std::mem::replace(&mut self.lock().charged, next);
-        settle(before.as_ref());
-    }
-
-    /// Nobody is charged until guest code runs again; gives who was.
-    pub(crate) fn pause(&self) -> Option<Charged> {
-        if !self.0.charging.swap(false, Ordering::Relaxed) {
-            return None;
-        }
-        self.0.nested.store(0, Ordering::Relaxed);
-        let mut who = self.lock();
-        let charged = who.charged.take();
-        who.last = charged.as_ref().map(|charged| charged.trace.clone()).or_else(|| who.last.take());
-        drop(who);
-        settle(charged.as_ref());
-        charged
-    }
-
-    fn is_charged(&self, trace: Option<&Trace>) -> bool {
-        self.0.charging.load(Ordering::Relaxed)
-            && trace.is_some_and(|trace| {
-                self.lock().charged.as_ref().is_some_and(|charged| charged.trace.is_same(trace))
-            })
+    pub(crate) fn resume(&self, before: Option<Paused>) {
+        self.charge(before.as_ref().map(|Paused(trace)| trace));
     }
 
     /// The request whose code ran last.
     pub(crate) fn last(&self) -> Option<Trace> {
-        let who = self.lock();
-        who.charged.as_ref().map(|charged| &charged.trace).or(who.last.as_ref()).cloned()
+        self.lock().trace.clone()
     }
 
     /// The request whose code runs was refused memory.
     pub(super) fn refused(&self, refused: Refused) {
-        if let Some(charged) = &self.lock().charged {
-            charged.trace.set_refused(refused);
+        if let Some(trace) = self.lock().trace.as_ref().filter(|_| self.0.charging.load(Ordering::Relaxed)) {
+            trace.set_refused(refused);
         }
     }
 
@@ -136,8 +132,11 @@ impl Meter {
     }
 }
 
-fn settle(charged: Option<&Charged>) {
-    if let Some(Charged { trace, since: Some(since) }) = charged {
-        trace.spend(since.elapsed());
+impl Who {
+    /// What has run until now is charged.
+    fn settle(&mut self) {
+        if let (Some(since), Some(trace)) = (self.since.take(), &self.trace) {
+            trace.spend(since.elapsed());
+        }
     }
 }
