@@ -1,5 +1,6 @@
 //! Running components; knows no sockets. [`Guests::invoke`] is all that the server sees.
 
+mod alarm;
 mod arrival;
 mod body;
 mod clock;
@@ -33,6 +34,7 @@ use bytes::Bytes;
 pub(crate) use crate::host::{
     Blame, Budget, Failure, FailureKind, Full, OwnListeners, Place, RequestScope, Rooms, Share,
 };
+pub(crate) use alarm::Alarm;
 pub(crate) use arrival::{Arrival, Rest};
 pub(crate) use body::{Body, RequestBodyError};
 pub(crate) use commons::{Commons, Engines};
@@ -112,8 +114,14 @@ pub(crate) struct Guests {
     retries: Retries,
 }
 
-/// When a response head must be there: the moment, the time that it had until then, and the setting that says so.
-type Deadline = (tokio::time::Instant, Duration, &'static str);
+/// When a response head must be there.
+#[derive(Clone, Copy, Debug)]
+struct Deadline {
+    at: tokio::time::Instant,
+    /// The time that it has until then, and the setting that says so.
+    after: Duration,
+    setting: &'static str,
+}
 
 impl Guests {
     /// Loads the component of a configuration with one; `own` is where this server listens, `signals` where metrics and log
@@ -282,7 +290,7 @@ impl Guests {
     /// dropping the body before its end does too.
     ///
     /// The request's URI must be absolute: scheme and authority are what the guest is told they are. `arrival` is that of
-    /// its body.
+    /// its body, and `alarm` a timer that no other request uses meanwhile.
     pub(crate) async fn invoke<B>(
         &self,
         request: http::Request<B>,
@@ -290,6 +298,7 @@ impl Guests {
         span: ServerSpan,
         baggage: Baggage,
         place: Place,
+        alarm: &mut Alarm,
     ) -> Result<http::Response<Body>, Failure>
     where
         B: http_body::Body<Data = Bytes, Error = RequestBodyError> + Send + Unpin + 'static,
@@ -301,8 +310,11 @@ impl Guests {
         if place.memory().is_some_and(|share| share.is_used_up()) {
             return Err(Failure::overloaded(error::SHARE_REACHED));
         }
-        let deadline =
-            self.timeout.map(|(time, setting)| (tokio::time::Instant::now() + time, time, setting));
+        let deadline = self.timeout.map(|(time, setting)| Deadline {
+            at: tokio::time::Instant::now() + time,
+            after: time,
+            setting,
+        });
         let incoming = self.incoming(&request, &span);
         let (request, kept) = match &self.pool {
             Pool::V03(pool) if pool.is_shared() => self.retries.keep(request, &baggage),
@@ -312,7 +324,8 @@ impl Guests {
         if kept.is_some() {
             scope.may_run_again();
         }
-        let mut answer = self.attempt(request.map(body::inbound), arrival, &scope, deadline, false).await;
+        let mut timed = (deadline, alarm);
+        let mut answer = self.attempt(request.map(body::inbound), arrival, &scope, &mut timed, false).await;
         if let (Err(failure), Some(kept)) = (&answer, kept) {
             match self.retries.once_more(kept, &scope, failure) {
                 Some((request, second)) => {
@@ -321,7 +334,7 @@ impl Guests {
                     scope = second;
                     let request = request.map(body::inbound);
                     // In a box: it is rare, and would make the future of every request larger.
-                    answer = Box::pin(self.attempt(request, arrival, &scope, deadline, true)).await;
+                    answer = Box::pin(self.attempt(request, arrival, &scope, &mut timed, true)).await;
                     self.retries.has_run(&answer);
                 }
                 None => scope.has_run(failure),
@@ -346,7 +359,7 @@ impl Guests {
         request: http::Request<WasiBody>,
         arrival: &Arrival,
         scope: &RequestScope,
-        deadline: Option<Deadline>,
+        (deadline, alarm): &mut (Option<Deadline>, &mut Alarm),
         alone: bool,
     ) -> Result<http::Response<Written>, Failure> {
         let mut call = pin!(async {
@@ -357,9 +370,9 @@ impl Guests {
         });
         // Dropped before the call: what the guest has under way then knows why it ends.
         let guard = OnDrop::new(|| scope.abandon(Failure::client_disconnected()));
-        let answer = match deadline {
-            Some((at, limit, setting)) => {
-                tokio::time::timeout_at(at, call.as_mut()).await.unwrap_or_else(|_| {
+        let answer = match *deadline {
+            Some(Deadline { at, after: limit, setting }) => {
+                alarm.until(at, call.as_mut()).await.unwrap_or_else(|| {
                     // Before the guest is stopped, which lets go of the body.
                     let waits_for_client = arrival.is_awaited();
                     let failure = if waits_for_client {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{Method, Request, request};
+use http::{HeaderName, HeaderValue, Method, Request, Uri, Version, request};
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -62,15 +62,15 @@ impl Retries {
         if !may_run_again {
             return (request.map(Lent::Given), None);
         }
-        let (head, body) = request.into_parts();
+        let (parts, body) = request.into_parts();
         let (lent, body) = if has_body {
             let body = Arc::new(Mutex::new(Some(body)));
             (Lent::Shared(body.clone()), Some(body))
         } else {
             (Lent::Given(body), None)
         };
-        let kept = Kept { head: head.clone(), body, baggage: baggage.clone() };
-        (Request::from_parts(head, lent), Some(kept))
+        let kept = Kept { head: Head::of(&parts), body, baggage: baggage.clone() };
+        (Request::from_parts(parts, lent), Some(kept))
     }
 
     /// What runs in place of the attempt of `scope`, which ended with `failure`: the request, and its second attempt.
@@ -96,7 +96,7 @@ impl Retries {
         if let Some(error_type) = failure.kind.error_type() {
             scope.span.retry(error_type);
         }
-        Some((Request::from_parts(kept.head, body), scope.once_more(kept.baggage, permit)))
+        Some((kept.head.request(body), scope.once_more(kept.baggage, permit)))
     }
 
     fn permit(&self) -> Option<OwnedSemaphorePermit> {
@@ -120,11 +120,39 @@ impl Retries {
 
 /// What it takes to run a request once more.
 pub(super) struct Kept<B> {
-    head: request::Parts,
+    head: Head,
     /// The body, where there is one, for as long as nobody has asked for any of it.
     body: Option<Arc<Mutex<Option<B>>>>,
     /// The baggage that the request came with.
     baggage: Baggage,
+}
+
+/// What a guest sees of a request's head. Kept of each request and seldom used: the fields are a list, which takes one
+/// allocation where a map takes several.
+struct Head {
+    method: Method,
+    uri: Uri,
+    version: Version,
+    fields: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Head {
+    fn of(parts: &request::Parts) -> Self {
+        let request::Parts { method, uri, version, headers, .. } = parts;
+        let fields = headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        Self { method: method.clone(), uri: uri.clone(), version: *version, fields }
+    }
+
+    fn request<B>(self, body: B) -> Request<B> {
+        let mut request = Request::new(body);
+        *request.method_mut() = self.method;
+        *request.uri_mut() = self.uri;
+        *request.version_mut() = self.version;
+        for (name, value) in self.fields {
+            request.headers_mut().append(name, value);
+        }
+        request
+    }
 }
 
 /// A request's body as an attempt has it.
@@ -239,6 +267,22 @@ mod tests {
                 Retries::new(&guest, Retries::places(8)).keep(request("GET", ""), &Baggage::default());
             assert_eq!(kept.is_some(), may, "{mode}");
         }
+    }
+
+    #[test]
+    fn the_second_attempt_has_the_head_of_the_first() {
+        let retries = retries(RetryNeighbours::Safe, 8);
+        let mut request = request("HEAD", "");
+        *request.uri_mut() = "http://a:1/b?c".parse().unwrap();
+        *request.version_mut() = Version::HTTP_2;
+        for (name, value) in [("host", "a"), ("x-many", "1"), ("x-many", "2")] {
+            request.headers_mut().append(name, value.parse().unwrap());
+        }
+        let (first, kept) = retries.keep(request, &Baggage::default());
+        let (second, _) = retries.once_more(kept.unwrap(), &scope(), &neighbours()).unwrap();
+        let (first, second) = (first.into_parts().0, second.into_parts().0);
+        assert_eq!((second.method, second.uri, second.version), (first.method, first.uri, first.version));
+        assert_eq!(second.headers, first.headers);
     }
 
     #[test]

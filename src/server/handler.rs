@@ -80,7 +80,12 @@ impl Handler {
             let component = route.map_err(|refused| refused.failure())?.component;
             let place = self.admission.admit_to(component, place)?;
             let answer = match component.ready().await {
-                Ok(guests) => guests.invoke(request, &arrival, span, baggage, place).await,
+                Ok(guests) => {
+                    let mut alarm = activity.take_alarm();
+                    let answer = guests.invoke(request, &arrival, span, baggage, place, &mut alarm).await;
+                    activity.keep_alarm(alarm);
+                    answer
+                }
                 Err(failure) => Err(failure),
             };
             self.admission.count(&answer);

@@ -19,7 +19,7 @@ use tokio::time::{Instant, Sleep};
 use super::hangup::{Hangup, Socket};
 use super::turn::Reading;
 use super::wait::Wait;
-use crate::guest::Share;
+use crate::guest::{Alarm, Share};
 
 /// What every HTTP/2 connection begins with.
 const H2_PREFACE: &[u8; 12] = b"PRI * HTTP/2";
@@ -43,6 +43,8 @@ pub(crate) struct Activity {
     is_h2: AtomicBool,
     /// When the response of HTTP/1.1 that is under way must be over.
     deadline: Mutex<Option<Instant>>,
+    /// For the deadline of a request: of HTTP/1.1, which has one at a time; over HTTP/2 others make their own.
+    alarm: Mutex<Alarm>,
     /// Where its requests get their places, unless a proxy says whose they are.
     share: Option<Share>,
     /// What HTTP/2 reads before others have their turn.
@@ -86,6 +88,16 @@ impl Activity {
     pub(crate) fn is_between_requests(&self) -> bool {
         let is_idle = |count: &AtomicUsize| count.load(Ordering::Acquire) == 0;
         is_idle(&self.requests) && is_idle(&self.uploads) && !self.is_h2()
+    }
+
+    /// A timer for the deadline of a request.
+    pub(crate) fn take_alarm(&self) -> Alarm {
+        std::mem::take(&mut self.alarm.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Keeps the timer for the next request.
+    pub(crate) fn keep_alarm(&self, alarm: Alarm) {
+        *self.alarm.lock().unwrap_or_else(PoisonError::into_inner) = alarm;
     }
 
     fn set_deadline(&self, deadline: Option<Instant>) {
