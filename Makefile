@@ -26,6 +26,13 @@ test: setup guests ## Install what is missing, then run all tests
 	guests/foreign.sh
 	$(CARGO) test
 
+.PHONY: test-foreign
+test-foreign: guests ## Build applications in the frameworks of others (guests/foreign) by their own tools, and test that they are served
+	scripts/setup.sh foreign
+	guests/foreign.sh
+	guests/foreign/build.sh
+	$(CARGO) test --test integration -- foreign:: --include-ignored
+
 .PHONY: soak
 soak: guests ## 60 s at full load with traps, clients that leave and slow readers, per version of wasi:http
 	POUNCE_SOAK=60 $(CARGO) test --test integration -- soak --nocapture
@@ -64,7 +71,7 @@ fuzz: ## Fuzz the parsers of headers, settings and variables, 60 s each (FUZZ_SE
 lint: ## Check format, clippy (warnings are errors) and shell scripts
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --all-targets --quiet -- --deny warnings
-	for script in scripts/*.sh guests/*.sh benches/*.sh findings/*.sh .ci/run; do bash -n $$script || exit 1; done
+	for script in scripts/*.sh guests/*.sh guests/foreign/*.sh benches/*.sh findings/*.sh .ci/run; do bash -n $$script || exit 1; done
 
 .PHONY: deny
 deny: ## Check licences, bans and sources of dependencies (needs cargo-deny)

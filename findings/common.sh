@@ -53,3 +53,35 @@ build_rust() {
   CARGO_TARGET_DIR=$work/target cargo build --quiet --locked --manifest-path "$here/$1/Cargo.toml"
   programs=$work/target/debug
 }
+
+# serve COMPONENT ARGUMENT…: serves it by `wasmtime serve`, a fresh instance for each request; where is in $url, and what it
+# prints in the file $printed.
+serve() {
+  local second
+  wasmtime
+  free_ports 1
+  # shellcheck disable=SC2154
+  url=http://127.0.0.1:${ports[0]} printed=$work/printed.${ports[0]}
+  touch "$printed"
+  "$tool" serve -Scli "${@:2}" --addr "127.0.0.1:${ports[0]}" "$1" >"$printed" 2>&1 &
+  children+=($!)
+  # It compiles first, which takes half a minute for a large component.
+  for second in {1..180}; do
+    grep -q 'Serving HTTP' "$printed" && return
+    [ "$second" != 180 ] && sleep 1
+  done
+  echo "wasmtime serve does not serve $1:" >&2
+  cat "$printed" >&2
+  exit 1
+}
+
+# get PATH ARGUMENT-OF-CURL…: what the server at $url answers.
+get() {
+  curl --silent --max-time 30 "${@:2}" "$url$1"
+}
+
+# build_failure COMMAND…: the end of what a command says that must fail; `it builds` if it does not.
+build_failure() {
+  local said
+  if said=$("$@" 2>&1); then echo "it builds"; else echo "$said"; fi
+}

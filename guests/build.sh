@@ -7,12 +7,13 @@
 #   rustup   the target wasm32-wasip2 makes components by itself
 #   debian   wasm32-wasip1 with a sysroot made once from Debian's packages, then wasm-tools and wasi's adapter
 # GUESTS_TOOLCHAIN=rustup|debian insists on one. `build.sh --prebuilt` also renews guests/prebuilt/hello.wasm, which is
-# committed for the first run.
+# committed for the first run. `build.sh foreign` builds those of guests/foreign instead, into guests/foreign/build.
 set -euo pipefail
 
 cd "$(dirname "$0")"
 # shellcheck source=scripts/tools.sh
 source ../scripts/tools.sh
+[ "${1:-}" != foreign ] || cd foreign
 
 main() {
   # Panic messages name a crate's file, not where cargo keeps it on this machine.
@@ -88,7 +89,7 @@ each_guest() {
       new=$((new + 1))
     fi
   done
-  echo "guests: $all in guests/build, $new of them new"
+  echo "guests: $all in ${PWD#"$repository"/}/build, $new of them new"
 }
 
 # compose COMMAND MODULE COMPONENT: gives COMPONENT what COMMAND makes of MODULE for its imports.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # scripts/setup.sh (make setup): installs what building the guests and running the tests need and this machine lacks;
 # says what it installs. Again it does nothing. System packages as root or by sudo, on Debian and its kin; everything
-# else into the cache of scripts/tools.sh.
+# else into the cache of scripts/tools.sh. `setup.sh foreign` adds what guests/foreign is built with (make test-foreign).
 set -euo pipefail
 
 # shellcheck source=scripts/tools.sh
@@ -17,6 +17,9 @@ main() {
   want_command npm nodejs npm
   want_command curl curl
   want_command valgrind valgrind
+  if [ "${1:-}" = foreign ]; then
+    want_packages clang-22 lld-22 wasi-libc
+  fi
   install_packages
 
   if ! has_wasip2_target; then
@@ -34,6 +37,11 @@ main() {
   victoria
   h2spec
   prometheus
+  if [ "${1:-}" = foreign ]; then
+    wit_bindgen
+    javascript_frameworks
+    go_compiler
+  fi
   echo "setup: everything is there (cache: $cache)"
 }
 
@@ -49,10 +57,7 @@ want_wasm_toolchain() {
     echo "setup: rustup target add wasm32-wasip2"
     rustup target add wasm32-wasip2 && return
   fi
-  local package
-  for package in rustc-web rust-web-src libstd-rust-web-dev lld-22 wasi-libc; do
-    want_package "$package"
-  done
+  want_packages rustc-web rust-web-src libstd-rust-web-dev lld-22 wasi-libc
 }
 
 has_wasip2_target() {
@@ -65,8 +70,11 @@ want_python_environments() {
   fi
 }
 
-want_package() {
-  dpkg-query --show --showformat '${Status}' "$1" 2>/dev/null | grep -q 'ok installed' || packages+=("$1")
+want_packages() {
+  local package
+  for package in "$@"; do
+    dpkg-query --show --showformat '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || packages+=("$package")
+  done
 }
 
 install_packages() {
@@ -84,4 +92,4 @@ install_packages() {
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}"
 }
 
-main
+main "$@"

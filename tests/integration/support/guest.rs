@@ -33,6 +33,13 @@ pub(crate) fn built(stem: &str) -> PathBuf {
     path
 }
 
+/// `guests/foreign/build/STEM.wasm`.
+pub(crate) fn foreign(stem: &str) -> PathBuf {
+    let path = root().join("guests/foreign/build").join(format!("{stem}.wasm"));
+    assert!(path.exists(), "{} is missing: run `make test-foreign`", path.display());
+    path
+}
+
 /// A file under `tests/fixtures`.
 pub(crate) fn fixture(name: &str) -> PathBuf {
     let path = root().join("tests/fixtures").join(name);
