@@ -12,7 +12,7 @@ use crate::host::Turns;
 /// How often a guest that computes without pause gives way; also how late it is interrupted.
 const TICK: Duration = Duration::from_millis(10);
 /// How often it does while others may wait for it: a request that needs less waits for about as long.
-const SHORT_TICK: Duration = Duration::from_micros(500);
+const SHORT_TICK: Duration = Duration::from_millis(1);
 
 /// A clock, and the turns that go by it. Cheap to clone. Its thread runs while there are engines.
 #[derive(Clone)]
