@@ -49,7 +49,6 @@ REUSED = ["--isolation", "instance", "--reuse", "1000"]
 TRACED = ["--otel-endpoint", "http://127.0.0.1:SINK"]
 HEAD_SAMPLED = [*TRACED, "--otel-sample", "0.01"]
 ADMIN = ["--admin-listen", "127.0.0.1:0"]
-OUTBOUND = ["--allow-outbound", "http://127.0.0.1:*"]
 
 
 def pounce(guest, *options):
@@ -87,13 +86,6 @@ def echoing_h2(size, version):
     return {"load": ("h2", size), "servers": {"traced": pounce(guest, *TRACED)}}
 
 
-def calling(guest, options):
-    return {
-        "load": ("call",),
-        "servers": {"serve 48": wasmtime("serve 48", guest, *options), "traced": pounce(guest, *OUTBOUND, *TRACED)},
-    }
-
-
 # Group → its load, and its servers by name. A group is measured in one run.
 GROUPS = {
     "fresh": {"servers": kinds("hello")},
@@ -118,8 +110,6 @@ GROUPS = {
     "echo 0.2, 1 MiB, h2": echoing_h2(1 << 20, "0.2"),
     "echo 0.3, 16 KiB, h2": echoing_h2(16 << 10, "0.3"),
     "echo 0.3, 1 MiB, h2": echoing_h2(1 << 20, "0.3"),
-    "call 0.2": calling("relay", []),
-    "call 0.3": calling("relay-p3", P3),
     "p99 0.2": {
         "load": ("open", "fresh"),
         "servers": {"serve 48": wasmtime("serve 48", "hello"), "traced": pounce("hello", *TRACED)},
@@ -134,7 +124,7 @@ GROUPS = {
 }
 
 
-def ratio(group, one="traced", other="serve 48", of="rps"):
+def ratio(group, of, one="traced", other="serve 48"):
     return lambda rounds: [ours[of] / theirs[of] for ours, theirs in rounds(group, one, other)]
 
 
@@ -148,24 +138,23 @@ def added(group, one, other, unit=None):
     return share
 
 
-# What is measured, what it is compared with, per round a figure; must and aim (of costs and times: at most).
+# What is measured, what it is compared with, in which group; must and aim.
 ROWS = [
-    ("0.2 hello, fresh instance, traced", "serve 48", ratio("fresh"), 1.45, 1.8),
-    ("0.2 hello, small stack, traced", "serve 48", ratio("small"), 2.0, 2.6),
-    ("0.2 hello, reused, traced", "serve 48", ratio("reused"), 1.2, 1.4),
-    ("0.3 hello, traced", "serve 48", ratio("p3"), 0.95, 1.15),
-    ("0.3 hello, traced", "serve 49", ratio("p3", other="serve 49"), 0.85, 1.05),
-    ("JavaScript hello, fresh, traced", "serve 48", ratio("js"), 1.2, 1.5),
-    ("echo 0.2, 16 KiB, traced", "serve 48", ratio("echo 0.2, 16 KiB"), 1.1, 1.5),
-    ("echo 0.2, 1 MiB, traced", "serve 48", ratio("echo 0.2, 1 MiB"), 1.1, 1.5),
-    ("echo 0.3, 16 KiB, traced", "serve 48", ratio("echo 0.3, 16 KiB"), 1.1, 1.5),
-    ("echo 0.3, 1 MiB, traced", "serve 48", ratio("echo 0.3, 1 MiB"), 1.1, 1.5),
-    ("call of a local origin, 0.2, traced", "serve 48", ratio("call 0.2"), 2.0, 3.0),
-    ("call of a local origin, 0.3, traced", "serve 48", ratio("call 0.3"), 2.0, 3.0),
+    ("0.2 hello, fresh instance, traced", "serve 48", "fresh", 1.45, 1.8),
+    ("0.2 hello, small stack, traced", "serve 48", "small", 2.0, 2.6),
+    ("0.2 hello, reused, traced", "serve 48", "reused", 1.2, 1.4),
+    ("0.3 hello, traced", "serve 48", "p3", 0.95, 1.15),
+    ("0.3 hello, traced", "serve 49", "p3", 0.85, 1.05),
+    ("JavaScript hello, fresh, traced", "serve 48", "js", 1.2, 1.5),
+    ("echo 0.2, 16 KiB, traced", "serve 48", "echo 0.2, 16 KiB", 1.1, 1.5),
+    ("echo 0.2, 1 MiB, traced", "serve 48", "echo 0.2, 1 MiB", 1.1, 1.5),
+    ("echo 0.3, 16 KiB, traced", "serve 48", "echo 0.3, 16 KiB", 1.1, 1.5),
+    ("echo 0.3, 1 MiB, traced", "serve 48", "echo 0.3, 1 MiB", 1.1, 1.5),
 ]
+# What is measured, what it is compared with, per round a figure; must and aim, at most.
 COSTS = [
-    ("p99 at half of serve's saturation, 0.2", "serve 48", ratio("p99 0.2", of="p99"), 1.0, 0.7),
-    ("p99 at half of serve's saturation, 0.3", "serve 48", ratio("p99 0.3", of="p99"), 1.0, 0.7),
+    ("p99 at half of serve's saturation, 0.2", "serve 48", ratio("p99 0.2", "p99"), 1.0, 0.7),
+    ("p99 at half of serve's saturation, 0.3", "serve 48", ratio("p99 0.3", "p99"), 1.0, 0.7),
     ("telemetry, 0.2 fresh (traced − off)", "a bare hyper request", added("fresh", "traced", "off", "hyper"), 0.2, 0.12),
     ("telemetry, 0.2 reused", "a bare hyper request", added("reused", "traced", "off", "hyper"), 0.2, 0.12),
     ("telemetry, 0.3", "a bare hyper request", added("p3", "traced", "off", "hyper"), 0.25, 0.12),
@@ -241,8 +230,6 @@ class Bench:
         self.helpers = []
         self.sink = free_port()
         self.help([sys.executable, __file__, "--sink", self.sink], self.sink)
-        self.origin = free_port()
-        self.help([self.places["HYPER"], f"127.0.0.1:{self.origin}"], self.origin)
 
     def help(self, command, port):
         """Has a process help the load, on its processor."""
@@ -306,14 +293,9 @@ class Bench:
         if load == ("get", "many"):
             half = self.all[len(self.all) // 2 :]
             processor, threads = ",".join(map(str, half)), len(half)
-        if kind in ("post", "call"):
+        if kind == "post":
             script = self.work / "load.lua"
-            if kind == "post":
-                body = f'string.rep("x", {load[1]})'
-            else:
-                call = [{"url": f"http://127.0.0.1:{self.origin}/", "arguments": {}}]
-                body = f"[==[{json.dumps(call)}]==]"
-            script.write_text(f'wrk.method = "POST"\nwrk.body = {body}\n')
+            script.write_text(f'wrk.method = "POST"\nwrk.body = string.rep("x", {load[1]})\n')
             command = ["-s", str(script)]
         wrk = ["wrk", f"-t{threads}", f"-c{CONNECTIONS * threads}", f"-d{seconds}s", "--latency", *command, url]
         said = self.load_with(wrk, processor)
@@ -322,7 +304,7 @@ class Bench:
         return {
             "rps": float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1]),
             "requests": int(re.search(r"(\d+) requests in", said)[1]),
-            "p99": in_microseconds(re.search(r"99%\s+(\S+)", said)[1]),
+            "p99": in_microseconds(re.search(r"^\s+99%\s+(\S+)", said, re.M)[1]),
         }
 
     def h2load(self, load, url, seconds, rate):
@@ -379,8 +361,8 @@ class Bench:
 
 
 def in_microseconds(text):
-    number, unit = re.fullmatch(r"([\d.]+)(us|ms|s)", text).groups()
-    return float(number) * {"us": 1, "ms": 1e3, "s": 1e6}[unit]
+    number, unit = re.fullmatch(r"([\d.]+)(us|ms|s|m)", text).groups()
+    return float(number) * {"us": 1, "ms": 1e3, "s": 1e6, "m": 6e7}[unit]
 
 
 def latencies(log):
@@ -407,6 +389,7 @@ def show(name, taken):
             line += f"  p99 {statistics.median(figures['p99'] for figures in rounds):7.0f} µs"
         if reference:
             line += "  " + shown([one["rps"] / other["rps"] for one, other in zip(rounds, reference)])
+            line += "  by cpu " + shown([other["cpu"] / one["cpu"] for one, other in zip(rounds, reference)])
         before = taken.get(f"{server}, before")
         if before:
             line += "  of before " + shown([one["rps"] / other["rps"] for one, other in zip(rounds, before)])
@@ -456,7 +439,7 @@ def machine(arguments):
         "pounce": f"{first_line(arguments.pounce, '--version')} ({commit})",
         "peers": ", ".join(f"{line}: wasmtime {version}" for line, version in PEERS.items()),
         "load": f"wrk {first_line('wrk', '--version').split()[1]}, {first_line('h2load', '--version')}",
-        "rounds": f"{arguments.rounds} rounds of {arguments.seconds:g} s",
+        "rounds": f"of {arguments.seconds:g} s; how many, the last table says",
         "date": time.strftime("%d %B %Y", time.gmtime()),
     }
 
@@ -468,29 +451,36 @@ def verdict(figure, must, aim, is_cost):
 
 def table(kept):
     rounds = rounds_of(kept)
-    lines = ["| what | beside | median (least–most) | must | aim | |", "| --- | --- | --- | --- | --- | --- |"]
-    for rows, is_cost in ((ROWS, False), (COSTS, True)):
-        for what, beside, figure_of, must, aim in rows:
-            figures = figure_of(rounds)
-            if not figures:
-                continue
-            said = verdict(statistics.median(figures), must, aim, is_cost)
-            bound = "≤ " if is_cost else ""
-            lines.append(f"| {what} | {beside} | {shown(figures)} | {bound}{must:g} | {bound}{aim:g} | {said} |")
-    lines += ["", "| group | server | requests/s | CPU a request, µs | busy | the load's CPU a request, µs |"]
-    lines.append("| --- | --- | --- | --- | --- | --- |")
+    lines = ["| what | beside | requests/s | by CPU a request | must | aim | |", "| --- | --- | --- | --- | --- | --- | --- |"]
+    for what, beside, group, must, aim in ROWS:
+        figures = ratio(group, "rps", other=beside)(rounds)
+        if figures:
+            costs = [1 / figure for figure in ratio(group, "cpu", other=beside)(rounds)]
+            said = verdict(statistics.median(figures), must, aim, False)
+            lines.append(f"| {what} | {beside} | {shown(figures)} | {shown(costs)} | {must:g} | {aim:g} | {said} |")
+    lines += ["", "| what | share of | median (least–most) | must | aim | |", "| --- | --- | --- | --- | --- | --- |"]
+    for what, beside, figure_of, must, aim in COSTS:
+        figures = figure_of(rounds)
+        if figures:
+            said = verdict(statistics.median(figures), must, aim, True)
+            lines.append(f"| {what} | {beside} | {shown(figures)} | ≤ {must:g} | ≤ {aim:g} | {said} |")
+    lines += ["", "| group | server | rounds | requests/s | CPU a request, µs | busy | the load's CPU a request, µs |"]
+    lines.append("| --- | --- | --- | --- | --- | --- | --- |")
     for group, taken in kept.items():
         for server, of_server in taken.items():
             keys = ("rps", "cpu", "busy", "load_cpu")
             rps, cpu, busy, load = (statistics.median(figures[key] for figures in of_server) for key in keys)
-            lines.append(f"| {group} | {server} | {rps:,.0f} | {cpu:.1f} | {busy:.0%} | {load:.1f} |")
+            lines.append(f"| {group} | {server} | {len(of_server)} | {rps:,.0f} | {cpu:.1f} | {busy:.0%} | {load:.1f} |")
     return "\n".join(lines)
 
 
 def picture(kept):
     """Bars of throughput beside `wasmtime serve`, whose own is the line at 1; ticks are what must be and the aim."""
     rounds = rounds_of(kept)
-    bars = [(f"{what} / {beside}", figure_of(rounds), must, aim) for what, beside, figure_of, must, aim in ROWS]
+    bars = [
+        (f"{what} / {beside}", ratio(group, "rps", other=beside)(rounds), must, aim)
+        for what, beside, group, must, aim in ROWS
+    ]
     bars = [(what, statistics.median(figures), must, aim) for what, figures, must, aim in bars if figures]
     left, width, step = 330, 420, 26
     most = max([3.2, *(bar[1] for bar in bars)])
