@@ -156,10 +156,11 @@ impl Turns {
         self.0.time.fetch_add(micros(after), Ordering::Relaxed);
     }
 
-    /// Whether somebody waits for a guest at work: guests are in the line, or a tick has found one at work lately while
-    /// several clients have requests.
+    /// Whether a client may wait for the guests of another: there are several, and guests are in the line, or a tick has
+    /// found one at work lately. A client that is alone waits for nobody else, and its guests get on faster where they
+    /// are seldom interrupted.
     pub(crate) fn is_pressed(&self) -> bool {
-        self.0.waiting.load(Ordering::Relaxed) > 0 || self.is_lately(&self.0.at_work) && !self.is_alone()
+        !self.is_alone() && (self.0.waiting.load(Ordering::Relaxed) > 0 || self.is_lately(&self.0.at_work))
     }
 
     /// Only one client has had requests lately.
@@ -355,7 +356,8 @@ mod tests {
         let _second = wait(&turns, Some(&one)).ok().unwrap();
         let mut third = wait(&turns, Some(&one)).expect_err("it waits");
         turns.tick(TICK);
-        assert!(turns.is_pressed() && poll(&mut third).is_none());
+        assert!(!turns.is_pressed() && poll(&mut third).is_none(), "no other client waits for it");
+        assert!(!turns.holds_up(&client()) && turns.is_pressed(), "one may");
         drop(first);
         assert!(poll(&mut third).is_some());
         drop(third);
