@@ -88,7 +88,12 @@ impl Http2 {
         let (mut told, mut turns) = (false, Turns::new(&activity.reading));
         loop {
             let next = poll_fn(|cx| {
-                let next = if turns.go_on() { connection.poll_accept(cx) } else { Poll::Pending };
+                let mut next = Poll::Pending;
+                if turns.go_on() {
+                    activity.flushes.begin();
+                    next = connection.poll_accept(cx);
+                    activity.flushes.end();
+                }
                 uploads.fetch();
                 if next.is_pending() && turns.end() {
                     // tokio's own yield lets sockets and timers have their turn first, before which waking at once would

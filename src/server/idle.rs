@@ -16,6 +16,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use super::flushes::Flushes;
 use super::hangup::{Hangup, Socket};
 use super::turn::Reading;
 use super::wait::Wait;
@@ -49,8 +50,8 @@ pub(crate) struct Activity {
     share: Option<Share>,
     /// What HTTP/2 reads before others have their turn.
     pub(crate) reading: Reading,
-    /// How often all that was written has gone to the socket.
-    flushes: AtomicUsize,
+    /// What has gone to the socket.
+    pub(super) flushes: Flushes,
 }
 
 impl Activity {
@@ -128,9 +129,9 @@ impl Busy {
         self.activity.set_deadline(Some(deadline));
     }
 
-    /// How often all that was written to the connection has gone to its socket so far.
-    pub(crate) fn flushes(&self) -> usize {
-        self.activity.flushes.load(Ordering::Acquire)
+    /// What has gone to the connection's socket.
+    pub(super) fn flushes(&self) -> &Flushes {
+        &self.activity.flushes
     }
 }
 
@@ -404,6 +405,7 @@ impl<T: Socket> AsyncRead for TimedIo<T> {
 
 impl<T: Socket> AsyncWrite for TimedIo<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.activity.flushes.write();
         let written = Pin::new(&mut self.inner).poll_write(cx, buf);
         self.watched(cx, written)
     }
@@ -416,7 +418,13 @@ impl<T: Socket> AsyncWrite for TimedIo<T> {
         }
         let written = Pin::new(&mut self.inner).poll_flush(cx);
         if written.is_ready() {
-            self.activity.flushes.fetch_add(1, Ordering::Release);
+            let flushes = &self.activity.flushes;
+            flushes.flush();
+            if !self.activity.is_h2() {
+                // One task gives and sends: all that there is has been sent.
+                flushes.begin();
+                flushes.end();
+            }
         }
         self.watched(cx, written)
     }
@@ -432,6 +440,7 @@ impl<T: Socket> AsyncWrite for TimedIo<T> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.activity.flushes.write();
         let written = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
         self.watched(cx, written)
     }

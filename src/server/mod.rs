@@ -9,6 +9,7 @@ mod deadline;
 mod drain;
 mod entrance;
 mod files;
+mod flushes;
 mod forward;
 mod forwarded;
 #[cfg(any(test, fuzzing))]

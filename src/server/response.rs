@@ -15,6 +15,7 @@ use body::Content;
 use super::ahead::Source;
 use super::deadline::Deadline;
 use super::drain::{OpenRequest, Phase};
+use super::flushes::Flushes;
 use super::idle::Busy;
 use super::stall::Flow;
 use crate::guest::{self, Arrival, Blame, Failure, FailureKind};
@@ -73,8 +74,8 @@ impl Exchange {
         self
     }
 
-    /// How often the connection has been flushed so far.
-    fn flushes(&self) -> usize {
+    /// What has gone to the connection's socket.
+    fn flushes(&self) -> &Flushes {
         self.busy.flushes()
     }
 

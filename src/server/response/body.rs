@@ -68,8 +68,10 @@ pub(crate) struct Body {
     deadline: Option<Pin<Box<Sleep>>>,
     /// The guest failed, and hyper is told after a pause.
     broken: Option<Broken>,
-    /// How often the connection had been flushed when it was given something last.
-    flushes: usize,
+    /// The connection has been given something since `given`.
+    gives: bool,
+    /// When it had all that it was given.
+    given: usize,
     pub(super) exchange: Exchange,
 }
 
@@ -85,7 +87,8 @@ impl Body {
             tells_length: false,
             deadline: deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline.at))),
             broken: None,
-            flushes: exchange.flushes(),
+            gives: true,
+            given: 0,
             exchange,
         }
     }
@@ -108,6 +111,10 @@ impl http_body::Body for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         let this = &mut *self;
+        if std::mem::take(&mut this.gives) {
+            // Asked for more, it has taken the head and the frame before.
+            this.given = this.exchange.flushes().now();
+        }
         if let Some(flow) = &this.exchange.flow {
             flow.asked();
         }
@@ -129,7 +136,7 @@ impl http_body::Body for Body {
                 Poll::Ready(None)
             }
             Some(Ok(frame)) => {
-                this.flushes = this.exchange.flushes();
+                this.gives = true;
                 this.exchange.sent += frame.data_ref().map_or(0, |data| data.len() as u64);
                 // hyper may not ask again after any of these: then the body is complete when hyper lets go of it, which
                 // over HTTP/2 is when the peer has made room for it.
@@ -192,7 +199,7 @@ impl Body {
     /// Tells that the response has broken off, as soon as the client can have the head and all that the guest did write.
     fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         if let Some(broken) = &mut self.broken {
-            ready!(broken.poll(cx, || self.exchange.flushes() != self.flushes));
+            ready!(broken.poll(cx, || self.exchange.flushes().since(self.given)));
         }
         Poll::Ready(self.broken.take().map(|broken| Err(broken.error)))
     }
