@@ -28,7 +28,7 @@ use crate::host::{
 };
 use pounce_telemetry::Linked;
 
-/// How often a busy worker looks whether a request that was cancelled is being ignored.
+/// How often a worker looks whether a request that was cancelled is being ignored, or nobody will use it any more.
 const WATCH: Duration = Duration::from_millis(50);
 /// How long a worker may ignore a cancelled request (a busy loop starves its event loop) before it is stopped.
 const IGNORED_FOR: Duration = Duration::from_millis(200);
@@ -72,7 +72,14 @@ impl Pool {
         let factory = Arc::new(factory);
         let workers = |sharing| {
             let (factory, pre) = (factory.clone(), pre.clone());
-            ProxyHandler::new(Workers { factory, pre, sharing, linger, warm: Warm::new() })
+            ProxyHandler::new(Workers {
+                factory,
+                pre,
+                sharing,
+                linger,
+                warm: Warm::new(),
+                retired: Arc::default(),
+            })
         };
         Self { handler: workers(sharing), alone: workers(Sharing::NONE) }
     }
@@ -139,6 +146,16 @@ impl Pool {
     }
 }
 
+/// Of a component that another has taken the place of, the instances end as soon as they have no request: fast reloads
+/// would else run out of slots.
+impl Drop for Pool {
+    fn drop(&mut self) {
+        for handler in [&self.handler, &self.alone] {
+            handler.state().retired.store(true, Ordering::Release);
+        }
+    }
+}
+
 /// Carries a failure through wasmtime's error type.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.message)]
@@ -151,6 +168,8 @@ struct Workers {
     sharing: Sharing,
     linger: Option<Duration>,
     warm: Warm<(Store<HostState>, Proxy)>,
+    /// There will be no more requests.
+    retired: Arc<AtomicBool>,
 }
 
 impl Workers {
@@ -192,7 +211,12 @@ impl HandlerState for Workers {
             store,
             proxy,
             view: |state| state.http(),
-            expiration: Watch { requests: requests.clone(), linger: self.linger, wake: None, settled: false },
+            expiration: Watch {
+                requests: requests.clone(),
+                linger: self.linger,
+                retired: self.retired.clone(),
+                wake: None,
+            },
             state: Worker { requests, sharing: self.sharing },
         })
     }
@@ -241,18 +265,14 @@ impl Requests {
     }
 
     /// Ends what is open of an instance that has no task left which could end it: spans, and bodies (a guest may well hand
-    /// a body from one request's task to another's). False where a response is only on its way to us.
-    fn settle(&self) -> bool {
+    /// a body from one request's task to another's).
+    fn settle(&self) {
         self.uploads.settle();
-        let mut begun = self.begun();
-        let mut all = true;
-        begun.retain(|trace| {
+        self.begun().retain(|trace| {
             trace.span.close_children();
             trace.settle();
-            all &= trace.is_answered() || trace.is_closed();
             trace.is_worked_on()
         });
-        all
     }
 }
 
@@ -378,9 +398,8 @@ impl Drop for Acknowledge {
 struct Watch {
     requests: Arc<Requests>,
     linger: Option<Duration>,
+    retired: Arc<AtomicBool>,
     wake: Option<Pin<Box<Sleep>>>,
-    /// Nothing is left to be settled of an idle instance.
-    settled: bool,
 }
 
 impl Watch {
@@ -394,8 +413,8 @@ impl Watch {
             WorkerStatus::Idle => {
                 // Every task has ended: nobody is left who could end the spans that are open, or speak for a request.
                 is_idle.store(true, Ordering::Release);
-                self.settled = self.requests.settle();
-                since.elapsed() >= IDLE_TIMEOUT
+                self.requests.settle();
+                since.elapsed() >= IDLE_TIMEOUT || self.retired.load(Ordering::Acquire)
             }
             // By far the most frequent, and cheap: what nobody has cancelled nobody ignores.
             WorkerStatus::Requests if !cancelled => false,
@@ -442,10 +461,7 @@ impl WorkerExpiration for Watch {
                 self.requests.stopped.store(true, Ordering::Release);
                 return Poll::Ready(());
             }
-            let idle = status == WorkerStatus::Idle;
-            let idle = idle && self.settled;
-            let next = if idle { IDLE_TIMEOUT.saturating_sub(since.elapsed()).max(WATCH) } else { WATCH };
-            let wake = self.wake.get_or_insert_with(|| Box::pin(tokio::time::sleep(next)));
+            let wake = self.wake.get_or_insert_with(|| Box::pin(tokio::time::sleep(WATCH)));
             match wake.as_mut().poll(cx) {
                 Poll::Ready(()) => self.wake = None,
                 Poll::Pending => return Poll::Pending,
