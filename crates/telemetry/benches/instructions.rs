@@ -25,6 +25,8 @@ const WARM: u32 = 600;
 const COUNTED: u32 = 1000;
 /// Percent by which a count may be above the one that is kept.
 const TOLERANCE: u64 = 3;
+/// Instructions by which it may be above that: of the shortest paths 3 % are fewer than a machine's C library makes.
+const NOISE: u64 = 5;
 /// The argument by which the program calls itself under callgrind.
 const ONE: &str = "--one";
 
@@ -136,7 +138,7 @@ fn main() -> ExitCode {
             "{name:38} {count:7} instructions, kept {}",
             known.map_or("none".into(), |known| known.to_string())
         );
-        if known.is_none_or(|known| count * 100 > known * (100 + TOLERANCE)) {
+        if known.is_none_or(|known| count > known * (100 + TOLERANCE) / 100 + NOISE) {
             worse.push(name);
         }
     }
