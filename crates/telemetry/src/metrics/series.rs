@@ -111,13 +111,13 @@ impl Series {
         self.record_by(value, self.exemplars.witness(context));
     }
 
-    /// The same for a series to which many threads record all the time, and where it is known already whether there is an
-    /// exemplar in it.
+    /// Records a value in this thread's part, for a series to which many threads record all the time, and where it is known
+    /// already whether there is an exemplar in it.
     pub(super) fn record_often(self: &Arc<Self>, value: Measurement, witness: Option<Witness>) {
         part::record(self, value, witness);
     }
 
-    /// The same in what all threads share.
+    /// Records a value in what all threads share.
     pub(super) fn record_by(&self, value: Measurement, witness: Option<Witness>) {
         let mut slot = 0;
         match (&self.numbers, value) {

@@ -20,7 +20,7 @@ pub(super) struct Cells {
     /// One more than there are bounds.
     buckets: Box<[AtomicU64]>,
     sum: Double,
-    /// Of all, or where deltas are taken, since the last.
+    /// The least and the greatest value so far or, where deltas are taken, since the last one.
     min: Double,
     max: Double,
 }
@@ -48,7 +48,7 @@ impl Distribution {
         bucket
     }
 
-    /// The same in a part that no other thread writes to.
+    /// Records a value in a part that no other thread writes to, and gives the number of the bucket.
     pub(super) fn record_alone(&self, part: &Cells, value: f64) -> usize {
         let bucket = self.bucket(value);
         part.sum.set(added(part.sum.get(), value));
