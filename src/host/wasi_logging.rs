@@ -1,13 +1,11 @@
 //! `wasi:logging/logging` (`wit/deps/wasi-logging.wit`): records that join the component's log, as those of
 //! `pounce:telemetry/logs` do.
 
-use std::sync::Arc;
-
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Access, ComponentType, Lift, Linker};
 
 use super::state::HostState;
-use super::telemetry::{Caller, Telemetry};
+use super::telemetry::{Telemetry, emit};
 use pounce_telemetry::{LogRecord, Severity, Value};
 
 /// The interface, under each name that toolchains import it by. What is behind them does not differ.
@@ -62,16 +60,10 @@ fn log(
     store: StoreContextMut<'_, HostState>,
     (level, context, message): (Level, String, String),
 ) -> wasmtime::Result<()> {
-    let severity = level.into();
-    let capabilities = Arc::clone(&store.data().capabilities);
-    let recorder = &capabilities.recorder;
-    if !recorder.takes(severity) {
-        return Ok(());
-    }
     let mut host = Access::<_, Telemetry>::new(store, |state| state);
-    let caller = Caller::of(&mut host);
-    let context = (!context.is_empty()).then(|| (CONTEXT.to_owned(), Value::Text(context)));
-    let record = LogRecord::new(severity, Value::Text(message), None, context.into_iter().collect());
-    recorder.log(&record, caller.context().as_ref(), caller.quota(&host.data_mut().quota));
+    emit(&mut host, level.into(), |severity| {
+        let context = (!context.is_empty()).then(|| (CONTEXT.to_owned(), Value::Text(context)));
+        LogRecord::new(severity, Value::Text(message), None, context.into_iter().collect())
+    });
     Ok(())
 }

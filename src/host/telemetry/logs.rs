@@ -23,6 +23,21 @@ impl From<wit::Severity> for Severity {
     }
 }
 
+/// Records what a guest logs, made by `record` only where records of that severity go anywhere.
+pub(in crate::host) fn emit(
+    host: &mut Host<'_>,
+    severity: Severity,
+    record: impl FnOnce(Severity) -> LogRecord,
+) {
+    let capabilities = Arc::clone(&host.data_mut().capabilities);
+    let recorder = &capabilities.recorder;
+    if recorder.takes(severity) {
+        let caller = Caller::of(host);
+        let record = record(severity);
+        recorder.log(&record, caller.context().as_ref(), caller.quota(&host.data_mut().quota));
+    }
+}
+
 impl wit::HostWithStore<HostState> for Telemetry {
     fn is_enabled(mut host: Host<'_>, severity: wit::Severity) -> wasmtime::Result<bool> {
         Ok(host.data_mut().capabilities.recorder.takes(severity.into()))
@@ -35,15 +50,9 @@ impl wit::HostWithStore<HostState> for Telemetry {
         event_name: Option<String>,
         attributes: Vec<types::Attribute>,
     ) -> wasmtime::Result<()> {
-        let severity = severity.into();
-        let capabilities = Arc::clone(&host.data_mut().capabilities);
-        let recorder = &capabilities.recorder;
-        if !recorder.takes(severity) {
-            return Ok(());
-        }
-        let caller = Caller::of(&mut host);
-        let record = LogRecord::new(severity, body.into(), event_name, convert::attributes(attributes));
-        recorder.log(&record, caller.context().as_ref(), caller.quota(&host.data_mut().quota));
+        emit(&mut host, severity.into(), |severity| {
+            LogRecord::new(severity, body.into(), event_name, convert::attributes(attributes))
+        });
         Ok(())
     }
 }

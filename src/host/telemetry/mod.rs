@@ -21,6 +21,7 @@ use wasmtime::component::{Access, HasData, Linker};
 use super::bindings;
 use super::current::{self, Current};
 use super::state::HostState;
+pub(super) use logs::emit;
 use pounce_telemetry::ServerSpan;
 pub(super) use propagation::context_of;
 pub(super) use recorder::Caller;
