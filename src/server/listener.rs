@@ -17,11 +17,10 @@ use super::head::HeadLimits;
 use super::idle::Patience;
 use super::inherited::Inherited;
 use super::tls::Tls;
+use super::turn::Accepting;
 use crate::config;
 use pounce_telemetry::metrics::host as host_metrics;
 
-/// Connections that are accepted before those that are open have their turn.
-const ACCEPTED_IN_A_ROW: usize = 8;
 /// Pause after an accept that failed for want of something (file descriptors, memory): trying at once would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -134,13 +133,8 @@ impl Server {
     pub(crate) async fn run(&self, listener: Listener) {
         let mut phase = self.drain.watch();
         let mut open = JoinSet::new();
-        let mut in_a_row = 0;
+        let mut turns = Accepting::default();
         loop {
-            if in_a_row == ACCEPTED_IN_A_ROW {
-                in_a_row = 0;
-                // The sockets of connections that are open come first: a peer may connect as fast as we accept.
-                tokio::task::yield_now().await;
-            }
             let accepted = tokio::select! {
                 accepted = self.accept(&listener) => accepted,
                 // What is kept of a connection goes when it has ended, not when the next one comes.
@@ -149,8 +143,9 @@ impl Server {
             };
             match accepted {
                 Ok((permit, accepted)) => {
-                    in_a_row += 1;
                     self.spawn(&mut open, permit, accepted);
+                    // A peer may connect as fast as we accept.
+                    turns.accepted().await;
                 }
                 Err(error) => accept_failed(&error).await,
             }

@@ -1,11 +1,14 @@
-//! How much an HTTP/2 connection may do before others have their turn.
+//! How much an HTTP/2 connection, or the accepting of connections, may do before others have their turn.
 //!
 //! A connection is one task, and while it works through its frames nobody else is served on that thread. Frames are cheap
 //! for who sends them, and some are not for who reads them; requests are tasks, which all have to be run before whoever
 //! waits on that thread gets on. So a turn ends when as many bytes were read as take a tenth of a millisecond, or when as
 //! many requests have begun as let everybody have a turn within half a millisecond. Both are learned from turn to turn.
+//! Connections are tasks as well, which a listener can make as fast as peers connect.
 
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 /// What reading may take in a turn.
@@ -18,6 +21,8 @@ const LEAST_BYTES: usize = 1024;
 const ROUND: Duration = Duration::from_micros(500);
 /// Requests that begin in a turn at most, where it takes no time until the next.
 const MOST_REQUESTS: usize = 16;
+/// Connections that are accepted in a turn at most.
+const MOST_CONNECTIONS: usize = 8;
 
 /// What an HTTP/2 connection reads in a turn: counted by its socket, judged by its task.
 #[derive(Debug)]
@@ -30,7 +35,8 @@ pub(crate) struct Reading {
 
 impl Default for Reading {
     fn default() -> Self {
-        Self { read: AtomicUsize::new(0), most: AtomicUsize::new(MOST_BYTES) }
+        // Nobody knows yet what its frames cost.
+        Self { read: AtomicUsize::new(0), most: AtomicUsize::new(LEAST_BYTES) }
     }
 }
 
@@ -103,6 +109,50 @@ impl<'a> Turns<'a> {
     }
 }
 
+/// The turns of a listener.
+#[derive(Debug)]
+pub(super) struct Accepting {
+    /// Connections in this turn, and at most.
+    accepted: usize,
+    most: usize,
+}
+
+impl Default for Accepting {
+    fn default() -> Self {
+        Self { accepted: 0, most: MOST_CONNECTIONS }
+    }
+}
+
+impl Accepting {
+    /// Counts a connection. If it is the last of this turn, lets everybody else have theirs.
+    pub(super) async fn accepted(&mut self) {
+        self.accepted += 1;
+        if self.accepted < self.most {
+            return;
+        }
+        let ended = Instant::now();
+        everybody().await;
+        self.most = affordable(self.accepted, ended.elapsed(), ROUND).clamp(1, MOST_CONNECTIONS);
+        self.accepted = 0;
+    }
+}
+
+/// Waits until all that is ready on this thread has been run once, and then what its sockets have woken.
+async fn everybody() {
+    let mut is_last = false;
+    // To the end of the thread's queue: tokio's own yield only waits for the next look at the sockets, however long that
+    // queue is, and so would have it grow without end.
+    poll_fn(|cx| {
+        if std::mem::replace(&mut is_last, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+    tokio::task::yield_now().await;
+}
+
 /// How many of what took `time` there may be in `target`, where there were `done`.
 fn affordable(done: usize, time: Duration, target: Duration) -> usize {
     let affordable = done as u128 * target.as_nanos() / time.as_nanos().max(1);
@@ -127,11 +177,11 @@ mod tests {
     #[test]
     fn a_turn_is_over_when_its_bytes_are_read() {
         let reading = Reading::default();
-        assert_eq!(reading.room(), MOST_BYTES);
-        reading.came(MOST_BYTES - 1);
+        assert_eq!(reading.room(), LEAST_BYTES);
+        reading.came(LEAST_BYTES - 1);
         assert_eq!(reading.room(), 1);
         assert!(!reading.end(Instant::now()), "all that there was has been read");
-        reading.came(MOST_BYTES);
+        reading.came(LEAST_BYTES);
         assert_eq!(reading.room(), 0);
         assert!(reading.end(Instant::now()));
         assert!(reading.room() >= LEAST_BYTES, "the next turn has room");

@@ -3,8 +3,8 @@
 //!
 //! `make floods` runs them for 30 s each (`POUNCE_FLOODS=…`), alone; elsewhere they are left out. What is compared is the
 //! time that the *server* takes, so a flood may not slow down the client that measures it: the server has a processor for
-//! itself, and the other one is shared by the measuring client (this process) and the flood, a process of its own at the
-//! lowest priority, which runs only while the measuring client has nothing to do. Quiet and flooded differ in nothing but
+//! itself, and the other one is shared by the measuring client (this process) and the flood, a process of its own under
+//! `SCHED_IDLE`, which runs only while the measuring client has nothing to do. Quiet and flooded differ in nothing but
 //! the flood, and a server with one processor has the fewest means to evade it.
 //!
 //! A flood is an async function of the server's address that goes on until its process is ended: a row of [`FLOODS`], and
@@ -85,12 +85,12 @@ struct Flooding(Child);
 impl Flooding {
     fn begin(flood: &str, target: SocketAddr) -> Self {
         let mut command = Command::new("taskset");
-        command.args(["-c", &PROCESSORS[1].to_string(), "nice", "-n", "19"]);
+        command.args(["-c", &PROCESSORS[1].to_string(), "chrt", "--idle", "0"]);
         command.arg(std::env::current_exe().expect("this binary")).args(["--exact", "floods::process"]);
         command.env(FLOOD, flood).env(TARGET, target.to_string());
         // What it says, a broken flood says: nothing else shows that there was none.
         command.args(["--nocapture", "--quiet"]).stdin(Stdio::piped()).stdout(Stdio::null());
-        Self(command.spawn().expect("taskset and nice"))
+        Self(command.spawn().expect("taskset and chrt"))
     }
 
     fn is_alive(&mut self) -> bool {
