@@ -11,11 +11,14 @@ use std::io::IsTerminal as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
+use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::Layer as _;
+use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{FilterExt as _, Targets};
+use tracing_subscriber::fmt::writer::{MakeWriter, MakeWriterExt as _};
 use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::settings::{LogFormat, LogLevel};
@@ -77,13 +80,7 @@ impl Log {
         let terminal = std::io::stderr().is_terminal();
         let format = settings.format.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json });
         FOR_PEOPLE.store(format == LogFormat::Text, Ordering::Relaxed);
-        let lines = tracing_subscriber::fmt::layer().with_writer(writer);
-        let lines = match format {
-            LogFormat::Text => lines.with_ansi(terminal).with_target(false).map_event_format(Within).boxed(),
-            LogFormat::Json => {
-                lines.json().flatten_event(true).with_current_span(false).map_event_format(Within).boxed()
-            }
-        };
+        let lines = lines(format, terminal, writer);
         let otlp_log = OtlpLog::default();
         let of_records = OwnRecords::filter(level);
         let budget = Budget::start().context("cannot start the thread that keeps the log within bounds")?;
@@ -142,5 +139,22 @@ fn filter(level: LogLevel) -> LevelFilter {
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
+    }
+}
+
+/// The layer that writes lines to `writer`; `terminal` says whether there may be colours.
+fn lines<S, W>(format: LogFormat, terminal: bool, writer: W) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    // What is left out would come to the writer as an empty line, wake its thread, and count as lost where it is slow.
+    let writer = writer.with_filter(|_| !budget::is_left_out());
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
+    match format {
+        LogFormat::Text => lines.with_ansi(terminal).with_target(false).map_event_format(Within).boxed(),
+        LogFormat::Json => {
+            lines.json().flatten_event(true).with_current_span(false).map_event_format(Within).boxed()
+        }
     }
 }

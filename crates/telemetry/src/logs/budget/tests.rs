@@ -82,3 +82,41 @@ fn what_the_operator_does_and_what_is_limited_elsewhere_has_no_budget() {
         assert!(!is_exempt(target), "{target}");
     }
 }
+
+#[test]
+fn nothing_is_written_of_what_is_left_out() {
+    use crate::logs::lines;
+    use crate::settings::LogFormat;
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    struct Writes(Arc<Mutex<Vec<usize>>>);
+
+    impl std::io::Write for Writes {
+        fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().push(line.len());
+            Ok(line.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    for format in [LogFormat::Text, LogFormat::Json] {
+        let written = Arc::default();
+        let writer = {
+            let written = Arc::clone(&written);
+            move || Writes(Arc::clone(&written))
+        };
+        let budget = Budget::start().unwrap();
+        let layers = tracing_subscriber::registry().with(budget.judge()).with(lines(format, false, writer));
+        tracing::subscriber::with_default(layers, || {
+            for _ in 0..3 * LINES {
+                tracing::warn!("again");
+            }
+        });
+        let written = written.lock().unwrap();
+        assert_eq!(written.len(), LINES as usize, "{written:?}");
+        assert!(written.iter().all(|length| *length > 10), "{written:?}");
+    }
+}
