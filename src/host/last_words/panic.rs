@@ -20,7 +20,10 @@ pub(super) fn begins(line: &str) -> bool {
 pub(super) fn read(text: &str, traceback: Option<&str>) -> Raised {
     let after = |begin: &str| text.find(begin).map(|at| (at, &text[at + begin.len()..]));
     let raised = match (traceback, after(OF_PYTHON), after(OF_QUICKJS)) {
-        (Some(traceback), ..) if text.contains(AFTER_TRACEBACK) => python::read(traceback),
+        // A line of its own: an exception that is quoted may tell of another runtime's.
+        (Some(traceback), ..) if text.lines().any(|line| line.starts_with(AFTER_TRACEBACK)) => {
+            python::read(traceback)
+        }
         // The message of either may quote the other.
         (_, Some((at, quoted)), other) if other.is_none_or(|(other, _)| at < other) => python::quoted(quoted),
         (_, _, Some((_, quoted))) => of_quickjs(quoted),

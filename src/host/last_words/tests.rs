@@ -89,6 +89,13 @@ Exception { message: Some("two\nlines \"quoted\""), stack: Some("    at Mistake 
 note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace"#;
     let stack = "at Mistake (/app.js:3:54)\nat handle (/app.js:18:38)";
     expect(panic, End::Trap, Some("Error"), "two\nlines \"quoted\"", stack);
+
+    // Its message may be what another runtime printed.
+    let traceback =
+        "Traceback (most recent call last):\n  File \"/0/app.py\", line 1, in f\nValueError: boom\n";
+    let quotes =
+        format!("{traceback}thread 'a' panicked at b:1:2:\nException {{ message: Some({PYTHON_PANIC:?}) }}");
+    expect(&quotes, End::Trap, Some("Error"), PYTHON_PANIC.trim_end(), "");
 }
 
 #[test]
