@@ -2,14 +2,18 @@
 //!
 //! It has its own thread and runtime, so that neither load nor a guest that takes every processor of the server stops
 //! `/livez`. It starts before the component is loaded and stops last. It only reads: nothing here changes the server.
+//!
+//! Traces are shown to people by a viewer (`viewer`), whose sources are in the folder of that name.
 
 mod board;
 mod format;
 mod host;
 mod paced;
 mod page;
+mod query;
 mod serve;
 mod status;
+mod viewer;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,6 +22,7 @@ use anyhow::Context as _;
 use tokio::sync::{oneshot, watch};
 
 pub(crate) use board::Phase;
+pub(crate) use host::Names;
 pub(crate) use serve::Socket;
 pub(crate) use status::{Certificate, Component, Facts, Limits, Reload, Tls, Totals, Use};
 
@@ -37,18 +42,18 @@ pub(crate) struct Admin {
 }
 
 impl Admin {
-    /// Answers on `socket`, which clients reach at `url`; `name` is the host that the settings give it.
+    /// Answers on `socket`, which clients reach at `url` and by `names`.
     ///
     /// # Errors
     /// There is no thread to be had, or no runtime.
     pub(crate) fn start(
         socket: Socket,
         url: String,
-        name: Option<String>,
+        names: Names,
         telemetry: Telemetry,
     ) -> anyhow::Result<Self> {
         let board = Arc::new(Board::new());
-        let site = Arc::new(Site::new(board.clone(), telemetry, name, url.clone(), Instant::now()));
+        let site = Arc::new(Site::new(board.clone(), telemetry, names, url.clone(), Instant::now()));
         let (stop, stopping) = watch::channel(false);
         let (gone, stopped) = oneshot::channel();
         let (started, is_started) = std::sync::mpsc::sync_channel(1);

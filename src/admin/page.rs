@@ -4,40 +4,54 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
+use http::header::{
+    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, LOCATION, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+};
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode, Version};
 use http_body_util::Full;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::board::{Board, Phase};
+use super::host::{self, Names};
+use super::query::{self, Asked};
 use super::status::Status;
-use super::{format, host};
-use pounce_telemetry::{Telemetry, TraceId};
+use super::{format, viewer};
+use pounce_telemetry::Telemetry;
 
 /// Large pages of a kind that are in memory at once, those on their way to slow clients included. Each kind has places
 /// of its own: who is slow to take traces does not keep Prometheus from its metrics.
 const MAX_PAGES: usize = 4;
 
 const PATHS: &str = "There are:
-  /livez       200 while the process answers
-  /readyz      200 while requests are served, 503 while it starts or drains
-  /status      what runs here and how it is, as JSON
-  /metrics     for Prometheus; with exemplars where OpenMetrics is asked for
-  /api/traces  the latest traces as OTLP JSON; ?limit=N, ?trace_id=HEX
+  /livez               200 while the process answers
+  /readyz              200 while requests are served, 503 while it starts or drains
+  /status              what runs here and how it is, as JSON
+  /metrics             for Prometheus; with exemplars where OpenMetrics is asked for
+  /traces              the latest traces, for browsers; /traces/HEX is one of them
+  /api/traces          the latest traces as OTLP JSON; ?limit=N, ?trace_id=HEX
+  /api/traces/summary  a line about each as JSON; ?after=CURSOR for what has changed
+  /api/logs            log records of a trace as OTLP JSON; ?trace_id=HEX
 ";
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 
-type Answer = Response<Full<Bytes>>;
+pub(super) type Answer = Response<Full<Bytes>>;
+
+/// How a client reached the listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    Loopback,
+    Network,
+    Unix,
+}
 
 /// All pages, and what they are made of.
 pub(super) struct Site {
     board: Arc<Board>,
     telemetry: Telemetry,
-    /// The host that the settings give the listener.
-    name: Option<String>,
+    names: Names,
     url: String,
     started: Instant,
     metrics_pages: Arc<Semaphore>,
@@ -48,26 +62,26 @@ impl Site {
     pub(super) fn new(
         board: Arc<Board>,
         telemetry: Telemetry,
-        name: Option<String>,
+        names: Names,
         url: String,
         started: Instant,
     ) -> Self {
         let places = || Arc::new(Semaphore::new(MAX_PAGES));
         let (metrics_pages, traces_pages) = (places(), places());
-        Self { board, telemetry, name, url, started, metrics_pages, traces_pages }
+        Self { board, telemetry, names, url, started, metrics_pages, traces_pages }
     }
 
-    /// Answers one request, which came in on loopback or not.
-    pub(super) async fn answer(&self, head: Parts, is_loopback: bool) -> Answer {
-        let mut answer = self.page(&head, is_loopback).await;
+    /// Answers one request, which came this way.
+    pub(super) async fn answer(&self, head: Parts, way: Way) -> Answer {
+        let mut answer = self.page(&head, way).await;
         let headers = answer.headers_mut();
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         answer
     }
 
-    async fn page(&self, head: &Parts, is_loopback: bool) -> Answer {
-        if let Err(why) = self.is_meant(head, is_loopback) {
+    async fn page(&self, head: &Parts, way: Way) -> Answer {
+        if let Err(why) = self.is_meant(head, way) {
             return *why;
         }
         if !matches!(head.method, Method::GET | Method::HEAD) {
@@ -76,6 +90,7 @@ impl Site {
             return refusal;
         }
         match head.uri.path() {
+            "/" => index(head),
             "/livez" => text(StatusCode::OK, "ok\n"),
             "/readyz" => {
                 let phase = self.board.phase();
@@ -92,14 +107,14 @@ impl Site {
                 })
                 .await
             }
-            "/api/traces" => match Asked::read(head.uri.query().unwrap_or_default()) {
-                Ok(Asked { limit, trace_id }) => {
-                    let telemetry = self.telemetry.clone();
-                    self.large(&self.traces_pages, JSON, move || telemetry.recent_traces(limit, trace_id))
-                        .await
-                }
-                Err(what) => text(StatusCode::BAD_REQUEST, what),
-            },
+            path @ ("/api/traces" | "/api/traces/summary" | "/api/logs") => {
+                self.traces(path, head.uri.query().unwrap_or_default()).await
+            }
+            path if viewer::is_below(path)
+                && let Some(page) = viewer::page(path, &head.headers) =>
+            {
+                page
+            }
             path => {
                 let shown: String = path.chars().take(100).collect();
                 text(StatusCode::NOT_FOUND, format!("nothing at {shown}\n{PATHS}"))
@@ -108,7 +123,7 @@ impl Site {
     }
 
     /// Refuses what a web page may have had a browser send (see `host`).
-    fn is_meant(&self, head: &Parts, is_loopback: bool) -> Result<(), Box<Answer>> {
+    fn is_meant(&self, head: &Parts, way: Way) -> Result<(), Box<Answer>> {
         let mut given = head.headers.get_all(HOST).iter();
         let host = match (given.next(), given.next()) {
             (Some(host), None) => Some(host.to_str().unwrap_or_default()),
@@ -116,13 +131,45 @@ impl Site {
             _ => return Err(Box::new(text(StatusCode::BAD_REQUEST, "a request needs one Host\n"))),
         };
         let target = head.uri.authority().map(http::uri::Authority::as_str);
-        let is_foreign = |host: &str| !host::is_ours(host, self.name.as_deref());
-        if is_loopback && host.into_iter().chain(target).any(is_foreign) {
-            let why = "this listener is on loopback and does not know that name: ask for its address, localhost, or the \
-                       host of admin.listen\n";
+        let is_foreign = |host: &str| !self.names.has(host);
+        let is_checked = match way {
+            Way::Loopback => true,
+            Way::Network => shows_traces(head.uri.path()),
+            Way::Unix => false,
+        };
+        if is_checked && host.into_iter().chain(target).any(is_foreign) {
+            let why = "this listener does not know that name: ask for its address, localhost, or the host of \
+                       admin.listen, or name it in admin.hosts\n";
             return Err(Box::new(text(StatusCode::MISDIRECTED_REQUEST, why)));
         }
+        if host::is_of_another_origin(&head.headers) {
+            let why = "a web page of another origin sends this: there is nothing here for it\n";
+            return Err(Box::new(text(StatusCode::FORBIDDEN, why)));
+        }
         Ok(())
+    }
+
+    /// What `/api/…` tells of recent traces.
+    async fn traces(&self, path: &str, query: &str) -> Answer {
+        let telemetry = self.telemetry.clone();
+        let make: Box<dyn FnOnce() -> Vec<u8> + Send> = match path {
+            "/api/logs" => match query::trace_id(query) {
+                Ok(trace_id) => Box::new(move || telemetry.recent_logs(trace_id)),
+                Err(what) => return text(StatusCode::BAD_REQUEST, what),
+            },
+            "/api/traces/summary" => match query::cursor(query) {
+                Ok(after) => {
+                    let after = after.map(str::to_owned);
+                    Box::new(move || telemetry.recent_summaries(after.as_deref()))
+                }
+                Err(what) => return text(StatusCode::BAD_REQUEST, what),
+            },
+            _ => match Asked::read(query) {
+                Ok(Asked { limit, trace_id }) => Box::new(move || telemetry.recent_traces(limit, trace_id)),
+                Err(what) => return text(StatusCode::BAD_REQUEST, what),
+            },
+        };
+        self.large(&self.traces_pages, JSON, make).await
     }
 
     fn status(&self) -> Answer {
@@ -179,38 +226,27 @@ impl AsRef<[u8]> for Page {
     }
 }
 
-/// What is asked of `/api/traces`.
-struct Asked {
-    limit: usize,
-    trace_id: Option<TraceId>,
+/// The list of pages; browsers go to the viewer.
+fn index(head: &Parts) -> Answer {
+    let accept = head.headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    if !accept.contains("text/html") {
+        return text(StatusCode::OK, PATHS);
+    }
+    let mut answer = text(StatusCode::SEE_OTHER, "the viewer is at /traces\n");
+    answer.headers_mut().insert(LOCATION, HeaderValue::from_static("/traces"));
+    answer
 }
 
-impl Asked {
-    fn read(query: &str) -> Result<Self, String> {
-        let mut asked = Self { limit: usize::MAX, trace_id: None };
-        for part in query.split('&').filter(|part| !part.is_empty()) {
-            match part.split_once('=') {
-                Some(("limit", value)) => {
-                    asked.limit = value.parse().map_err(|_| "limit is a number: ?limit=10\n".to_owned())?;
-                }
-                Some(("trace_id", value)) => {
-                    let id = TraceId::from_hex(value.to_ascii_lowercase().as_bytes());
-                    asked.trace_id = Some(id.ok_or(
-                        "trace_id is 32 hexadecimal digits: ?trace_id=0af7651916cd43dd8448eb211c80319c\n",
-                    )?);
-                }
-                _ => return Err("there are only limit and trace_id: ?limit=10&trace_id=HEX\n".to_owned()),
-            }
-        }
-        Ok(asked)
-    }
+/// Whether a page has traces in it, or shows those that have.
+fn shows_traces(path: &str) -> bool {
+    path.starts_with("/api/") || viewer::is_below(path)
 }
 
 fn text(status: StatusCode, body: impl Into<String>) -> Answer {
     whole(status, TEXT, body.into().into())
 }
 
-fn whole(status: StatusCode, kind: &'static str, body: Bytes) -> Answer {
+pub(super) fn whole(status: StatusCode, kind: &'static str, body: Bytes) -> Answer {
     let mut answer = Response::new(Full::new(body));
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));

@@ -16,7 +16,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use super::LAST_MOMENT;
 use super::paced::Paced;
-use super::page::Site;
+use super::page::{Site, Way};
 
 /// Connections at once. For one more the oldest is closed: whoever sits on connections must not stop a probe.
 const MAX_CONNECTIONS: usize = 64;
@@ -124,11 +124,12 @@ impl Listener {
                 // A socket on all addresses is reached on loopback, too.
                 let local = stream.local_addr().map(|local| local.ip().to_canonical());
                 let is_loopback = local.is_ok_and(|local| local.is_loopback());
-                Accepted::Tcp(serve(stream, site, is_loopback, stopping))
+                let way = if is_loopback { Way::Loopback } else { Way::Network };
+                Accepted::Tcp(serve(stream, site, way, stopping))
             }
             Self::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
-                Accepted::Unix(serve(stream, site, false, stopping))
+                Accepted::Unix(serve(stream, site, Way::Unix, stopping))
             }
         })
     }
@@ -140,7 +141,7 @@ async fn told(stopping: &mut watch::Receiver<bool>) {
 }
 
 /// Serves a connection to its end.
-async fn serve<T>(stream: T, site: Arc<Site>, is_loopback: bool, mut stopping: watch::Receiver<bool>)
+async fn serve<T>(stream: T, site: Arc<Site>, way: Way, mut stopping: watch::Receiver<bool>)
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -148,7 +149,7 @@ where
         let site = site.clone();
         // Bodies are not read: none of our pages wants one.
         let (head, _) = request.into_parts();
-        async move { Ok::<_, Infallible>(site.answer(head, is_loopback).await) }
+        async move { Ok::<_, Infallible>(site.answer(head, way).await) }
     });
     let io = TokioIo::new(Paced::new(stream, ANSWER_TIMEOUT));
     let connection = http1::Builder::new()

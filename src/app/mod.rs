@@ -14,8 +14,8 @@ use anyhow::{Context as _, anyhow};
 use self::components::Loading;
 use self::lines::Lines;
 use self::reload::Reloads;
-use crate::admin::{self, Admin};
-use crate::config::{Config, ListenAddr, Loaded, Otel};
+use crate::admin::{self, Admin, Names};
+use crate::config::{Admin as AdminSettings, Config, ListenAddr, Loaded, Otel};
 use crate::guest::{Compiling, Engines, Guests, OwnListeners, Progress, Worker};
 use crate::server::{
     Admission, BoundSocket, Current, Drain, Forwarding, Generation, Handler, HeadLimits, Inherited, Listener,
@@ -136,7 +136,7 @@ impl App {
         };
         otlp_log.open(telemetry.signals().logs);
         // Before the component is loaded, which may take a minute: who asks meanwhile is told so.
-        let admin = admin.map(|socket| start_admin(socket, config.admin.listen.as_ref(), &telemetry));
+        let admin = admin.map(|socket| start_admin(socket, &config.admin, &telemetry));
         let admin = admin.transpose().map_err(StartError::Unavailable)?;
         if let (Some((admin, _)), Some(metrics)) = (&admin, telemetry.metrics()) {
             let is_ready = admin.readiness();
@@ -285,19 +285,20 @@ async fn start_telemetry(otel: &Otel, name: &str, local: LocalReaders) -> anyhow
 /// Has the admin listener listen on a socket and serve it; with the file that has to go when it stops.
 fn start_admin(
     socket: BoundSocket,
-    addr: Option<&ListenAddr>,
+    settings: &AdminSettings,
     telemetry: &Telemetry,
 ) -> anyhow::Result<(Admin, Option<SocketFile>)> {
     let listener = socket.listen()?;
     let url = listener.url(false);
-    let name = match addr {
+    let own = match &settings.listen {
         Some(ListenAddr::Tcp(addr)) => addr.rsplit_once(':').map(|(host, _)| host.to_owned()),
         _ => None,
     };
+    let names = Names::new(own, settings.hosts.clone());
     let (socket, file) = listener.detach().context("cannot hand over the socket of the admin listener")?;
     let socket = match socket {
         Inherited::Tcp(socket) => admin::Socket::Tcp(socket),
         Inherited::Unix(socket) => admin::Socket::Unix(socket),
     };
-    Ok((Admin::start(socket, url, name, telemetry.clone())?, file))
+    Ok((Admin::start(socket, url, names, telemetry.clone())?, file))
 }

@@ -10,6 +10,10 @@ const MOST: usize = 10_000_000;
 /// More would not fit into the memory that they may take.
 const MOST_TRACES: usize = 100_000;
 
+/// A trace of a few requests, and far more than anybody looks at.
+const SMALLEST_RING: ByteSize = ByteSize(1 << 20);
+const LARGEST_RING: ByteSize = ByteSize(4 << 30);
+
 /// hyper's read buffer can't be smaller.
 const SMALLEST_HEADER: ByteSize = ByteSize(8 << 10);
 const LARGEST_HEADER: ByteSize = ByteSize(16 << 20);
@@ -85,6 +89,7 @@ pub(crate) fn check(config: &Config) -> Vec<Wrong> {
         ("guest.max-memory", guest.max_memory, PAGE, ByteSize(u64::MAX)),
         ("guest.max-total-memory", guest.max_total_memory, PAGE, ByteSize(u64::MAX)),
         ("otel.spool-max", config.otel.spool_max, SMALLEST_SPOOL, ByteSize(u64::MAX)),
+        ("admin.recent-traces-memory", config.admin.recent_traces_memory, SMALLEST_RING, LARGEST_RING),
     ];
     for (key, size, least, most) in sizes {
         must(size >= least, key, format!("{size} is too small"), format!("set it to {least} or more"));

@@ -22,6 +22,7 @@ pub fn settings(input: &[u8]) {
     reads_back::<ListenAddr>(text);
     reads_back::<OutboundRule>(text);
     reads_back::<LookupRule>(text);
+    reads_back::<AdminHost>(text);
     reads_back::<SampleRoute>(text);
     reads_back::<Sampler>(text);
     reads_back::<Timeout>(text);

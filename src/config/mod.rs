@@ -37,6 +37,8 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
+use pounce_telemetry::RecentTraces;
+
 pub use components::Component;
 use components::Components;
 pub(crate) use declared::Declared;
@@ -50,12 +52,12 @@ pub(crate) use resolve::{Given, InForce, Layer, Source};
 pub use route::Route;
 pub(crate) use route::{has_dot_segment, normal as normal_path};
 pub use value::{
-    Arg, ArtifactKey, ByteLimit, ByteSize, CacheDir, Certificates, Cidr, ClientAuth, Compression, DirMount,
-    Endpoint, EnvVar, ExceptionSignal, ExemplarFilter, Exporter, ForwardedHeader, GuestParents, HeaderFormat,
-    HistogramAggregation, HostPattern, Invalid, Isolation, ListenAddr, LogFormat, LogLevel, LookupRule,
-    OutboundRule, PeerService, PortPattern, PrivateKey, PropagateTo, Propagators, Protocol, ProxyProtocol,
-    Rate, RateLimit, RetryNeighbours, SampleRoute, Sampler, Semconv, Temporality, Timeout, TrustParent,
-    TrustedProxy, WasiConfigEntry,
+    AdminHost, Arg, ArtifactKey, ByteLimit, ByteSize, CacheDir, Certificates, Cidr, ClientAuth, Compression,
+    DirMount, Endpoint, EnvVar, ExceptionSignal, ExemplarFilter, Exporter, ForwardedHeader, GuestParents,
+    HeaderFormat, HistogramAggregation, HostPattern, Invalid, Isolation, ListenAddr, LogFormat, LogLevel,
+    LookupRule, OutboundRule, PeerService, PortPattern, PrivateKey, PropagateTo, Propagators, Protocol,
+    ProxyProtocol, Rate, RateLimit, RetryNeighbours, SampleRoute, Sampler, Semconv, Temporality, Timeout,
+    TrustParent, TrustedProxy, WasiConfigEntry,
 };
 pub(crate) use value::{Certified, Described, Unusable, overlap};
 pub(crate) use vars::Vars;
@@ -131,9 +133,11 @@ impl Config {
 
     /// Recorded traces that are kept to be looked at. Who turned traces off does not want them on the admin listener
     /// either.
-    pub(crate) fn recent_traces(&self) -> usize {
+    pub(crate) fn recent_traces(&self) -> RecentTraces {
         let is_wanted = self.admin.listen.is_some() && !self.otel.disabled;
-        if is_wanted && self.otel.exporter != Exporter::None { self.admin.recent_traces } else { 0 }
+        let is_on = is_wanted && self.otel.exporter != Exporter::None;
+        let memory = usize::try_from(self.admin.recent_traces_memory.0).unwrap_or(usize::MAX);
+        RecentTraces { traces: if is_on { self.admin.recent_traces } else { 0 }, memory }
     }
 
     /// Whether the settings can work; those of [`load`] do, those set from code may not.

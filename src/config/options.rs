@@ -431,15 +431,27 @@ options! {
     pub struct Admin: "admin", "Admin", true, plain {
         /// Address of the admin listener: HOST:PORT or unix:PATH.
         ///
-        /// It answers /livez, /readyz, /status, /metrics (Prometheus) and /api/traces, to whoever reaches it: there is
-        /// no password, so keep it off public networks. With it, metrics are kept and the latest traces recorded even
-        /// without an OTLP endpoint (not with otel.exporter none).
+        /// It answers /livez, /readyz, /status, /metrics (Prometheus) and /traces (a viewer, for browsers), to whoever
+        /// reaches it: there is no password, so keep it off public networks. With it, metrics are kept and the latest
+        /// traces recorded even without an OTLP endpoint (not with otel.exporter none).
         listen: Option<ListenAddr>, "ADDR" = (no_value, "none", "127.0.0.1:8081");
 
         /// Traces that the admin listener keeps, the latest of those recorded; 0 for none.
         ///
-        /// They take 16 MiB at most, each 4 MiB.
+        /// The oldest go first, also where recent-traces-memory is used up.
         recent_traces: usize, "N" = "100";
+
+        /// Memory for the spans of these traces.
+        ///
+        /// One trace takes a quarter of it at most; what is beyond is left out, counted (/status), and exported all the
+        /// same. Log records of these traces take a quarter more.
+        recent_traces_memory: ByteSize, "SIZE" = "16MiB";
+
+        /// Name by which the traces are reached, beside addresses and localhost.
+        ///
+        /// The host of admin.listen is one, too. Pages with traces in them answer to no other name (421), so that no
+        /// web page can read them through somebody's browser.
+        hosts: Vec<AdminHost>, "HOST" = (Vec::new, "none", "pounce.shop.svc");
     }
 }
 

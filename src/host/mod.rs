@@ -135,7 +135,7 @@ impl Capabilities {
             guest_parents: config.otel.guest_parents,
             propagator: Propagator::new(&config.otel.propagators),
             has_reports: false,
-            traced: config.otel.is_on() || config.recent_traces() > 0,
+            traced: config.otel.is_on() || config.recent_traces().traces > 0,
             metrics,
         })
     }

@@ -11,7 +11,7 @@ use crate::request::access::AccessLog;
 use crate::request::shared::Shared;
 use crate::settings::Settings;
 use crate::spans::open::Registry;
-use crate::{On, Signals, Telemetry, Traces, resource, spans_with};
+use crate::{On, Signals, Telemetry, Traces, resource, shown_by, spans_with};
 use std::sync::{Arc, Mutex, PoisonError};
 
 impl Telemetry {
@@ -31,15 +31,19 @@ impl Telemetry {
             let pipeline = Arc::new(spans.pipeline.of_origin(origins.spans));
             spans_with(settings, pipeline, spans.tail_room.clone())
         });
-        let log_pipeline = server.sources.logs.as_ref().map(|logs| Arc::new(logs.of_origin(origins.logs)));
-        let logs = log_pipeline.clone().map(|logs| Arc::new(LogRecords::new(logs, &settings.limits)));
+        let recent = self.traces().and_then(|traces| traces.recent.clone());
+        let are_logs_exported = server.sources.logs.is_some();
+        let logs = server.signals.logs.as_ref().map(|logs| {
+            let pipeline = Arc::new(logs.pipeline.of_origin(origins.logs));
+            Arc::new(LogRecords::new(pipeline, &settings.limits, shown_by(settings, recent.as_ref())))
+        });
+        let exported_logs = logs.clone().filter(|_| are_logs_exported);
         let registries = server.sources.metrics.as_ref().map(|metrics| metrics.of_another(settings));
         if let Some(metrics) = registries.clone() {
-            metrics.host.observe_component(&metrics, logs.as_ref());
+            metrics.host.observe_component(&metrics, exported_logs.as_ref());
             let member = Member { component: name.into(), metrics, envelopes: envelopes.clone() };
             server.sources.others().push(member);
         }
-        let recent = self.traces().and_then(|traces| traces.recent.clone());
         let host = registries.as_ref().map(|metrics| metrics.host.clone());
         let shared = Arc::new(Shared {
             component: name.into(),
@@ -47,8 +51,8 @@ impl Telemetry {
             spans,
             families: Registry::new(),
             metrics: host.clone(),
-            access: server.shared.access.is_some().then(|| AccessLog::new(logs.clone())),
-            exceptions: ExceptionLog::new(settings.exceptions, name, logs.as_ref()),
+            access: server.shared.access.is_some().then(|| AccessLog::new(exported_logs.clone())),
+            exceptions: ExceptionLog::new(settings.exceptions, name, exported_logs.as_ref()),
         });
         let is_exported = server.sources.spans.is_some();
         let guests = registries.as_ref().map(|metrics| metrics.guests.clone());
@@ -56,7 +60,7 @@ impl Telemetry {
             traces: server.traces.is_some().then(|| Traces::new(settings, recent)),
             sources: Sources {
                 spans: shared.spans.as_ref().filter(|_| is_exported).map(|spans| spans.pipeline.clone()),
-                logs: log_pipeline,
+                logs: exported_logs.map(|logs| logs.pipeline.clone()),
                 metrics: registries,
                 ..Sources::default()
             },

@@ -93,6 +93,7 @@ pub use pounce_otlp::id::{SpanId, TraceId};
 pub use pounce_otlp::wire::Kind;
 pub use propagation::{Baggage, Caller, Propagator};
 pub use quota::Quota;
+pub use recent::RecentTraces;
 pub use request::outcome::Phases;
 pub use request::server_span::{ChildOptions, ServerSpan};
 pub use sampler::{Decision, Sampler};
@@ -110,6 +111,7 @@ pub use view::{Export, Exports};
 use exceptions::ExceptionLog;
 use export::{Envelopes, Sources};
 use limits::Limits;
+use log_records::Shown;
 use methods::Methods;
 use path_names::PathNames;
 use pipeline::Pipeline;
@@ -176,8 +178,8 @@ impl Traces {
 pub struct LocalReaders {
     /// Metrics are aggregated.
     pub metrics: bool,
-    /// So many of the latest traces are recorded.
-    pub recent_traces: usize,
+    /// The latest traces are recorded, and shown with their log records.
+    pub recent_traces: RecentTraces,
     /// Each request is told of in the access log.
     pub access_log: bool,
 }
@@ -206,7 +208,7 @@ impl Telemetry {
             metrics.keep_for_pages();
         }
         let exporter = target.map(|target| export::Exporter::start(target, &sources)).transpose()?;
-        let recent = Recent::new(local.recent_traces, envelopes.spans.clone());
+        let recent = Recent::new(local.recent_traces, &envelopes.spans, &envelopes.guests);
         if exporter.is_none() && sources.metrics.is_none() && recent.is_none() && !local.access_log {
             return Ok(Telemetry::off());
         }
@@ -222,7 +224,7 @@ impl Telemetry {
         let metrics = local.metrics.then(|| Registries::new(settings, false));
         let sources = Sources { spans: Some(spans), metrics, ..Sources::default() };
         let envelopes = Envelopes::of(settings, component, &resource::encode(settings, component).into());
-        let recent = Recent::new(local.recent_traces, envelopes.spans.clone());
+        let recent = Recent::new(local.recent_traces, &envelopes.spans, &envelopes.guests);
         let telemetry = Self::with(settings, component, sources, None, recent, local.access_log, envelopes);
         (telemetry, buffer)
     }
@@ -256,12 +258,18 @@ impl Telemetry {
         if let (Some(pipeline), Some(recent)) = (&pipeline, recent.clone()) {
             pipeline.observe(move |span| recent.add(span));
         }
+        let shown = shown_by(settings, recent.as_ref());
         let traces = pipeline.is_some().then(|| Traces::new(settings, recent));
-        let logs = sources.logs.clone().map(|pipeline| Arc::new(LogRecords::new(pipeline, &settings.limits)));
+        let logs = match &sources.logs {
+            Some(pipeline) => Some(Arc::clone(pipeline)),
+            None => shown.is_some().then(|| Arc::new(Pipeline::unread())),
+        };
+        let logs = logs.map(|pipeline| Arc::new(LogRecords::new(pipeline, &settings.limits, shown)));
+        let exported_logs = logs.clone().filter(|_| sources.logs.is_some());
         let (host, metrics) =
             sources.metrics.clone().map(|Registries { host, guests }| (host, guests)).unzip();
         if let Some(host) = &host {
-            host.observe_telemetry(&sources, logs.as_ref());
+            host.observe_telemetry(&sources, exported_logs.as_ref());
         }
         let shared = Arc::new(Shared {
             component: component.into(),
@@ -269,8 +277,8 @@ impl Telemetry {
             spans: pipeline.map(|pipeline| spans_with(settings, pipeline, Arc::new(Room::default()))),
             families: Registry::new(),
             metrics: host.clone(),
-            access: has_access_log.then(|| AccessLog::new(logs.clone())),
-            exceptions: ExceptionLog::new(settings.exceptions, component, logs.as_ref()),
+            access: has_access_log.then(|| AccessLog::new(exported_logs.clone())),
+            exceptions: ExceptionLog::new(settings.exceptions, component, exported_logs.as_ref()),
         });
         let signals = Signals { metrics, logs, host };
         let components = Mutex::default();
@@ -284,6 +292,12 @@ impl Telemetry {
     fn spans(&self) -> Option<&Spans> {
         self.0.as_ref()?.shared.spans.as_ref()
     }
+}
+
+/// How log records are shown beside the spans in `recent`.
+fn shown_by(settings: &Settings, recent: Option<&Arc<Recent>>) -> Option<Shown> {
+    let has_unsampled = KeepRules::new(settings).are_any();
+    recent.map(|recent| Shown { recent: Arc::clone(recent), has_unsampled })
 }
 
 /// What spans are made with that go to `pipeline`.

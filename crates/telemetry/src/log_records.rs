@@ -7,6 +7,7 @@ use super::counters::add;
 use super::limits::{Attributes, Bounds, Limits, MAX_NAME, MAX_SPAN, UNSET};
 use super::otlp_value::{any_value_of, key_value};
 use super::pipeline::Pipeline;
+use super::recent::Recent;
 use super::scope;
 use super::semconv::{self, is_reserved};
 use super::value::{Value, shortened};
@@ -205,13 +206,23 @@ pub struct LogRecords {
     limits: Limits,
     /// The scope of the host's own records: the first field of the message `ScopeLogs`.
     own_scope: Vec<u8>,
+    /// Where those of recent traces are shown, if they are.
+    shown: Option<Shown>,
+}
+
+/// Where log records are shown beside the spans of their trace.
+#[derive(Clone)]
+pub(super) struct Shown {
+    pub(super) recent: Arc<Recent>,
+    /// Traces that are not sampled may be kept all the same.
+    pub(super) has_unsampled: bool,
 }
 
 impl LogRecords {
-    pub(super) fn new(pipeline: Arc<Pipeline>, limits: &settings::Limits) -> Self {
+    pub(super) fn new(pipeline: Arc<Pipeline>, limits: &settings::Limits, shown: Option<Shown>) -> Self {
         let mut own_scope = Vec::new();
         bytes(&mut own_scope, 1, &scope::of_host("pounce"));
-        LogRecords { pipeline, refused: AtomicU64::new(0), limits: Limits::new(limits), own_scope }
+        LogRecords { pipeline, refused: AtomicU64::new(0), limits: Limits::new(limits), own_scope, shown }
     }
 
     /// Hands over a guest's record, emitted in the span of `context`; dropped and counted where the buffers are full.
@@ -219,16 +230,42 @@ impl LogRecords {
         let message = record.message(context, self.limits.of_log());
         add(&self.pipeline.counters.attributes, message.dropped_attributes_count);
         let message = message.encode_to_vec();
-        self.pipeline.push(|out| bytes(out, 2, &message));
+        let encode = |out: &mut Vec<u8>| bytes(out, 2, &message);
+        let is_shown = |context: &&SpanContext| {
+            context.is_sampled() || self.shown.as_ref().is_some_and(|shown| shown.has_unsampled)
+        };
+        self.show(context.filter(is_shown), encode);
+        self.pipeline.push(encode);
     }
 
-    /// Hands over a record of the host's own; the time is that of the record.
+    /// Hands over a record of the host's own, and shows it; the time is that of the record.
     pub(super) fn emit_own(&self, record: &LogRecord, context: Option<&SpanContext>) {
+        let message = self.own(record, context);
+        let encode = |out: &mut Vec<u8>| bytes(out, scope::SCOPED, &message);
+        self.show(context, encode);
+        self.pipeline.push(encode);
+    }
+
+    /// Hands over a record of the host's own that says no more than the span of `context`.
+    pub(super) fn export_own(&self, record: &LogRecord, context: Option<&SpanContext>) {
+        let message = self.own(record, context);
+        self.pipeline.push(|out| bytes(out, scope::SCOPED, &message));
+    }
+
+    /// Has a record shown beside the spans of its trace.
+    fn show(&self, context: Option<&SpanContext>, encode: impl Fn(&mut Vec<u8>)) {
+        if let (Some(shown), Some(context)) = (&self.shown, context) {
+            shown.recent.add_log(context.trace_id, &self.pipeline.entry(encode));
+        }
+    }
+
+    /// A record of the host's own as a message `ScopeLogs`.
+    fn own(&self, record: &LogRecord, context: Option<&SpanContext>) -> Vec<u8> {
         let record = record.message(context, self.limits.of_log());
         add(&self.pipeline.counters.attributes, record.dropped_attributes_count);
         let mut message = self.own_scope.clone();
         bytes(&mut message, 2, &record.encode_to_vec());
-        self.pipeline.push(|out| bytes(out, scope::SCOPED, &message));
+        message
     }
 
     /// A record of the host's own was lost on its way here.

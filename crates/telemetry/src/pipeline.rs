@@ -67,6 +67,14 @@ impl Pipeline {
         _ = self.observer.set(Box::new(observer));
     }
 
+    /// One span or record as it stands in the buffer, marked whose it is.
+    pub(super) fn entry(&self, encode: impl Fn(&mut Vec<u8>)) -> Vec<u8> {
+        let mut entry = Vec::new();
+        origin(&mut entry, self.origin);
+        encode(&mut entry);
+        entry
+    }
+
     /// Takes in one span or record, which `encode` appends to the buffer; it is called again if it does not fit there.
     pub(super) fn push(&self, encode: impl Fn(&mut Vec<u8>)) {
         self.takes(encode);

@@ -2,12 +2,13 @@
 
 use super::Telemetry;
 use super::metrics::Format;
-use super::recent::Totals as RecentTotals;
+use super::recent::{self, Recent, Totals as RecentTotals};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use pounce_otlp::id::TraceId;
-use pounce_otlp::{Counts, Loss, Losses};
+use pounce_otlp::{Counts, Loss, Losses, Signal};
 use prost::Message as _;
 use serde::{Serialize, Serializer};
+use std::sync::Arc;
 
 /// How the export of one signal goes. Counts are since the start, of spans, log records or points of metrics.
 #[derive(Clone, Debug, Serialize)]
@@ -88,15 +89,29 @@ impl Telemetry {
 
     /// Up to `limit` recent traces as OTLP JSON, the newest first; with `trace_id` that one only.
     pub fn recent_traces(&self, limit: usize, trace_id: Option<TraceId>) -> Vec<u8> {
-        let traces = self.traces().and_then(|traces| traces.recent.as_ref());
-        let read = traces.map(|recent| recent.json(limit, trace_id));
-        read.unwrap_or_else(|| br#"{"resourceSpans":[]}"#.to_vec())
+        let read = self.recent().map(|recent| recent.json(limit, trace_id));
+        read.unwrap_or_else(|| recent::nothing(Signal::Traces).to_vec())
+    }
+
+    /// The log records of the recent trace with `trace_id` as OTLP JSON.
+    pub fn recent_logs(&self, trace_id: TraceId) -> Vec<u8> {
+        let read = self.recent().map(|recent| recent.logs_json(trace_id));
+        read.unwrap_or_else(|| recent::nothing(Signal::Logs).to_vec())
+    }
+
+    /// A line about each recent trace that has changed since the cursor `after`, which an earlier answer has given, the
+    /// newest first, as JSON; about all of them without one.
+    pub fn recent_summaries(&self, after: Option<&str>) -> Vec<u8> {
+        self.recent().map_or_else(recent::no_summaries, |recent| recent.summaries(after))
+    }
+
+    fn recent(&self) -> Option<&Arc<Recent>> {
+        self.traces().and_then(|traces| traces.recent.as_ref())
     }
 
     /// How the export of each signal goes.
     pub fn exports(&self) -> Exports {
         let sources = self.0.as_ref().map(|on| &on.sources);
-        let recent = self.traces().and_then(|traces| traces.recent.as_ref());
         Exports {
             traces: sources
                 .and_then(|sources| sources.spans.as_ref())
@@ -106,7 +121,7 @@ impl Telemetry {
                 .filter(|metrics| metrics.counters().condition().endpoint().is_some())
                 .map(|metrics| Export::of(metrics.counters())),
             logs: sources.and_then(|sources| sources.logs.as_ref()).map(|logs| Export::of(logs.counts())),
-            recent_traces: recent.map(|recent| recent.totals()),
+            recent_traces: self.recent().map(|recent| recent.totals()),
         }
     }
 }

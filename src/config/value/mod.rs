@@ -3,6 +3,7 @@
 //! Readers never panic and never repeat the text they were given: some texts hold secrets, so it is
 //! the caller who quotes them, through [`Value::quote`].
 
+mod admin_host;
 mod cache;
 mod certificate;
 mod endpoint;
@@ -26,6 +27,7 @@ mod words;
 
 use std::path::{Path, PathBuf};
 
+pub use admin_host::AdminHost;
 pub use cache::CacheDir;
 pub(crate) use certificate::{Certified, Described, Unusable};
 pub use endpoint::Endpoint;
@@ -121,6 +123,7 @@ macro_rules! plain_values {
 }
 
 plain_values!(
+    AdminHost,
     ByteLimit,
     ByteSize,
     LookupRule,

@@ -12,6 +12,8 @@ mod pages;
 pub(crate) mod prometheus;
 /// `/api/traces`.
 mod traces;
+/// The trace viewer, and what it reads. In a browser it is tested by `tests/viewer`.
+mod viewer;
 
 use crate::support::Protocol;
 use crate::support::client::{self, Answer, Body};

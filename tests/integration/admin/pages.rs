@@ -6,7 +6,16 @@ use crate::support::{Abi, Collector, Protocol, eventually, pounce};
 use http::Method;
 use serde_json::Value;
 
-const PATHS: [&str; 5] = ["/livez", "/readyz", "/status", "/metrics", "/api/traces"];
+const PATHS: [&str; 8] = [
+    "/livez",
+    "/readyz",
+    "/status",
+    "/metrics",
+    "/traces",
+    "/api/traces",
+    "/api/traces/summary",
+    "/api/logs?trace_id=0af7651916cd43dd8448eb211c80319c",
+];
 
 /// Each key with those below it, as a document would list them.
 fn shape(value: &Value, path: &str, out: &mut Vec<String>) {
@@ -79,6 +88,8 @@ async fn the_status_has_the_documented_shape_and_no_secrets() {
         "reload.last_seconds_ago",
         "telemetry.recent_traces.bytes",
         "telemetry.recent_traces.limit",
+        "telemetry.recent_traces.log_bytes",
+        "telemetry.recent_traces.logs_left_out",
         "telemetry.recent_traces.spans",
         "telemetry.recent_traces.spans_left_out",
         "telemetry.recent_traces.traces",
@@ -178,7 +189,9 @@ async fn pages_say_what_they_are_and_are_not_kept() {
     let admin = server.admin().await;
     for path in PATHS {
         let get = client::fetch_path(admin, path).await;
-        assert_eq!(get.header("cache-control"), "no-store", "{path}");
+        // What a browser keeps of the viewer it asks about each time.
+        let kept = if path == "/traces" { "no-cache" } else { "no-store" };
+        assert_eq!(get.header("cache-control"), kept, "{path}");
         assert_eq!(get.header("x-content-type-options"), "nosniff", "{path}");
         let head = ask(admin, client::request(Method::HEAD, path, client::empty())).await;
         assert_eq!((head.status, head.text()), (get.status, ""), "{path}");
@@ -194,9 +207,13 @@ async fn pages_say_what_they_are_and_are_not_kept() {
     }
     let lost = client::fetch_path(admin, "/healthz").await;
     assert_eq!(lost.status, 404);
-    for path in PATHS {
-        assert!(lost.text().contains(path), "{path}: {}", lost.text());
+    let index = client::fetch_path(admin, "/").await;
+    assert_eq!(index.status, 200);
+    for path in PATHS.map(|path| path.split('?').next().unwrap()) {
+        assert!(lost.text().contains(path) && index.text().contains(path), "{path}: {}", lost.text());
     }
+    let browser = ask(admin, client::get("/").with("accept", "text/html,*/*;q=0.8")).await;
+    assert_eq!((browser.status.as_u16(), browser.header("location")), (303, "/traces"));
 }
 
 #[tokio::test]
@@ -258,10 +275,31 @@ async fn a_name_that_anybody_can_point_here_is_refused_on_loopback() {
     }
 }
 
-/// On other addresses clients use names that only their network knows.
 #[tokio::test]
-async fn elsewhere_every_name_is_taken() {
-    let mut server = pounce().flag("--admin-listen", "0.0.0.0:0").guest(Abi::P2, "hello").start().await;
+async fn what_a_web_page_of_another_origin_sends_is_refused() {
+    let mut server = with_admin().guest(Abi::P2, "hello").start().await;
+    let admin = server.admin().await;
+    for path in PATHS {
+        for origin in ["http://evil.example", "null", "http://127.0.0.1:1"] {
+            for method in [Method::GET, Method::POST] {
+                let request = client::request(method.clone(), path, client::empty()).with("origin", origin);
+                assert_eq!(ask(admin, request).await.status, 403, "{method} {path} of {origin}");
+            }
+        }
+        let own = client::get(path).with("host", admin.to_string()).with("origin", format!("http://{admin}"));
+        assert_eq!(ask(admin, own).await.status, 200, "{path}");
+    }
+}
+
+/// On other addresses clients use names that only their network knows; traces are shown to names that the settings know.
+#[tokio::test]
+async fn elsewhere_every_name_is_taken_but_for_traces() {
+    let mut server = pounce()
+        .flag("--admin-listen", "0.0.0.0:0")
+        .flag("--admin-hosts", "pounce.shop.svc")
+        .guest(Abi::P2, "hello")
+        .start()
+        .await;
     let port = server.admin().await.port();
     let through_loopback =
         ask(([127, 0, 0, 1], port).into(), client::get("/livez").with("host", "evil.example")).await;
@@ -270,9 +308,20 @@ async fn elsewhere_every_name_is_taken() {
     let probe = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
     let own = probe.connect("192.0.2.1:9").and_then(|()| probe.local_addr()).map(|own| own.ip());
     if let Some(own) = own.ok().filter(|own| !own.is_loopback()) {
-        let answer =
-            ask((own, port).into(), client::get("/livez").with("host", "pounce.shop.svc:8081")).await;
-        assert_eq!(answer.status, 200);
+        let admin = (own, port).into();
+        for (path, host, status) in [
+            ("/livez", "any.name.svc:8081", 200),
+            ("/metrics", "any.name.svc:8081", 200),
+            ("/api/traces", "any.name.svc:8081", 421),
+            ("/api/traces/summary", "evil.example", 421),
+            ("/traces", "evil.example", 421),
+            ("/traces", "pounce.shop.svc:8081", 200),
+            ("/api/traces", "pounce.shop.svc", 200),
+            ("/api/traces", "192.0.2.1:8081", 200),
+        ] {
+            let answer = ask(admin, client::get(path).with("host", host)).await;
+            assert_eq!(answer.status.as_u16(), status, "{path} of {host}");
+        }
     }
 }
 

@@ -117,6 +117,10 @@ async fn who_turned_them_off_has_none() {
         let answer = client::fetch_path(server.addr(), "/deeds?counter.orders=1").await;
         assert!(answer.text().contains("\"is_recording\":false"), "{flag}: {}", answer.text());
         assert_eq!(json(admin, "/api/traces").await, serde_json::json!({ "resourceSpans": [] }), "{flag}");
+        let summary = json(admin, "/api/traces/summary").await;
+        assert_eq!((&summary["limit"], &summary["traces"]), (&0.into(), &serde_json::json!([])), "{flag}");
+        let logs = json(admin, &format!("/api/logs?trace_id={}", "01".repeat(16))).await;
+        assert_eq!(logs, serde_json::json!({ "resourceLogs": [] }), "{flag}");
         assert_eq!(json(admin, "/status").await["telemetry"]["recent_traces"], Value::Null, "{flag}");
         let page = ask(admin, client::get("/metrics")).await;
         assert!(page.text().contains("orders_total{"), "metrics are there all the same: {}", page.text());

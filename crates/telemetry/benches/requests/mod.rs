@@ -4,7 +4,7 @@ use http::{HeaderMap, Request, StatusCode, request::Parts};
 use pounce_otlp::{Batching, Buffer};
 use pounce_telemetry::settings::{Queue, Sampling, Semconv};
 use pounce_telemetry::{
-    Baggage, ChildOptions, LocalReaders, Peer, Propagator, ServerSpan, Settings, Telemetry,
+    Baggage, ChildOptions, LocalReaders, Peer, Propagator, RecentTraces, ServerSpan, Settings, Telemetry,
 };
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -60,7 +60,10 @@ impl Requests {
     /// Each request is recorded, and shown among the recent traces, as with an admin listener.
     pub(crate) fn shown() -> Self {
         let settings = Settings { semconv: Semconv::Http, ..Settings::default() };
-        Self::with(settings, LocalReaders { recent_traces: 100, ..NOBODY })
+        Self::with(
+            settings,
+            LocalReaders { recent_traces: RecentTraces { traces: 100, ..RecentTraces::default() }, ..NOBODY },
+        )
     }
 
     /// No request is sampled, and those that fail are kept.
@@ -96,7 +99,11 @@ impl Requests {
     }
 }
 
-pub(crate) const NOBODY: LocalReaders = LocalReaders { metrics: false, recent_traces: 0, access_log: false };
+pub(crate) const NOBODY: LocalReaders = LocalReaders {
+    metrics: false,
+    recent_traces: RecentTraces { traces: 0, memory: 16 << 20 },
+    access_log: false,
+};
 
 fn all_or_none(is_sampled: bool) -> Sampling {
     Sampling::share(if is_sampled { 1.0 } else { 0.0 })

@@ -8,7 +8,7 @@ use pounce_otlp::id::{SpanId, TraceId};
 use proptest::prelude::*;
 
 fn records() -> LogRecords {
-    LogRecords::new(Arc::new(Pipeline::new(2048, 512)), &settings::Limits::default())
+    LogRecords::new(Arc::new(Pipeline::new(2048, 512)), &settings::Limits::default(), None)
 }
 
 /// What was emitted, as a collector would decode it.
@@ -134,7 +134,7 @@ fn what_is_over_a_limit_is_cut_or_counted() {
 
 #[test]
 fn a_full_buffer_drops_and_counts() {
-    let records = LogRecords::new(Arc::new(Pipeline::new(10, 512)), &settings::Limits::default());
+    let records = LogRecords::new(Arc::new(Pipeline::new(10, 512)), &settings::Limits::default(), None);
     let record = LogRecord::new(Severity::Info, text("x"), None, vec![]);
     (0..25).for_each(|_| records.emit(&record, None));
     let totals = records.pipeline.totals();

@@ -32,7 +32,7 @@ impl AccessLog {
         let agent = agent.as_deref().map(|agent| shortened(agent, MAX_VALUE));
         line(request, component, agent);
         if let Some(records) = &self.records {
-            records.emit_own(&record(request, component, agent, methods), request.context);
+            records.export_own(&record(request, component, agent, methods), request.context);
         }
     }
 }

@@ -11,7 +11,10 @@ use tracing_subscriber::layer::SubscriberExt as _;
 
 /// The otlp_log, and where it leads to once it is open.
 fn otlp_log() -> (OtlpLog, Arc<LogRecords>) {
-    (OtlpLog::default(), Arc::new(LogRecords::new(Arc::new(Pipeline::new(2048, 512)), &Default::default())))
+    (
+        OtlpLog::default(),
+        Arc::new(LogRecords::new(Arc::new(Pipeline::new(2048, 512)), &Default::default(), None)),
+    )
 }
 
 fn log(otlp_log: &OtlpLog, level: LevelFilter, run: impl FnOnce()) {
