@@ -136,15 +136,16 @@ impl Server {
         let mut turns = Accepting::default();
         loop {
             let accepted = tokio::select! {
-                accepted = self.accept(&listener) => accepted,
-                // What is kept of a connection goes when it has ended, not when the next one comes.
-                Some(_) = open.join_next() => continue,
+                // Accepting comes last: a peer may connect as fast as we accept.
+                biased;
                 _ = phase.wait_for(|phase| *phase != Phase::Serving) => break,
+                // What is kept of a connection goes when it has ended.
+                Some(_) = open.join_next() => continue,
+                accepted = self.accept(&listener) => accepted,
             };
             match accepted {
                 Ok((permit, accepted)) => {
                     self.spawn(&mut open, permit, accepted);
-                    // A peer may connect as fast as we accept.
                     turns.accepted().await;
                 }
                 Err(error) => accept_failed(&error).await,
