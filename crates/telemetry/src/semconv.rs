@@ -53,6 +53,9 @@ pub(super) const POUNCE_QUEUE_DURATION: &str = "pounce.queue.duration";
 pub(super) const POUNCE_INSTANTIATE_DURATION: &str = "pounce.instantiate.duration";
 /// Processor time the guest spent, in seconds.
 pub(super) const POUNCE_GUEST_CPU_TIME: &str = "pounce.guest.cpu_time";
+/// Time from the head of a request to that of its response, in seconds. On server spans whose body went on for a
+/// millisecond or more.
+pub(super) const POUNCE_RESPONSE_HEAD_DURATION: &str = "pounce.response.head.duration";
 /// Most linear memory the guest held, in bytes.
 pub(super) const POUNCE_GUEST_MEMORY_PEAK: &str = "pounce.guest.memory.peak";
 

@@ -240,6 +240,7 @@ impl Sent {
                pounce.instantiate.duration = <seconds>
                pounce.guest.cpu_time = <seconds>
                pounce.guest.memory.peak = <bytes>
+               ? pounce.response.head.duration = <seconds>
                guest.text = "hello"
                guest.boolean = true
                guest.int = 42

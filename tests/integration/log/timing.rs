@@ -76,3 +76,16 @@ async fn without_telemetry_there_are_the_phases(abi: Abi) {
     let answer = client::fetch_path(quiet.addr(), "/").await;
     assert!(!answer.headers.contains_key("server-timing"), "nobody asked: {answer:?}");
 }
+
+#[tokio::test]
+async fn the_span_of_a_body_that_goes_on_tells_when_its_head_was_sent() {
+    let collector = Collector::start().await;
+    let server = pounce().guest(Abi::P3, "slow").traced(&collector).start().await;
+    let answer = client::fetch_path(server.addr(), "/?ms=100&chunks=3&body_ms=50").await;
+    assert_eq!(answer.status, 200);
+    let span = collector.span().await;
+    let told = &span.attributes["pounce.response.head.duration"];
+    let head: f64 = told.to_string().parse().expect("a number");
+    let all = (span.end - span.start) as f64 / 1e9;
+    assert!(head >= 0.1 && all - head >= 0.1, "{head} s of {all} s");
+}

@@ -43,7 +43,8 @@ pub(super) const PHASES: &str = "
     ? pounce.queue.duration = <seconds>
     ? pounce.instantiate.duration = <seconds>
     ? pounce.guest.cpu_time = <seconds>
-    ? pounce.guest.memory.peak = <bytes>";
+    ? pounce.guest.memory.peak = <bytes>
+    ? pounce.response.head.duration = <seconds>";
 
 /// Of a request that took a fresh instance to the end of its work.
 pub(super) const ALL_PHASES: &str = "
@@ -51,7 +52,8 @@ pub(super) const ALL_PHASES: &str = "
     ? pounce.queue.duration = <seconds>
     pounce.instantiate.duration = <seconds>
     pounce.guest.cpu_time = <seconds>
-    pounce.guest.memory.peak = <bytes>";
+    pounce.guest.memory.peak = <bytes>
+    ? pounce.response.head.duration = <seconds>";
 
 impl Expected<'_> {
     /// Compares with what came from `server`.

@@ -21,6 +21,8 @@ pub(crate) struct Outcome {
     pub(super) ended: bool,
     /// Status of the response head that was sent.
     pub(crate) status: Option<StatusCode>,
+    /// Time from the start to that head, where spans tell it.
+    pub(super) head: Option<Duration>,
     /// Response headers that the operator wants on spans.
     pub(super) response_headers: CapturedHeaders,
     /// Bytes of the request's body, where it has come whole and its head announced no length.

@@ -200,8 +200,10 @@ impl Record {
     /// The response head was sent.
     pub(crate) fn respond(&self, status: StatusCode, headers: &HeaderMap) {
         let wanted = self.spans().map(|spans| spans.response_headers.capture(headers, spans.limits.value));
+        let head = wanted.is_some().then(|| self.clock.elapsed());
         self.write(|outcome| {
             outcome.status = Some(status);
+            outcome.head = head;
             outcome.response_headers = wanted.unwrap_or_default();
         });
     }

@@ -16,6 +16,9 @@ use pounce_otlp::wire::{Borrowed, Head, Kind, SpanWriter};
 use std::borrow::Cow;
 use std::time::Duration;
 
+/// A body that takes less time after its head than this is not told apart from it.
+const SHORTEST_BODY: Duration = Duration::from_millis(1);
+
 /// The SERVER span of a request that is over.
 pub(super) struct ServerSpan<'a> {
     pub(super) request: &'a Finished<'a>,
@@ -185,6 +188,11 @@ impl ServerSpan<'_> {
             span.text(semconv::POUNCE_COMPONENT, length.shortened(self.component));
         }
         write_phases(&outcome.phases, span);
+        // Most bodies are there with the head: of those it says nothing.
+        let rest = |head: &Duration| self.request.lasted.saturating_sub(*head) >= SHORTEST_BODY;
+        if let Some(head) = outcome.head.filter(rest) {
+            span.attribute(semconv::POUNCE_RESPONSE_HEAD_DURATION, Borrowed::Double(head.as_secs_f64()));
+        }
         if outcome.retried {
             span.attribute(semconv::POUNCE_RETRIED, Borrowed::Bool(true));
         }
