@@ -67,6 +67,11 @@ w3c: guests ## Run the test suite of W3C Trace Context from a checkout of w3c/tr
 fuzz: ## Fuzz the parsers of headers, settings and variables, 60 s each (FUZZ_SECONDS=…); needs a C++ compiler
 	scripts/fuzz.sh $(or $(FUZZ_SECONDS),60)
 
+.PHONY: test-viewer
+test-viewer: guests ## Check the types of the trace viewer, test its model in Node and all of it in Chromium
+	$(CARGO) build --quiet
+	scripts/viewer.sh
+
 .PHONY: lint
 lint: ## Check format, clippy (warnings are errors) and shell scripts
 	$(CARGO) fmt --all --check
@@ -105,4 +110,4 @@ bless: ## Rewrite the snapshots of help and of pounce.example.toml
 	BLESS=1 $(CARGO) test --lib -- committed
 
 .PHONY: ci
-ci: lint test instructions ## What CI runs
+ci: lint test test-viewer instructions ## What CI runs

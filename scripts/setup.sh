@@ -17,6 +17,7 @@ main() {
   want_command npm nodejs npm
   want_command curl curl
   want_command valgrind valgrind
+  want_command chromium chromium
   if [ "${1:-}" = foreign ]; then
     want_packages clang-22 lld-22 wasi-libc
   fi
@@ -37,6 +38,7 @@ main() {
   victoria
   h2spec
   prometheus
+  viewer_packages
   if [ "${1:-}" = foreign ]; then
     wit_bindgen
     javascript_frameworks

@@ -120,6 +120,21 @@ install_node_packages() {
   (cd "$2" && npm install --no-package-lock --loglevel=error --no-fund --no-audit)
 }
 
+# What the tests of the trace viewer need, as their lock file says.
+viewer_packages() {
+  local folder=$repository/tests/viewer
+  tool=$cache/viewer-$(hash_of "$folder/package.json" "$folder/package-lock.json")
+  cached "$tool" "packages for the tests of the trace viewer" install_locked_packages "$folder"
+  tool=$tool/node_modules
+}
+
+# install_locked_packages FOLDER-WITH-LOCK-FILE DIR
+install_locked_packages() {
+  mkdir -p "$2"
+  cp "$1/package.json" "$1/package-lock.json" "$2/"
+  (cd "$2" && npm ci --loglevel=error --no-fund --no-audit)
+}
+
 componentize_py() {
   local requirements=$repository/guests/py/requirements.txt
   tool=$cache/componentize-py-$(hash_of "$requirements")

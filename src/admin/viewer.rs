@@ -5,22 +5,22 @@
 //! nothing but these files.
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, ETAG, IF_NONE_MATCH, REFERRER_POLICY};
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, ETAG, IF_NONE_MATCH, LINK, REFERRER_POLICY};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use std::hash::{DefaultHasher, Hasher as _};
 
 use super::page::{Answer, whole};
+use pounce_telemetry::TraceId;
 
 /// What a page of the viewer may do: load these files and ask this listener.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Beside the policy: what browsers do not let pages of other origins do with these.
-const GUARDS: [(HeaderName, &str); 5] = [
+const GUARDS: [(HeaderName, &str); 4] = [
     (CONTENT_SECURITY_POLICY, POLICY),
     (REFERRER_POLICY, "no-referrer"),
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()"),
 ];
 
@@ -68,10 +68,14 @@ pub(super) fn is_below(path: &str) -> bool {
 /// The file at a path of the viewer; none where there is none.
 pub(super) fn page(path: &str, headers: &HeaderMap) -> Option<Answer> {
     let rest = path.strip_prefix("/traces")?.trim_start_matches('/');
+    let mut trace_id = None;
     let (name, bytes) = match rest.strip_prefix("assets/") {
         Some(asked) => FILES.iter().find(|(name, _)| *name == asked)?,
-        None if rest.is_empty() || rest == "compare" || is_trace_id(rest) => FILES.first()?,
-        None => return None,
+        None if rest.is_empty() || rest == "compare" => FILES.first()?,
+        None => {
+            trace_id = Some(TraceId::from_hex(rest.to_ascii_lowercase().as_bytes())?);
+            FILES.first()?
+        }
     };
     let tag = tag(bytes);
     let mut known = headers.get_all(IF_NONE_MATCH).iter().filter_map(|known| known.to_str().ok());
@@ -84,12 +88,15 @@ pub(super) fn page(path: &str, headers: &HeaderMap) -> Option<Answer> {
     // Kept, and asked about each time: another version may run here tomorrow.
     out.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     out.extend(HeaderValue::from_str(&tag).ok().map(|tag| (ETAG, tag)));
+    // A browser asks for the trace while it is still reading the modules that show it.
+    for path in
+        trace_id.iter().flat_map(|id| ["traces", "logs"].map(|what| format!("/api/{what}?trace_id={id}")))
+    {
+        let link = HeaderValue::from_str(&format!("<{path}>; rel=preload; as=fetch; crossorigin"));
+        out.extend(link.ok().map(|link| (LINK, link)));
+    }
     out.extend(GUARDS.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))));
     Some(answer)
-}
-
-fn is_trace_id(text: &str) -> bool {
-    text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn kind(name: &str) -> &'static str {

@@ -193,6 +193,7 @@ async fn pages_say_what_they_are_and_are_not_kept() {
         let kept = if path == "/traces" { "no-cache" } else { "no-store" };
         assert_eq!(get.header("cache-control"), kept, "{path}");
         assert_eq!(get.header("x-content-type-options"), "nosniff", "{path}");
+        assert_eq!(get.header("cross-origin-resource-policy"), "same-origin", "{path}");
         let head = ask(admin, client::request(Method::HEAD, path, client::empty())).await;
         assert_eq!((head.status, head.text()), (get.status, ""), "{path}");
         assert_eq!(head.header("content-type"), get.header("content-type"), "{path}");

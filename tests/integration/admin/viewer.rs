@@ -38,6 +38,11 @@ async fn the_viewer_is_whole_and_may_load_nothing_else() {
     assert!(!text.contains("<style") && !text.contains(" style=") && !text.contains(" on"), "nothing inline");
     let permalink = client::fetch_path(admin, "/traces/0AF7651916cd43dd8448eb211c80319c").await;
     assert_eq!((permalink.status.as_u16(), permalink.text()), (200, page.text()));
+    let preload = permalink.header("link");
+    assert!(
+        preload.contains("</api/traces?trace_id=0af7651916cd43dd8448eb211c80319c>; rel=preload"),
+        "{preload}"
+    );
     for path in ["/traces/1", "/traces/assets/none.js", "/traces/assets/../page.rs", "/tracesx"] {
         assert_eq!(client::fetch_path(admin, path).await.status, 404, "{path}");
     }

@@ -100,9 +100,11 @@ function find(given, key) {
  * @returns {Trace | null}
  */
 export function trace(answer) {
-  /** @type {{ raw: any, start: Moment, end: Moment, resource: Attribute[], service: string, scope: string }[]} */
-  const found = [];
-  let base = { seconds: Infinity, nanos: 0 };
+  /** @type {Span[]} */
+  const spans = [];
+  /** The time of the first span that is found, until the earliest is known. @type {Moment | null} */
+  let found = null;
+  let earliest = Infinity;
   for (const ofResource of list(answer?.resourceSpans)) {
     const given = ofResource?.resource?.attributes;
     const [resource, service] = [read(given), text(find(given, "service.name"))];
@@ -110,37 +112,52 @@ export function trace(answer) {
       const scope = text(ofScope?.scope?.name);
       for (const raw of list(ofScope?.spans)) {
         if (typeof raw !== "object" || raw === null) continue;
-        const [start, end] = [moment(raw.startTimeUnixNano), moment(raw.endTimeUnixNano)];
-        if (since(base, start) < 0) base = start;
-        found.push({ raw, start, end, resource, service, scope });
+        const at = moment(raw.startTimeUnixNano);
+        found ??= at;
+        const start = since(found, at);
+        const end = Math.max(start, since(found, moment(raw.endTimeUnixNano)));
+        if (start < earliest) earliest = start;
+        spans.push(spanOf(raw, start, end, resource, service, scope));
       }
     }
   }
-  if (found.length === 0) return null;
-  /** @type {Span[]} */
-  const spans = found.map(({ raw, start, end, resource, service, scope }) => {
-    const from = since(base, start);
-    return {
-      traceId: text(raw.traceId),
-      id: text(raw.spanId),
-      parentId: text(raw.parentSpanId),
-      name: text(raw.name),
-      kind: KINDS[number(raw.kind)] ?? "internal",
-      start: from,
-      end: Math.max(from, since(base, end)),
-      isError: number(raw.status?.code) === ERROR,
-      statusMessage: text(raw.status?.message),
-      component: text(find(raw.attributes, "pounce.component")) || service,
-      scope,
-      traceState: text(raw.traceState),
-      dropped:
-        number(raw.droppedAttributesCount) + number(raw.droppedEventsCount) + number(raw.droppedLinksCount),
-      resource,
-      raw,
-    };
-  });
+  if (found === null) return null;
+  for (const span of spans) {
+    span.start -= earliest;
+    span.end -= earliest;
+  }
+  const base = { seconds: found.seconds, nanos: found.nanos + earliest };
   const duration = spans.reduce((longest, span) => Math.max(longest, span.end), 0);
   return { id: spans[0]?.traceId ?? "", startMillis: unixMillis(base), base, duration, spans };
+}
+
+/**
+ * @param {any} raw
+ * @param {number} start
+ * @param {number} end
+ * @param {Attribute[]} resource
+ * @param {string} service
+ * @param {string} scope
+ * @returns {Span}
+ */
+function spanOf(raw, start, end, resource, service, scope) {
+  return {
+    traceId: text(raw.traceId),
+    id: text(raw.spanId),
+    parentId: text(raw.parentSpanId),
+    name: text(raw.name),
+    kind: KINDS[number(raw.kind)] ?? "internal",
+    start,
+    end,
+    isError: number(raw.status?.code) === ERROR,
+    statusMessage: text(raw.status?.message),
+    component: text(find(raw.attributes, "pounce.component")) || service,
+    scope,
+    traceState: text(raw.traceState),
+    dropped: number(raw.droppedAttributesCount) + number(raw.droppedEventsCount) + number(raw.droppedLinksCount),
+    resource,
+    raw,
+  };
 }
 
 /**

@@ -6,6 +6,9 @@
 /** @typedef {import("./types.d.ts").Span} Span */
 /** @typedef {import("./types.d.ts").Tree} Tree */
 
+/** The depth of a node that no root has led to yet. */
+const UNSEEN = -1;
+
 /** @param {Node} one @param {Node} other */
 function byStart(one, other) {
   return one.span.start - other.span.start || other.span.end - one.span.end;
@@ -21,7 +24,7 @@ export function tree(spans) {
     span,
     parent: null,
     children: [],
-    depth: 0,
+    depth: UNSEEN,
     below: 0,
     hasError: span.isError,
     logs: [],
@@ -39,21 +42,20 @@ export function tree(spans) {
       parent.children.push(node);
     }
   }
-  const seen = new Set();
-  for (const root of roots) reach(root, seen);
+  for (const root of roots) reach(root);
   // What no root leads to is a circle: it is cut at the first of its spans.
   for (const node of nodes) {
-    if (seen.has(node)) continue;
+    if (node.depth !== UNSEEN) continue;
     if (node.parent !== null) {
       node.parent.children = node.parent.children.filter((child) => child !== node);
       node.parent = null;
     }
     roots.push(node);
-    reach(node, seen);
+    reach(node);
   }
   roots.sort(byStart);
   const order = inOrder(roots);
-  for (const node of order) node.children.sort(byStart);
+  for (const node of order) if (node.children.length > 1) node.children.sort(byStart);
   for (const node of order.reverse()) {
     if (node.parent === null) continue;
     node.parent.below += node.below + 1;
@@ -63,16 +65,14 @@ export function tree(spans) {
 }
 
 /**
- * Marks what a root leads to, with its depth.
+ * Gives what a root leads to its depth.
  * @param {Node} root
- * @param {Set<Node>} seen
  */
-function reach(root, seen) {
+function reach(root) {
   const waiting = [root];
   for (let node = waiting.pop(); node !== undefined; node = waiting.pop()) {
-    seen.add(node);
     node.depth = node.parent === null ? 0 : node.parent.depth + 1;
-    for (const child of node.children) if (!seen.has(child)) waiting.push(child);
+    for (const child of node.children) if (child.depth === UNSEEN) waiting.push(child);
   }
 }
 

@@ -7,12 +7,21 @@ const PAUSE = 1000;
 /** Longest pause while the listener does not answer. */
 const LONGEST = 10_000;
 
+/** How often a listener that has no room for the answer is asked. */
+const TRIES = 5;
+
 /**
  * @param {string} path
  * @returns {Promise<any>}
  */
 async function ask(path) {
-  const answer = await fetch(path, { headers: { accept: "application/json" }, cache: "no-store" });
+  // As plain as the preload that the page of a trace comes with, or the browser asks twice.
+  let answer = await fetch(path);
+  // It makes a few pages at a time, and other tabs may be taking theirs.
+  for (let tries = 1; answer.status === 503 && tries < TRIES; tries += 1) {
+    await new Promise((done) => setTimeout(done, PAUSE));
+    answer = await fetch(path);
+  }
   if (!answer.ok) throw new Error((await answer.text()).trim() || `the admin listener answers ${answer.status}`);
   return answer.json();
 }

@@ -110,7 +110,6 @@ export function traceView(main, app, id) {
       { keys: ["r"], shown: "r", what: "Read the trace again", run: () => void load() },
       back,
     ]);
-    performance.mark("waterfall");
   }
 
   /**

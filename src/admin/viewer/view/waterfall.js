@@ -118,7 +118,11 @@ export class Waterfall {
   openAll(isOpen) {
     this.closed.clear();
     if (!isOpen) for (const node of this.tree.byId.values()) if (canClose(node, this.showsLogs)) this.closed.add(node);
+    let root = this.selected?.node ?? null;
     this.update();
+    if (isOpen || root === null) return;
+    while (root.parent !== null) root = root.parent;
+    this.selectNode(root);
   }
 
   /** The next failed span after the selected one. */
