@@ -72,6 +72,11 @@ test-viewer: guests ## Check the types of the trace viewer, test its model in No
 	$(CARGO) build --quiet
 	scripts/viewer.sh
 
+.PHONY: bench-viewer
+bench-viewer: guests ## Time a trace of 10,000 spans in the viewer, beside Zipkin's UI (needs Java and Maven)
+	$(CARGO) build --release --quiet
+	scripts/viewer.sh zipkin
+
 .PHONY: lint
 lint: ## Check format, clippy (warnings are errors) and shell scripts
 	$(CARGO) fmt --all --check

@@ -25,6 +25,7 @@ victoria_version=1.117.0
 # Also in tests/integration/h2spec.rs; the versions of what it needs are in tests/services/h2spec/go.mod.
 h2spec_version=2.2.1
 go_version=1.26.6
+zipkin_version=3.6.1
 # Also in tests/integration/http2/clients.rs. Counts the changes to tests/services/h2c/main.go.
 h2c_version=1
 
@@ -133,6 +134,18 @@ install_locked_packages() {
   mkdir -p "$2"
   cp "$1/package.json" "$1/package-lock.json" "$2/"
   (cd "$2" && npm ci --loglevel=error --no-fund --no-audit)
+}
+
+# What the trace viewer is measured beside; needs Java and Maven.
+zipkin() {
+  tool=$cache/zipkin-$zipkin_version
+  cached "$tool" "Zipkin $zipkin_version" install_zipkin
+  tool=$tool/zipkin-server-$zipkin_version-exec.jar
+}
+
+install_zipkin() {
+  mkdir -p "$1"
+  (cd "$1" && mvn --quiet dependency:copy "-Dartifact=io.zipkin:zipkin-server:$zipkin_version:jar:exec" -DoutputDirectory=.)
 }
 
 componentize_py() {

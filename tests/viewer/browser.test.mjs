@@ -20,7 +20,10 @@ let server;
 let browser;
 
 before(async () => {
-  [server, browser] = await Promise.all([start(["--admin-recent-traces", String(TRACES), "--log-level", "error"]), launch()]);
+  [server, browser] = await Promise.all([
+    start(["--admin-recent-traces", String(TRACES), "--log-level", "error"]),
+    launch(),
+  ]);
 });
 after(async () => {
   await browser?.close();
@@ -32,7 +35,10 @@ const api = async (/** @type {string} */ path) => (await fetch(server.admin + pa
 
 /** Waits for a trace to be there with so many spans. @param {number} n @param {number} spans */
 function recorded(n, spans) {
-  const count = async () => (await api(`/api/traces?trace_id=${id(n)}`)).resourceSpans.flatMap((of) => of.scopeSpans.flatMap((scope) => scope.spans)).length;
+  const count = async () =>
+    (await api(`/api/traces?trace_id=${id(n)}`)).resourceSpans.flatMap((of) =>
+      of.scopeSpans.flatMap((scope) => scope.spans),
+    ).length;
   return eventually(`trace ${n} with ${spans} spans`, count, (count) => count >= spans);
 }
 
@@ -53,18 +59,32 @@ describe("the list", () => {
     await page.keyboard.press("l");
     await page.getByRole("button", { name: "Paused" }).waitFor();
     assert.equal(await ask("/items/2"), 200);
-    await eventually("the second to be recorded", () => api("/api/traces/summary"), ({ traces }) => traces.length === 2);
-    await page.waitForFunction(() => document.querySelector("#live")?.getAttribute("aria-pressed") === "false");
+    await eventually(
+      "the second to be recorded",
+      () => api("/api/traces/summary"),
+      ({ traces }) => traces.length === 2,
+    );
+    await page.waitForFunction(
+      () => document.querySelector("#live")?.getAttribute("aria-pressed") === "false",
+    );
     assert.equal(await count(page), "1 trace", "it is paused");
     await page.keyboard.press("l");
-    await eventually("the second to be shown", () => count(page), (shown) => shown === "2 traces");
+    await eventually(
+      "the second to be shown",
+      () => count(page),
+      (shown) => shown === "2 traces",
+    );
     await close(page);
   });
 
   test("tells a server that is away, and goes on when it is back", async () => {
     const page = await open(browser, server.admin);
     await page.goto("/traces");
-    await eventually("the list", () => count(page), (shown) => shown === "2 traces");
+    await eventually(
+      "the list",
+      () => count(page),
+      (shown) => shown === "2 traces",
+    );
     await page.context().setOffline(true);
     await page.getByRole("alert").filter({ hasText: "No news from the server" }).waitFor();
     assert.equal(await listRows(page).count(), 2, "what was there stays");
@@ -77,12 +97,17 @@ describe("the list", () => {
 
   test("of 5,000 traces shows those in sight, and filters all", async () => {
     await times(TRACES + 20, (at) => ask(`/items/${at}${at % 50 === 0 ? "?code=503" : ""}`));
-    for (let at = 0; at < 10; at += 1) assert.equal(await ask(`/orders/${at}?wait=60&status=error:late`), 200);
+    for (let at = 0; at < 10; at += 1)
+      assert.equal(await ask(`/orders/${at}?wait=60&status=error:late`), 200);
     assert.equal(await ask("/panic"), 500);
     assert.equal(await ask("/nowhere"), 404);
     const page = await open(browser, server.admin);
     await page.goto("/traces");
-    await eventually("the list", () => count(page), (shown) => shown === "5,000 traces");
+    await eventually(
+      "the list",
+      () => count(page),
+      (shown) => shown === "5,000 traces",
+    );
     assert.ok((await listRows(page).count()) <= MOST_ROWS, `${await listRows(page).count()} rows`);
     assert.equal(await page.locator("#traces").getAttribute("aria-rowcount"), "5001");
     await shot(page, "list-light");
@@ -103,7 +128,9 @@ describe("the list", () => {
     assert.equal(await shown(), "1");
     await page.locator("#status").selectOption("");
     await page.getByLabel("Shortest duration in milliseconds").fill("60");
-    const slow = (await api("/api/traces/summary")).traces.filter((trace) => trace.duration_nano >= 60e6).length;
+    const slow = (await api("/api/traces/summary")).traces.filter(
+      (trace) => trace.duration_nano >= 60e6,
+    ).length;
     assert.equal(await shown(), slow.toLocaleString("en-US"));
     await page.keyboard.press("Escape");
     await page.keyboard.press("x");
@@ -124,7 +151,9 @@ describe("the list", () => {
 
     await page.getByRole("button", { name: "Duration" }).click();
     const first = await page.locator("#traces .canvas .list-row").first().textContent();
-    const slowest = Math.max(...(await api("/api/traces/summary")).traces.map((trace) => trace.duration_nano));
+    const slowest = Math.max(
+      ...(await api("/api/traces/summary")).traces.map((trace) => trace.duration_nano),
+    );
     assert.ok(slowest >= 60e6 && /ms|s/.test(first ?? ""));
     await page.locator("#traces").evaluate((list) => list.scrollTo(0, list.scrollHeight));
     await page.locator("#traces [aria-rowindex='5001']").waitFor();
@@ -140,27 +169,47 @@ describe("the list", () => {
     const wanted = /: (\d+) trace/.exec(label)?.[1];
     await bar.focus();
     await page.keyboard.press("Enter");
-    await eventually("its traces", () => count(page), (shown) => shown?.startsWith(`${wanted} of `) ?? false);
+    await eventually(
+      "its traces",
+      () => count(page),
+      (shown) => shown?.startsWith(`${wanted} of `) ?? false,
+    );
     assert.match(page.url(), /route=%2Forders%2F%7Bid%7D&min=[\d.]+&max=[\d.]+$/);
     const again = page.getByRole("button", { name: label, exact: true });
     assert.equal(await again.getAttribute("aria-pressed"), "true");
-    assert.equal(await again.evaluate((bar) => bar === document.activeElement), true, "the keyboard stays where it was");
+    assert.equal(
+      await again.evaluate((bar) => bar === document.activeElement),
+      true,
+      "the keyboard stays where it was",
+    );
     await again.click();
-    await eventually("the route alone", () => count(page), (shown) => shown?.startsWith("10 of ") ?? false);
+    await eventually(
+      "the route alone",
+      () => count(page),
+      (shown) => shown?.startsWith("10 of ") ?? false,
+    );
     await close(page);
   });
 
   test("stands still while new traces come above what is in sight", async () => {
     const page = await open(browser, server.admin);
     await page.goto("/traces");
-    await eventually("the list", () => count(page), (shown) => shown === "5,000 traces");
+    await eventually(
+      "the list",
+      () => count(page),
+      (shown) => shown === "5,000 traces",
+    );
     await page.locator("#traces").evaluate((list) => list.scrollTo(0, 3400));
     const inSight = () => page.evaluate(() => document.elementFromPoint(300, 700)?.closest(".list-row")?.id);
     const before = await eventually("a row", inSight, (row) => row !== undefined);
     const cursor = async () => (await api("/api/traces/summary")).traces[0].trace_id;
     await times(25, (at) => ask(`/items/new-${at}`));
     const newest = await cursor();
-    await eventually("the new ones", () => page.evaluate(() => document.querySelector("#traces")?.scrollTop ?? 0), (top) => top >= 3400 + 25 * 34);
+    await eventually(
+      "the new ones",
+      () => page.evaluate(() => document.querySelector("#traces")?.scrollTop ?? 0),
+      (top) => top >= 3400 + 25 * 34,
+    );
     assert.equal(await inSight(), before);
     await page.locator("#traces").evaluate((list) => list.scrollTo(0, 0));
     await page.locator(`#t${newest}`).waitFor();
@@ -213,17 +262,35 @@ describe("a trace", () => {
     const page = await open(browser, server.admin);
     await page.goto(`/traces/${id(1)}`);
     await fallRows(page).nth(5).waitFor();
-    const rows = await fallRows(page).evaluateAll((rows) => rows.map((row) => [Number(row.getAttribute("aria-level")), row.querySelector(".name")?.textContent]));
+    const rows = await fallRows(page).evaluateAll((rows) =>
+      rows.map((row) => [Number(row.getAttribute("aria-level")), row.querySelector(".name")?.textContent]),
+    );
     rows.sort(() => 0);
-    assert.deepEqual(rows, [[1, "GET /calls"], [2, "calls"], [3, "GET"], [4, "GET /items/{id}"], [5, "from inside"], [5, "worse"]]);
+    assert.deepEqual(rows, [
+      [1, "GET /calls"],
+      [2, "calls"],
+      [3, "GET"],
+      [4, "GET /items/{id}"],
+      [5, "from inside"],
+      [5, "worse"],
+    ]);
     assert.equal(await page.title(), "GET /calls · Pounce");
-    for (const phase of ["Queue", "Guest on the processor", "Calls"]) await page.getByRole("list", { name: "Phases of the invocation" }).getByText(phase).waitFor();
+    for (const phase of ["Queue", "Guest on the processor", "Calls"])
+      await page.getByRole("list", { name: "Phases of the invocation" }).getByText(phase).waitFor();
     await page.getByRole("cell", { name: "/calls", exact: true }).first().waitFor();
 
     // A bar begins where its span does, after its parent's, and all are on the trace's time.
-    const boxes = await page.locator("#waterfall .span-bar").evaluateAll((bars) => bars.map((bar) => [bar.getBoundingClientRect().left, bar.getBoundingClientRect().right]));
-    const [left, right] = await page.locator("#waterfall .axis").evaluate((axis) => [axis.getBoundingClientRect().left, axis.getBoundingClientRect().right]);
-    boxes.forEach(([from, to], at) => assert.ok(from >= (boxes[at - 1]?.[0] ?? left) - 1 && to <= right + 1, JSON.stringify(boxes)));
+    const boxes = await page
+      .locator("#waterfall .span-bar")
+      .evaluateAll((bars) =>
+        bars.map((bar) => [bar.getBoundingClientRect().left, bar.getBoundingClientRect().right]),
+      );
+    const [left, right] = await page
+      .locator("#waterfall .axis")
+      .evaluate((axis) => [axis.getBoundingClientRect().left, axis.getBoundingClientRect().right]);
+    boxes.forEach(([from, to], at) =>
+      assert.ok(from >= (boxes[at - 1]?.[0] ?? left) - 1 && to <= right + 1, JSON.stringify(boxes)),
+    );
     assert.ok((await page.locator("#waterfall .critical").count()) > 3);
     await page.getByRole("button", { name: "Critical path" }).click();
     assert.equal(await page.locator("#waterfall .critical").count(), 0);
@@ -298,7 +365,10 @@ describe("a trace", () => {
     const page = await open(browser, server.admin);
     await page.goto(`/traces/${id(4)}`);
     await page.locator("#waterfall").getByText("links", { exact: true }).click();
-    await page.getByRole("link", { name: /^0af76519/ }).first().click();
+    await page
+      .getByRole("link", { name: /^0af76519/ })
+      .first()
+      .click();
     await page.waitForURL(`/traces/${other}?span=b7ad6b7169203331`);
     await page.getByRole("heading", { name: "This trace is not here" }).waitFor();
     await accessible(page, "a trace that is not there");
@@ -331,10 +401,14 @@ describe("a trace", () => {
     assert.equal(svg.name, `trace-${id(1)}.svg`);
     const drawn = await page.evaluate((text) => {
       const read = new DOMParser().parseFromString(text, "image/svg+xml");
-      return { faults: read.querySelectorAll("parsererror").length, texts: [...read.querySelectorAll("text")].map((text) => text.textContent) };
+      return {
+        faults: read.querySelectorAll("parsererror").length,
+        texts: [...read.querySelectorAll("text")].map((text) => text.textContent),
+      };
     }, svg.text);
     assert.equal(drawn.faults, 0);
-    for (const name of ["GET /calls", "calls", "GET /items/{id}", "from inside"]) assert.ok(drawn.texts.includes(name), `${name} in ${drawn.texts}`);
+    for (const name of ["GET /calls", "calls", "GET /items/{id}", "from inside"])
+      assert.ok(drawn.texts.includes(name), `${name} in ${drawn.texts}`);
     await close(page);
   });
 
@@ -350,19 +424,30 @@ describe("a trace", () => {
           if (document.querySelector("#waterfall .canvas .fall-row") === null) return;
           watching.disconnect();
           // The frame after the one that has the rows.
-          requestAnimationFrame(() => requestAnimationFrame(() => Object.assign(window, { painted: performance.now() })));
+          requestAnimationFrame(() =>
+            requestAnimationFrame(() => Object.assign(window, { painted: performance.now() })),
+          );
         });
         watching.observe(document, { childList: true, subtree: true });
       });
       await page.goto(`/traces/${id(6)}`);
       await page.waitForFunction(() => "painted" in window);
       const [painted, came, asked] = await page.evaluate(() => {
-        const spans = performance.getEntriesByType("resource").find(({ name }) => name.includes("/api/traces?"));
-        return [/** @type {any} */ (window).painted, /** @type {any} */ (spans).responseEnd, /** @type {any} */ (spans).requestStart];
+        const spans = performance
+          .getEntriesByType("resource")
+          .find(({ name }) => name.includes("/api/traces?"));
+        return [
+          /** @type {any} */ (window).painted,
+          /** @type {any} */ (spans).responseEnd,
+          /** @type {any} */ (spans).requestStart,
+        ];
       });
       measured.push({ painted, server: came - asked, browser: painted - came });
       assert.ok((await fallRows(page).count()) <= MOST_ROWS, `${await fallRows(page).count()} rows`);
-      assert.ok((await page.evaluate(() => document.querySelectorAll("*").length)) < 2500, "what is not in sight does not exist");
+      assert.ok(
+        (await page.evaluate(() => document.querySelectorAll("*").length)) < 2500,
+        "what is not in sight does not exist",
+      );
       if (round < 2) {
         await close(page);
         continue;
@@ -371,13 +456,19 @@ describe("a trace", () => {
       await page.keyboard.press("End");
       await page.locator(`#waterfall [aria-rowindex="${11 * 916 + 1}"][aria-selected="true"]`).waitFor();
       await page.getByRole("button", { name: "Close all" }).click();
-      await eventually("the roots", () => fallRows(page).count(), (rows) => rows === 11);
+      await eventually(
+        "the roots",
+        () => fallRows(page).count(),
+        (rows) => rows === 11,
+      );
       await shot(page, "large-light");
       await close(page);
     }
     const best = measured.sort((one, other) => one.painted - other.painted)[0];
     const told = Object.entries(best ?? {}).map(([name, millis]) => `${name} ${Math.round(millis)} ms`);
-    console.log(`# ${11 * 916} spans, from navigation to the painted waterfall, best of 3: ${told.join(", ")}`);
+    console.log(
+      `# ${11 * 916} spans, from navigation to the painted waterfall, best of 3: ${told.join(", ")}`,
+    );
   });
 });
 
@@ -389,14 +480,22 @@ describe("two traces", () => {
     await recorded(8, 1);
     const page = await open(browser, server.admin);
     await page.goto("/traces?route=/deeds");
-    for (const n of [7, 8]) await page.locator(`#t${id(n)}`).getByRole("checkbox").check();
+    for (const n of [7, 8])
+      await page
+        .locator(`#t${id(n)}`)
+        .getByRole("checkbox")
+        .check();
     await page.getByRole("link", { name: "Compare" }).click();
     await page.waitForURL(`/traces/compare?a=${id(7)}&b=${id(8)}`);
     const row = page.locator("#pairs .canvas .pair-row");
     await row.waitFor();
     assert.match((await row.locator(".change").textContent()) ?? "", /^\+/);
-    const lines = await page.getByRole("complementary", { name: "What differs" }).locator("tbody tr").allTextContents();
-    for (const line of ["colourredblue", "http.response.status_code200503"]) assert.ok(lines.includes(line), `${line} of ${lines}`);
+    const lines = await page
+      .getByRole("complementary", { name: "What differs" })
+      .locator("tbody tr")
+      .allTextContents();
+    for (const line of ["colourredblue", "http.response.status_code200503"])
+      assert.ok(lines.includes(line), `${line} of ${lines}`);
     await accessible(page, "two traces");
     await shot(page, "compare-light");
 
@@ -404,7 +503,11 @@ describe("two traces", () => {
     await page.getByText("only in the second").waitFor();
     await page.getByLabel("Second trace").fill(id(1));
     await page.getByLabel("Second trace").press("Enter");
-    await eventually("the same twice", () => page.locator("#pairs .change-same").count(), (same) => same === 4);
+    await eventually(
+      "the same twice",
+      () => page.locator("#pairs .change-same").count(),
+      (same) => same === 4,
+    );
     await page.goto(`/traces/compare?a=${id(1)}&b=${"1".repeat(32)}`);
     await page.getByText("The second trace is not here.").waitFor();
     await close(page);
@@ -414,8 +517,13 @@ describe("two traces", () => {
 describe("what others have written", () => {
   test("is text, wherever it is shown", async () => {
     const said = encodeURIComponent(HOSTILE);
-    const deeds = ["name", "set.html", "event", "log.error", "route"].map((key) => `${key}=${said}`).join("&");
-    assert.equal(await ask(`/deeds?${deeds}&exception=${said}&status=error:${said}&code=500`, parent(9)), 500);
+    const deeds = ["name", "set.html", "event", "log.error", "route"]
+      .map((key) => `${key}=${said}`)
+      .join("&");
+    assert.equal(
+      await ask(`/deeds?${deeds}&exception=${said}&status=error:${said}&code=500`, parent(9)),
+      500,
+    );
     assert.equal(await ask(`/deeds?name=${said}&set.html=other`, parent(10)), 200);
     await recorded(9, 1);
     await recorded(10, 1);
@@ -423,18 +531,28 @@ describe("what others have written", () => {
     for (const path of ["/traces", `/traces/${id(9)}`, `/traces/compare?a=${id(9)}&b=${id(10)}`]) {
       await page.goto(path);
       await page.getByText("onerror=alert(1)").locator("visible=true").first().waitFor();
-      const found = await page.evaluate(() => ({ scripts: document.querySelectorAll("body script").length, images: document.querySelectorAll("main img").length, handlers: document.querySelectorAll("[onerror]").length }));
+      const found = await page.evaluate(() => ({
+        scripts: document.querySelectorAll("body script").length,
+        images: document.querySelectorAll("main img").length,
+        handlers: document.querySelectorAll("[onerror]").length,
+      }));
       assert.deepEqual(found, { scripts: 0, images: 0, handlers: 0 }, path);
       await accessible(page, path);
     }
     await page.goto(`/traces/${id(9)}`);
     await fallRows(page).nth(1).waitFor();
     await shot(page, "hostile-light");
-    const [download] = await Promise.all([page.waitForEvent("download"), page.locator("#download-svg").click()]);
+    const [download] = await Promise.all([
+      page.waitForEvent("download"),
+      page.locator("#download-svg").click(),
+    ]);
     const svg = await readFile(await download.path(), "utf8");
     assert.ok(!/<script|<img/.test(svg) && svg.includes("&lt;script&gt;"));
     // Nor is it read as part of an address.
-    for (const path of ["/traces?text=%3Cimg%20src%3Dx%3E&route=%22%3E&status=9&min=x", "/traces/compare?a=%3Cb%3E&b=../x"]) {
+    for (const path of [
+      "/traces?text=%3Cimg%20src%3Dx%3E&route=%22%3E&status=9&min=x",
+      "/traces/compare?a=%3Cb%3E&b=../x",
+    ]) {
       await page.goto(path);
       await page.locator("h1").waitFor({ state: "attached" });
     }
@@ -449,7 +567,10 @@ describe("what others have written", () => {
       const refused = [];
       document.addEventListener("securitypolicyviolation", (event) => refused.push(event.effectiveDirective));
       const main = /** @type {Element} */ (document.querySelector("main"));
-      main.insertAdjacentHTML("beforeend", `<img src="http://127.0.0.1:9/x" onerror="window.ran = 1"><iframe src="/traces"></iframe><p style="color: red">`);
+      main.insertAdjacentHTML(
+        "beforeend",
+        `<img src="http://127.0.0.1:9/x" onerror="window.ran = 1"><iframe src="/traces"></iframe><p style="color: red">`,
+      );
       const script = document.createElement("script");
       script.textContent = "window.ran = 2";
       main.append(script);
@@ -458,7 +579,8 @@ describe("what others have written", () => {
       return { refused: [...new Set(refused)].sort(), ran: "ran" in window };
     });
     assert.equal(refused.ran, false);
-    for (const directive of ["connect-src", "frame-src", "img-src", "script-src-elem", "style-src-attr"]) assert.ok(refused.refused.includes(directive), `${directive} of ${refused.refused}`);
+    for (const directive of ["connect-src", "frame-src", "img-src", "script-src-elem", "style-src-attr"])
+      assert.ok(refused.refused.includes(directive), `${directive} of ${refused.refused}`);
     // They were meant to fail.
     page.faults.length = 0;
     await close(page);
@@ -469,7 +591,9 @@ describe("other web pages", () => {
   test("see nothing: neither by a name of theirs, nor from their origin, nor in a frame", async () => {
     const port = new URL(server.admin).port;
     const rebound = await launch(["--host-resolver-rules=MAP evil.example 127.0.0.1"]);
-    const foreign = http.createServer((_, answer) => answer.setHeader("content-type", "text/html").end(`<iframe src="${server.admin}/traces"></iframe>`));
+    const foreign = http.createServer((_, answer) =>
+      answer.setHeader("content-type", "text/html").end(`<iframe src="${server.admin}/traces"></iframe>`),
+    );
     await new Promise((done) => foreign.listen(0, "127.0.0.1", () => done(null)));
     try {
       const page = await rebound.newPage();
@@ -479,8 +603,16 @@ describe("other web pages", () => {
       }
       await page.goto(`http://127.0.0.1:${foreign.address().port}/`);
       const seen = await page.evaluate(async (admin) => {
-        const ask = (options) => fetch(`${admin}/api/traces`, options).then((answer) => answer.text(), () => "refused");
-        return [await ask({}), await ask({ mode: "no-cors" }), await ask({ method: "POST", mode: "no-cors" })];
+        const ask = (options) =>
+          fetch(`${admin}/api/traces`, options).then(
+            (answer) => answer.text(),
+            () => "refused",
+          );
+        return [
+          await ask({}),
+          await ask({ mode: "no-cors" }),
+          await ask({ method: "POST", mode: "no-cors" }),
+        ];
       }, server.admin);
       assert.deepEqual(seen, ["refused", "refused", "refused"]);
       assert.equal(await page.frames()[1]?.locator("#traces").count(), 0);
@@ -529,11 +661,17 @@ describe("light and dark", () => {
   });
 
   test("a narrow window shows all of it", async () => {
-    const page = await open(browser, server.admin, { viewport: { width: 700, height: 900 }, colorScheme: "light" });
+    const page = await open(browser, server.admin, {
+      viewport: { width: 700, height: 900 },
+      colorScheme: "light",
+    });
     for (const path of ["/traces", `/traces/${id(1)}`]) {
       await page.goto(path);
       await page.locator(".canvas > *").first().waitFor();
-      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth), `${path} is not wider than the window`);
+      assert.ok(
+        await page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth),
+        `${path} is not wider than the window`,
+      );
       await accessible(page, `narrow ${path}`);
     }
     await shot(page, "narrow-light");

@@ -26,12 +26,19 @@ export function launch(args = []) {
  * @returns {Promise<Watched>}
  */
 export async function open(browser, admin, options = {}) {
-  const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, baseURL: admin, ...options });
+  const context = await browser.newContext({
+    viewport: { width: 1440, height: 900 },
+    baseURL: admin,
+    ...options,
+  });
   const page = await context.newPage();
   /** @type {string[]} */
   const faults = [];
   page.on("pageerror", (error) => faults.push(`error: ${error.stack}`));
-  page.on("console", (message) => ["error", "warning"].includes(message.type()) && faults.push(`console: ${message.text()}`));
+  page.on(
+    "console",
+    (message) => ["error", "warning"].includes(message.type()) && faults.push(`console: ${message.text()}`),
+  );
   page.on("dialog", (dialog) => (faults.push(`dialog: ${dialog.message()}`), dialog.dismiss()));
   page.on("request", (request) => {
     const url = request.url();
@@ -55,7 +62,10 @@ export async function close(page) {
 export async function accessible(page, view) {
   // Into a world of its own: the page's policy lets no script in, and that is as it should be.
   const found = await page.evaluate(`${axe.source}; axe.run(document, { resultTypes: ["violations"] })`);
-  const told = found.violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => `${html}\n${failureSummary}`).join("\n")}`);
+  const told = found.violations.map(
+    ({ id, nodes }) =>
+      `${id}: ${nodes.map(({ html, failureSummary }) => `${html}\n${failureSummary}`).join("\n")}`,
+  );
   assert.deepEqual(told, [], view);
 }
 

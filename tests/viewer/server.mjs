@@ -50,12 +50,27 @@ export async function start(flags = []) {
     "[[component]]",
     `name = ${JSON.stringify(name)}`,
     `source = ${JSON.stringify(join(ROOT, "guests/build", `${guest}.wasm`))}`,
-    ...paths.flatMap((path) => ["[[route]]", `component = ${JSON.stringify(name)}`, `path = ${JSON.stringify(path)}`]),
+    ...paths.flatMap((path) => [
+      "[[route]]",
+      `component = ${JSON.stringify(name)}`,
+      `path = ${JSON.stringify(path)}`,
+    ]),
   ]);
   await writeFile(join(folder, "pounce.toml"), `${lines.join("\n")}\n`);
-  const options = ["--config", join(folder, "pounce.toml"), "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
+  const options = [
+    "--config",
+    join(folder, "pounce.toml"),
+    "--listen",
+    "127.0.0.1:0",
+    "--admin-listen",
+    "127.0.0.1:0",
+  ];
   const child = spawn(BINARY, ["serve", ...options, "--allow-outbound", "127.0.0.1:*", ...flags], {
-    env: { PATH: process.env["PATH"], HOME: process.env["HOME"], XDG_CACHE_HOME: join(ROOT, "target/tmp/viewer-cache") },
+    env: {
+      PATH: process.env["PATH"],
+      HOME: process.env["HOME"],
+      XDG_CACHE_HOME: join(ROOT, "target/tmp/viewer-cache"),
+    },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let log = "";

@@ -65,7 +65,8 @@ async function tellServer() {
   try {
     const { version, phase, components } = await status();
     const names = /** @type {any[]} */ (components ?? []).map((component) => String(component.name));
-    const shown = names.length > 3 ? `${names.slice(0, 3).join(", ")} and ${names.length - 3} more` : names.join(", ");
+    const shown =
+      names.length > 3 ? `${names.slice(0, 3).join(", ")} and ${names.length - 3} more` : names.join(", ");
     fill(
       byId("server"),
       h("span", { class: `phase phase-${phase === "ready" ? "ready" : "other"}` }, String(phase)),

@@ -10,7 +10,14 @@ import { value } from "./format.js";
 /** @typedef {import("./types.d.ts").Tree} Tree */
 
 /** Attributes that differ between any two requests and say nothing. */
-const IDLE = new Set(["network.peer.port", "client.port", "pounce.queue.duration", "pounce.instantiate.duration", "pounce.guest.cpu_time", "pounce.response.head.duration"]);
+const IDLE = new Set([
+  "network.peer.port",
+  "client.port",
+  "pounce.queue.duration",
+  "pounce.instantiate.duration",
+  "pounce.guest.cpu_time",
+  "pounce.response.head.duration",
+]);
 
 /**
  * The places of both trees, parents before what is below them.
@@ -51,7 +58,10 @@ function below(nodes) {
 function grouped(a, b) {
   /** @type {Map<string, { a: Node[], b: Node[] }>} */
   const groups = new Map();
-  for (const [which, nodes] of /** @type {const} */ ([["a", a], ["b", b]])) {
+  for (const [which, nodes] of /** @type {const} */ ([
+    ["a", a],
+    ["b", b],
+  ])) {
     for (const node of nodes) {
       const key = `${node.span.kind} ${node.span.name}`;
       let group = groups.get(key);

@@ -63,7 +63,10 @@ export function hasFailed(trace) {
  * @returns {(trace: Summary) => boolean}
  */
 export function matches(filters) {
-  const words = filters.text.toLowerCase().split(/\s+/).filter((word) => word !== "");
+  const words = filters.text
+    .toLowerCase()
+    .split(/\s+/)
+    .filter((word) => word !== "");
   return (trace) => {
     if (filters.errors && !hasFailed(trace)) return false;
     if (filters.component !== "" && trace.component !== filters.component) return false;

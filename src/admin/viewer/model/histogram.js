@@ -19,7 +19,10 @@ function bound(at) {
 
 /** @param {number} nanos */
 export function bucketOf(nanos) {
-  let at = Math.min(Math.max(Math.floor(Math.log10(Math.max(nanos, 1) / FIRST) * PER_DECADE) + 1, 0), BUCKETS - 1);
+  let at = Math.min(
+    Math.max(Math.floor(Math.log10(Math.max(nanos, 1) / FIRST) * PER_DECADE) + 1, 0),
+    BUCKETS - 1,
+  );
   // Bounds are rounded: what lies between them and the formula is on the side that the bounds say.
   if (at > 0 && nanos < bound(at - 1)) at -= 1;
   if (at < BUCKETS - 1 && nanos >= bound(at)) at += 1;
@@ -92,7 +95,8 @@ export function byRoute(traces) {
  */
 function times(route, traces) {
   const sorted = traces.map((trace) => trace.duration_nano).sort((one, other) => one - other);
-  const quantile = (/** @type {number} */ share) => sorted[Math.max(Math.ceil(sorted.length * share) - 1, 0)] ?? NaN;
+  const quantile = (/** @type {number} */ share) =>
+    sorted[Math.max(Math.ceil(sorted.length * share) - 1, 0)] ?? NaN;
   return {
     route,
     count: traces.length,

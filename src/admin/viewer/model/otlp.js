@@ -70,7 +70,10 @@ export function value(any, depth = 0) {
   if ("bytesValue" in any) return text(any.bytesValue);
   if ("arrayValue" in any) return list(any.arrayValue?.values).map((one) => value(one, depth + 1));
   if ("kvlistValue" in any) {
-    const entries = list(any.kvlistValue?.values).map((one) => [text(one?.key), value(one?.value, depth + 1)]);
+    const entries = list(any.kvlistValue?.values).map((one) => [
+      text(one?.key),
+      value(one?.value, depth + 1),
+    ]);
     return Object.fromEntries(entries);
   }
   return null;
@@ -154,7 +157,8 @@ function spanOf(raw, start, end, resource, service, scope) {
     component: text(find(raw.attributes, "pounce.component")) || service,
     scope,
     traceState: text(raw.traceState),
-    dropped: number(raw.droppedAttributesCount) + number(raw.droppedEventsCount) + number(raw.droppedLinksCount),
+    dropped:
+      number(raw.droppedAttributesCount) + number(raw.droppedEventsCount) + number(raw.droppedLinksCount),
     resource,
     raw,
   };

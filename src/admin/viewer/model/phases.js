@@ -35,7 +35,8 @@ export function phases(node) {
     found.push({ name, label, stretches: [{ from: at, to }], duration });
     at = to;
   }
-  if (cpu !== null) found.push({ name: "guest", label: "Guest on the processor", stretches: null, duration: cpu });
+  if (cpu !== null)
+    found.push({ name: "guest", label: "Guest on the processor", stretches: null, duration: cpu });
   const calls = waited(node);
   if (calls.length > 0) {
     const duration = calls.reduce((sum, { from, to }) => sum + to - from, 0);
@@ -43,7 +44,12 @@ export function phases(node) {
   }
   if (head !== null && span.start + head < span.end) {
     const from = within(span.start + head);
-    found.push({ name: "body", label: "Body after the head", stretches: [{ from, to: span.end }], duration: span.end - from });
+    found.push({
+      name: "body",
+      label: "Body after the head",
+      stretches: [{ from, to: span.end }],
+      duration: span.end - from,
+    });
   }
   return found;
 }

@@ -8,7 +8,13 @@ const ROW = 22;
 const NAMES = 380;
 const TIMES = 800;
 const HEAD = 64;
-const COLOURS = { server: "#2f6fd8", client: "#0f8a7e", internal: "#7b62c9", producer: "#b0670f", consumer: "#b0670f" };
+const COLOURS = {
+  server: "#2f6fd8",
+  client: "#0f8a7e",
+  internal: "#7b62c9",
+  producer: "#b0670f",
+  consumer: "#b0670f",
+};
 const ERROR = "#c93a3a";
 
 /**

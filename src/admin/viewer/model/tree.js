@@ -130,7 +130,8 @@ export function rows(tree, closed, withLogs) {
     if (!isOpen) continue;
     const logs = withLogs ? node.logs : [];
     if (logs.length === 0) {
-      for (let at = node.children.length - 1; at >= 0; at -= 1) waiting.push(/** @type {Node} */ (node.children[at]));
+      for (let at = node.children.length - 1; at >= 0; at -= 1)
+        waiting.push(/** @type {Node} */ (node.children[at]));
       continue;
     }
     // Both are in order of time: merged from their ends, since the last that is put there comes first.

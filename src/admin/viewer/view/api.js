@@ -22,7 +22,8 @@ async function ask(path) {
     await new Promise((done) => setTimeout(done, PAUSE));
     answer = await fetch(path);
   }
-  if (!answer.ok) throw new Error((await answer.text()).trim() || `the admin listener answers ${answer.status}`);
+  if (!answer.ok)
+    throw new Error((await answer.text()).trim() || `the admin listener answers ${answer.status}`);
   return answer.json();
 }
 

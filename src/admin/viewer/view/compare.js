@@ -34,7 +34,12 @@ export function compareView(main, app) {
 
   fill(
     main,
-    h("header", { class: "trace-head" }, h("p", { class: "crumbs" }, h("a", { href: "/traces" }, "← All traces")), h("h1", {}, "Two traces")),
+    h(
+      "header",
+      { class: "trace-head" },
+      h("p", { class: "crumbs" }, h("a", { href: "/traces" }, "← All traces")),
+      h("h1", {}, "Two traces"),
+    ),
     h("div", { class: "sides" }, choice("a", "First trace"), choice("b", "Second trace")),
     result,
   );
@@ -44,7 +49,15 @@ export function compareView(main, app) {
    * @param {string} label
    */
   function choice(which, label) {
-    const input = h("input", { id: `trace-${which}`, value: ids[which], list: "recent", spellcheck: "false", autocomplete: "off", class: "mono", placeholder: "Trace id: 32 hex digits" });
+    const input = h("input", {
+      id: `trace-${which}`,
+      value: ids[which],
+      list: "recent",
+      spellcheck: "false",
+      autocomplete: "off",
+      class: "mono",
+      placeholder: "Trace id: 32 hex digits",
+    });
     input.addEventListener("change", () => {
       ids[which] = input.value.trim().toLowerCase();
       app.rename(`/traces/compare?${new URLSearchParams(ids)}`);
@@ -57,8 +70,15 @@ export function compareView(main, app) {
     await app.live.ask();
     if (isOver) return;
     const known = app.live.traces.all.slice(0, 200);
-    const told = (/** @type {import("../model/types.d.ts").Summary} */ trace) => `${clock(Number(trace.start_unix_nano) / 1e6)} ${trace.name} ${duration(trace.duration_nano)}`;
-    main.append(h("datalist", { id: "recent" }, ...known.map((trace) => h("option", { value: trace.trace_id }, told(trace)))));
+    const told = (/** @type {import("../model/types.d.ts").Summary} */ trace) =>
+      `${clock(Number(trace.start_unix_nano) / 1e6)} ${trace.name} ${duration(trace.duration_nano)}`;
+    main.append(
+      h(
+        "datalist",
+        { id: "recent" },
+        ...known.map((trace) => h("option", { value: trace.trace_id }, told(trace))),
+      ),
+    );
   }
 
   /** @param {string} id @returns {Promise<Read | null>} */
@@ -75,11 +95,21 @@ export function compareView(main, app) {
       const [a, b] = await Promise.all([read(ids.a), read(ids.b)]);
       if (isOver) return;
       if (a !== null && b !== null) return show(a, b);
-      const missing = [["first", ids.a, a], ["second", ids.b, b]].filter(([, id, found]) => id !== "" && found === null);
-      const why = missing.length > 0 ? `The ${missing.map(([which]) => which).join(" and the ")} trace is not here.` : "Choose two traces: mark them in the list, or enter their ids.";
+      const missing = [
+        ["first", ids.a, a],
+        ["second", ids.b, b],
+      ].filter(([, id, found]) => id !== "" && found === null);
+      const why =
+        missing.length > 0
+          ? `The ${missing.map(([which]) => which).join(" and the ")} trace is not here.`
+          : "Choose two traces: mark them in the list, or enter their ids.";
       fill(result, h("p", { class: "empty" }, why));
     } catch (error) {
-      if (!isOver) fill(result, h("p", { class: "empty", role: "alert" }, error instanceof Error ? error.message : String(error)));
+      if (!isOver)
+        fill(
+          result,
+          h("p", { class: "empty", role: "alert" }, error instanceof Error ? error.message : String(error)),
+        );
     }
   }
 
@@ -91,8 +121,19 @@ export function compareView(main, app) {
     const aside = h("aside", { class: "details", "aria-label": "What differs", tabindex: "0" });
     const grid = h(
       "div",
-      { class: "pairs", role: "treegrid", tabindex: "0", "aria-label": "Spans of both traces", "aria-rowcount": String(all.length + 1), id: "pairs" },
-      h("div", { class: "pair-row pair-head", role: "row", "aria-rowindex": "1" }, ...["Span", "First", "Second", "Difference"].map((name) => h("span", { role: "columnheader" }, name))),
+      {
+        class: "pairs",
+        role: "treegrid",
+        tabindex: "0",
+        "aria-label": "Spans of both traces",
+        "aria-rowcount": String(all.length + 1),
+        id: "pairs",
+      },
+      h(
+        "div",
+        { class: "pair-row pair-head", role: "row", "aria-rowindex": "1" },
+        ...["Span", "First", "Second", "Difference"].map((name) => h("span", { role: "columnheader" }, name)),
+      ),
     );
     const virtual = new Rows(grid, ROW, HEAD, (at) => line(/** @type {Pair} */ (all[at]), at));
     rows = virtual;
@@ -102,11 +143,31 @@ export function compareView(main, app) {
       const only = pair.b === null ? "only in the first" : pair.a === null ? "only in the second" : "";
       return h(
         "div",
-        { class: `pair-row${only === "" ? "" : " only"}${at === current ? " current" : ""}`, role: "row", id: `pair-${at}`, "aria-level": String(pair.depth + 1), "aria-rowindex": String(at + 2), "aria-selected": String(at === current), onclick: () => select(at) },
-        h("span", { role: "gridcell", class: "fall-name", style: { "padding-left": `${8 + Math.min(pair.depth, 20) * 14}px` } }, h("span", { class: "name" }, pair.name === "" ? "(no name)" : pair.name)),
+        {
+          class: `pair-row${only === "" ? "" : " only"}${at === current ? " current" : ""}`,
+          role: "row",
+          id: `pair-${at}`,
+          "aria-level": String(pair.depth + 1),
+          "aria-rowindex": String(at + 2),
+          "aria-selected": String(at === current),
+          onclick: () => select(at),
+        },
+        h(
+          "span",
+          {
+            role: "gridcell",
+            class: "fall-name",
+            style: { "padding-left": `${8 + Math.min(pair.depth, 20) * 14}px` },
+          },
+          h("span", { class: "name" }, pair.name === "" ? "(no name)" : pair.name),
+        ),
         cell(pair.a, scale),
         cell(pair.b, scale),
-        h("span", { role: "gridcell", class: "difference" }, only === "" ? change(pair) : h("span", { class: "tag" }, only)),
+        h(
+          "span",
+          { role: "gridcell", class: "difference" },
+          only === "" ? change(pair) : h("span", { class: "tag" }, only),
+        ),
       );
     }
 
@@ -122,7 +183,11 @@ export function compareView(main, app) {
       if (pair !== undefined) fill(aside, differing(pair));
     }
 
-    fill(result, h("div", { class: "sides" }, card("First", a, b), card("Second", b, a)), h("div", { class: "panes" }, grid, aside));
+    fill(
+      result,
+      h("div", { class: "sides" }, card("First", a, b), card("Second", b, a)),
+      h("div", { class: "panes" }, grid, aside),
+    );
     virtual.update(all.length);
     select(0);
     keys.use([
@@ -159,7 +224,15 @@ function card(which, own, other) {
     "section",
     { class: "card" },
     h("h2", {}, h("a", { href: `/traces/${trace.id}` }, tree.main?.span.name ?? trace.id)),
-    h("p", { class: "facts" }, h("span", { class: "tag" }, which), h("strong", {}, duration(trace.duration)), h("span", {}, factor(trace.duration, other.trace.duration)), h("span", {}, counted(trace.spans.length, "span")), errors > 0 && h("span", { class: "bad" }, counted(errors, "error"))),
+    h(
+      "p",
+      { class: "facts" },
+      h("span", { class: "tag" }, which),
+      h("strong", {}, duration(trace.duration)),
+      h("span", {}, factor(trace.duration, other.trace.duration)),
+      h("span", {}, counted(trace.spans.length, "span")),
+      errors > 0 && h("span", { class: "bad" }, counted(errors, "error")),
+    ),
   );
 }
 
@@ -175,11 +248,24 @@ function factor(own, other) {
  * @param {number} scale
  */
 function cell(side, scale) {
-  if (side === null) return h("span", { role: "gridcell", class: "fall-time" }, h("span", { class: "unseen" }, "none"));
+  if (side === null)
+    return h("span", { role: "gridcell", class: "fall-time" }, h("span", { class: "unseen" }, "none"));
   const first = side.nodes[0]?.span;
   const kind = first?.kind ?? "internal";
-  const style = { left: `${((first?.start ?? 0) / scale) * 100}%`, width: `${Math.min(side.duration / scale, 1) * 100}%` };
-  return h("span", { role: "gridcell", class: "fall-time" }, h("span", { class: `span-bar bar-${kind}${side.isError ? " bar-error" : ""}`, style }), h("span", { class: "bar-text pair-text" }, `${side.count > 1 ? `${side.count} × ` : ""}${duration(side.duration)}`));
+  const style = {
+    left: `${((first?.start ?? 0) / scale) * 100}%`,
+    width: `${Math.min(side.duration / scale, 1) * 100}%`,
+  };
+  return h(
+    "span",
+    { role: "gridcell", class: "fall-time" },
+    h("span", { class: `span-bar bar-${kind}${side.isError ? " bar-error" : ""}`, style }),
+    h(
+      "span",
+      { class: "bar-text pair-text" },
+      `${side.count > 1 ? `${side.count} × ` : ""}${duration(side.duration)}`,
+    ),
+  );
 }
 
 /** @param {Pair} pair */
@@ -189,8 +275,15 @@ function change(pair) {
   const share = a > 0 ? by / a : 0;
   // A few per cent are noise.
   const way = Math.abs(share) < 0.05 ? "same" : by > 0 ? "slower" : "faster";
-  const counts = pair.a !== null && pair.b !== null && pair.a.count !== pair.b.count ? `, ${pair.b.count - pair.a.count > 0 ? "+" : ""}${pair.b.count - pair.a.count} spans` : "";
-  return h("span", { class: `change change-${way}` }, `${by >= 0 ? "+" : "−"}${duration(Math.abs(by))}${counts}`);
+  const counts =
+    pair.a !== null && pair.b !== null && pair.a.count !== pair.b.count
+      ? `, ${pair.b.count - pair.a.count > 0 ? "+" : ""}${pair.b.count - pair.a.count} spans`
+      : "";
+  return h(
+    "span",
+    { class: `change change-${way}` },
+    `${by >= 0 ? "+" : "−"}${duration(Math.abs(by))}${counts}`,
+  );
 }
 
 /** @param {Pair} pair */
@@ -198,12 +291,40 @@ function differing(pair) {
   const [a, b] = [pair.a?.nodes[0] ?? null, pair.b?.nodes[0] ?? null];
   const found = differences(a, b);
   const title = h("h2", {}, pair.name);
-  if (found.length === 0) return h("div", { class: "details-body" }, title, h("p", { class: "weak" }, "The attributes are the same."));
-  const shown = (/** @type {string | null} */ text) => (text === null ? h("span", { class: "weak" }, "–") : text);
+  if (found.length === 0)
+    return h(
+      "div",
+      { class: "details-body" },
+      title,
+      h("p", { class: "weak" }, "The attributes are the same."),
+    );
+  const shown = (/** @type {string | null} */ text) =>
+    text === null ? h("span", { class: "weak" }, "–") : text;
   return h(
     "div",
     { class: "details-body" },
     title,
-    h("table", { class: "attributes differing" }, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Attribute"), h("th", { scope: "col" }, "First"), h("th", { scope: "col" }, "Second"))), h("tbody", {}, ...found.map(({ key, a, b }) => h("tr", {}, h("th", { scope: "row" }, key), h("td", {}, shown(a)), h("td", {}, shown(b)))))),
+    h(
+      "table",
+      { class: "attributes differing" },
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          h("th", { scope: "col" }, "Attribute"),
+          h("th", { scope: "col" }, "First"),
+          h("th", { scope: "col" }, "Second"),
+        ),
+      ),
+      h(
+        "tbody",
+        {},
+        ...found.map(({ key, a, b }) =>
+          h("tr", {}, h("th", { scope: "row" }, key), h("td", {}, shown(a)), h("td", {}, shown(b))),
+        ),
+      ),
+    ),
   );
 }

@@ -19,7 +19,8 @@ export function h(tag, props = {}, ...children) {
   for (const [name, value] of Object.entries(props)) {
     if (value === null || value === undefined || value === false) continue;
     if (typeof value === "function") element.addEventListener(name.slice(2), value);
-    else if (typeof value === "object") for (const [key, one] of Object.entries(value)) element.style.setProperty(key, one);
+    else if (typeof value === "object")
+      for (const [key, one] of Object.entries(value)) element.style.setProperty(key, one);
     else element.setAttribute(name, value === true ? "" : String(value));
   }
   put(element, children);
@@ -32,7 +33,8 @@ export function h(tag, props = {}, ...children) {
  * @param {Child[]} children
  */
 function put(element, children) {
-  for (const child of children) if (child !== null && child !== undefined && child !== false) element.append(child);
+  for (const child of children)
+    if (child !== null && child !== undefined && child !== false) element.append(child);
 }
 
 /**

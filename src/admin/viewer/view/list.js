@@ -30,12 +30,32 @@ export function listView(main, app) {
   /** Traces to be compared. @type {string[]} */
   let marked = [];
 
-  const text = h("input", { type: "search", id: "text", placeholder: "Name, route, error, id …", autocomplete: "off", spellcheck: "false" });
+  const text = h("input", {
+    type: "search",
+    id: "text",
+    placeholder: "Name, route, error, id …",
+    autocomplete: "off",
+    spellcheck: "false",
+  });
   const component = h("select", { id: "component" });
   const route = h("select", { id: "route" });
   const status = h("select", { id: "status" }, ...statuses());
-  const min = h("input", { type: "number", id: "min", min: "0", step: "any", inputmode: "decimal", placeholder: "0" });
-  const max = h("input", { type: "number", id: "max", min: "0", step: "any", inputmode: "decimal", placeholder: "∞" });
+  const min = h("input", {
+    type: "number",
+    id: "min",
+    min: "0",
+    step: "any",
+    inputmode: "decimal",
+    placeholder: "0",
+  });
+  const max = h("input", {
+    type: "number",
+    id: "max",
+    min: "0",
+    step: "any",
+    inputmode: "decimal",
+    placeholder: "∞",
+  });
   const errors = h("input", { type: "checkbox", id: "errors" });
   const liveButton = button("Live", () => live.turn(!live.isOn), { id: "live", class: "button live" });
   const count = h("p", { class: "count", id: "count" });
@@ -43,14 +63,20 @@ export function listView(main, app) {
   const notice = h("p", { class: "notice", role: "alert", hidden: true });
   const comparing = h("div", { class: "comparing", hidden: true });
   const empty = h("div", { class: "empty", hidden: true });
-  const slowest = h("button", { type: "button", class: "sort", "aria-pressed": "false", onclick: order }, "Duration");
+  const slowest = h(
+    "button",
+    { type: "button", class: "sort", "aria-pressed": "false", onclick: order },
+    "Duration",
+  );
   const grid = h(
     "div",
     { class: "list", role: "grid", tabindex: "0", "aria-label": "Traces", id: "traces" },
     h(
       "div",
       { class: "list-row list-head", role: "row", "aria-rowindex": "1" },
-      ...["", "Time", "Request", "Status", "Component"].map((name) => h("span", { role: "columnheader" }, name || h("span", { class: "unseen" }, "Compare"))),
+      ...["", "Time", "Request", "Status", "Component"].map((name) =>
+        h("span", { role: "columnheader" }, name || h("span", { class: "unseen" }, "Compare")),
+      ),
       h("span", { role: "columnheader" }, slowest),
       h("span", { role: "columnheader", class: "number" }, "Spans"),
       h("span", { role: "columnheader", class: "number" }, "Errors"),
@@ -69,7 +95,18 @@ export function listView(main, app) {
       field("Component", component),
       field("Route", route),
       field("Status", status),
-      h("div", { class: "field" }, h("span", { class: "label", id: "bounds" }, "Duration, ms"), h("span", { class: "range" }, named(min, "Shortest duration in milliseconds"), "–", named(max, "Longest duration in milliseconds"))),
+      h(
+        "div",
+        { class: "field" },
+        h("span", { class: "label", id: "bounds" }, "Duration, ms"),
+        h(
+          "span",
+          { class: "range" },
+          named(min, "Shortest duration in milliseconds"),
+          "–",
+          named(max, "Longest duration in milliseconds"),
+        ),
+      ),
       h("label", { class: "check" }, errors, "Errors only"),
       clear,
       h("span", { class: "grow" }),
@@ -85,7 +122,8 @@ export function listView(main, app) {
 
   /** The filters as somebody has set them. */
   function read() {
-    const bound = (/** @type {HTMLInputElement} */ input) => (input.value === "" || !(input.valueAsNumber >= 0) ? null : input.valueAsNumber);
+    const bound = (/** @type {HTMLInputElement} */ input) =>
+      input.value === "" || !(input.valueAsNumber >= 0) ? null : input.valueAsNumber;
     filters = {
       text: text.value,
       component: component.value,
@@ -161,7 +199,9 @@ export function listView(main, app) {
     slowest.setAttribute("aria-pressed", String(isSlowestFirst));
     const isFiltered = filtering.areAny(filters);
     clear.disabled = !isFiltered;
-    count.textContent = isFiltered ? `${whole(shown.length)} of ${counted(all.length, "trace")}` : counted(all.length, "trace");
+    count.textContent = isFiltered
+      ? `${whole(shown.length)} of ${counted(all.length, "trace")}`
+      : counted(all.length, "trace");
     // The bars are of all durations: a click on one should not take away the others.
     panel.update(all.filter(filtering.matches({ ...filters, min: null, max: null, route: "" })), filters);
     tellNothing(isFiltered);
@@ -183,11 +223,28 @@ export function listView(main, app) {
     empty.hidden = shown.length > 0 || limit === null;
     if (empty.hidden) return;
     if (limit === 0) {
-      fill(empty, h("h2", {}, "No traces are kept"), h("p", {}, "They are with admin.recent-traces above 0 and otel.exporter other than none, and while OTEL_SDK_DISABLED is not set."));
+      fill(
+        empty,
+        h("h2", {}, "No traces are kept"),
+        h(
+          "p",
+          {},
+          "They are with admin.recent-traces above 0 and otel.exporter other than none, and while OTEL_SDK_DISABLED is not set.",
+        ),
+      );
     } else if (isFiltered) {
-      fill(empty, h("h2", {}, "No trace matches"), h("p", {}, `${counted(live.traces.all.length, "trace is", "traces are")} kept; none is like this.`), button("Clear the filters", () => set(filtering.none())));
+      fill(
+        empty,
+        h("h2", {}, "No trace matches"),
+        h("p", {}, `${counted(live.traces.all.length, "trace is", "traces are")} kept; none is like this.`),
+        button("Clear the filters", () => set(filtering.none())),
+      );
     } else {
-      fill(empty, h("h2", {}, "No traces yet"), h("p", {}, "Send the server a request: its trace appears here as it ends."));
+      fill(
+        empty,
+        h("h2", {}, "No traces yet"),
+        h("p", {}, "Send the server a request: its trace appears here as it ends."),
+      );
     }
   }
 
@@ -195,12 +252,20 @@ export function listView(main, app) {
     const [a, b] = marked;
     comparing.hidden = a === undefined;
     if (a === undefined) return;
-    const name = (/** @type {string | undefined} */ id) => live.traces.all.find((trace) => trace.trace_id === id);
+    const name = (/** @type {string | undefined} */ id) =>
+      live.traces.all.find((trace) => trace.trace_id === id);
     const shownName = (/** @type {string | undefined} */ id) => name(id)?.name ?? id ?? "";
     fill(
       comparing,
-      h("span", {}, b === undefined ? `${shownName(a)}: mark another trace to compare it with` : `${shownName(a)} and ${shownName(b)}`),
-      b !== undefined && h("a", { class: "button primary", href: `/traces/compare?a=${a}&b=${b}` }, "Compare"),
+      h(
+        "span",
+        {},
+        b === undefined
+          ? `${shownName(a)}: mark another trace to compare it with`
+          : `${shownName(a)} and ${shownName(b)}`,
+      ),
+      b !== undefined &&
+        h("a", { class: "button primary", href: `/traces/compare?a=${a}&b=${b}` }, "Compare"),
       button("Forget", () => mark(null)),
     );
   }
@@ -224,10 +289,21 @@ export function listView(main, app) {
         "aria-selected": String(id === current),
         onclick: (event) => {
           current = id;
-          if (!(event.target instanceof Element && event.target.closest("a, button, input"))) app.go(`/traces/${id}`);
+          if (!(event.target instanceof Element && event.target.closest("a, button, input")))
+            app.go(`/traces/${id}`);
         },
       },
-      h("span", { role: "gridcell" }, h("input", { type: "checkbox", tabindex: "-1", "aria-label": `Compare ${trace.name}`, checked: isMarked, onchange: () => mark(id) })),
+      h(
+        "span",
+        { role: "gridcell" },
+        h("input", {
+          type: "checkbox",
+          tabindex: "-1",
+          "aria-label": `Compare ${trace.name}`,
+          checked: isMarked,
+          onchange: () => mark(id),
+        }),
+      ),
       h("span", { role: "gridcell", class: "time" }, clock(Number(trace.start_unix_nano) / 1e6)),
       h(
         "span",
@@ -236,11 +312,33 @@ export function listView(main, app) {
         trace.requests > 1 && h("span", { class: "tag" }, `${trace.requests} requests`),
         trace.path !== null && !trace.name.includes(trace.path) && h("span", { class: "weak" }, trace.path),
       ),
-      h("span", { role: "gridcell" }, h("span", { class: `status status-${Math.floor((trace.status ?? 0) / 100)}` }, String(trace.status ?? "–")), trace.error_type !== null && h("span", { class: "error-type" }, trace.error_type)),
+      h(
+        "span",
+        { role: "gridcell" },
+        h(
+          "span",
+          { class: `status status-${Math.floor((trace.status ?? 0) / 100)}` },
+          String(trace.status ?? "–"),
+        ),
+        trace.error_type !== null && h("span", { class: "error-type" }, trace.error_type),
+      ),
       h("span", { role: "gridcell", class: "weak component" }, trace.component ?? ""),
-      h("span", { role: "gridcell", class: "length" }, h("span", { class: "length-bar" }, h("span", { class: "length-fill", style: { width: `${share}%` } })), h("span", { class: "length-text" }, duration(trace.duration_nano))),
+      h(
+        "span",
+        { role: "gridcell", class: "length" },
+        h(
+          "span",
+          { class: "length-bar" },
+          h("span", { class: "length-fill", style: { width: `${share}%` } }),
+        ),
+        h("span", { class: "length-text" }, duration(trace.duration_nano)),
+      ),
       h("span", { role: "gridcell", class: "number" }, whole(trace.spans)),
-      h("span", { role: "gridcell", class: "number" }, trace.errors === 0 ? "" : h("strong", { class: "bad" }, whole(trace.errors))),
+      h(
+        "span",
+        { role: "gridcell", class: "number" },
+        trace.errors === 0 ? "" : h("strong", { class: "bad" }, whole(trace.errors)),
+      ),
     );
   }
 
@@ -277,10 +375,25 @@ export function listView(main, app) {
     { keys: ["PageUp"], shown: "PgUp", what: "Further up", run: () => move(-15) },
     { keys: ["Home"], shown: "Home", what: "First trace", run: () => move(-Infinity) },
     { keys: ["End"], shown: "End", what: "Last trace", run: () => move(Infinity) },
-    { keys: ["Enter"], shown: "Enter", what: "Open the trace", run: () => current !== "" && app.go(`/traces/${current}`) },
-    { keys: ["c", " "], shown: "c", what: "Mark the trace to compare it", run: () => current !== "" && mark(current) },
+    {
+      keys: ["Enter"],
+      shown: "Enter",
+      what: "Open the trace",
+      run: () => current !== "" && app.go(`/traces/${current}`),
+    },
+    {
+      keys: ["c", " "],
+      shown: "c",
+      what: "Mark the trace to compare it",
+      run: () => current !== "" && mark(current),
+    },
     { keys: ["/"], shown: "/", what: "Search", run: () => text.focus() },
-    { keys: ["e"], shown: "e", what: "Errors only, or all", run: () => set({ ...filters, errors: !filters.errors }) },
+    {
+      keys: ["e"],
+      shown: "e",
+      what: "Errors only, or all",
+      run: () => set({ ...filters, errors: !filters.errors }),
+    },
     { keys: ["l"], shown: "l", what: "Live, or paused", run: () => live.turn(!live.isOn) },
     { keys: ["x"], shown: "x", what: "Clear the filters", run: () => set(filtering.none()) },
   ]);
@@ -297,7 +410,9 @@ export function listView(main, app) {
 function statuses() {
   const all = { "": "All", 2: "2xx", 3: "3xx", 4: "4xx", 5: "5xx", none: "No response" };
   const order = ["", "2", "3", "4", "5", "none"];
-  return order.map((value) => h("option", { value }, /** @type {Record<string, string>} */ (all)[value] ?? value));
+  return order.map((value) =>
+    h("option", { value }, /** @type {Record<string, string>} */ (all)[value] ?? value),
+  );
 }
 
 /**
@@ -324,7 +439,10 @@ function named(control, name) {
  */
 function choose(select, everything, values, chosen) {
   const wanted = ["", ...[...values, ...(chosen === "" || values.has(chosen) ? [] : [chosen])].sort()];
-  const isSame = wanted.length === select.options.length && wanted.every((value, at) => select.options[at]?.value === value);
-  if (!isSame) fill(select, ...wanted.map((value) => h("option", { value }, value === "" ? everything : value)));
+  const isSame =
+    wanted.length === select.options.length &&
+    wanted.every((value, at) => select.options[at]?.value === value);
+  if (!isSame)
+    fill(select, ...wanted.map((value) => h("option", { value }, value === "" ? everything : value)));
   select.value = chosen;
 }

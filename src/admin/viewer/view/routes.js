@@ -19,7 +19,11 @@ export function routesPanel(onchoose) {
   /** @type {[Summary[], Filters] | null} */
   let last = null;
   const body = h("tbody");
-  const more = h("button", { type: "button", class: "button small", onclick: () => ((areAllShown = !areAllShown), again()) });
+  const more = h("button", {
+    type: "button",
+    class: "button small",
+    onclick: () => ((areAllShown = !areAllShown), again()),
+  });
   const element = h(
     "details",
     { class: "routes", open: true, id: "routes" },
@@ -30,7 +34,18 @@ export function routesPanel(onchoose) {
       h(
         "table",
         {},
-        h("thead", {}, h("tr", {}, ...["Route", "Traces", "Failed", "p50", "p95", "Max"].map((name, at) => h("th", { scope: "col", class: at > 0 && "number" }, name)), h("th", { scope: "col", class: "bars-head" }, "Shorter ← duration → longer"))),
+        h(
+          "thead",
+          {},
+          h(
+            "tr",
+            {},
+            ...["Route", "Traces", "Failed", "p50", "p95", "Max"].map((name, at) =>
+              h("th", { scope: "col", class: at > 0 && "number" }, name),
+            ),
+            h("th", { scope: "col", class: "bars-head" }, "Shorter ← duration → longer"),
+          ),
+        ),
         body,
       ),
     ),
@@ -52,9 +67,16 @@ export function routesPanel(onchoose) {
     const first = routes.slice(0, areAllShown ? 200 : FIRST_ROUTES);
     const shown = [...first, ...chosen.filter((one) => !first.includes(one))];
     const { first: from, last: to } = extent([all, ...shown].map((one) => one.buckets));
-    const focused = document.activeElement instanceof HTMLElement ? document.activeElement.dataset["bar"] : undefined;
-    fill(body, ...[...(routes.length > 1 ? [all] : []), ...shown].map((one) => line(one, one.buckets.slice(from, to + 1), filters)));
-    if (focused !== undefined) body.querySelector(`[data-bar=${CSS.escape(focused)}]`)?.dispatchEvent(new CustomEvent("refocus"));
+    const focused =
+      document.activeElement instanceof HTMLElement ? document.activeElement.dataset["bar"] : undefined;
+    fill(
+      body,
+      ...[...(routes.length > 1 ? [all] : []), ...shown].map((one) =>
+        line(one, one.buckets.slice(from, to + 1), filters),
+      ),
+    );
+    if (focused !== undefined)
+      body.querySelector(`[data-bar=${CSS.escape(focused)}]`)?.dispatchEvent(new CustomEvent("refocus"));
     more.hidden = routes.length <= FIRST_ROUTES;
     more.textContent = areAllShown ? "Fewer routes" : `${routes.length - FIRST_ROUTES} more routes`;
   }
@@ -72,9 +94,13 @@ export function routesPanel(onchoose) {
     let hasStop = false;
     const bars = buckets.map((bucket) => {
       if (bucket.count === 0) return h("span", { class: "bar" });
-      const span = bucket.to === Infinity ? `${duration(bucket.from)} or more` : `${duration(bucket.from)} to ${duration(bucket.to)}`;
+      const span =
+        bucket.to === Infinity
+          ? `${duration(bucket.from)} or more`
+          : `${duration(bucket.from)} to ${duration(bucket.to)}`;
       const failed = bucket.errors > 0 ? `, ${bucket.errors} failed` : "";
-      const isInForce = isChosen && filters.min === millis(bucket.from) && (filters.max ?? Infinity) === millis(bucket.to);
+      const isInForce =
+        isChosen && filters.min === millis(bucket.from) && (filters.max ?? Infinity) === millis(bucket.to);
       const bar = h(
         "button",
         {
@@ -85,9 +111,19 @@ export function routesPanel(onchoose) {
           "aria-pressed": String(isInForce),
           "data-bar": `${route}|${bucket.from}`,
           tabindex: hasStop ? "-1" : "0",
-          onclick: () => onchoose(isInForce ? { route, min: null, max: null } : { route, min: millis(bucket.from), max: bucket.to === Infinity ? null : millis(bucket.to) }),
+          onclick: () =>
+            onchoose(
+              isInForce
+                ? { route, min: null, max: null }
+                : { route, min: millis(bucket.from), max: bucket.to === Infinity ? null : millis(bucket.to) },
+            ),
         },
-        h("span", { class: "bar-fill", style: { height: `${(bucket.count / most) * 100}%` } }, bucket.errors > 0 && h("span", { class: "bar-bad", style: { height: `${(bucket.errors / bucket.count) * 100}%` } })),
+        h(
+          "span",
+          { class: "bar-fill", style: { height: `${(bucket.count / most) * 100}%` } },
+          bucket.errors > 0 &&
+            h("span", { class: "bar-bad", style: { height: `${(bucket.errors / bucket.count) * 100}%` } }),
+        ),
       );
       bar.addEventListener("refocus", () => bar.focus({ preventScroll: true }));
       hasStop = true;
@@ -96,7 +132,20 @@ export function routesPanel(onchoose) {
     return h(
       "tr",
       { class: isChosen && route !== "" && "chosen" },
-      h("th", { scope: "row" }, h("button", { type: "button", class: "route", "aria-pressed": String(isChosen && route !== ""), onclick: () => onchoose({ route: isChosen ? "" : route, min: null, max: null }) }, name)),
+      h(
+        "th",
+        { scope: "row" },
+        h(
+          "button",
+          {
+            type: "button",
+            class: "route",
+            "aria-pressed": String(isChosen && route !== ""),
+            onclick: () => onchoose({ route: isChosen ? "" : route, min: null, max: null }),
+          },
+          name,
+        ),
+      ),
       h("td", { class: "number" }, whole(count)),
       h("td", { class: "number" }, errors === 0 ? "" : h("strong", { class: "bad" }, whole(errors))),
       h("td", { class: "number" }, duration(p50)),

@@ -94,7 +94,8 @@ export class Rows {
   #draw() {
     const { scroller, height } = this;
     const first = Math.max(Math.floor(scroller.scrollTop / height) - BEYOND, 0);
-    const last = Math.min(Math.ceil((scroller.scrollTop + scroller.clientHeight) / height) + BEYOND, this.#count) - 1;
+    const last =
+      Math.min(Math.ceil((scroller.scrollTop + scroller.clientHeight) / height) + BEYOND, this.#count) - 1;
     for (const [at, row] of this.#shown) {
       if (at >= first && at <= last) continue;
       row.remove();

@@ -51,13 +51,35 @@ export function traceView(main, app, id) {
   function missing(isAwaited) {
     fill(
       main,
-      h("div", { class: "empty" }, h("h1", {}, "This trace is not here"), h("p", { class: "mono" }, id), h("p", {}, isAwaited ? "It may still be on its way: asking again …" : "It was not recorded, has not ended, or newer ones have taken its place (admin.recent-traces)."), h("a", { class: "button", href: "/traces" }, "All traces")),
+      h(
+        "div",
+        { class: "empty" },
+        h("h1", {}, "This trace is not here"),
+        h("p", { class: "mono" }, id),
+        h(
+          "p",
+          {},
+          isAwaited
+            ? "It may still be on its way: asking again …"
+            : "It was not recorded, has not ended, or newer ones have taken its place (admin.recent-traces).",
+        ),
+        h("a", { class: "button", href: "/traces" }, "All traces"),
+      ),
     );
   }
 
   /** @param {string} why */
   function failed(why) {
-    fill(main, h("div", { class: "empty", role: "alert" }, h("h1", {}, "The trace cannot be shown"), h("p", {}, why), button("Try again", () => void load())));
+    fill(
+      main,
+      h(
+        "div",
+        { class: "empty", role: "alert" },
+        h("h1", {}, "The trace cannot be shown"),
+        h("p", {}, why),
+        button("Try again", () => void load()),
+      ),
+    );
   }
 
   /**
@@ -70,24 +92,60 @@ export function traceView(main, app, id) {
     const records = otlp.logs(logs, trace.base);
     addLogs(tree, records);
     const critical = bySpan(criticalPath(tree.main));
-    const details = h("aside", { class: "details", id: "details", "aria-labelledby": "details-title", tabindex: "0" });
+    const details = h("aside", {
+      class: "details",
+      id: "details",
+      "aria-labelledby": "details-title",
+      tabindex: "0",
+    });
     const waterfall = new Waterfall(trace, tree, critical, (row) => {
       const of = row.kind === "log" ? logDetails(row.log, row.node, go) : spanDetails(trace, row.node, go);
       fill(details, of);
       details.scrollTop = 0;
-      if (row.kind === "span") app.rename(row.node === tree.main ? `/traces/${id}` : `/traces/${id}?span=${row.node.span.id}`);
-      say(row.kind === "log" ? row.log.body : `${row.node.span.name}, ${duration(row.node.span.end - row.node.span.start)}${row.node.span.isError ? ", error" : ""}`);
+      if (row.kind === "span")
+        app.rename(row.node === tree.main ? `/traces/${id}` : `/traces/${id}?span=${row.node.span.id}`);
+      say(
+        row.kind === "log"
+          ? row.log.body
+          : `${row.node.span.name}, ${duration(row.node.span.end - row.node.span.start)}${row.node.span.isError ? ", error" : ""}`,
+      );
     });
     const go = (/** @type {Node} */ node) => waterfall.selectNode(node);
     shown = waterfall;
 
     const toggles = h("div", { class: "toggles", role: "group", "aria-label": "What is shown" });
-    const criticalToggle = toggle("Critical path", true, (isOn) => ((waterfall.showsCritical = isOn), waterfall.update()));
-    const logToggle = toggle(`Log (${records.length})`, true, (isOn) => ((waterfall.showsLogs = isOn), waterfall.update()));
-    fill(toggles, criticalToggle, records.length > 0 && logToggle, button("Open all", () => waterfall.openAll(true)), button("Close all", () => waterfall.openAll(false)), button("Zoom to span", () => waterfall.zoom(true)), button("Whole trace", () => waterfall.zoom(false)));
-    const exported = () => save(`trace-${id}.svg`, "image/svg+xml", drawn(trace, waterfall.rows, waterfall.showsCritical ? critical : new Map()));
+    const criticalToggle = toggle(
+      "Critical path",
+      true,
+      (isOn) => ((waterfall.showsCritical = isOn), waterfall.update()),
+    );
+    const logToggle = toggle(
+      `Log (${records.length})`,
+      true,
+      (isOn) => ((waterfall.showsLogs = isOn), waterfall.update()),
+    );
+    fill(
+      toggles,
+      criticalToggle,
+      records.length > 0 && logToggle,
+      button("Open all", () => waterfall.openAll(true)),
+      button("Close all", () => waterfall.openAll(false)),
+      button("Zoom to span", () => waterfall.zoom(true)),
+      button("Whole trace", () => waterfall.zoom(false)),
+    );
+    const exported = () =>
+      save(
+        `trace-${id}.svg`,
+        "image/svg+xml",
+        drawn(trace, waterfall.rows, waterfall.showsCritical ? critical : new Map()),
+      );
 
-    fill(main, head(trace, tree), h("div", { class: "bar-of-tools" }, toggles, actions(exported)), h("div", { class: "panes" }, waterfall.element, details));
+    fill(
+      main,
+      head(trace, tree),
+      h("div", { class: "bar-of-tools" }, toggles, actions(exported)),
+      h("div", { class: "panes" }, waterfall.element, details),
+    );
     waterfall.update();
     const wanted = new URLSearchParams(location.search).get("span");
     const first = (wanted !== null && tree.byId.get(wanted)) || tree.main;
@@ -96,8 +154,18 @@ export function traceView(main, app, id) {
     keys.use([
       { keys: ["ArrowDown", "j"], shown: "↓ j", what: "Next row", run: () => waterfall.move(1) },
       { keys: ["ArrowUp", "k"], shown: "↑ k", what: "Previous row", run: () => waterfall.move(-1) },
-      { keys: ["ArrowLeft", "h"], shown: "← h", what: "Close the span, or go to its parent", run: () => waterfall.left() },
-      { keys: ["ArrowRight"], shown: "→", what: "Open the span, or go to its first child", run: () => waterfall.right() },
+      {
+        keys: ["ArrowLeft", "h"],
+        shown: "← h",
+        what: "Close the span, or go to its parent",
+        run: () => waterfall.left(),
+      },
+      {
+        keys: ["ArrowRight"],
+        shown: "→",
+        what: "Open the span, or go to its first child",
+        run: () => waterfall.right(),
+      },
       { keys: ["PageDown"], shown: "PgDn", what: "Further down", run: () => waterfall.move(20) },
       { keys: ["PageUp"], shown: "PgUp", what: "Further up", run: () => waterfall.move(-20) },
       { keys: ["Home"], shown: "Home", what: "First row", run: () => waterfall.move(-Infinity) },
@@ -121,7 +189,10 @@ export function traceView(main, app, id) {
     const components = [...new Set(trace.spans.map((span) => span.component).filter((name) => name !== ""))];
     const copied = () => {
       const done = navigator.clipboard?.writeText(id) ?? Promise.reject(new Error("no clipboard here"));
-      done.then(() => say("Copied"), () => say("The browser does not let pages copy here"));
+      done.then(
+        () => say("Copied"),
+        () => say("The browser does not let pages copy here"),
+      );
     };
     return h(
       "header",
@@ -148,7 +219,16 @@ export function traceView(main, app, id) {
     return h(
       "div",
       { class: "actions" },
-      h("a", { class: "button", href: `/api/traces?trace_id=${id}`, download: `trace-${id}.json`, id: "download-json" }, "OTLP JSON"),
+      h(
+        "a",
+        {
+          class: "button",
+          href: `/api/traces?trace_id=${id}`,
+          download: `trace-${id}.json`,
+          id: "download-json",
+        },
+        "OTLP JSON",
+      ),
       button("SVG", exported, { id: "download-svg" }),
       h("a", { class: "button", href: `/traces/compare?a=${id}`, id: "compare" }, "Compare …"),
       button("Reload", () => void load()),
@@ -173,11 +253,15 @@ export function traceView(main, app, id) {
  * @param {(isOn: boolean) => void} onchange
  */
 function toggle(text, isOn, onchange) {
-  const element = button(text, () => {
-    const next = element.getAttribute("aria-pressed") !== "true";
-    element.setAttribute("aria-pressed", String(next));
-    onchange(next);
-  }, { "aria-pressed": String(isOn) });
+  const element = button(
+    text,
+    () => {
+      const next = element.getAttribute("aria-pressed") !== "true";
+      element.setAttribute("aria-pressed", String(next));
+      onchange(next);
+    },
+    { "aria-pressed": String(isOn) },
+  );
   return element;
 }
 
@@ -188,5 +272,17 @@ function toggle(text, isOn, onchange) {
 function phaseBar(node) {
   const found = node === null ? [] : phases(node);
   if (node === null || found.length === 0) return null;
-  return h("ul", { class: "legend", "aria-label": "Phases of the invocation" }, ...found.map(({ name, label, duration: length }) => h("li", {}, h("span", { class: `swatch phase-${name}`, "aria-hidden": "true" }), `${label} `, h("strong", {}, duration(length)))));
+  return h(
+    "ul",
+    { class: "legend", "aria-label": "Phases of the invocation" },
+    ...found.map(({ name, label, duration: length }) =>
+      h(
+        "li",
+        {},
+        h("span", { class: `swatch phase-${name}`, "aria-hidden": "true" }),
+        `${label} `,
+        h("strong", {}, duration(length)),
+      ),
+    ),
+  );
 }

@@ -44,8 +44,19 @@ export class Waterfall {
     this.axis = h("span", { class: "axis", role: "columnheader" });
     this.element = h(
       "div",
-      { class: "waterfall", role: "treegrid", tabindex: "0", "aria-label": "Spans of the trace", id: "waterfall" },
-      h("div", { class: "fall-row fall-head", role: "row", "aria-rowindex": "1" }, h("span", { class: "fall-name", role: "columnheader" }, "Span"), this.axis),
+      {
+        class: "waterfall",
+        role: "treegrid",
+        tabindex: "0",
+        "aria-label": "Spans of the trace",
+        id: "waterfall",
+      },
+      h(
+        "div",
+        { class: "fall-row fall-head", role: "row", "aria-rowindex": "1" },
+        h("span", { class: "fall-name", role: "columnheader" }, "Span"),
+        this.axis,
+      ),
     );
     this.virtual = new Rows(this.element, ROW, HEAD, (at) => this.#row(at));
   }
@@ -77,7 +88,8 @@ export class Waterfall {
   /** Selects a span, and opens what it is in. @param {Node} node */
   selectNode(node) {
     let isHidden = false;
-    for (let above = node.parent; above !== null; above = above.parent) isHidden = this.closed.delete(above) || isHidden;
+    for (let above = node.parent; above !== null; above = above.parent)
+      isHidden = this.closed.delete(above) || isHidden;
     if (isHidden) this.update();
     const row = this.rows.find((row) => row.kind === "span" && row.node === node);
     if (row !== undefined) this.select(row);
@@ -95,7 +107,8 @@ export class Waterfall {
   left() {
     const { selected } = this;
     if (selected === null) return this.move(0);
-    if (selected.kind === "span" && selected.isOpen && canClose(selected.node, this.showsLogs)) return this.toggle(selected.node);
+    if (selected.kind === "span" && selected.isOpen && canClose(selected.node, this.showsLogs))
+      return this.toggle(selected.node);
     const above = selected.kind === "span" ? selected.node.parent : selected.node;
     if (above !== null) this.selectNode(above);
   }
@@ -117,7 +130,8 @@ export class Waterfall {
   /** Opens all, or closes all but the roots. @param {boolean} isOpen */
   openAll(isOpen) {
     this.closed.clear();
-    if (!isOpen) for (const node of this.tree.byId.values()) if (canClose(node, this.showsLogs)) this.closed.add(node);
+    if (!isOpen)
+      for (const node of this.tree.byId.values()) if (canClose(node, this.showsLogs)) this.closed.add(node);
     let root = this.selected?.node ?? null;
     this.update();
     if (isOpen || root === null) return;
@@ -132,7 +146,9 @@ export class Waterfall {
     this.openAll(true);
     const { selected } = this;
     const at = selected === null ? -1 : this.rows.findIndex((row) => isSame(row, selected));
-    const next = [...this.rows.slice(at + 1), ...this.rows].find((row) => row.kind === "span" && row.node.span.isError);
+    const next = [...this.rows.slice(at + 1), ...this.rows].find(
+      (row) => row.kind === "span" && row.node.span.isError,
+    );
     if (next !== undefined) this.select(next);
   }
 
@@ -162,7 +178,8 @@ export class Waterfall {
   #drawAxis() {
     // One at the very end would stand over the edge.
     const shown = ticks(this.from, this.to, 6).filter((at) => this.#share(at) <= 0.94);
-    const tick = (/** @type {number} */ at) => h("span", { class: "tick", style: { left: this.#x(at) } }, duration(at));
+    const tick = (/** @type {number} */ at) =>
+      h("span", { class: "tick", style: { left: this.#x(at) } }, duration(at));
     fill(this.axis, h("span", { class: "unseen" }, "Time"), ...shown.map(tick));
   }
 
@@ -203,16 +220,30 @@ export class Waterfall {
     const name = span.name === "" ? "(no name)" : span.name;
     return h(
       "div",
-      { class: `fall-row${span.isError ? " failed" : ""}${current}`, ...shared, "aria-expanded": isParent ? String(row.isOpen) : null, ondblclick: () => isParent && this.toggle(node) },
+      {
+        class: `fall-row${span.isError ? " failed" : ""}${current}`,
+        ...shared,
+        "aria-expanded": isParent ? String(row.isOpen) : null,
+        ondblclick: () => isParent && this.toggle(node),
+      },
       h(
         "span",
         { class: "fall-name", role: "gridcell", style: indent },
-        h("span", { class: `twist${isParent ? (row.isOpen ? " open" : " shut") : ""}`, "aria-hidden": "true", onclick: (event) => isParent && (event.stopPropagation(), this.toggle(node)) }),
+        h("span", {
+          class: `twist${isParent ? (row.isOpen ? " open" : " shut") : ""}`,
+          "aria-hidden": "true",
+          onclick: (event) => isParent && (event.stopPropagation(), this.toggle(node)),
+        }),
         h("span", { class: `kind kind-${span.kind}`, title: span.kind }, KIND_LETTERS[span.kind]),
-        span.isError && h("span", { class: "mark-error", title: "Error" }, "!", h("span", { class: "unseen" }, " Error: ")),
+        span.isError &&
+          h("span", { class: "mark-error", title: "Error" }, "!", h("span", { class: "unseen" }, " Error: ")),
         h("span", { class: "name" }, name),
-        !row.isOpen && node.hasError && !span.isError && h("span", { class: "mark-error", title: "An error below" }, "!"),
-        !row.isOpen && h("span", { class: "tag" }, `+${node.below + (this.showsLogs ? node.logs.length : 0)}`),
+        !row.isOpen &&
+          node.hasError &&
+          !span.isError &&
+          h("span", { class: "mark-error", title: "An error below" }, "!"),
+        !row.isOpen &&
+          h("span", { class: "tag" }, `+${node.below + (this.showsLogs ? node.logs.length : 0)}`),
       ),
       h("span", { class: "fall-time", role: "gridcell" }, ...this.#bar(node)),
     );
@@ -230,8 +261,19 @@ export class Waterfall {
     return h(
       "div",
       { class: `fall-row fall-log${current}`, ...shared },
-      h("span", { class: "fall-name", role: "gridcell", style: indent }, h("span", { class: "twist", "aria-hidden": "true" }), h("span", { class: `severity severity-${level}` }, log.severity), h("span", { class: "name" }, log.body)),
-      h("span", { class: "fall-time", role: "gridcell" }, h("span", { class: `dot dot-${level}`, style: { left: this.#x(log.time) } }), h("span", { class: "unseen" }, `after ${duration(log.time)}`)),
+      h(
+        "span",
+        { class: "fall-name", role: "gridcell", style: indent },
+        h("span", { class: "twist", "aria-hidden": "true" }),
+        h("span", { class: `severity severity-${level}` }, log.severity),
+        h("span", { class: "name" }, log.body),
+      ),
+      h(
+        "span",
+        { class: "fall-time", role: "gridcell" },
+        h("span", { class: `dot dot-${level}`, style: { left: this.#x(log.time) } }),
+        h("span", { class: "unseen" }, `after ${duration(log.time)}`),
+      ),
     );
   }
 
@@ -241,26 +283,56 @@ export class Waterfall {
     const [left, right] = [this.#share(span.start), this.#share(span.end)];
     const parts = [];
     if (right > left || (span.start >= this.from && span.start <= this.to)) {
-      parts.push(h("span", { class: `span-bar bar-${span.kind}${span.isError ? " bar-error" : ""}`, style: this.#place(span.start, span.end) }));
+      parts.push(
+        h("span", {
+          class: `span-bar bar-${span.kind}${span.isError ? " bar-error" : ""}`,
+          style: this.#place(span.start, span.end),
+        }),
+      );
       for (const phase of phases(node)) {
         for (const stretch of phase.stretches ?? []) {
-          parts.push(h("span", { class: `phase-part phase-${phase.name}`, title: `${phase.label}: ${duration(phase.duration)}`, style: this.#place(stretch.from, stretch.to) }));
+          parts.push(
+            h("span", {
+              class: `phase-part phase-${phase.name}`,
+              title: `${phase.label}: ${duration(phase.duration)}`,
+              style: this.#place(stretch.from, stretch.to),
+            }),
+          );
         }
       }
     }
     if (this.showsCritical) {
-      for (const stretch of this.critical.get(span) ?? []) parts.push(h("span", { class: "critical", style: this.#place(stretch.from, stretch.to) }));
+      for (const stretch of this.critical.get(span) ?? [])
+        parts.push(h("span", { class: "critical", style: this.#place(stretch.from, stretch.to) }));
     }
     if (otlp.hasEvents(span)) {
       for (const event of otlp.events(span, this.trace.base).slice(0, 40)) {
-        if (event.time >= this.from && event.time <= this.to) parts.push(h("span", { class: `event${event.name === "exception" ? " event-bad" : ""}`, title: event.name, style: { left: this.#x(event.time) } }));
+        if (event.time >= this.from && event.time <= this.to)
+          parts.push(
+            h("span", {
+              class: `event${event.name === "exception" ? " event-bad" : ""}`,
+              title: event.name,
+              style: { left: this.#x(event.time) },
+            }),
+          );
       }
     }
     // Beside the bar where there is room, else in it.
     /** @type {Record<string, string>} */
-    const where = right < 0.86 ? { left: `calc(${(right * 100).toFixed(3)}% + 6px)` } : left > 0.14 ? { right: `calc(${((1 - left) * 100).toFixed(3)}% + 6px)` } : { right: "8px" };
+    const where =
+      right < 0.86
+        ? { left: `calc(${(right * 100).toFixed(3)}% + 6px)` }
+        : left > 0.14
+          ? { right: `calc(${((1 - left) * 100).toFixed(3)}% + 6px)` }
+          : { right: "8px" };
     const isInside = right >= 0.86 && left <= 0.14;
-    parts.push(h("span", { class: `bar-text${isInside ? " inside" : ""}`, style: where }, duration(span.end - span.start)));
+    parts.push(
+      h(
+        "span",
+        { class: `bar-text${isInside ? " inside" : ""}`, style: where },
+        duration(span.end - span.start),
+      ),
+    );
     return parts;
   }
 }
@@ -270,6 +342,7 @@ const KIND_LETTERS = { server: "S", client: "C", internal: "I", producer: "P", c
 
 /** @param {Row} one @param {Row} other */
 function isSame(one, other) {
-  if (one.kind === "log" || other.kind === "log") return one.kind === "log" && other.kind === "log" && one.log === other.log;
+  if (one.kind === "log" || other.kind === "log")
+    return one.kind === "log" && other.kind === "log" && one.log === other.log;
   return one.node === other.node;
 }
