@@ -3,6 +3,7 @@
 mod check;
 mod columns;
 mod compile;
+mod completions;
 mod doctor;
 mod flags;
 mod output;
@@ -32,6 +33,8 @@ pub fn run() -> ExitCode {
             Some(("compile", matches)) => compile::run(matches, typed.unknown),
             Some(("check", matches)) => check::run(matches, typed.unknown),
             Some(("doctor", matches)) => doctor::run(matches, typed.unknown),
+            Some(("completions", matches)) => completions::run(command(), matches, typed.unknown),
+            Some(("man", matches)) => completions::run_man(command(), matches, typed.unknown),
             other => unreachable!("clap knows no command {other:?} that is not matched here"),
         },
         Err((end, unknown)) => output::usage(&end, &unknown),
@@ -51,6 +54,8 @@ fn command() -> Command {
         .subcommand(compile::command())
         .subcommand(check::command())
         .subcommand(doctor::command())
+        .subcommand(completions::command())
+        .subcommand(completions::man_command())
 }
 
 #[cfg(test)]

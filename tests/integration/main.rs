@@ -32,6 +32,8 @@ mod calls;
 mod check;
 /// The cache of compiled components, and artifacts.
 mod compiled;
+/// What shells complete, and man pages.
+mod completions;
 /// Several components in one server.
 mod components;
 /// Components composed of several.
