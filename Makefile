@@ -63,6 +63,15 @@ w3c: guests ## Run the test suite of W3C Trace Context from a checkout of w3c/tr
 	$(CARGO) build --quiet
 	scripts/w3c.sh $(or $(SUITE),$(error SUITE=… names the checkout))
 
+.PHONY: newcomer
+newcomer: ## Play somebody's first minutes with `pounce dev`, from an empty folder to a mended guest, and tell how long each step took
+	$(CARGO) build --quiet
+	scripts/newcomer.py
+
+.PHONY: dev-suites
+dev-suites: guests ## What `pounce serve` promises, under `pounce dev`: trace context, identity, hostile guests
+	POUNCE_TEST_COMMAND=dev $(CARGO) test --test integration -- propagation:: identity:: hostile:: isolation:: neighbours::
+
 .PHONY: fuzz
 fuzz: ## Fuzz the parsers of headers, settings and variables, 60 s each (FUZZ_SECONDS=…); needs a C++ compiler
 	scripts/fuzz.sh $(or $(FUZZ_SECONDS),60)

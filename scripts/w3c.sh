@@ -4,7 +4,8 @@
 #     scripts/w3c.sh SUITE      make w3c SUITE=…
 #
 # SUITE is a checkout of https://github.com/w3c/trace-context. Once for each version of wasi:http; exit status 0 if no test
-# failed in either, 2 if there is no suite. POUNCE names the binary (default: target/debug/pounce). The suite needs aiohttp,
+# failed in either, 2 if there is no suite. POUNCE names the binary (default: target/debug/pounce), COMMAND what serves the
+# guest: serve (the default) or dev. The suite needs aiohttp,
 # which is installed into target/w3c if Python does not have it; STRICT_LEVEL and SPEC_LEVEL are the suite's own variables.
 set -euo pipefail
 
@@ -32,14 +33,15 @@ trap 'kill "${server:-}" 2>/dev/null || true; rm -rf "$said"' EXIT
 run() {
     mkfifo "$said/address"
     # Traces go to standard error as trees: the suite only looks at what the guest's calls carry.
-    "$pounce" serve "guests/build/$1.wasm" --listen 127.0.0.1:0 --allow-outbound 'http://127.0.0.1:*' \
+    "$pounce" "${COMMAND:-serve}" "guests/build/$1.wasm" --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 \
+        --allow-outbound 'http://127.0.0.1:*' \
         --otel-exporter console >"$said/address" 2>"$said/log" &
     server=$!
     local line
     exec 3<"$said/address"
     read -r line <&3 || { cat "$said/log" >&2; return 1; }
     rm "$said/address"
-    echo "== $1: ${line#listening on }"
+    echo "== $1, pounce ${COMMAND:-serve}: ${line#listening on }"
     local failed=0
     (cd "$suite" && HARNESS_HOST=127.0.0.1 PYTHONDONTWRITEBYTECODE=1 "$python" test.py "${line#listening on }/") || failed=1
     kill "$server"

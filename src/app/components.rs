@@ -9,13 +9,17 @@ use tokio::runtime::Handle;
 
 use super::lines::Lines;
 use crate::config::Config;
-use crate::guest::{Budget, Commons, Compiling, Engines, Guests, Load, OwnListeners, Served, Standing};
+use crate::guest::{
+    Budget, Commons, Compiling, Engines, Guests, Ledger, Load, OwnListeners, Served, Standing,
+};
 
 /// How components are loaded.
 #[derive(Clone)]
 pub(super) struct Loading {
     /// Where this server listens.
     pub(super) own: OwnListeners,
+    /// What guests call that no setting names, where they may (`pounce dev`).
+    pub(super) ledger: Option<Arc<Ledger>>,
     /// What belongs to the components, whichever generation it is.
     pub(super) lines: Arc<Lines>,
     pub(super) compiling: Compiling,
@@ -67,7 +71,7 @@ fn load_on(
             true => None,
             false => {
                 let compiling = loading.compiling.clone();
-                let loaded = guests(&config, loading.own.clone(), &telemetry, compiling, &commons);
+                let loaded = guests(&config, loading, &telemetry, compiling, &commons);
                 runtime.block_on(loaded).map_err(|problem| problems.push(format!("{problem:#}"))).ok()
             }
         };
@@ -111,12 +115,13 @@ pub(super) fn room_of<'a>(server: &Config, guests: impl Iterator<Item = &'a Arc<
 /// Loads one component.
 async fn guests(
     config: &Config,
-    own: OwnListeners,
+    loading: &Loading,
     telemetry: &Telemetry,
     compiling: Compiling,
     commons: &Commons,
 ) -> anyhow::Result<Arc<Guests>> {
-    Ok(Arc::new(Guests::load(config, own, telemetry.signals(), compiling, commons).await?))
+    let (own, ledger) = (loading.own.clone(), loading.ledger.clone());
+    Ok(Arc::new(Guests::load(config, own, telemetry.signals(), compiling, commons, ledger).await?))
 }
 
 /// Loads a component at any later time.
@@ -132,8 +137,8 @@ fn when_asked(
         let (config, commons, loading) = (config.clone(), commons.clone(), loading.clone());
         let (telemetry, standing, runtime) = (telemetry.clone(), standing.clone(), Handle::current());
         let load = move || {
-            let Loading { own, compiling_later, .. } = loading;
-            let guests = runtime.block_on(guests(&config, own, &telemetry, compiling_later, &commons))?;
+            let compiling = loading.compiling_later.clone();
+            let guests = runtime.block_on(guests(&config, &loading, &telemetry, compiling, &commons))?;
             standing.add(guests.clone());
             Ok(guests)
         };

@@ -258,7 +258,19 @@ impl Serving {
             );
         }
         self.say_losses(&self.app.telemetry.totals());
+        self.say_called();
         say_flushed(&self.app.telemetry, totals);
+    }
+
+    /// What a guest may call here and not elsewhere, as the flags that allow it.
+    fn say_called(&self) {
+        let Some(ledger) = &self.app.ledger else { return };
+        let (flags, is_full) = ledger.flags();
+        if flags.is_empty() {
+            return;
+        }
+        let more = if is_full { " (and for more hosts than are listed)" } else { "" };
+        tracing::info!("pounce serve needs this for what the guest called{more}: {}", flags.join(" "));
     }
 
     /// Nothing is lost in silence: a line for each kind of loss that there was.

@@ -16,10 +16,10 @@ use self::lines::Lines;
 use self::reload::Reloads;
 use crate::admin::{self, Admin, Names};
 use crate::config::{Admin as AdminSettings, Config, ListenAddr, Loaded, Otel};
-use crate::guest::{Compiling, Engines, Guests, OwnListeners, Progress, Worker};
+use crate::guest::{Compiling, Engines, Guests, Ledger, OwnListeners, Progress, Worker};
 use crate::server::{
-    Admission, BoundSocket, Current, Drain, Forwarding, Generation, Handler, HeadLimits, Inherited, Listener,
-    Memory, Rates, Router, Server, SocketFile, Tls,
+    Admission, BoundSocket, Current, Drain, ErrorPages, Forwarding, Generation, Handler, HeadLimits,
+    Inherited, Listener, Memory, Rates, Router, Server, SocketFile, Tls,
 };
 use pounce_telemetry::logs::{self, OtlpLog};
 use pounce_telemetry::metrics::host as host_metrics;
@@ -27,7 +27,7 @@ use pounce_telemetry::{LocalReaders, Telemetry};
 
 pub use lifecycle::Outcome;
 pub(crate) use lifecycle::Stops;
-pub(crate) use reload::Source;
+pub(crate) use reload::{Reloader, Source};
 
 /// A server that is bound, loaded and ready to serve.
 pub struct App {
@@ -39,6 +39,8 @@ pub struct App {
     reloads: Arc<Reloads>,
     telemetry: Telemetry,
     admin: Option<(Admin, Option<SocketFile>)>,
+    /// What guests called that no setting names, where they may.
+    ledger: Option<Arc<Ledger>>,
     drain_delay: std::time::Duration,
     grace_period: std::time::Duration,
 }
@@ -117,6 +119,7 @@ impl App {
                 metrics: admin.is_some(),
                 recent_traces: config.recent_traces(),
                 access_log: config.log.access,
+                output: config.is_dev,
             };
             let telemetry = start_telemetry(&otel, &name, local).await?;
             anyhow::Ok((sockets, admin, telemetry))
@@ -157,7 +160,15 @@ impl App {
         let alone = (each.len() == 1).then(|| name.clone());
         let lines = Arc::new(Lines::new(telemetry.clone(), alone));
         let engines = Arc::new(Engines::new());
-        let loading = Loading { own, lines: lines.clone(), compiling, compiling_later, engines };
+        let ledger = config.is_dev.then(Arc::default);
+        let loading = Loading {
+            own,
+            ledger: ledger.clone(),
+            lines: lines.clone(),
+            compiling,
+            compiling_later,
+            engines,
+        };
         let components = tokio::select! {
             biased;
             components = components::load(config.clone(), each, loading.clone()) => components.map_err(StartError::Mistake)?,
@@ -203,6 +214,7 @@ impl App {
             rates,
             forwarding: Forwarding::new(&config.http),
             drain: Drain::new(),
+            error_pages: config.is_dev.then(|| Arc::new(ErrorPages::new(viewer_of(admin.as_ref())))),
             server_timing: config.http.server_timing,
             response_timeout: config.http.response_timeout.0,
             idle_timeout: config.http.idle_timeout.0,
@@ -228,6 +240,7 @@ impl App {
             reloads,
             telemetry,
             admin,
+            ledger,
             drain_delay: config.http.drain_delay,
             grace_period: config.http.grace_period,
         };
@@ -252,6 +265,22 @@ impl App {
     pub fn admin_url(&self) -> Option<&str> {
         self.admin.as_ref().map(|(admin, _)| admin.url())
     }
+
+    /// Where the traces can be looked at by a browser: `http://127.0.0.1:8081/traces`.
+    pub(crate) fn viewer_url(&self) -> Option<String> {
+        viewer_of(self.admin.as_ref())
+    }
+
+    /// Who asks this server for reloads.
+    pub(crate) fn reloader(&self) -> Reloader {
+        Reloader::new(self.reloads.clone())
+    }
+}
+
+/// Where an admin listener shows traces, if browsers come there.
+fn viewer_of(admin: Option<&(Admin, Option<SocketFile>)>) -> Option<String> {
+    let url = admin.map(|(admin, _)| admin.url())?;
+    url.starts_with("http").then(|| format!("{url}/traces"))
 }
 
 /// Binds the addresses of clients and that of operators.

@@ -21,6 +21,8 @@ use crate::server::{Files, Generation, Handler, LOOK, Phase, Router};
 
 /// How often it is looked whether a generation that has been replaced is gone.
 const SETTLE: Duration = Duration::from_millis(200);
+/// Time between two looks at files that a developer changes and then wants to see served.
+const LOOK_OF_DEVELOPERS: Duration = Duration::from_millis(100);
 
 /// Reads the settings again.
 pub(crate) type Source = Box<dyn Fn() -> Result<Loaded, Mistakes> + Send + Sync>;
@@ -47,6 +49,26 @@ struct Last {
     needs_restart: Vec<String>,
 }
 
+/// Asks a server for reloads, and tells it what keeps a newer component from being served.
+#[derive(Clone)]
+pub(crate) struct Reloader(Arc<Reloads>);
+
+impl Reloader {
+    pub(super) fn new(reloads: Arc<Reloads>) -> Self {
+        Self(reloads)
+    }
+
+    /// Has components and routes loaded again, as SIGHUP does.
+    pub(crate) fn ask(&self) {
+        self.0.ask();
+    }
+
+    /// What was to be served could not be made: error pages say so until a reload has gone well.
+    pub(crate) fn has_trouble(&self, why: String) {
+        self.0.tell_pages(Some(why));
+    }
+}
+
 impl Reloads {
     pub(super) fn new(source: Source, current: Loaded, handler: Arc<Handler>, loading: Loading) -> Self {
         Self {
@@ -68,13 +90,16 @@ impl Reloads {
 
     /// Reloads whenever somebody asks, or a file has changed that is watched, until the server drains.
     pub(super) async fn run(self: Arc<Self>, mut phase: watch::Receiver<Phase>) {
-        let is_watching = lock(&self.current).config.guest.watch;
+        let (is_watching, pace) = {
+            let config = &lock(&self.current).config;
+            (config.guest.watch, if config.is_dev { LOOK_OF_DEVELOPERS } else { LOOK })
+        };
         let mut files = Files::as_read(self.files());
         loop {
             let reload = async {
                 tokio::select! {
                     () = self.asked.notified() => {}
-                    () = settled(&mut files), if is_watching => tracing::info!("a file has changed"),
+                    () = settled(&mut files, pace), if is_watching => tracing::info!("a file has changed"),
                 }
                 self.reload().await
             };
@@ -94,7 +119,10 @@ impl Reloads {
     /// The files that the current settings are made of.
     fn files(&self) -> Vec<PathBuf> {
         let Loaded { config, file, .. } = &*lock(&self.current);
-        let components = config.each().into_iter().filter_map(|config| config.component);
+        // A build says itself when it is done with what it writes.
+        let is_built = config.is_dev && config.dev.build.is_some();
+        let watched = if is_built { Vec::new() } else { config.each() };
+        let components = watched.into_iter().filter_map(|config| config.component);
         file.iter().cloned().chain(components).collect()
     }
 
@@ -120,12 +148,14 @@ impl Reloads {
                     );
                 }
                 (last.error, last.needs_restart) = (None, needs_restart);
+                self.tell_pages(None);
                 true
             }
             Err(error) => {
                 self.failed.fetch_add(1, Ordering::Relaxed);
                 tracing::error!("not reloaded, and everything is served as before: {error:#}");
                 last.error = Some(format!("{error:#}"));
+                self.tell_pages(Some(format!("not reloaded: {error:#}")));
                 false
             }
         }
@@ -174,6 +204,13 @@ impl Reloads {
         Ok(needs_restart)
     }
 
+    /// Has error pages say what keeps a newer component from being served, if anything does.
+    fn tell_pages(&self, trouble: Option<String>) {
+        if let Some(pages) = &self.handler.error_pages {
+            pages.set_trouble(trouble);
+        }
+    }
+
     /// For the admin listener.
     pub(super) fn facts(&self) -> admin::Reload {
         let last = lock(&self.last);
@@ -200,9 +237,9 @@ impl Reloads {
 }
 
 /// Resolves when the files have changed and are not being written any more.
-async fn settled(files: &mut Files) {
+async fn settled(files: &mut Files, pace: Duration) {
     loop {
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(pace).await;
         // A copy: who stops waiting here loses nothing.
         let mut looked = files.clone();
         let looking = tokio::task::spawn_blocking(move || {

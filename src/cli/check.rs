@@ -62,7 +62,7 @@ fn complete(command: Command) -> Command {
         .arg(format)
         .after_help("It takes every option of pounce serve: see --help.")
         .after_long_help(AFTER_HELP);
-    flags::add(command, "check")
+    flags::add(command, "check", |option| option.section != "dev")
 }
 
 /// What was found.

@@ -6,8 +6,8 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use crate::config::{Declared, Given, Layer, Source, Sources, Vars, all_options};
 
-/// Adds the component, the file of settings and a flag for every option: what is served, and how.
-pub(super) fn add(command: Command, what_for: &str) -> Command {
+/// Adds the component, the file of settings and the flags of what is `wanted`: what is served, and how.
+pub(super) fn add(command: Command, what_for: &str, wanted: impl Fn(&Declared) -> bool) -> Command {
     let component = Arg::new("component")
         .value_name("COMPONENT")
         .num_args(0..)
@@ -19,7 +19,7 @@ pub(super) fn add(command: Command, what_for: &str) -> Command {
              requests go to which.\n\nMay be left out where --config names it."
         ))
         .value_parser(value_parser!(PathBuf));
-    add_where(command.arg(component), |_| true)
+    add_where(command.arg(component), wanted)
 }
 
 /// Adds the file of settings, and the flags of some options.
@@ -45,6 +45,7 @@ pub(super) fn sources(matches: &ArgMatches, needs_component: bool) -> Sources {
         components: paths("component").collect(),
         file: paths("config").next_back(),
         needs_component,
+        is_dev: false,
         vars: Vars::of_process(),
     }
 }

@@ -4,6 +4,7 @@ mod check;
 mod columns;
 mod compile;
 mod completions;
+mod dev;
 mod doctor;
 mod flags;
 mod output;
@@ -30,6 +31,7 @@ pub fn run() -> ExitCode {
     match usage::read(&command(), typed) {
         Ok(typed) => match typed.matches.subcommand() {
             Some(("serve", matches)) => serve::run(matches, typed.unknown),
+            Some(("dev", matches)) => dev::run(matches, typed.unknown),
             Some(("compile", matches)) => compile::run(matches, typed.unknown),
             Some(("check", matches)) => check::run(matches, typed.unknown),
             Some(("doctor", matches)) => doctor::run(matches, typed.unknown),
@@ -51,6 +53,7 @@ fn command() -> Command {
         .arg_required_else_help(true)
         .max_term_width(100)
         .subcommand(serve::command())
+        .subcommand(dev::command())
         .subcommand(compile::command())
         .subcommand(check::command())
         .subcommand(doctor::command())

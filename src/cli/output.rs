@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::config::Mistake;
+use pounce_telemetry::terminal::{self, Style};
 
 /// How long the last word may take where nobody reads.
 const LAST_WORD: Duration = Duration::from_secs(1);
@@ -25,9 +26,34 @@ pub(super) fn report(text: &str) {
     let _unread = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
 
-/// Says on standard error what went wrong.
+/// Says on standard error what went wrong; on a terminal with colours.
 pub(super) fn error(error: impl Display) {
-    let _unread = writeln!(std::io::stderr().lock(), "error: {error}");
+    let text = shown(&error.to_string(), terminal::is_coloured());
+    let _unread = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// `error: …`, and what to do on a line of its own.
+fn shown(error: &str, colour: bool) -> String {
+    let mut text = String::new();
+    let mut put = |part: &str, style| {
+        let _infallible = terminal::styled(&mut text, part, style, colour);
+    };
+    put("error:", Some(Style::Red));
+    put(" ", None);
+    for (number, line) in error.lines().enumerate() {
+        if number > 0 {
+            put("\n", None);
+        }
+        match line.strip_prefix("  tip:") {
+            Some(tip) => {
+                put("  tip:", Some(Style::Cyan));
+                put(tip, None);
+            }
+            None => put(line, None),
+        }
+    }
+    put("\n", None);
+    text
 }
 
 /// Says on standard error what went wrong, to the `pounce` process that reads it and says more.
@@ -60,4 +86,19 @@ pub(super) fn usage(end: &clap::Error, unknown: &[Mistake]) -> ExitCode {
     }
     let _unread = end.print();
     ExitCode::from(u8::try_from(end.exit_code()).unwrap_or(super::MISTAKE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+
+    #[test]
+    fn errors_have_colours_on_a_terminal_only() {
+        let told = "a: unknown flag\n  tip: did you mean b?";
+        assert_eq!(shown(told, false), format!("error: {told}\n"));
+        assert_eq!(
+            shown(told, true),
+            "\u{1b}[31merror:\u{1b}[0m a: unknown flag\n\u{1b}[36m  tip:\u{1b}[0m did you mean b?\n"
+        );
+    }
 }

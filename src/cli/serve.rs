@@ -77,7 +77,7 @@ fn complete(command: Command) -> Command {
         .args_override_self(true)
         .after_help("Each option can also be set by a variable or in a file: see --help.")
         .after_long_help(AFTER_HELP.replace("VARIABLES", &standard_variables()));
-    flags::add(command, "serve")
+    flags::add(command, "serve", |option| option.section != "dev")
 }
 
 /// What only standard variables set, as lines of the help.
@@ -114,7 +114,16 @@ pub(super) fn run(matches: &ArgMatches, unknown: Vec<Mistake>) -> ExitCode {
 }
 
 fn serve(loaded: Loaded, source: Source) -> ExitCode {
-    let Loaded { config, in_force, own_in_force, .. } = &loaded;
+    let settings = loaded.clone();
+    in_runtime(&settings, |inherited, otlp_log| build_and_run(loaded, inherited, otlp_log, source))
+}
+
+/// Starts what every server needs before it is built, runs `serve` in it, and ends it in order.
+pub(super) fn in_runtime<F: Future<Output = ExitCode>>(
+    loaded: &Loaded,
+    serve: impl FnOnce(Vec<Inherited>, OtlpLog) -> F,
+) -> ExitCode {
+    let Loaded { config, in_force, own_in_force, .. } = loaded;
     // First: there are no threads yet.
     let inherited = match Inherited::take(config.inherited) {
         Ok(inherited) => inherited,
@@ -149,7 +158,7 @@ fn serve(loaded: Loaded, source: Source) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let status = runtime.block_on(build_and_run(loaded, inherited, log.otlp_log(), source));
+    let status = runtime.block_on(serve(inherited, log.otlp_log()));
     // Guests that still compute give way at the next tick; nobody waits for what they would say.
     runtime.shutdown_timeout(Duration::from_millis(100));
     let lost = log.dropped();
@@ -168,32 +177,54 @@ async fn build_and_run(
     source: Source,
 ) -> ExitCode {
     // Before anything that takes time: who starts a server may want it to stop at any moment.
-    let mut stops = match Stops::install() {
-        Ok(stops) => stops,
-        Err(error) => {
-            output::error(format_args!("cannot wait for signals: {error}"));
-            return ExitCode::FAILURE;
+    let Some(mut stops) = stops() else { return ExitCode::FAILURE };
+    match build(loaded, inherited, otlp_log, source, stops.next()).await {
+        Ok(Some(app)) => {
+            say_ready(&app);
+            exit_status(app.run_on(stops).await)
         }
-    };
+        Ok(None) => ExitCode::SUCCESS,
+        Err(status) => status,
+    }
+}
+
+/// The signals that stop a server; says what is wrong where they cannot be had.
+pub(super) fn stops() -> Option<Stops> {
+    Stops::install().map_err(|error| output::error(format_args!("cannot wait for signals: {error}"))).ok()
+}
+
+/// Builds the server, and says what is wrong where it cannot be: the error is the exit status. None if `stop` resolves
+/// first.
+pub(super) async fn build(
+    loaded: Loaded,
+    inherited: Vec<Inherited>,
+    otlp_log: OtlpLog,
+    source: Source,
+    stop: impl Future<Output = &'static str>,
+) -> Result<Option<App>, ExitCode> {
     let compiling = progress::compiling();
-    let app = match App::build_on(loaded, inherited, otlp_log, compiling, source, stops.next()).await {
-        Ok(Some(app)) => app,
-        Ok(None) => return ExitCode::SUCCESS,
-        Err(error) => {
-            output::error(&error);
-            return match error {
-                StartError::Mistake(_) => ExitCode::from(MISTAKE),
-                StartError::Unavailable(_) => ExitCode::FAILURE,
-            };
+    App::build_on(loaded, inherited, otlp_log, compiling, source, stop).await.map_err(|error| {
+        output::error(&error);
+        match error {
+            StartError::Mistake(_) => ExitCode::from(MISTAKE),
+            StartError::Unavailable(_) => ExitCode::FAILURE,
         }
-    };
+    })
+}
+
+/// Says that the listeners are ready.
+pub(super) fn say_ready(app: &App) {
     for url in app.urls() {
         output::ready(format_args!("listening on {url}"));
     }
     if let Some(url) = app.admin_url() {
         output::ready(format_args!("admin on {url}"));
     }
-    match app.run_on(stops).await {
+}
+
+/// What the exit status of a server says of its end.
+pub(super) fn exit_status(outcome: Outcome) -> ExitCode {
+    match outcome {
         Outcome::Drained => ExitCode::SUCCESS,
         Outcome::Cut(_) => ExitCode::FAILURE,
     }

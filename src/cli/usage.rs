@@ -77,10 +77,11 @@ fn leave_out(args: &mut Vec<OsString>, error: &Error) -> Option<Mistake> {
     }
     let tip = match meant(name, error) {
         Some(flag) => format!("did you mean {flag}?"),
-        None if all_options().any(|option| option.flag() == name) => {
-            "leave it out: it is for pounce serve and pounce check".to_owned()
-        }
-        None => "see all flags with --help".to_owned(),
+        None => match all_options().find(|option| option.flag() == name) {
+            Some(option) if option.section == "dev" => "leave it out: it is for pounce dev".to_owned(),
+            Some(_) => "leave it out: it is for pounce serve, pounce dev and pounce check".to_owned(),
+            None => "see all flags with --help".to_owned(),
+        },
     };
     Some(Mistake::new(unknown, "unknown flag", tip))
 }

@@ -109,6 +109,8 @@ pub(super) struct Around<'a> {
     pub(super) file: &'a Layer,
     /// The folder of the file.
     pub(super) folder: &'a Path,
+    /// Whether the defaults are those of `pounce dev`.
+    pub(super) is_dev: bool,
 }
 
 /// Resolved components, with what each has in force of its own, by name.
@@ -130,7 +132,8 @@ impl Components {
             }
             let own: Vec<_> = options.keys().cloned().collect();
             if !own.is_empty() {
-                let resolver = Resolver::new(around.flags.clone(), around.vars, around.file.clone());
+                let (flags, file) = (around.flags.clone(), around.file.clone());
+                let resolver = Resolver::new(flags, around.vars, file, around.is_dev);
                 let mut resolver = resolver.of_component(options);
                 component.guest = Some(Guest::resolve(&mut resolver));
                 component.otel = Some(Otel::resolve(&mut resolver));

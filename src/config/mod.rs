@@ -9,6 +9,7 @@ mod check;
 mod components;
 pub(crate) mod content;
 mod declared;
+mod dev;
 pub(crate) mod directories;
 mod file;
 #[cfg(any(test, fuzzing))]
@@ -44,7 +45,7 @@ use components::Components;
 pub(crate) use declared::Declared;
 pub use mistake::{Mistake, Mistakes};
 pub(crate) use options::all as all_options;
-pub use options::{Admin, Guest, Http, Log};
+pub use options::{Admin, Dev, Guest, Http, Log};
 pub use otel::{Batch, Destination, LogsExport, MetricsExport, Otel, Transport};
 pub use pounce_otlp::Proxies;
 pub use pounce_telemetry::settings::Limits;
@@ -95,6 +96,11 @@ pub struct Config {
     pub admin: Admin,
     /// `[log]`
     pub log: Log,
+    /// `[dev]`; of use to `pounce dev` alone.
+    pub dev: Dev,
+    /// Whether it is a developer who serves (`pounce dev`): errors are told in full, and guests may call everybody whom no
+    /// setting names.
+    pub(crate) is_dev: bool,
     /// Sockets that are there to listen on, beside `http.listen`: their number, as `LISTEN_FDS` gives it.
     pub(crate) inherited: usize,
     /// What looked wrong in the environment and was ignored; logged when the server starts.
@@ -162,6 +168,8 @@ pub(crate) struct Sources {
     pub(crate) file: Option<PathBuf>,
     /// Whether it is a mistake if nobody names a component.
     pub(crate) needs_component: bool,
+    /// Whether the defaults are those of `pounce dev`.
+    pub(crate) is_dev: bool,
     pub(crate) vars: Vars,
 }
 
@@ -199,7 +207,7 @@ pub(crate) fn load(sources: Sources) -> Result<Loaded, Mistakes> {
 
 /// Resolves every option, past all mistakes.
 pub(crate) fn resolve(sources: Sources) -> Resolved {
-    let Sources { flags, components: typed, file, needs_component, vars } = sources;
+    let Sources { flags, components: typed, file, needs_component, is_dev, vars } = sources;
     let file = file.or_else(|| vars.set("POUNCE_CONFIG").map(PathBuf::from));
     let said = file.as_deref().map(file::read).unwrap_or_default();
 
@@ -209,11 +217,11 @@ pub(crate) fn resolve(sources: Sources) -> Resolved {
     // Components that were typed replace the file's, names and all.
     let of_file = if typed.is_empty() { said.components } else { Vec::new() };
     let folder = file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
-    let around = components::Around { flags: &flags, vars: &vars, file: &said.options, folder };
+    let around = components::Around { flags: &flags, vars: &vars, file: &said.options, folder, is_dev };
     let mut components = Components::resolve(of_file, &around);
     components.all.extend(typed.into_iter().map(Component::new));
 
-    let mut resolver = resolve::Resolver::new(flags, &vars, said.options);
+    let mut resolver = resolve::Resolver::new(flags, &vars, said.options, is_dev);
     resolver.mistakes = said.mistakes;
     resolver.warn_of_typos();
     let mut config = Config {
@@ -226,9 +234,12 @@ pub(crate) fn resolve(sources: Sources) -> Resolved {
         otel: Otel::resolve(&mut resolver),
         admin: Admin::resolve(&mut resolver),
         log: Log::resolve(&mut resolver),
+        dev: Dev::resolve(&mut resolver),
+        is_dev,
         inherited: 0,
         warnings: Vec::new(),
     };
+    config.show_trees();
     match &components.all[..] {
         [one] if !one.lazy && one.guest.is_none() && one.otel.is_none() => {
             config.component = Some(one.source.clone());

@@ -474,13 +474,37 @@ options! {
     }
 }
 
+options! {
+    /// How `pounce dev` builds what it serves, and what it shows on a terminal. No other command uses it.
+    pub struct Dev: "dev", "Development", false, plain {
+        /// Command that builds the component, run when sources change.
+        ///
+        /// sh runs it in the working directory, once at the start and then after each change. What it builds is served
+        /// when it has succeeded; while it fails, the last good build is.
+        build: Option<String>, "COMMAND" = (no_value, "none", "cargo build --target wasm32-wasip2");
+
+        /// Directory of sources that are watched for --build.
+        ///
+        /// Left out are hidden directories, target, node_modules, dist, build, __pycache__ and venv below it, and
+        /// WebAssembly files (.wasm, .cwasm).
+        source: Vec<PathBuf>, "DIR" = (Vec::new, "the working directory", "./src");
+
+        /// Whether each request is shown as the tree of its spans, with bars.
+        ///
+        /// In place of a line. Spans are then printed, and not sent to an endpoint.
+        tree: bool, "ON|OFF" = "off";
+    }
+}
+
 fn no_value<T>() -> Option<T> {
     None
 }
 
 /// Every option, in the order of help and documentation.
 pub(crate) fn all() -> impl Iterator<Item = &'static Declared> {
-    [Http::OPTIONS, Guest::OPTIONS, OtelOptions::OPTIONS, Admin::OPTIONS, Log::OPTIONS].into_iter().flatten()
+    [Http::OPTIONS, Guest::OPTIONS, OtelOptions::OPTIONS, Admin::OPTIONS, Log::OPTIONS, Dev::OPTIONS]
+        .into_iter()
+        .flatten()
 }
 
 #[cfg(test)]
@@ -493,7 +517,7 @@ mod tests {
     fn flag_variable_and_key_are_the_same_word() {
         for option in all() {
             let (flag, key) = (option.flag(), option.key());
-            let bare = matches!(option.section, "http" | "guest");
+            let bare = matches!(option.section, "http" | "guest" | "dev");
             assert_eq!(flag, if bare { option.name() } else { key.replace('.', "-") });
             assert_eq!(option.variable(), format!("POUNCE_{}", flag.replace('-', "_").to_uppercase()));
             assert_eq!(option.name(), option.field.replace('_', "-"));

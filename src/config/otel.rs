@@ -73,6 +73,8 @@ pub struct Otel {
     pub response_headers: Vec<HeaderName>,
     /// What a remote parent that a guest names is to its span.
     pub guest_parents: GuestParents,
+    /// Whether spans that are printed are a line each, with a bar (`dev.tree`).
+    pub(crate) has_bars: bool,
     /// Further attributes of the resource (`OTEL_RESOURCE_ATTRIBUTES`), without `service.name`.
     pub resource_attributes: Vec<(String, String)>,
     /// Time one attempt to export may take (`OTEL_EXPORTER_OTLP_TIMEOUT`).
@@ -345,6 +347,7 @@ impl Otel {
             request_headers: headers_to_record(&options.request_headers.value),
             response_headers: headers_to_record(&options.response_headers.value),
             guest_parents: options.guest_parents.value,
+            has_bars: false,
             resource_attributes: Vec::new(),
             timeout: Timeout(None),
             limits: Limits::default(),

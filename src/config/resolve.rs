@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::declared::{Declared, Default, ReadStandard};
+use super::dev;
 use super::mistake::Mistake;
 use super::options;
 use super::otel_env::Reader;
@@ -116,6 +117,8 @@ pub(crate) struct Resolver<'a> {
     /// What a component says for itself, above variables and file.
     own: Layer,
     file: Layer,
+    /// Whether the defaults are those of `pounce dev`.
+    is_dev: bool,
     /// The variables, and what is warned about.
     pub(crate) reader: Reader<'a>,
     pub(crate) in_force: Vec<InForce>,
@@ -123,9 +126,17 @@ pub(crate) struct Resolver<'a> {
 }
 
 impl<'a> Resolver<'a> {
-    pub(crate) fn new(flags: Layer, vars: &'a Vars, file: Layer) -> Self {
+    pub(crate) fn new(flags: Layer, vars: &'a Vars, file: Layer, is_dev: bool) -> Self {
         let own = Layer::new();
-        Self { flags, own, file, reader: Reader::new(vars), in_force: Vec::new(), mistakes: Vec::new() }
+        Self {
+            flags,
+            own,
+            file,
+            is_dev,
+            reader: Reader::new(vars),
+            in_force: Vec::new(),
+            mistakes: Vec::new(),
+        }
     }
 
     /// The resolver of a component that says this for itself.
@@ -165,6 +176,8 @@ impl<'a> Resolver<'a> {
         // Who is named where there is no value: the one that should have given it.
         let nobody = standard.as_ref().err().cloned().or(said).unwrap_or(Source::Default);
         let found = ours.or(standard.ok().flatten()).or(file);
+        let of_dev = dev::default_of(&key).filter(|_| self.is_dev && found.is_none());
+        let default = of_dev.map_or(default, |of_dev| Default::Text(of_dev.text));
         let (value, source) = found.unwrap_or_else(|| (default.value(), nobody));
         // With a mistake nothing is in force, whatever stands below it.
         let found = Sourced { value, source, is_valid: self.mistakes.len() == before };

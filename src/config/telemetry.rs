@@ -6,7 +6,7 @@ use http::HeaderValue;
 use pounce_otlp::{Batching, Endpoint, Identity, Names, Protocol, Signal};
 use pounce_telemetry::logs::LogSettings;
 use pounce_telemetry::settings::{
-    MetricsSettings, Queue, RouteRatio, Sampling, Settings, SpoolSettings, Trust,
+    ConsoleForm, MetricsSettings, Queue, RouteRatio, Sampling, Settings, SpoolSettings, Trust,
 };
 
 use super::Config;
@@ -31,6 +31,7 @@ static NAMES: Names = Names {
     fewer_logs: "have guests emit fewer",
     cumulative: "it takes cumulative only, and an OpenTelemetry SDK in a guest hands over deltas: have it record by \
                  pounce:telemetry/metrics",
+    diagnosis: "`pounce doctor` with the same settings tries the way there step by step, and says what to do",
 };
 
 /// The names where the settings ask for deltas.
@@ -46,7 +47,9 @@ impl Config {
             format: self.log.format,
             level: self.log.level,
             telemetry_level: self.otel.log_level,
-            access: self.log.access,
+            // A tree tells more of a request than a line.
+            access: self.log.access && !(self.is_dev && self.otel.exporter == Exporter::Console),
+            is_dev: self.is_dev,
         }
     }
 }
@@ -67,7 +70,7 @@ impl Otel {
             endpoints: Signal::ALL.into_iter().filter_map(endpoint).collect(),
             proxies: self.proxies.clone(),
             spool: self.spool.as_ref().map(spool),
-            console: self.is_on() && self.exporter == Exporter::Console,
+            console: self.console(),
             spans: self.batch.queue(),
             log_records: self.logs.batch.queue(),
             metrics: MetricsSettings {
@@ -88,6 +91,11 @@ impl Otel {
             exceptions: self.exceptions,
             limits: self.limits.clone(),
         }
+    }
+
+    fn console(&self) -> Option<ConsoleForm> {
+        let form = if self.has_bars { ConsoleForm::Bars } else { ConsoleForm::Whole };
+        (self.is_on() && self.exporter == Exporter::Console).then_some(form)
     }
 
     fn sampling(&self) -> Sampling {
@@ -180,7 +188,10 @@ mod tests {
         let on = Otel { endpoint: Some("http://c:4318".parse().unwrap()), ..Otel::default() };
         let signals = |otel: &Otel| {
             let settings = otel.telemetry();
-            (settings.endpoints.iter().map(|(signal, _)| *signal).collect::<Vec<_>>(), settings.console)
+            (
+                settings.endpoints.iter().map(|(signal, _)| *signal).collect::<Vec<_>>(),
+                settings.console.is_some(),
+            )
         };
         assert_eq!(signals(&on), (Signal::ALL.to_vec(), false));
         assert_eq!(signals(&Otel { disabled: true, ..on.clone() }), (Vec::new(), false));

@@ -189,7 +189,7 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Content> {
     }
     let bytes = content.whole().context(unread)?;
     if bytes.is_empty() {
-        bail!("the file is empty");
+        bail!("the file is empty: build the component again");
     }
     // Text, of which anything could claim to be: only what looks like it is parsed, for a better message.
     let text = std::str::from_utf8(&bytes).ok().filter(|text| {
@@ -197,7 +197,8 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Content> {
     });
     let Some(text) = text else {
         bail!(
-            "this is not WebAssembly: it starts with {}, where a component starts with `\\0asm` and text with `(`",
+            "this is not WebAssembly: it starts with `{}`, where a component starts with `\\0asm` and text with `(`; name \
+             the file that your build makes",
             bytes.iter().take(4).map(|byte| byte.escape_ascii().to_string()).collect::<String>()
         );
     };
@@ -217,11 +218,17 @@ fn nearby(path: &Path) -> String {
                 .is_some_and(|extension| extension == "wasm" || extension == "wat" || extension == "cwasm")
         })
         .collect();
-    found.sort();
+    // The one whose name is the nearest first: it was meant, most likely.
+    let typed = path.file_name().unwrap_or_default().to_string_lossy();
+    let distance = |path: &PathBuf| {
+        strsim::damerau_levenshtein(&typed, &path.file_name().unwrap_or_default().to_string_lossy())
+    };
+    found.sort_by_cached_key(|path| (distance(path), path.clone()));
     match found.as_slice() {
-        [] => String::new(),
+        [] => "; check the path".to_owned(),
         found => {
-            let names: Vec<_> = found.iter().take(5).map(|path| format!("`{}`", path.display())).collect();
+            let shown = |path: &PathBuf| format!("`{}`", path.strip_prefix(".").unwrap_or(path).display());
+            let names: Vec<_> = found.iter().take(5).map(shown).collect();
             format!("; there is {}", names.join(", "))
         }
     }

@@ -80,11 +80,9 @@ pub(crate) fn contents(wasm: &[u8]) -> anyhow::Result<Contents> {
     for payload in Parser::new(0).parse_all(wasm) {
         let payload = payload.context("not valid WebAssembly")?;
         match payload {
-            Payload::Version { encoding: Encoding::Module, .. } if levels.is_empty() => bail!(
-                "this is a core module, not a component; build a component: `cargo build --target wasm32-wasip2` \
-                 (Rust), `componentize-js` (JavaScript), `componentize-py` (Python), or wrap the module with \
-                 `wasm-tools component new`"
-            ),
+            Payload::Version { encoding: Encoding::Module, .. } if levels.is_empty() => {
+                bail!("{}", Made::of(wasm).advice())
+            }
             Payload::Version { encoding: Encoding::Module, .. } => {
                 found.modules += 1;
                 levels.push(Level::Module);
@@ -133,6 +131,73 @@ pub(crate) fn contents(wasm: &[u8]) -> anyhow::Result<Contents> {
         }
     }
     Ok(found)
+}
+
+/// What a core module was made for, which is no component.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Made {
+    /// WASI preview 1: Rust's `wasm32-wasip1`, wasi-sdk, TinyGo.
+    Preview1,
+    /// A page in a browser, by wasm-bindgen.
+    Browser,
+    /// A page in a browser, by Emscripten.
+    Emscripten,
+    /// To become a component: its interfaces are written in it.
+    Component,
+    Unknown,
+}
+
+impl Made {
+    fn of(module: &[u8]) -> Self {
+        let mut made = Self::Unknown;
+        // What cannot be read says nothing.
+        for payload in Parser::new(0).parse_all(module).map_while(Result::ok) {
+            match payload {
+                Payload::ImportSection(section) => {
+                    for import in section.into_imports().map_while(Result::ok) {
+                        match import.module {
+                            "wasi_snapshot_preview1" | "wasi_unstable" => made = Self::Preview1,
+                            "__wbindgen_placeholder__" | "wbg" => return Self::Browser,
+                            "env" if import.name.starts_with("emscripten_") => return Self::Emscripten,
+                            _ => {}
+                        }
+                    }
+                }
+                Payload::CustomSection(section) if section.name().starts_with("component-type") => {
+                    return Self::Component;
+                }
+                _ => {}
+            }
+        }
+        made
+    }
+
+    /// What it is, and what to do.
+    fn advice(self) -> &'static str {
+        match self {
+            Self::Preview1 => {
+                "this is a core module for WASI preview 1, as Rust's target wasm32-wasip1 makes, not a component; build \
+                 it with `cargo build --target wasm32-wasip2` (after `rustup target add wasm32-wasip2`)"
+            }
+            Self::Browser => {
+                "this is a core module for browsers (wasm-bindgen, Rust's target wasm32-unknown-unknown), not a \
+                 component; build a handler of wasi:http with `cargo build --target wasm32-wasip2`"
+            }
+            Self::Emscripten => {
+                "this is a core module for browsers (Emscripten), not a component; build a handler of wasi:http with \
+                 wasi-sdk and wit-bindgen"
+            }
+            Self::Component => {
+                "this is a core module that is yet to become a component; make it one with `wasm-tools component new \
+                 MODULE.wasm -o COMPONENT.wasm`"
+            }
+            Self::Unknown => {
+                "this is a core module, not a component; build a component: `cargo build --target wasm32-wasip2` (Rust), \
+                 `componentize-js` (JavaScript), `componentize-py` (Python), or wrap the module with \
+                 `wasm-tools component new`"
+            }
+        }
+    }
 }
 
 impl Contents {
@@ -305,6 +370,13 @@ mod tests {
     fn what_is_not_a_handler_is_named() {
         let error = |wat: &str| inspect_wat(wat).unwrap_err().to_string();
         assert!(error("(module)").contains("core module"));
+        assert!(
+            error(r#"(module (import "wasi_snapshot_preview1" "fd_write" (func)))"#)
+                .contains("wasm32-wasip1")
+        );
+        assert!(error(r#"(module (import "__wbindgen_placeholder__" "f" (func)))"#).contains("browsers"));
+        assert!(error(r#"(module (import "env" "emscripten_notify" (func)))"#).contains("Emscripten"));
+        assert!(error(r#"(module (@custom "component-type:http" ""))"#).contains("yet to become"));
         assert!(error(&handler("wasi:cli/run@0.2.0")).contains("wasmtime run"));
         assert!(error(&handler("wasi:http/handler@0.3.0-rc-2026-01-06")).contains("release candidate"));
         assert!(error(&handler("a:b/c@1.0.0")).contains("only `a:b/c@1.0.0`"));

@@ -32,7 +32,7 @@ use anyhow::Context as _;
 use bytes::Bytes;
 
 pub(crate) use crate::host::{
-    Blame, Budget, Failure, FailureKind, Full, OwnListeners, Place, RequestScope, Rooms, Share,
+    Blame, Budget, Failure, FailureKind, Full, Ledger, OwnListeners, Place, RequestScope, Rooms, Share,
 };
 pub(crate) use alarm::Alarm;
 pub(crate) use arrival::{Arrival, Rest};
@@ -125,7 +125,8 @@ struct Deadline {
 
 impl Guests {
     /// Loads the component of a configuration with one; `own` is where this server listens, `signals` where metrics and log
-    /// records go, `compiling` how it is compiled where it has to be, `commons` what it shares with others.
+    /// records go, `compiling` how it is compiled where it has to be, `commons` what it shares with others. With a `ledger`
+    /// its guests may call everybody, where no setting says whom.
     ///
     /// # Errors
     /// Every reason for which it cannot be served.
@@ -135,11 +136,12 @@ impl Guests {
         signals: Signals,
         compiling: Compiling,
         commons: &Commons,
+        ledger: Option<Arc<Ledger>>,
     ) -> anyhow::Result<Self> {
         let guest = &config.guest;
         let (path, name) = (config.component.as_deref(), config.component_name());
         let (path, name) = (path.context("no component was named")?, &*name.unwrap_or_default());
-        let mut capabilities = Capabilities::new(name, config, own, signals)?;
+        let mut capabilities = Capabilities::new(name, config, own, signals, ledger)?;
         let compiler = Compiler::new(guest, compiling);
         let component = component::load(path, &compiler, guest.max_memory.0, guest.isolation, commons)?;
         capabilities.has_reports = component.runtime == Runtime::StarlingMonkey;

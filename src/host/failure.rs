@@ -131,6 +131,39 @@ impl FailureKind {
         }
     }
 
+    /// What the guest's author, or the operator, can do about it; none where the message says all.
+    fn tip(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Trap(Trap::StackOverflow) => {
+                "it calls itself without end, or needs a larger stack (Rust: `-C link-arg=-zstack-size=BYTES`)"
+            }
+            Self::Exit => "a handler does not exit: it returns, and its instance ends by itself",
+            Self::OutOfMemory => {
+                "the span has the most that it held (pounce.guest.memory.peak): give it more (--max-memory), or have it \
+                 keep less"
+            }
+            Self::NoResponse => {
+                "a handler answers on every path: by response-outparam.set (wasi:http 0.2), or by what it returns (0.3)"
+            }
+            Self::ErrorCode(HttpError::HttpRequestDenied) => {
+                "the line before names the host that it called and the flag that allows it (--allow-outbound)"
+            }
+            Self::ErrorCode(HttpError::ConnectionRefused) => {
+                "nobody listens where it called: see the trace for where"
+            }
+            Self::Timeout => {
+                "its trace says where the time went; if it may take so long, give it more (--request-timeout)"
+            }
+            Self::WorkerFailed { .. } => {
+                "the other request's failure is in the log; `--isolation request` gives each an instance of its own"
+            }
+            Self::RequestBodyTooLarge => "take larger ones with --max-request-body",
+            Self::HeadTooLarge => "take larger ones with --max-header-size or --max-headers",
+            Self::NoRoute => "--route, or [[route]] in the file, says which paths are served",
+            _ => return None,
+        })
+    }
+
     /// The status that the client gets where the response head has not been sent yet.
     pub(crate) fn status(&self) -> StatusCode {
         self.row().0
@@ -239,6 +272,19 @@ impl Failure {
     /// A failure with the guest's backtrace, where there is one.
     pub(crate) fn traced(kind: FailureKind, message: impl Into<String>, stacktrace: Option<String>) -> Self {
         Self(Arc::new(Cause { kind, message: message.into(), stacktrace, exception_type: None }))
+    }
+
+    /// What the guest's author, or the operator, can do about it; none where the message says all.
+    pub(crate) fn tip(&self) -> Option<&'static str> {
+        // A panic's message has its file and line.
+        let is_panic = matches!(self.kind, FailureKind::Trap(Trap::UnreachableCodeReached));
+        let has_no_lines = |trace: &&String| !is_panic && !trace.contains(" at ") && trace.contains(" @ 0x");
+        self.kind.tip().or_else(|| {
+            self.stacktrace.as_ref().filter(has_no_lines).map(|_| {
+                "build the guest with debug information to have files and lines in its backtrace (Rust: without \
+                 --release, or with `debug = true` in the profile)"
+            })
+        })
     }
 
     /// A failure of which the guest's runtime `said` more; `message` and `stacktrace` are what is told where it did not.

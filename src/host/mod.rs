@@ -40,7 +40,7 @@ pub(crate) use held::{HeldTooMuch, MAX_HELD, install as install_hooks};
 pub(crate) use last_words::{End, Raised};
 pub(crate) use limits::{Limits, Refused};
 pub(crate) use meter::Meter;
-pub(crate) use outbound::OwnListeners;
+pub(crate) use outbound::{Ledger, OwnListeners};
 pub(crate) use output::WriteTooLarge;
 pub(crate) use place::{Full, Place, Rooms, Share};
 pub(crate) use scope::{IncomingContext, RequestScope, Trace};
@@ -103,7 +103,7 @@ pub(crate) struct Capabilities {
 
 impl Capabilities {
     /// Resolves the settings of a component; `own` is where this server listens, `signals` where its guests' metrics
-    /// and log records go.
+    /// and log records go. With a `ledger` they may call and look up everybody, where no setting says whom.
     ///
     /// # Errors
     /// A directory that cannot be opened, or system roots that cannot be read.
@@ -112,12 +112,22 @@ impl Capabilities {
         config: &config::Config,
         own: OwnListeners,
         signals: Signals,
+        ledger: Option<Arc<Ledger>>,
     ) -> anyhow::Result<Self> {
         let guest = &config.guest;
         for dir in &guest.dir {
             openable(dir)?;
         }
-        let mut setup = outbound::Setup::new(component, &guest.allow_outbound);
+        let mut setup = match &ledger {
+            Some(ledger) if guest.allow_outbound.is_empty() => {
+                outbound::Setup::open(component, ledger.clone())
+            }
+            _ => outbound::Setup::new(component, &guest.allow_outbound),
+        };
+        let sockets = match ledger {
+            Some(ledger) if guest.allow_lookup.is_empty() => outbound::Sockets::open(component, ledger),
+            _ => outbound::Sockets::new(component, &guest.allow_lookup),
+        };
         setup.own = own;
         setup.propagate_to = outbound::Destinations::new(&config.otel.propagate_to);
         setup.peer_services = outbound::PeerServices::new(&config.otel.peer_services);
@@ -129,7 +139,7 @@ impl Capabilities {
             settings: wasi_config::settings(guest),
             dirs: guest.dir.clone(),
             client: outbound::Client::new(setup),
-            sockets: outbound::Sockets::new(component, &guest.allow_lookup),
+            sockets,
             recorder: Recorder::new(signals, log),
             ignored: Ignored::default(),
             guest_parents: config.otel.guest_parents,

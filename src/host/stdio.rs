@@ -131,6 +131,7 @@ impl Output {
             self.words.hear(&text, |raised| log.survived(&self.writer, raised));
         }
         if !text.is_empty() {
+            span.hear(stream == Stream::Stderr, &text);
             log.line(stream, span.context().as_ref(), &text);
         }
         line.clear();

@@ -161,7 +161,10 @@ fn advice(error: &io::Error, flag: &str, ours: Option<(&str, SocketAddr)>) -> St
         (io::ErrorKind::PermissionDenied, _) => {
             format!("; ports below 1024 need a privilege: choose another with `{flag}`")
         }
-        (io::ErrorKind::AddrNotAvailable, _) => "; this machine does not have that address".to_owned(),
+        (io::ErrorKind::AddrNotAvailable, _) => format!(
+            "; this machine does not have that address: choose one of its own with `{flag}` (0.0.0.0 stands for all of \
+             them)"
+        ),
         _ => String::new(),
     }
 }

@@ -9,6 +9,7 @@ use http::{Request, Response, Version};
 use super::admission::Admission;
 use super::deadline::Deadline;
 use super::drain::{Drain, Phase};
+use super::error_page::ErrorPages;
 use super::forward;
 use super::forwarded::{Forwarding, Hop, Origin};
 use super::generation::Current;
@@ -31,6 +32,8 @@ pub(crate) struct Handler {
     pub(crate) admission: Arc<Admission>,
     pub(crate) forwarding: Forwarding,
     pub(crate) drain: Drain,
+    /// What failures are explained by, where it is a developer who asks (`pounce dev`).
+    pub(crate) error_pages: Option<Arc<ErrorPages>>,
     /// Whether responses tell of trace and phases (`http.server-timing`).
     pub(crate) server_timing: bool,
     /// From a request's head to the end of its response (`http.response-timeout`).
@@ -67,6 +70,7 @@ impl Handler {
         let arrival = body.arrival();
         let exchange = Exchange::begin(span.clone(), &head, arrival.clone(), activity.begin(), open)
             .logged_as(generation.name_of(&route))
+            .explained_as(self.error_pages.as_ref().map(|pages| pages.asked(&head)))
             .until(Deadline::new(self.response_timeout));
         let (version, waits_to_continue) = (head.version, head.headers.contains_key(EXPECT));
 

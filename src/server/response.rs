@@ -15,6 +15,7 @@ use body::Content;
 use super::ahead::Source;
 use super::deadline::Deadline;
 use super::drain::{OpenRequest, Phase};
+use super::error_page::Asked;
 use super::flushes::Flushes;
 use super::idle::Busy;
 use super::stall::Flow;
@@ -41,6 +42,8 @@ pub(crate) struct Exchange {
     deadline: Option<Deadline>,
     open: OpenRequest,
     component: Option<Arc<str>>,
+    /// What a developer is told should it fail.
+    asked: Option<Box<Asked>>,
     busy: Busy,
 }
 
@@ -64,6 +67,7 @@ impl Exchange {
             deadline: None,
             open,
             component: None,
+            asked: None,
             busy,
         }
     }
@@ -71,6 +75,12 @@ impl Exchange {
     /// With the component that serves it, if one does, as lines of the log name it.
     pub(crate) fn logged_as(mut self, component: Option<&Arc<str>>) -> Self {
         self.component = component.cloned();
+        self
+    }
+
+    /// With what a developer is told should it fail, if it is one who asks.
+    pub(crate) fn explained_as(mut self, asked: Option<Box<Asked>>) -> Self {
+        self.asked = asked;
         self
     }
 
@@ -199,13 +209,18 @@ fn is_without_content(response: &mut Response<guest::Body>) -> bool {
     }
 }
 
-/// The response to a failure: the status, and no word on internals.
+/// The response to a failure: the status, and no word on internals, but to a developer.
 fn refuse(failure: &Failure, exchange: Exchange) -> Response<Body> {
     let status = failure.kind.status();
-    let text = Bytes::from(format!("{}\n", status.canonical_reason().unwrap_or("Error")));
     let (mut head, ()) = Response::new(()).into_parts();
     head.status = status;
-    head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    let text = match &exchange.asked {
+        Some(asked) => asked.body(failure, &exchange.span, &mut head.headers),
+        None => {
+            head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+            Bytes::from(format!("{}\n", status.canonical_reason().unwrap_or("Error")))
+        }
+    };
     head.headers.insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
     match &failure.kind {
         FailureKind::RateLimited { retry_after } => {
@@ -272,6 +287,7 @@ fn log(component: Option<&str>, span: &ServerSpan, failure: &Failure, error_type
     let span_id = context.as_ref().map(|context| tracing::field::display(&context.span_id));
     let stacktrace = failure.stacktrace.as_deref();
     let message = printable(&failure.message);
+    let tip = failure.tip();
     match failure.kind.blame() {
         Blame::Guest => {
             let exception_type = failure.exception_type.as_deref();
@@ -282,6 +298,7 @@ fn log(component: Option<&str>, span: &ServerSpan, failure: &Failure, error_type
                 trace_id,
                 span_id,
                 stacktrace,
+                tip,
                 "{message}"
             );
         }

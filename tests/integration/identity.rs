@@ -6,6 +6,7 @@
 use crate::support::attributes::Value as Attribute;
 use crate::support::client::{self, Connection, WithHeader};
 use crate::support::origin::Origin;
+use crate::support::pounce::Builder;
 use crate::support::server::Arrived;
 use crate::support::span::Span;
 use crate::support::{Abi, Collector, Protocol, eventually, pounce};
@@ -67,9 +68,14 @@ struct Round {
 
 /// One server, `waves` times all requests at once.
 async fn round(flags: &[(&str, &str)], seed: u64, waves: u64) -> Round {
+    round_of(pounce(), flags, seed, waves).await
+}
+
+/// The same of a server that is started so.
+async fn round_of(server: Builder, flags: &[(&str, &str)], seed: u64, waves: u64) -> Round {
     let collector = Collector::start().await;
     let origin = Origin::answering(200).await;
-    let builder = pounce()
+    let builder = server
         .guest(Abi::P3, "weave")
         .flag("--allow-outbound", format!("http://{}", origin.addr()))
         // What is told by a request that ran twice is there twice.
@@ -278,6 +284,14 @@ async fn a_panic_puts_nothing_on_another_trace() {
 #[tokio::test]
 async fn a_store_for_each_request_keeps_them_apart_too() {
     round(&[("--isolation", "request")], 9, 1).await.check();
+}
+
+/// Whoever develops a guest sees each request's spans and output where they belong.
+#[tokio::test]
+async fn developers_see_nothing_on_the_wrong_trace_either() {
+    let round = round_of(pounce().dev(), &[], 0, 1).await;
+    assert!(round.answers.values().all(|(status, _)| *status == 200), "{:?}", round.answers);
+    round.check();
 }
 
 /// Random seeds for a while; the seed of a failure is told.

@@ -40,6 +40,8 @@ mod components;
 mod composed;
 /// The tree that people read.
 mod console;
+/// `pounce dev`: builds, reloads, error pages, keys, and what it shows on a terminal.
+mod dev;
 /// `pounce doctor`: why telemetry does not arrive, and what to do.
 mod doctor;
 /// Stopping: signals, the grace period, the last batch.
@@ -88,6 +90,8 @@ mod lengths;
 mod limits;
 /// Our own log: each line whose it is, on stderr and at the endpoint; the access log; `Server-Timing`.
 mod log;
+/// What a new user is told in the first hour.
+mod messages;
 /// What requests do to each other.
 mod neighbours;
 /// What a guest may call, and the trace that goes with it.

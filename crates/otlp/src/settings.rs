@@ -146,6 +146,8 @@ pub struct Names {
     pub fewer_logs: &'static str,
     /// What to do about an endpoint that refuses deltas.
     pub cumulative: &'static str,
+    /// How to find out why an endpoint cannot be reached.
+    pub diagnosis: &'static str,
 }
 
 impl Endpoint {
@@ -198,6 +200,7 @@ pub static STANDARD: Names = Names {
     sampler: "OTEL_TRACES_SAMPLER_ARG",
     fewer_logs: "emit fewer",
     cumulative: "it takes cumulative only: unset OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+    diagnosis: "check that the endpoint is right, and that something listens there",
 };
 
 #[cfg(test)]

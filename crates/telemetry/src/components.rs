@@ -52,6 +52,7 @@ impl Telemetry {
             families: Registry::new(),
             metrics: host.clone(),
             access: server.shared.access.is_some().then(|| AccessLog::new(exported_logs.clone())),
+            keeps_output: server.shared.keeps_output,
             exceptions: ExceptionLog::new(settings.exceptions, name, exported_logs.as_ref()),
         });
         let is_exported = server.sources.spans.is_some();

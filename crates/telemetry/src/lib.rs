@@ -78,6 +78,7 @@ mod semconv;
 pub mod settings;
 mod signals;
 mod spans;
+pub mod terminal;
 mod value;
 mod view;
 
@@ -95,6 +96,7 @@ pub use propagation::{Baggage, Caller, Propagator};
 pub use quota::Quota;
 pub use recent::RecentTraces;
 pub use request::outcome::Phases;
+pub use request::output::OutputLine;
 pub use request::server_span::{ChildOptions, ServerSpan};
 pub use sampler::{Decision, Sampler};
 pub use scope::SdkScope;
@@ -182,6 +184,8 @@ pub struct LocalReaders {
     pub recent_traces: RecentTraces,
     /// Each request is told of in the access log.
     pub access_log: bool,
+    /// The last lines that guests write are kept with their requests.
+    pub output: bool,
 }
 
 impl Telemetry {
@@ -209,10 +213,15 @@ impl Telemetry {
         }
         let exporter = target.map(|target| export::Exporter::start(target, &sources)).transpose()?;
         let recent = Recent::new(local.recent_traces, &envelopes.spans, &envelopes.guests);
-        if exporter.is_none() && sources.metrics.is_none() && recent.is_none() && !local.access_log {
+        if exporter.is_none()
+            && sources.metrics.is_none()
+            && recent.is_none()
+            && !local.access_log
+            && !local.output
+        {
             return Ok(Telemetry::off());
         }
-        Ok(Telemetry::with(settings, component, sources, exporter, recent, local.access_log, envelopes))
+        Ok(Telemetry::with(settings, component, sources, exporter, recent, local, envelopes))
     }
 
     /// Telemetry whose spans wait in a buffer that the caller drains, in place of an exporter; with what `local`
@@ -225,7 +234,7 @@ impl Telemetry {
         let sources = Sources { spans: Some(spans), metrics, ..Sources::default() };
         let envelopes = Envelopes::of(settings, component, &resource::encode(settings, component).into());
         let recent = Recent::new(local.recent_traces, &envelopes.spans, &envelopes.guests);
-        let telemetry = Self::with(settings, component, sources, None, recent, local.access_log, envelopes);
+        let telemetry = Self::with(settings, component, sources, None, recent, local, envelopes);
         (telemetry, buffer)
     }
 
@@ -238,7 +247,7 @@ impl Telemetry {
         exporter: Option<export::Exporter>,
     ) -> Self {
         let envelopes = Envelopes::of(settings, component, &resource::encode(settings, component).into());
-        Self::with(settings, component, sources, exporter, None, false, envelopes)
+        Self::with(settings, component, sources, exporter, None, LocalReaders::default(), envelopes)
     }
 
     fn with(
@@ -247,7 +256,7 @@ impl Telemetry {
         sources: Sources,
         exporter: Option<export::Exporter>,
         recent: Option<Recent>,
-        has_access_log: bool,
+        local: LocalReaders,
         envelopes: Envelopes,
     ) -> Self {
         let pipeline = match &sources.spans {
@@ -277,7 +286,8 @@ impl Telemetry {
             spans: pipeline.map(|pipeline| spans_with(settings, pipeline, Arc::new(Room::default()))),
             families: Registry::new(),
             metrics: host.clone(),
-            access: has_access_log.then(|| AccessLog::new(exported_logs.clone())),
+            access: local.access_log.then(|| AccessLog::new(exported_logs.clone())),
+            keeps_output: local.output,
             exceptions: ExceptionLog::new(settings.exceptions, component, exported_logs.as_ref()),
         });
         let signals = Signals { metrics, logs, host };

@@ -5,10 +5,11 @@
 
 mod budget;
 mod own;
+mod text;
 
 use std::borrow::Cow;
 use std::io::IsTerminal as _;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use anyhow::Context as _;
 use tracing::Subscriber;
@@ -22,6 +23,8 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::settings::{LogFormat, LogLevel};
+use crate::terminal;
+use text::Text;
 
 pub use budget::lines_left_out;
 use budget::{Budget, Within};
@@ -43,6 +46,8 @@ pub struct LogSettings {
     pub telemetry_level: Option<LogLevel>,
     /// Whether each request is a line when it is over.
     pub access: bool,
+    /// Whether text is for who develops a guest, in place of an operator.
+    pub is_dev: bool,
 }
 
 /// Keeps the log going; writes what is left when dropped.
@@ -79,8 +84,14 @@ impl Log {
             .with_target("access", if settings.access { LevelFilter::INFO } else { LevelFilter::OFF });
         let terminal = std::io::stderr().is_terminal();
         let format = settings.format.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json });
-        FOR_PEOPLE.store(format == LogFormat::Text, Ordering::Relaxed);
-        let lines = lines(format, terminal, writer);
+        let readers = match format {
+            LogFormat::Text if settings.is_dev => Readers::Developers,
+            LogFormat::Text => Readers::Operators,
+            LogFormat::Json => Readers::Machines,
+        };
+        READERS.store(readers as u8, Ordering::Relaxed);
+        let text = Text { colour: terminal::is_coloured(), is_dev: settings.is_dev };
+        let lines = lines(format, text, writer);
         let otlp_log = OtlpLog::default();
         let of_records = OwnRecords::filter(level);
         let budget = Budget::start().context("cannot start the thread that keeps the log within bounds")?;
@@ -103,19 +114,37 @@ impl Log {
     }
 }
 
-/// Lines are for people: then a record is one line, and nothing in it moves a cursor or turns the reading direction. JSON
-/// has its own escapes.
-static FOR_PEOPLE: AtomicBool = AtomicBool::new(false);
+/// Who reads the log. Lines for people are such that a record is one line, and nothing in it moves a cursor or turns the
+/// reading direction. JSON has its own escapes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Readers {
+    Machines,
+    Operators,
+    Developers,
+}
 
-/// Whether lines are for people.
-pub(super) fn is_for_people() -> bool {
-    FOR_PEOPLE.load(Ordering::Relaxed)
+static READERS: AtomicU8 = AtomicU8::new(Readers::Machines as u8);
+
+/// Who reads the log.
+pub(super) fn readers() -> Readers {
+    match READERS.load(Ordering::Relaxed) {
+        number if number == Readers::Developers as u8 => Readers::Developers,
+        number if number == Readers::Operators as u8 => Readers::Operators,
+        _ => Readers::Machines,
+    }
+}
+
+/// Whether lines are texts for people.
+pub fn is_for_people() -> bool {
+    readers() != Readers::Machines
 }
 
 /// What a guest or a client says, as it may stand in the log.
 pub fn printable(text: &str) -> Cow<'_, str> {
+    // Lines for developers set in what follows a line's end.
+    let keeps_lines = readers() == Readers::Developers;
     let is_harmful = |char: char| {
-        (char.is_control() && char != '\t')
+        (char.is_control() && char != '\t' && !(keeps_lines && char == '\n'))
             || matches!(char, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
     if !is_for_people() || !text.contains(is_harmful) {
@@ -142,8 +171,8 @@ fn filter(level: LogLevel) -> LevelFilter {
     }
 }
 
-/// The layer that writes lines to `writer`; `terminal` says whether there may be colours.
-fn lines<S, W>(format: LogFormat, terminal: bool, writer: W) -> Box<dyn Layer<S> + Send + Sync>
+/// The layer that writes lines to `writer`; those for people look like `text`.
+fn lines<S, W>(format: LogFormat, text: Text, writer: W) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
@@ -152,7 +181,7 @@ where
     let writer = writer.with_filter(|_| !budget::is_left_out());
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     match format {
-        LogFormat::Text => lines.with_ansi(terminal).with_target(false).map_event_format(Within).boxed(),
+        LogFormat::Text => lines.event_format(Within(text)).boxed(),
         LogFormat::Json => {
             lines.json().flatten_event(true).with_current_span(false).map_event_format(Within).boxed()
         }

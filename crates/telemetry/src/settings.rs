@@ -24,8 +24,9 @@ pub struct Settings {
     pub proxies: Proxies,
     /// Directory where telemetry waits that an endpoint does not take; nowhere when absent.
     pub spool: Option<SpoolSettings>,
-    /// Whether spans are printed on standard error, a tree per request, in place of an endpoint of theirs.
-    pub console: bool,
+    /// In which form spans are printed on standard error, a tree per request, in place of an endpoint of theirs; not at all
+    /// when absent.
+    pub console: Option<ConsoleForm>,
     /// How spans wait for their export.
     pub spans: Queue,
     /// How log records wait for theirs.
@@ -377,4 +378,13 @@ words! {
         /// And what a developer of Pounce wants to know.
         Trace = "trace",
     }
+}
+
+/// How the tree of a request's spans is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConsoleForm {
+    /// Each span with its attributes, events and links.
+    Whole,
+    /// Each span as one line, with a bar where it stands in the trace's time.
+    Bars,
 }

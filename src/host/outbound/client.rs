@@ -15,6 +15,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 use super::body::{Download, Progress, Upload};
 use super::connect::{Connector, Shared};
 use super::error;
+use super::ledger::Ledger;
 use super::limits::{Limits, Timeouts};
 use super::own::OwnListeners;
 use super::peer_service::PeerServices;
@@ -24,6 +25,7 @@ use super::refusals::RefusalLog;
 use super::resolve::Resolver;
 use super::roots::Roots;
 use super::stream::Opened;
+use super::target::Target;
 use crate::config::OutboundRule;
 
 /// What a client is made of.
@@ -31,6 +33,8 @@ pub(crate) struct Setup {
     /// For the log.
     pub(crate) component: Arc<str>,
     pub(crate) policy: Policy,
+    /// Where it is noted who is called, if that is to be told.
+    pub(crate) ledger: Option<Arc<Ledger>>,
     /// Where trace context goes.
     pub(crate) propagate_to: Destinations,
     /// What spans call the services that requests go to.
@@ -49,6 +53,7 @@ impl Setup {
         Self {
             component: component.into(),
             policy: Policy::new(rules),
+            ledger: None,
             propagate_to: Destinations::default(),
             peer_services: PeerServices::default(),
             own: OwnListeners::default(),
@@ -56,6 +61,11 @@ impl Setup {
             limits: Limits::default(),
             resolver: Resolver::system(),
         }
+    }
+
+    /// The setup of a client that may call everybody, with a ledger of whom it does.
+    pub(crate) fn open(component: &str, ledger: Arc<Ledger>) -> Self {
+        Self { policy: Policy::open(), ledger: Some(ledger), ..Self::new(component, &[]) }
     }
 }
 
@@ -66,6 +76,7 @@ pub(crate) struct Client(Arc<Inner>);
 
 struct Inner {
     policy: Arc<Policy>,
+    ledger: Option<Arc<Ledger>>,
     propagate_to: Destinations,
     peer_services: PeerServices,
     refusals: Arc<RefusalLog>,
@@ -77,7 +88,8 @@ struct Inner {
 impl Client {
     /// Makes the client; opens and reads nothing before the first request.
     pub(crate) fn new(setup: Setup) -> Self {
-        let Setup { component, policy, propagate_to, peer_services, own, roots, limits, resolver } = setup;
+        let Setup { component, policy, ledger, propagate_to, peer_services, own, roots, limits, resolver } =
+            setup;
         let policy = Arc::new(policy);
         let refusals = Arc::new(RefusalLog::new(component, "outgoing requests to more than"));
         let connector = Connector::new(Shared {
@@ -92,7 +104,16 @@ impl Client {
         });
         let in_flight = Arc::new(Semaphore::new(limits.in_flight));
         let pool = pool(connector, &limits);
-        Self(Arc::new(Inner { policy, propagate_to, peer_services, refusals, limits, in_flight, pool }))
+        Self(Arc::new(Inner {
+            policy,
+            ledger,
+            propagate_to,
+            peer_services,
+            refusals,
+            limits,
+            in_flight,
+            pool,
+        }))
     }
 
     /// Whether a request to this URI carries trace context.
@@ -168,6 +189,9 @@ impl Inner {
             self.refusals.note(&refused.target, &refused);
             refused.error()
         })?;
+        if let (Some(ledger), Ok(target)) = (&self.ledger, Target::of(request.uri())) {
+            ledger.call(&target);
+        }
         let timeouts = self.limits.timeouts(options);
         let connected_by = Instant::now() + timeouts.connect;
         let permit = timeout_at(connected_by, Arc::clone(&self.in_flight).acquire_owned())

@@ -209,7 +209,7 @@ impl Shared {
             let here = ip.to_canonical().is_loopback();
             if let Some(own) = self.own.closed(address, here, allowance.named) {
                 why = Some(self.why_closed(own));
-            } else if let Some(special) = address::special(ip).filter(|_| !allowance.named) {
+            } else if let Some(special) = address::special(ip).filter(|special| !allowance.covers(*special)) {
                 why.get_or_insert(Reason::NotPublic(ip, special));
             } else {
                 left.push(address);

@@ -14,6 +14,7 @@ mod body;
 mod client;
 mod connect;
 mod error;
+mod ledger;
 mod limits;
 mod own;
 mod peer_service;
@@ -30,6 +31,7 @@ mod tests;
 
 pub(crate) use client::{Client, Setup};
 pub(crate) use error::{error_type, status};
+pub(crate) use ledger::Ledger;
 pub(crate) use own::OwnListeners;
 pub(crate) use peer_service::PeerServices;
 pub(crate) use propagate::Destinations;

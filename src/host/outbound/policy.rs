@@ -21,6 +21,8 @@ use crate::config::{HostPattern, OutboundRule, PortPattern};
 #[derive(Debug)]
 pub(crate) struct Policy {
     rules: Vec<Rule>,
+    /// Whoever no rule names may be called as well, for a developer.
+    is_open: bool,
 }
 
 /// One rule, ready to be compared with targets.
@@ -44,6 +46,15 @@ enum Pattern {
 pub(crate) struct Allowance {
     /// An exact rule names the host, so its addresses need not be public.
     pub(crate) named: bool,
+    /// Its addresses may be of this machine and of its networks.
+    pub(crate) nearby: bool,
+}
+
+impl Allowance {
+    /// Whether a host may be called that is at an address of this kind.
+    pub(super) fn covers(self, special: Special) -> bool {
+        self.named || self.nearby && matches!(special, Special::Loopback | Special::Private | Special::Shared)
+    }
 }
 
 /// A request that was refused; `Display` is the message for the operator.
@@ -76,7 +87,13 @@ impl Policy {
     /// Takes the rules as configured. A rule whose scheme or host can't be read
     /// allows nothing; telling the user is up to `config`.
     pub(crate) fn new(rules: &[OutboundRule]) -> Self {
-        Self { rules: rules.iter().filter_map(Rule::new).collect() }
+        Self { rules: rules.iter().filter_map(Rule::new).collect(), is_open: false }
+    }
+
+    /// Everybody may be called, on this machine and its networks as well; not this server, nor what is at link-local and
+    /// metadata addresses.
+    pub(crate) fn open() -> Self {
+        Self { rules: Vec::new(), is_open: true }
     }
 
     /// Whether a request with this method may go to this URI.
@@ -95,10 +112,10 @@ impl Policy {
     }
 
     pub(super) fn allows_target(&self, target: &Target<'_>) -> Result<Allowance, Refused> {
-        let mut allowed = false;
+        let mut allowed = self.is_open;
         for rule in self.rules.iter().filter(|rule| rule.matches(target)) {
             if let Pattern::Exact(_) = rule.host {
-                return Ok(Allowance { named: true });
+                return Ok(Allowance { named: true, nearby: true });
             }
             allowed = true;
         }
@@ -106,12 +123,13 @@ impl Policy {
         if !allowed {
             return Err(refused(Reason::NotAllowed));
         }
+        let allowance = Allowance { named: false, nearby: self.is_open };
         if let Host::Address(ip) = target.host
-            && let Some(special) = address::special(ip)
+            && let Some(special) = address::special(ip).filter(|special| !allowance.covers(*special))
         {
             return Err(refused(Reason::NotPublic(ip, special)));
         }
-        Ok(Allowance { named: false })
+        Ok(allowance)
     }
 }
 

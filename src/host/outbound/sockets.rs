@@ -6,8 +6,10 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
 
 use super::address::{self, Special};
+use super::ledger::Ledger;
 use super::refusals::RefusalLog;
 use super::resolve::Resolver;
 use crate::config::{HostPattern, LookupRule};
@@ -20,6 +22,8 @@ const LONGEST_NAME: usize = 253;
 /// The rules of one component, for all of its stores.
 pub(crate) struct Sockets {
     rules: Vec<HostPattern>,
+    /// Where it is noted what is looked up; with it, everything may be.
+    ledger: Option<Arc<Ledger>>,
     resolver: Resolver,
     /// By name.
     lookups: RefusalLog,
@@ -69,10 +73,16 @@ impl Sockets {
     pub(crate) fn new(component: &str, rules: &[LookupRule]) -> Self {
         Self {
             rules: rules.iter().map(|LookupRule(pattern)| pattern.clone()).collect(),
+            ledger: None,
             resolver: Resolver::system(),
             lookups: RefusalLog::new(component.into(), "look-ups of more than"),
             raw: RefusalLog::new(component.into(), "sockets of more than"),
         }
+    }
+
+    /// Look-ups of a component that may look everything up, with a ledger of what it does.
+    pub(crate) fn open(component: &str, ledger: Arc<Ledger>) -> Self {
+        Self { ledger: Some(ledger), ..Self::new(component, &[]) }
     }
 
     /// Addresses of `name`, in the order in which the system's resolver prefers them, [`MOST_ADDRESSES`] at most. An
@@ -89,6 +99,9 @@ impl Sockets {
         if allowed == Allowed::No {
             self.lookups.note(&name, &Refused::NotAllowed(&name));
             return Err(Unresolved::Denied);
+        }
+        if let Some(ledger) = &self.ledger {
+            ledger.look_up(&name);
         }
         let found = self.resolver.lookup(&name, 0).await.map_err(|_| Unresolved::Unknown)?;
         let mut addresses = Vec::new();
@@ -120,7 +133,7 @@ impl Sockets {
     }
 
     fn allows(&self, name: &str) -> Allowed {
-        let mut allowed = Allowed::No;
+        let mut allowed = if self.ledger.is_some() { Allowed::ByName } else { Allowed::No };
         for rule in &self.rules {
             match rule {
                 HostPattern::Exact(exact) if exact == name => return Allowed::ByName,

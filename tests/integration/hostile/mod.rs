@@ -33,8 +33,13 @@ struct Done {
 
 /// Has a guest do `path`, then serves somebody else, who must not notice.
 async fn deed(abi: Abi, path: &str) -> Done {
+    deed_at(guest(abi), path).await
+}
+
+/// The same with a server that is started so.
+async fn deed_at(server: Builder, path: &str) -> Done {
     let collector = Collector::start().await;
-    let server = guest(abi).env("OTEL_BSP_MAX_QUEUE_SIZE", 10_000).traced(&collector).start().await;
+    let server = server.env("OTEL_BSP_MAX_QUEUE_SIZE", 10_000).traced(&collector).start().await;
     perform(&server, path, trace_id(0)).await;
     somebody_else(&server, trace_id(1)).await;
     let exit = server.stop().await;

@@ -1,6 +1,6 @@
 //! All that a guest can say wrong: names, numbers, times, contexts that are none, and more than there is room for.
 
-use super::{deed, trace_id};
+use super::{deed, deed_at, guest, trace_id};
 use crate::support::{Abi, for_both_abis};
 
 for_both_abis!(
@@ -13,6 +13,7 @@ for_both_abis!(
     baggage_without_end_is_bounded,
     contexts_are_extracted_from_anything,
     everything_at_once,
+    a_developer_is_told_nonsense_as_well,
 );
 
 async fn names_are_cut_and_harmless(abi: Abi) {
@@ -101,4 +102,14 @@ async fn everything_at_once(abi: Abi) {
     let done = deed(abi, "/?n=2000").await;
     assert_eq!(done.spans.len(), 1001, "the server span and as many as a request may have");
     assert_eq!(done.server().int("http.response.status_code"), Some(200));
+}
+
+/// Whatever a guest says, it harms neither the server nor the terminal of who develops it.
+async fn a_developer_is_told_nonsense_as_well(abi: Abi) {
+    for path in ["/names", "/?n=2000"] {
+        let done = deed_at(guest(abi).dev().flag("--log-format", "text"), path).await;
+        assert!(!done.spans.is_empty(), "{path}");
+        let stderr = &done.exit.stderr;
+        assert!(!stderr.contains(|c: char| c.is_control() && c != '\n' && c != '\t'), "{path}: {stderr:?}");
+    }
 }

@@ -2,13 +2,25 @@
 
 use super::{Headers, PARENT, TRACE, relay, sent_parent, through};
 use crate::support::origin::Origin;
+use crate::support::pounce::Pounce;
 use crate::support::{Abi, Collector, for_both_abis};
 use serde_json::json;
 
-for_both_abis!(a_recorded_trace_keeps_to_the_rules, an_unrecorded_trace_keeps_to_the_rules);
+for_both_abis!(
+    a_recorded_trace_keeps_to_the_rules,
+    an_unrecorded_trace_keeps_to_the_rules,
+    a_developers_trace_keeps_to_the_rules,
+);
 
 async fn a_recorded_trace_keeps_to_the_rules(abi: Abi) {
     check(abi, "always_on").await;
+}
+
+async fn a_developers_trace_keeps_to_the_rules(abi: Abi) {
+    let (collector, origin) = (Collector::start().await, Origin::answering(200).await);
+    // By its own default each trace is recorded.
+    let server = relay(abi, &origin).dev().traced(&collector).start().await;
+    check_of(server, &origin, &collector, 1).await;
 }
 
 async fn an_unrecorded_trace_keeps_to_the_rules(abi: Abi) {
@@ -31,11 +43,14 @@ type Row<'a> = (Vec<(&'static str, &'a str)>, Trace, &'a str);
 async fn check(abi: Abi, sampler: &str) {
     let (collector, origin) = (Collector::start().await, Origin::answering(200).await);
     let server = relay(abi, &origin).traced(&collector).env("OTEL_TRACES_SAMPLER", sampler).start().await;
-    let sampled = u8::from(sampler == "always_on");
+    check_of(server, &origin, &collector, u8::from(sampler == "always_on")).await;
+}
 
+/// Holds a server to the rules whose traces all have this flag.
+async fn check_of(server: Pounce, origin: &Origin, collector: &Collector, sampled: u8) {
     let mut seen = std::collections::HashSet::new();
     let mut judge = async |headers: Headers<'_>, expected: Trace, state: &str| {
-        let arrived = through(&server, &origin, headers, json!({})).await;
+        let arrived = through(&server, origin, headers, json!({})).await;
         let (trace, span, flags) = sent_parent(&arrived);
         let flags = u8::from_str_radix(&flags, 16).unwrap();
         assert!(seen.insert(span.clone()) && span != PARENT, "each call has a parent of its own");

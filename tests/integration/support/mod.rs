@@ -32,6 +32,8 @@ pub(crate) mod server;
 pub(crate) mod signals;
 /// Spans as tests read them.
 pub(crate) mod span;
+/// A terminal of its own for the server.
+pub(crate) mod terminal;
 /// Certificates, and clients that speak TLS.
 pub(crate) mod tls;
 

@@ -12,18 +12,24 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// `pounce serve`, nothing inherited from the environment of the test run that it could read as a setting.
+/// `pounce serve`, nothing inherited from the environment of the test run that it could read as a setting. With
+/// `POUNCE_TEST_COMMAND=dev` around the tests it is `pounce dev`: what serving promises, that keeps as well.
 pub(crate) fn pounce() -> Builder {
+    let is_dev = std::env::var_os("POUNCE_TEST_COMMAND").is_some_and(|command| command == "dev");
     Builder {
-        command: "serve",
+        command: if is_dev { DEV } else { "serve" },
         component: None,
         listen: true,
         launcher: Vec::new(),
         args: Vec::new(),
         env: Vec::new(),
+        dir: None,
         patience: PATIENCE,
     }
 }
+
+/// The command of those who develop a guest.
+const DEV: &str = "dev";
 
 /// What will be started.
 pub(crate) struct Builder {
@@ -33,10 +39,23 @@ pub(crate) struct Builder {
     launcher: Vec<OsString>,
     args: Vec<OsString>,
     env: Vec<(String, String)>,
+    dir: Option<PathBuf>,
     patience: Duration,
 }
 
 impl Builder {
+    /// Runs `pounce dev`.
+    pub(crate) fn dev(mut self) -> Self {
+        self.command = DEV;
+        self
+    }
+
+    /// Runs in this directory.
+    pub(crate) fn within(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.dir = Some(dir.into());
+        self
+    }
+
     /// Runs another command than `serve`, one that does not listen.
     pub(crate) fn command(mut self, name: &'static str) -> Self {
         self.command = name;
@@ -107,7 +126,9 @@ impl Builder {
         self.env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint()).env("OTEL_BSP_SCHEDULE_DELAY", 50)
     }
 
-    fn spawn(self) -> Process {
+    /// The command line, with its environment.
+    pub(crate) fn into_command(self) -> Command {
+        let has_admin = self.args.iter().any(|arg| arg == "--admin-listen");
         let mut words = self.launcher;
         words.push(env!("CARGO_BIN_EXE_pounce").into());
         let mut command = Command::new(&words[0]);
@@ -122,7 +143,20 @@ impl Builder {
         if self.listen {
             command.args(["--listen", "127.0.0.1:0"]);
         }
-        command.envs(self.env).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        if self.command == DEV && !has_admin {
+            // Its default is one address for all.
+            command.args(["--admin-listen", "127.0.0.1:0"]);
+        }
+        command.envs(self.env);
+        if let Some(dir) = self.dir {
+            command.current_dir(dir);
+        }
+        command
+    }
+
+    fn spawn(self) -> Process {
+        let mut command = self.into_command();
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the built binary starts");
         let stdout = Text::read(child.stdout.take().expect("piped"));
         let stderr = Text::read(child.stderr.take().expect("piped"));

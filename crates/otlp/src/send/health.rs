@@ -93,6 +93,7 @@ impl Health {
                 error,
                 dropped,
                 spool,
+                tip = self.names.diagnosis,
                 "cannot export {items}; requests are not affected, and what follows is told once a minute"
             );
         }

@@ -103,6 +103,7 @@ pub(crate) const NOBODY: LocalReaders = LocalReaders {
     metrics: false,
     recent_traces: RecentTraces { traces: 0, memory: 16 << 20 },
     access_log: false,
+    output: false,
 };
 
 fn all_or_none(is_sampled: bool) -> Sampling {

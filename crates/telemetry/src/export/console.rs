@@ -1,9 +1,11 @@
 //! Prints each trace for people, as a tree on stderr, on the exporter's thread.
 
+mod bars;
 mod traces;
 mod tree;
 
 use crate::semconv;
+use crate::settings::ConsoleForm;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::trace::v1::ScopeSpans;
 use pounce_otlp::{Buffer, Chunk, Entries, Loss, Stop};
@@ -24,11 +26,12 @@ const LOOK: Duration = Duration::from_secs(1);
 pub(crate) struct Printer {
     out: Box<dyn Write + Send>,
     colour: bool,
+    form: ConsoleForm,
 }
 
 impl Printer {
-    pub(super) fn new(out: impl Write + Send + 'static, colour: bool) -> Self {
-        Printer { out: Box::new(out), colour }
+    pub(super) fn new(out: impl Write + Send + 'static, colour: bool, form: ConsoleForm) -> Self {
+        Printer { out: Box::new(out), colour, form }
     }
 }
 
@@ -72,7 +75,10 @@ impl Printer {
     fn print(&mut self, traces: Vec<traces::Trace>, buffer: &Buffer) {
         for trace in traces {
             let spans = trace.len() as u64;
-            let text = tree::render(&trace, self.colour);
+            let text = match self.form {
+                ConsoleForm::Whole => tree::render(&trace, self.colour),
+                ConsoleForm::Bars => bars::render(&trace, self.colour),
+            };
             match self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush()) {
                 Ok(()) => buffer.counts().export(spans),
                 Err(_) => buffer.counts().lose(Loss::ExportFailed, spans),

@@ -5,11 +5,11 @@ mod console;
 use super::logs;
 use super::metrics::{Collected, Metrics, Reader, Registries};
 use super::pipeline::Pipeline;
-use super::{scope, semconv};
+use super::{scope, semconv, terminal};
 use crate::settings::{MetricsSettings, Queue, Semconv, Settings, SpoolSettings};
 use pounce_otlp::wire as encode;
 use pounce_otlp::{Batch, Builder, Collection, Endpoint, Envelope, Signal, Source, Spool, Stream};
-use std::io::{self, IsTerminal};
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -135,11 +135,8 @@ impl Target {
     /// # Errors
     /// The spool can't be used.
     pub(super) fn of(settings: &Settings, envelopes: &Envelopes) -> anyhow::Result<Option<Self>> {
-        let console = settings.console.then(|| {
-            let colour =
-                io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
-            console::Printer::new(io::stderr(), colour)
-        });
+        let console =
+            settings.console.map(|form| console::Printer::new(io::stderr(), terminal::is_coloured(), form));
         let otlp = settings.endpoints.clone();
         if otlp.is_empty() && console.is_none() {
             return Ok(None);
@@ -153,7 +150,7 @@ impl Target {
     /// Prints to `out`, without colour.
     #[cfg(test)]
     pub(super) fn console(settings: &Settings, out: impl io::Write + Send + 'static) -> Self {
-        let console = Some(console::Printer::new(out, false));
+        let console = Some(console::Printer::new(out, false, crate::settings::ConsoleForm::Whole));
         let envelopes = Envelopes::of(settings, "hello", &Arc::default());
         Target { otlp: Vec::new(), spool: None, console, settings: settings.clone(), envelopes }
     }

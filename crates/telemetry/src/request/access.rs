@@ -8,7 +8,7 @@ use super::finished::Finished;
 use crate::http_facts::{AddressText, header_text, protocol_version};
 use crate::limits::{MAX_NAME, MAX_VALUE};
 use crate::log_records::{LogRecord, LogRecords, Severity};
-use crate::logs::{is_for_people, printable};
+use crate::logs::{Readers, printable, readers};
 use crate::methods::Methods;
 use crate::semconv;
 use crate::value::{Value, shortened};
@@ -51,8 +51,11 @@ fn line(request: &Finished<'_>, component: &str, agent: Option<&str>) {
     let code = outcome.status.map(|status| status.as_u16());
     let status = code.map_or(Cow::Borrowed("-"), |code| code.to_string().into());
     let (shown_method, shown_path) = (printable(method), printable(path));
-    // People have them in the message. Fields that are texts are written with escapes in both forms.
-    let is_field = !is_for_people();
+    // Operators have them in the message. Fields that are texts are written with escapes, but for those that developers read.
+    let readers = readers();
+    let is_field = readers != Readers::Operators;
+    let (method, path) =
+        if readers == Readers::Developers { (&*shown_method, &*shown_path) } else { (method, path) };
     tracing::info!(
         target: "access",
         component = Some(component).filter(|component| !component.is_empty()),

@@ -10,6 +10,7 @@ pub(crate) mod facts;
 pub(crate) mod finished;
 pub(crate) mod headers;
 pub(crate) mod outcome;
+pub(crate) mod output;
 pub(crate) mod record;
 pub(crate) mod server_span;
 pub(crate) mod shared;

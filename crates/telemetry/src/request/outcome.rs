@@ -4,6 +4,7 @@
 //! Which `error.type` counts is decided here, by [`Outcome::error_type`], for all who tell of the request.
 
 use super::headers::CapturedHeaders;
+use super::output::Output;
 use super::tail::Tail;
 use crate::counters::LeftOut;
 use crate::limits::MAX_NAME;
@@ -44,6 +45,8 @@ pub(crate) struct Outcome {
     pub(super) left_out: LeftOut,
     /// The request's span was lost at its end, for want of room in the buffers.
     pub(super) is_lost: bool,
+    /// What its guest wrote, where a developer may want to see it.
+    pub(super) output: Option<Box<Output>>,
 }
 
 /// How large a request's body was whose head announced no length.

@@ -7,6 +7,7 @@ use super::facts::Facts;
 use super::finished::Finished;
 use super::headers::CapturedHeaders;
 use super::outcome::{BodySize, Outcome, Phases};
+use super::output::OutputLine;
 use super::shared::Shared;
 use super::span;
 use super::spans::Spans;
@@ -216,6 +217,18 @@ impl Record {
     /// The size of a body that the head did not announce. It may be known after the end only, which is no loss.
     pub(crate) fn set_body_size(&self, size: BodySize) {
         self.outcome().body_size = size;
+    }
+
+    /// The guest wrote a line for the request, which is kept where a developer may want to see it.
+    pub(crate) fn hear(&self, is_stderr: bool, line: &str) {
+        if self.shared.keeps_output {
+            self.outcome().output.get_or_insert_default().hear(is_stderr, line);
+        }
+    }
+
+    /// The last lines that the guest wrote for the request until its end, and how many came before.
+    pub(crate) fn output(&self) -> (Vec<OutputLine>, usize) {
+        self.outcome().output.as_ref().map(|output| output.lines()).unwrap_or_default()
     }
 
     /// The host failed the request; the first reason stays.

@@ -2,6 +2,7 @@
 //! it ends.
 
 use super::outcome::{BodySize, Phases};
+use super::output::OutputLine;
 use super::record::Record;
 use crate::context::{Linked, SpanContext};
 use crate::exceptions::ExceptionLog;
@@ -110,6 +111,18 @@ impl ServerSpan {
     /// Sets the route of the request, and with it the span's name `{METHOD} {route}`, in place of one chosen before.
     pub fn set_route(&self, route: &str) {
         self.tell(|record| record.set_route(route));
+    }
+
+    /// The guest wrote a line for the request: kept under [`LocalReaders::output`](crate::LocalReaders).
+    pub fn hear(&self, is_stderr: bool, line: &str) {
+        if let Some(record) = self.record() {
+            record.hear(is_stderr, line);
+        }
+    }
+
+    /// The last lines that the guest wrote for the request, and how many came before; none once the request is over.
+    pub fn output(&self) -> (Vec<OutputLine>, usize) {
+        self.record().map(|record| record.output()).unwrap_or_default()
     }
 
     /// The response head was sent.

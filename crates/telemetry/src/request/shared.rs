@@ -22,6 +22,8 @@ pub(crate) struct Shared {
     pub(crate) metrics: Option<Arc<Host>>,
     /// None where there is no access log.
     pub(crate) access: Option<AccessLog>,
+    /// Whether the last lines that guests write are kept with their requests.
+    pub(crate) keeps_output: bool,
     /// None where exceptions are events of spans only.
     pub(crate) exceptions: Option<Arc<ExceptionLog>>,
 }
@@ -29,6 +31,6 @@ pub(crate) struct Shared {
 impl Shared {
     /// Whether something else than its span is to be told of every request.
     pub(crate) fn reads_all_requests(&self) -> bool {
-        self.metrics.is_some() || self.access.is_some() || self.exceptions.is_some()
+        self.metrics.is_some() || self.access.is_some() || self.exceptions.is_some() || self.keeps_output
     }
 }

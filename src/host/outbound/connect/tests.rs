@@ -19,7 +19,7 @@ fn left(own: &[&str], named: bool, addresses: &[&str]) -> Result<Vec<String>, Co
     let uri: Uri = "http://a.test:80/".parse().unwrap();
     let addresses = addresses.iter().map(|a| a.parse().unwrap()).collect();
     shared(own)
-        .permitted(&Target::of(&uri).unwrap(), Allowance { named }, addresses)
+        .permitted(&Target::of(&uri).unwrap(), Allowance { named, nearby: named }, addresses)
         .map(|left| left.iter().map(ToString::to_string).collect())
 }
 
@@ -61,8 +61,9 @@ fn the_admin_listener_is_closed_however_it_is_named() {
     let shared = Shared { own, ..shared(&[]) };
     let target: Uri = "http://a.test/".parse().unwrap();
     let addresses = vec!["127.0.0.1:80".parse().unwrap(), admin, "[::ffff:127.0.0.1]:81".parse().unwrap()];
-    let permitted =
-        |addresses| shared.permitted(&Target::of(&target).unwrap(), Allowance { named: true }, addresses);
+    let permitted = |addresses| {
+        shared.permitted(&Target::of(&target).unwrap(), Allowance { named: true, nearby: true }, addresses)
+    };
     assert_eq!(permitted(addresses).unwrap(), ["127.0.0.1:80".parse().unwrap()]);
     match permitted(vec![admin]).unwrap_err() {
         ConnectError::Refused(refused) => assert_eq!(refused.reason, Reason::Admin(admin)),

@@ -1,6 +1,7 @@
 //! A trace as text: each span with its attributes, events and links, children below their parents.
 
 use super::traces::Trace;
+use crate::terminal::{self, Style};
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::trace::v1::span::{Event, Link, SpanKind};
 use opentelemetry_proto::tonic::trace::v1::{Span, status::StatusCode};
@@ -25,16 +26,6 @@ struct Tree<'a> {
     trace: &'a Trace,
     out: String,
     colour: bool,
-}
-
-/// Ways to set off a text on a terminal: the numbers of its control sequences.
-#[derive(Clone, Copy)]
-enum Style {
-    Bold = 1,
-    Dim = 2,
-    Red = 31,
-    Green = 32,
-    Cyan = 36,
 }
 
 impl<'a> Tree<'a> {
@@ -132,12 +123,7 @@ impl<'a> Tree<'a> {
     }
 
     fn styled(&mut self, text: &str, style: Option<Style>) {
-        match style {
-            Some(style) if self.colour && !text.is_empty() => {
-                self.out.extend(["\x1b[", &(style as u8).to_string(), "m", text, "\x1b[0m"]);
-            }
-            _ => self.out.push_str(text),
-        }
+        let _infallible = terminal::styled(&mut self.out, text, style, self.colour);
     }
 }
 
@@ -160,7 +146,7 @@ fn kind(span: &Span) -> &'static str {
     }
 }
 
-fn value(value: Option<&AnyValue>) -> String {
+pub(super) fn value(value: Option<&AnyValue>) -> String {
     match value.and_then(|value| value.value.as_ref()) {
         None => String::new(),
         Some(Value::StringValue(text)) => text.clone(),
@@ -184,7 +170,7 @@ fn value(value: Option<&AnyValue>) -> String {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         let _infallible = write!(text, "{byte:02x}");
         text
@@ -192,7 +178,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// `text` without control characters: what a client or guest sends must not steer the terminal.
-fn clean(text: &str) -> String {
+pub(super) fn clean(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     for character in text.chars() {
         if character.is_control() {
@@ -209,7 +195,7 @@ fn after(time: u64, span: &Span) -> String {
 }
 
 /// A length of time in the unit that suits it, with three digits.
-fn duration(nanos: u64) -> String {
+pub(super) fn duration(nanos: u64) -> String {
     let value = nanos as f64;
     let (value, unit) = match nanos {
         0..1_000 => return format!("{nanos} ns"),

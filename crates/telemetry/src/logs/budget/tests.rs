@@ -109,7 +109,11 @@ fn nothing_is_written_of_what_is_left_out() {
             move || Writes(Arc::clone(&written))
         };
         let budget = Budget::start().unwrap();
-        let layers = tracing_subscriber::registry().with(budget.judge()).with(lines(format, false, writer));
+        let layers = tracing_subscriber::registry().with(budget.judge()).with(lines(
+            format,
+            crate::logs::Text { colour: false, is_dev: false },
+            writer,
+        ));
         tracing::subscriber::with_default(layers, || {
             for _ in 0..3 * LINES {
                 tracing::warn!("again");
