@@ -285,7 +285,7 @@ def play(folder, command, screenshots):
         exceptions = [event for event in span["events"] if event["name"] == "exception"]
         if "an item is a number" not in json.dumps(exceptions):
             fail(f"the trace does not say why: {span}")
-        terminal.wait(r"warning: .*an item is a number")
+        terminal.wait(r"warning: .*\n +an item is a number")
         done("the error page, the trace and the terminal say why, and on which line")
         if screenshots:
             (folder / "error.html").write_text(page)
