@@ -7,7 +7,7 @@ use super::Told;
 
 /// Only our own style, by its hash; a test compares the two.
 pub(super) const POLICY: &str = "default-src 'none'; \
-    style-src 'sha256-vqG5T59SzA1Wqp/NhQYMmAnKeCR2++gMFmUbBYJ1FNQ='; \
+    style-src 'sha256-TL1eT1hmKhM96cS/bE7Y53rejw/0MYhl/BG3O+pzG/U='; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 const STYLE: &str = "\
@@ -15,7 +15,7 @@ const STYLE: &str = "\
 @media(prefers-color-scheme:dark){:root{--ink:#e6e9ef;--dim:#9aa4b5;--paper:#14171d;--box:#1e232c;--red:#ff8a80;--link:#8ab4f8}}\
 body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,sans-serif}\
 main{max-width:60rem;margin:0 auto;padding:2rem 1rem}\
-h1{font-size:1.4rem;margin:0 0 .25rem;color:var(--red);overflow-wrap:anywhere}\
+h1{font-size:1.4rem;margin:0 0 .25rem;color:var(--red);overflow-wrap:anywhere;white-space:pre-line}\
 h2{font-size:1rem;margin:2rem 0 .5rem}\
 p{margin:.25rem 0;overflow-wrap:anywhere}\
 .dim{color:var(--dim)}\
