@@ -251,6 +251,21 @@ A newer component is not served:
         assert_eq!(told.text(), expected);
     }
 
+    proptest::proptest! {
+        /// Whatever is told, and whatever a client asks for: markup is ours alone, and nothing moves a cursor.
+        #[test]
+        fn nothing_that_is_told_is_markup_or_control(message in ".{0,200}", trace in "(?s).{0,200}", accept: Vec<u8>) {
+            let markup = |page: &str| page.matches(['<', '>', '"']).count();
+            let page = html::page(&told(&message, Some(&trace)));
+            assert_eq!(markup(&page), markup(&html::page(&told("", Some("")))), "{page}");
+            let text = told(&message, Some(&trace)).text();
+            assert!(!text.contains(|char: char| char.is_control() && char != '\n' && char != '\t'), "{text:?}");
+            let headers: HeaderMap =
+                HeaderValue::from_bytes(&accept).into_iter().map(|value| (http::header::ACCEPT, value)).collect();
+            assert!(Form::preferred(&headers).content_type().contains('/'));
+        }
+    }
+
     #[test]
     fn json_tells_everything() {
         let read: serde_json::Value = serde_json::from_str(&told("no", None).json()).unwrap();

@@ -1,6 +1,6 @@
 //! What leaves: headers of outgoing requests, and names without number.
 
-use super::{TIME, deed, expect_unaffected, guest, perform, somebody_else, trace_id};
+use super::{TIME, deed, deed_at, expect_unaffected, guest, perform, somebody_else, trace_id};
 use crate::support::origin::Origin;
 use crate::support::{Abi, Collector, for_both_abis, pounce};
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
@@ -48,7 +48,7 @@ async fn forged_trace_headers_are_replaced(abi: Abi) {
 }
 
 async fn without_an_origin_the_call_fails_and_nothing_else(abi: Abi) {
-    let done = deed(abi, "/forged-headers?url=http://127.0.0.1:9/").await;
+    let done = deed_at(guest(abi).serve(), "/forged-headers?url=http://127.0.0.1:9/").await;
     let calls: Vec<_> = done.spans.iter().filter(|span| span.kind == SpanKind::Client).collect();
     assert_eq!(calls.len(), 5);
     assert!(calls.iter().all(|span| span.text("error.type") == "http_request_denied"));

@@ -66,7 +66,7 @@ async fn a_trace_goes_on_in_one_header_or_in_several(abi: Abi) {
 /// How many of the requests with these headers are recorded.
 async fn recorded(settings: &[(&str, &str)], headers: Headers<'_>) -> usize {
     let collector = Collector::start().await;
-    let server = pounce().fixture("status.wat").traced(&collector).env("OTEL_PROPAGATORS", "b3");
+    let server = pounce().serve().fixture("status.wat").traced(&collector).env("OTEL_PROPAGATORS", "b3");
     let server =
         settings.iter().fold(server, |builder, (name, value)| builder.env(name, value)).start().await;
     let request =
@@ -104,7 +104,8 @@ async fn the_callers_decision_stands(abi: Abi) {
 async fn several_formats_are_read_in_order_and_all_written(abi: Abi) {
     let (collector, origin) = (Collector::start().await, Origin::answering(200).await);
     let all = "b3multi,b3,baggage,tracecontext,b3,jaeger";
-    let mut server = relay(abi, &origin).traced(&collector).env("OTEL_PROPAGATORS", all).start().await;
+    let server = relay(abi, &origin).serve().traced(&collector).env("OTEL_PROPAGATORS", all);
+    let mut server = server.start().await;
     server.logged(&["OTEL_PROPAGATORS", "jaeger"]).await;
     let other = "1".repeat(32);
     let (w3c, b3) = (format!("00-{TRACE}-{PARENT}-01"), format!("{other}-{PARENT}-0"));

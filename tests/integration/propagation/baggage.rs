@@ -159,8 +159,9 @@ async fn without_telemetry_it_is_left_alone_without_the_propagator_removed(abi: 
     let origin = Origin::answering(200).await;
     let without = [("OTEL_TRACES_EXPORTER", "console"), ("OTEL_PROPAGATORS", "tracecontext")];
     for (settings, goes) in [(&[][..], &["own=1"][..]), (&without, &[])] {
-        let builder =
-            settings.iter().fold(relay(abi, &origin), |builder, (name, value)| builder.env(name, value));
+        let builder = settings
+            .iter()
+            .fold(relay(abi, &origin).serve(), |builder, (name, value)| builder.env(name, value));
         let server = builder.start().await;
         let own = json!({ "headers": { "baggage": "own=1" } });
         assert_eq!(through(&server, &origin, &[("baggage", "a=1")], own).await.values("baggage"), goes);

@@ -167,7 +167,7 @@ async fn others_get_nothing_not_even_what_the_guest_has_set(abi: Abi) {
 
 async fn with_telemetry_off_it_changes_nothing(abi: Abi) {
     let origin = Origin::answering(200).await;
-    let server = relay(abi, &origin).flag("--otel-propagate-to", "none").start().await;
+    let server = relay(abi, &origin).serve().flag("--otel-propagate-to", "none").start().await;
     let arrived = through(&server, &origin, &[], stale()).await;
     for (name, value) in STALE {
         assert_eq!(arrived.values(name), [value], "{name}");

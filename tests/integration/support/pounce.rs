@@ -50,6 +50,12 @@ impl Builder {
         self
     }
 
+    /// Runs `pounce serve`, whatever the tests are run with: for what only its defaults are.
+    pub(crate) fn serve(mut self) -> Self {
+        self.command = "serve";
+        self
+    }
+
     /// Runs in this directory.
     pub(crate) fn within(mut self, dir: impl Into<PathBuf>) -> Self {
         self.dir = Some(dir.into());
