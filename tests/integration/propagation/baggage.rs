@@ -40,7 +40,7 @@ async fn it_goes_along_as_it_came(abi: Abi) {
 async fn report(abi: Abi, settings: &[(&str, &str)], headers: super::Headers<'_>) -> Value {
     let server = settings
         .iter()
-        .fold(pounce().guest(abi, "attributes"), |builder, (name, value)| builder.env(name, value));
+        .fold(pounce().serve().guest(abi, "attributes"), |builder, (name, value)| builder.env(name, value));
     let server = server.start().await;
     let request =
         headers.iter().fold(client::get("/?fixed"), |request, (name, value)| request.with(name, value));
