@@ -1,6 +1,6 @@
 //! What leaves: headers of outgoing requests, and names without number.
 
-use super::{TIME, deed, deed_at, expect_unaffected, guest, perform, somebody_else, trace_id};
+use super::{TIME, deed_at, expect_unaffected, guest, perform, somebody_else, trace_id};
 use crate::support::origin::Origin;
 use crate::support::{Abi, Collector, for_both_abis, pounce};
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
