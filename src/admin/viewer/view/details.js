@@ -290,12 +290,21 @@ function table(attributes) {
         h(
           "tr",
           {},
-          h("th", { scope: "row" }, attribute.key),
+          h("th", { scope: "row" }, ...breakable(attribute.key)),
           h("td", {}, value(attribute.value), reading(attribute)),
         ),
       ),
     ),
   );
+}
+
+/**
+ * A name that may go on in the next line after its dots and underscores rather than within its words.
+ * @param {string} name
+ */
+function breakable(name) {
+  const parts = name.split(/(?<=[._])/);
+  return parts.flatMap((part, at) => (at === 0 ? [part] : [h("wbr"), part]));
 }
 
 /** What a number means, where its name says so. @param {Attribute} attribute */
