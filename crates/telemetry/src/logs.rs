@@ -143,11 +143,16 @@ pub fn is_for_people() -> bool {
 pub fn printable(text: &str) -> Cow<'_, str> {
     // Lines for developers set in what follows a line's end.
     let keeps_lines = readers() == Readers::Developers;
+    if is_for_people() { escaped(text, keeps_lines) } else { Cow::Borrowed(text) }
+}
+
+/// Text without what moves a terminal's cursor or turns its writing round.
+fn escaped(text: &str, keeps_lines: bool) -> Cow<'_, str> {
     let is_harmful = |char: char| {
         (char.is_control() && char != '\t' && !(keeps_lines && char == '\n'))
             || matches!(char, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
-    if !is_for_people() || !text.contains(is_harmful) {
+    if !text.contains(is_harmful) {
         return Cow::Borrowed(text);
     }
     let mut safe = String::with_capacity(text.len() + 16);

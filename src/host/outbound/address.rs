@@ -64,6 +64,8 @@ fn special_v4(ip: Ipv4Addr) -> Option<Special> {
         [0, ..] => Some(Special::Unspecified),
         [127, ..] => Some(Special::Loopback),
         [10, ..] | [172, 16..=31, ..] | [192, 168, ..] => Some(Special::Private),
+        // Alibaba's, in what is shared otherwise.
+        [100, 100, 100, 200] => Some(Special::Metadata),
         [100, 64..=127, ..] => Some(Special::Shared),
         [169, 254, ..] => Some(Special::LinkLocal),
         // Azure's WireServer: agent configuration and certificates, from a public range.
@@ -93,6 +95,8 @@ fn special_v6(ip: Ipv6Addr) -> Option<Special> {
         }
         [0x64, 0xff9b, 1, ..] => Some(Special::Embedded),
         [0xfe80..=0xfebf, ..] => Some(Special::LinkLocal),
+        // Amazon's, in what is private otherwise.
+        [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254] => Some(Special::Metadata),
         [0xfc00..=0xfdff, ..] | [0xfec0..=0xfeff, ..] => Some(Special::Private),
         [0xff00..=0xffff, ..] => Some(Special::Multicast),
         [0x2001, 0, ..] | [0x2002, ..] => Some(Special::Embedded),
@@ -155,11 +159,11 @@ mod tests {
             ("172.16.0.1", Special::Private),
             ("172.31.255.255", Special::Private),
             ("192.168.1.1", Special::Private),
-            ("fd00:ec2::254", Special::Private),
+            ("fd00:ec2::254", Special::Metadata),
             ("fc00::1", Special::Private),
             ("fec0::1", Special::Private),
             ("100.64.0.1", Special::Shared),
-            ("100.100.100.200", Special::Shared),
+            ("100.100.100.200", Special::Metadata),
             ("100.127.255.255", Special::Shared),
             ("169.254.169.254", Special::LinkLocal),
             ("fe80::1", Special::LinkLocal),

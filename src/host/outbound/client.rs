@@ -25,7 +25,6 @@ use super::refusals::RefusalLog;
 use super::resolve::Resolver;
 use super::roots::Roots;
 use super::stream::Opened;
-use super::target::Target;
 use crate::config::OutboundRule;
 
 /// What a client is made of.
@@ -76,7 +75,6 @@ pub(crate) struct Client(Arc<Inner>);
 
 struct Inner {
     policy: Arc<Policy>,
-    ledger: Option<Arc<Ledger>>,
     propagate_to: Destinations,
     peer_services: PeerServices,
     refusals: Arc<RefusalLog>,
@@ -94,6 +92,7 @@ impl Client {
         let refusals = Arc::new(RefusalLog::new(component, "outgoing requests to more than"));
         let connector = Connector::new(Shared {
             policy: Arc::clone(&policy),
+            ledger,
             refusals: Arc::clone(&refusals),
             resolver,
             own,
@@ -104,16 +103,7 @@ impl Client {
         });
         let in_flight = Arc::new(Semaphore::new(limits.in_flight));
         let pool = pool(connector, &limits);
-        Self(Arc::new(Inner {
-            policy,
-            ledger,
-            propagate_to,
-            peer_services,
-            refusals,
-            limits,
-            in_flight,
-            pool,
-        }))
+        Self(Arc::new(Inner { policy, propagate_to, peer_services, refusals, limits, in_flight, pool }))
     }
 
     /// Whether a request to this URI carries trace context.
@@ -189,9 +179,6 @@ impl Inner {
             self.refusals.note(&refused.target, &refused);
             refused.error()
         })?;
-        if let (Some(ledger), Ok(target)) = (&self.ledger, Target::of(request.uri())) {
-            ledger.call(&target);
-        }
         let timeouts = self.limits.timeouts(options);
         let connected_by = Instant::now() + timeouts.connect;
         let permit = timeout_at(connected_by, Arc::clone(&self.in_flight).acquire_owned())

@@ -21,6 +21,7 @@ use tokio::time::{Instant, timeout_at};
 use tower_service::Service;
 
 use super::address;
+use super::ledger::Ledger;
 use super::own::OwnListeners;
 use super::policy::{Allowance, Policy, Reason, Refused};
 use super::refusals::RefusalLog;
@@ -61,6 +62,8 @@ pub(super) struct Connector(Arc<Shared>);
 /// What all connections of a client share.
 pub(super) struct Shared {
     pub(super) policy: Arc<Policy>,
+    /// Gets what may be connected to.
+    pub(super) ledger: Option<Arc<Ledger>>,
     pub(super) refusals: Arc<RefusalLog>,
     pub(super) resolver: Resolver,
     pub(super) own: OwnListeners,
@@ -179,6 +182,9 @@ impl Shared {
             }
         };
         let addresses = self.permitted(target, allowance, addresses)?;
+        if let Some(ledger) = &self.ledger {
+            ledger.call(target);
+        }
         let since = Instant::now();
         let tcp = timeout_at(deadline, dial(addresses))
             .await

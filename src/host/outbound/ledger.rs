@@ -1,5 +1,5 @@
 //! What guests called that no setting names, for a developer whose guests may call everybody (`pounce dev`): what it would
-//! take to allow it elsewhere.
+//! take to allow it elsewhere. What was refused is not among it, nor is a name that a shell might read as more than a name.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -49,11 +49,16 @@ impl Ledger {
 }
 
 fn add(known: &mut BTreeSet<String>, one: String, is_full: &mut bool) {
-    if known.len() < MOST {
+    if known.len() < MOST && is_plain(&one) {
         known.insert(one);
     } else if !known.contains(&one) {
         *is_full = true;
     }
+}
+
+/// Whether a developer may paste it into a shell: a guest calls what its clients tell it.
+fn is_plain(target: &str) -> bool {
+    target.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".:/-_[]".contains(&byte))
 }
 
 #[cfg(test)]
@@ -78,6 +83,10 @@ mod tests {
             "--allow-lookup db.example.com",
         ];
         assert_eq!(ledger.flags(), (expected.map(str::to_owned).to_vec(), false));
+        call("http://x$(id)/");
+        ledger.look_up("a;reboot");
+        assert_eq!(ledger.flags().0.len(), expected.len(), "not in a line that is made to be pasted");
+        assert!(ledger.flags().1, "there was more");
         (0..2 * MOST).for_each(|n| call(&format!("http://host{n}/")));
         let (flags, is_full) = ledger.flags();
         assert_eq!((flags.len(), is_full), (MOST + 1, true));

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::address::{self, Special};
 use super::ledger::Ledger;
+use super::policy::Allowance;
 use super::refusals::RefusalLog;
 use super::resolve::Resolver;
 use crate::config::{HostPattern, LookupRule};
@@ -60,15 +61,6 @@ enum Refused<'a> {
     Raw(Raw),
 }
 
-/// Which rule allows a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Allowed {
-    No,
-    /// One that does not name it: its public addresses only.
-    ByWildcard,
-    ByName,
-}
-
 impl Sockets {
     pub(crate) fn new(component: &str, rules: &[LookupRule]) -> Self {
         Self {
@@ -95,20 +87,16 @@ impl Sockets {
             Name::Address(address) => return Ok(vec![address]),
             Name::Host(name) => name,
         };
-        let allowed = self.allows(&name);
-        if allowed == Allowed::No {
+        let Some(allowance) = self.allows(&name) else {
             self.lookups.note(&name, &Refused::NotAllowed(&name));
             return Err(Unresolved::Denied);
-        }
-        if let Some(ledger) = &self.ledger {
-            ledger.look_up(&name);
-        }
+        };
         let found = self.resolver.lookup(&name, 0).await.map_err(|_| Unresolved::Unknown)?;
         let mut addresses = Vec::new();
         let mut not_public = None;
         for address in found.into_iter().map(|address| address.ip().to_canonical()) {
             match address::special(address) {
-                Some(special) if allowed == Allowed::ByWildcard => {
+                Some(special) if !allowance.covers(special) => {
                     not_public.get_or_insert((address, special));
                 }
                 _ if addresses.len() < MOST_ADDRESSES && !addresses.contains(&address) => {
@@ -123,7 +111,12 @@ impl Sockets {
                 Err(Unresolved::Denied)
             }
             _ if addresses.is_empty() => Err(Unresolved::Unknown),
-            _ => Ok(addresses),
+            _ => {
+                if let Some(ledger) = &self.ledger {
+                    ledger.look_up(&name);
+                }
+                Ok(addresses)
+            }
         }
     }
 
@@ -132,21 +125,25 @@ impl Sockets {
         self.raw.note(&raw.to_string(), &Refused::Raw(raw));
     }
 
-    fn allows(&self, name: &str) -> Allowed {
-        let mut allowed = if self.ledger.is_some() { Allowed::ByName } else { Allowed::No };
+    /// Which addresses of a name are told; none where no rule allows it.
+    fn allows(&self, name: &str) -> Option<Allowance> {
+        let is_open = self.ledger.is_some();
+        let mut allowed = is_open;
         for rule in &self.rules {
             match rule {
-                HostPattern::Exact(exact) if exact == name => return Allowed::ByName,
+                HostPattern::Exact(exact) if exact == name => {
+                    return Some(Allowance { named: true, nearby: true });
+                }
                 HostPattern::Suffix(suffix)
                     if name.strip_suffix(suffix.as_str()).is_some_and(|below| below.ends_with('.')) =>
                 {
-                    allowed = Allowed::ByWildcard;
+                    allowed = true;
                 }
-                HostPattern::Any => allowed = Allowed::ByWildcard,
+                HostPattern::Any => allowed = true,
                 _ => {}
             }
         }
-        allowed
+        allowed.then_some(Allowance { named: false, nearby: is_open })
     }
 }
 

@@ -48,7 +48,9 @@ async fn some_calls_are_refused_all_the_same(abi: Abi) {
         client::fetch_path(server.addr(), &format!("/?url={url}")).await;
         server.logged(&["refused", why]).await;
     }
-    server.stop().await.expect(0, &["3 outgoing requests refused|\"count\":3"]);
+    let exit = server.stop().await;
+    exit.expect(0, &["3 outgoing requests refused|\"count\":3"]);
+    assert!(!exit.stderr.contains("pounce serve needs this"), "nobody is told to allow it: {exit}");
 }
 
 /// What is set is in force: a developer tries what production will allow.

@@ -4,6 +4,7 @@
 //! What a guest or a client says moves no cursor and makes no line of its own: texts in fields are escaped, and each line of
 //! a stack trace is set in.
 
+use std::borrow::Cow;
 use std::fmt::{self, Debug, Write as _};
 
 use tracing::field::{Field, Visit};
@@ -13,7 +14,7 @@ use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::printable;
+use super::escaped;
 use crate::terminal::{Style, styled};
 
 /// Digits of a trace id that tell the requests of a developer apart.
@@ -61,7 +62,7 @@ impl Text {
         SystemTime.format_time(&mut Writer::new(&mut time))?;
         self.put(&mut out, &time, Some(Style::Dim))?;
         self.put(&mut out, &format!(" {:>5} ", level.as_str()), Some(style_of(level)))?;
-        out.push_str(&fields.message);
+        out.push_str(&escaped(&fields.message, false));
         self.fields(&mut out, fields, |_| true)?;
         out.push('\n');
         self.stack(&mut out, fields)?;
@@ -71,7 +72,7 @@ impl Text {
     /// A request that is over, for a developer.
     fn request(self, fields: &Fields) -> Result<String, fmt::Error> {
         let mut out = String::with_capacity(128);
-        let text = |name: &str| fields.text(name);
+        let text = |name: &str| escaped(fields.text(name), false);
         let (method, path) = (text("method"), text("path"));
         let status = text("status");
         let style = match status.as_bytes().first() {
@@ -79,18 +80,18 @@ impl Text {
             Some(b'4') => Style::Yellow,
             _ => Style::Red,
         };
-        let status = if status.is_empty() { "---" } else { status };
+        let status = if status.is_empty() { "---" } else { &status };
         self.put(&mut out, &format!("{method:<4} "), Some(Style::Bold))?;
         let width = REQUEST_WIDTH.saturating_sub(method.chars().count().max(4) + 1);
         write!(out, "{path:<width$} ")?;
         self.put(&mut out, status, Some(style))?;
         let took = text("duration_ms").parse().map(milliseconds).unwrap_or_default();
         write!(out, "  {took:>8}  ")?;
-        self.put(&mut out, text("trace_id"), Some(Style::Dim))?;
+        self.put(&mut out, &text("trace_id"), Some(Style::Dim))?;
         for (name, style) in [("route", Style::Cyan), ("error.type", Style::Red)] {
             if !text(name).is_empty() && text(name) != path {
                 out.push_str("  ");
-                self.put(&mut out, text(name), Some(style))?;
+                self.put(&mut out, &text(name), Some(style))?;
             }
         }
         if !text("retried").is_empty() {
@@ -117,7 +118,7 @@ impl Text {
         if stream.is_empty() {
             self.put(&mut out, &format!("{} ", level.as_str().to_ascii_lowercase()), Some(style))?;
         }
-        out.push_str(&fields.message.replace('\n', "\n    "));
+        out.push_str(&set_in(&fields.message));
         self.fields(&mut out, fields, |name| matches!(name, "event" | "attributes"))?;
         out.push('\n');
         Ok(out)
@@ -139,11 +140,11 @@ impl Text {
             self.put(&mut out, &format!("{word}: "), Some(style_of(level)))?;
         }
         // Of an exception people know the name; what else there is of a request stands on its line.
-        let exception = fields.text("exception.type");
+        let exception = escaped(fields.text("exception.type"), false);
         if !exception.is_empty() && exception != fields.message {
             write!(out, "{exception}: ")?;
         }
-        out.push_str(&fields.message.replace('\n', "\n    "));
+        out.push_str(&set_in(&fields.message));
         let is_of_request = !trace_id.is_empty();
         self.fields(&mut out, fields, |name| match name {
             "trace_id" | "span_id" | "exception.type" => false,
@@ -171,7 +172,7 @@ impl Text {
             if field.is_text {
                 write!(out, "{:?}", field.value)?;
             } else {
-                out.push_str(&field.value);
+                out.push_str(&escaped(&field.value, false));
             }
         }
         Ok(())
@@ -180,16 +181,24 @@ impl Text {
     /// A stack trace, each of its lines set in, and what to do.
     fn stack(self, out: &mut String, fields: &Fields) -> fmt::Result {
         for line in fields.text("stacktrace").lines() {
-            self.put(out, &format!("    {}", printable(line)), Some(Style::Dim))?;
+            self.put(out, &format!("    {}", escaped(line, false)), Some(Style::Dim))?;
             out.push('\n');
         }
         let tip = fields.text("tip");
         if !tip.is_empty() {
             self.put(out, "    tip: ", Some(Style::Cyan))?;
-            out.push_str(&printable(tip));
+            out.push_str(&escaped(tip, false));
             out.push('\n');
         }
         Ok(())
+    }
+}
+
+/// A message whose further lines stand below the first.
+fn set_in(message: &str) -> Cow<'_, str> {
+    match escaped(message, true) {
+        lines if lines.contains('\n') => Cow::Owned(lines.replace('\n', "\n    ")),
+        line => line,
     }
 }
 
@@ -334,6 +343,26 @@ GET  /                       ---    61.0 s
             rest,
             "it broke component=\"shop\" error.type=\"x\" trace_id=4bf92f3577b3\n      0: a\n      1: b\n    tip: mend it\n"
         );
+    }
+
+    #[test]
+    fn nobody_moves_the_cursor() {
+        const HOSTILE: &str = "a\u{1b}[2J\r\u{202e}";
+        for text in [PLAIN, Text { colour: false, is_dev: false }] {
+            let lines = written(text, || {
+                tracing::info!(
+                    target: "access", method = HOSTILE, path = HOSTILE, status = 200_u16, route = HOSTILE,
+                    duration_ms = 1.0, trace_id = %HOSTILE, error.type = HOSTILE, "{HOSTILE}"
+                );
+                tracing::info!(target: "guest", stream = HOSTILE, event = HOSTILE, attributes = %HOSTILE, "{HOSTILE}");
+                tracing::warn!(
+                    exception.type = HOSTILE, stacktrace = HOSTILE, tip = HOSTILE, other = %HOSTILE,
+                    "{HOSTILE}"
+                );
+            });
+            assert_eq!(lines.matches(['\u{1b}', '\r', '\u{202e}']).count(), 0, "{lines:?}");
+            assert!(lines.matches("\\u{1b}[2J").count() >= 8, "{lines}");
+        }
     }
 
     #[test]

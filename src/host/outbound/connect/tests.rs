@@ -4,6 +4,7 @@ use super::*;
 
 fn shared(own: &[&str]) -> Shared {
     Shared {
+        ledger: None,
         policy: Arc::new(Policy::new(&[])),
         refusals: Arc::new(RefusalLog::new("test".into(), "outgoing requests to more than")),
         resolver: Resolver::system(),
