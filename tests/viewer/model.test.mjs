@@ -293,6 +293,7 @@ test("phases are told of requests alone, and calls that overlap count once", () 
 function summary(n, more = {}) {
   return {
     trace_id: n.toString(16).padStart(32, "0"),
+    places: [[0, n]],
     start_unix_nano: String(BASE + BigInt(n)),
     duration_nano: n * 1e6,
     name: `GET /${n}`,
@@ -340,6 +341,32 @@ test("the list takes over what has changed, and forgets what the server has", ()
   const none = new Traces();
   assert.equal(none.take({ cursor: "", is_whole: false, limit: 0, traces: [] }), true);
   assert.deepEqual([none.limit, none.cursor], [0, null]);
+});
+
+test("the list drops what the server has evicted", () => {
+  const traces = new Traces();
+  const shown = () => traces.all.map(({ places }) => places);
+  const [both, first, late] = [
+    [
+      [0, 1],
+      [1, 1],
+    ],
+    [[0, 2]],
+    [[1, 0]],
+  ];
+  const given = [summary(5, { places: first }), summary(4, { places: both }), summary(9, { places: late })];
+  traces.take({ cursor: "a-2-2", is_whole: true, limit: 9, held_from: [1, 0], traces: given });
+  assert.deepEqual(shown(), [late, first, both]);
+  const next = (cursor, held_from, some = []) =>
+    traces.take({ cursor, is_whole: false, limit: 9, held_from, traces: some });
+  assert.equal(next("a-2-3", [1, 0]), false);
+  assert.equal(next("a-2-4", [1, 1]), true, "the newest by its start was the first to come");
+  assert.deepEqual(shown(), [first, both]);
+  assert.equal(next("a-3-4", [2, 1]), false, "a part of it is left");
+  assert.equal(next("a-4-4", [3, 1], [summary(6, { places: [[0, 3]] })]), true);
+  assert.deepEqual(shown(), [[[0, 3]], both]);
+  assert.equal(next("a-4-5", [3, 2]), true);
+  assert.deepEqual(shown(), [[[0, 3]]]);
 });
 
 test("filters say which traces are shown, and are an address", () => {

@@ -10,7 +10,7 @@ mod summary;
 
 use pounce_otlp::id::TraceId;
 use pounce_otlp::{Chunk, Entries, Envelope, Signal, json};
-use ring::{Cursor, Part, Ring, Shown};
+use ring::{Changes, Cursor, Part, Ring, Shown};
 use summary::{Summaries, Summary};
 
 /// The share of the memory for spans that one trace may take: many requests may share a trace, and it should not push
@@ -22,7 +22,8 @@ const SHARE: usize = 4;
 pub struct RecentTraces {
     /// Traces, the newest; 0 for none.
     pub traces: usize,
-    /// Bytes of their spans, of which one trace takes a quarter at most. Their log records take a quarter more.
+    /// Bytes of their spans, of which one trace takes a quarter at most, and less where one of many threads ends all its
+    /// spans. Their log records take a quarter more.
     pub memory: usize,
 }
 
@@ -104,12 +105,14 @@ impl Recent {
     /// without a cursor of this ring.
     pub(super) fn summaries(&self, after: Option<&str>) -> Vec<u8> {
         let known = after.and_then(|after| self.read_cursor(after));
-        let (shown, next) = self.spans.read_changed(known.as_deref().unwrap_or_default());
+        let changes = self.spans.read_changed(known.as_deref().unwrap_or_default());
+        let Changes { traces, next, held_from } = changes;
         let summaries = Summaries {
             cursor: self.write_cursor(&next),
             is_whole: known.is_none(),
             limit: self.spans.limit(),
-            traces: shown.iter().filter_map(Summary::of).collect(),
+            held_from,
+            traces: traces.iter().filter_map(Summary::of).collect(),
         };
         serde_json::to_vec(&summaries).unwrap_or_default()
     }

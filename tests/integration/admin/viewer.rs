@@ -79,6 +79,7 @@ async fn summaries_tell_what_has_changed() {
     let whole = json(admin, &format!("/api/traces?trace_id={}", trace["trace_id"].as_str().unwrap())).await;
     let span = &whole["resourceSpans"][0]["scopeSpans"][0]["spans"][0];
     assert_eq!((&span["name"], &span["startTimeUnixNano"]), (&trace["name"], &trace["start_unix_nano"]));
+    let first = trace.clone();
     assert!(summary(admin, Some(&cursor)).await.1.is_empty(), "nothing has changed since");
     for query in ["?after=1&after=2", "?x", "?limit=1"] {
         assert_eq!(client::fetch_path(admin, &format!("/api/traces/summary{query}")).await.status, 400);
@@ -89,6 +90,16 @@ async fn summaries_tell_what_has_changed() {
     eventually("the last three to be told", async || {
         let traces = summary(admin, None).await.1;
         traces.len() == 3 && traces.iter().all(|trace| trace["status"] == 200)
+    })
+    .await;
+    // Enough that each thread has evicted what it had of the first.
+    eventually("the first to be told as evicted", async || {
+        client::fetch_path(server.addr(), "/deeds").await;
+        let answer = json(admin, &format!("/api/traces/summary?after={cursor}")).await;
+        first["places"].as_array().unwrap().iter().all(|place| {
+            let part = place[0].as_u64().unwrap() as usize;
+            place[1].as_u64() < answer["held_from"][part].as_u64()
+        })
     })
     .await;
 }

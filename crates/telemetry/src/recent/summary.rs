@@ -21,6 +21,8 @@ pub(super) struct Summaries {
     pub(super) is_whole: bool,
     /// Traces that are kept at most; 0 where none are.
     pub(super) limit: usize,
+    /// A trace is held while one of its places is not before this of the same part of the ring.
+    pub(super) held_from: Vec<u64>,
     pub(super) traces: Vec<Summary>,
 }
 
@@ -28,6 +30,8 @@ pub(super) struct Summaries {
 #[derive(Serialize)]
 pub(super) struct Summary {
     trace_id: String,
+    /// Parts of the ring that it is in, and its place in each.
+    places: Vec<(usize, u64)>,
     /// As text: 64 bits are more than a number of JavaScript holds.
     start_unix_nano: String,
     /// Of the root.
@@ -74,6 +78,7 @@ impl Summary {
         };
         Some(Summary {
             trace_id: shown.id.to_string(),
+            places: shown.parts.iter().map(|part| part.place).collect(),
             start_unix_nano: root.start_time_unix_nano.to_string(),
             duration_nano: root.end_time_unix_nano.saturating_sub(root.start_time_unix_nano),
             component: text(semconv::POUNCE_COMPONENT),

@@ -20,11 +20,16 @@ export class Traces {
     this.limit = Number(answer?.limit ?? 0);
     this.cursor = typeof answer?.cursor === "string" && answer.cursor !== "" ? answer.cursor : null;
     const isWhole = answer?.is_whole === true;
-    if (given.length === 0 && !isFirst && !(isWhole && this.all.length > 0)) return false;
+    const heldFrom = /** @type {number[]} */ (Array.isArray(answer?.held_from) ? answer.held_from : []);
+    // The server says of each of its parts how far it has evicted traces, which is seldom in the order of their starts.
+    const isHeld = (/** @type {Summary} */ trace) =>
+      trace.places.some(([part, place]) => place >= (heldFrom[part] ?? 0));
+    const before = this.all;
+    const stillHeld = isWhole ? [] : before.filter(isHeld);
+    if (given.length === 0 && !isFirst && stillHeld.length === before.length) return false;
     /** @type {Map<string, Summary>} */
     const byId = new Map();
-    if (!isWhole) for (const trace of this.all) byId.set(trace.trace_id, trace);
-    for (const trace of given) byId.set(trace.trace_id, trace);
+    for (const trace of [...stillHeld, ...given]) byId.set(trace.trace_id, trace);
     this.all = [...byId.values()].sort(newestFirst).slice(0, this.limit);
     return true;
   }

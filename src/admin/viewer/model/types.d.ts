@@ -115,6 +115,8 @@ export interface Phase {
 /** A line of `/api/traces/summary`. */
 export interface Summary {
   trace_id: string;
+  /** Parts of the server's ring that hold spans of it, and its place in each. */
+  places: [number, number][];
   start_unix_nano: string;
   duration_nano: number;
   name: string;
