@@ -51,7 +51,7 @@ use self::isolation::Runtime;
 use self::retry::{Lent, OUTCOMES, Retries};
 use crate::config::{self, Isolation};
 use crate::host::{Capabilities, IncomingContext, MAX_HELD, Trace, Written};
-use pounce_telemetry::logs::printable;
+use pounce_telemetry::logs::{self, printable};
 use pounce_telemetry::{Baggage, ServerSpan, Signals};
 use wasmtime_wasi_http::WasiBody;
 
@@ -458,16 +458,18 @@ fn report(component: &str, request: &Trace, failure: &Failure) {
     if request.is_closed() {
         let error = &*printable(&failure.message);
         let context = request.span.context();
-        tracing::warn!(
-            component,
-            error,
-            error.type = failure.kind.error_type(),
-            exception.type = failure.exception_type,
-            trace_id = context.as_ref().map(|context| tracing::field::display(&context.trace_id)),
-            span_id = context.as_ref().map(|context| tracing::field::display(&context.span_id)),
-            stacktrace = failure.stacktrace,
-            "guest failed after its response was over"
-        );
+        logs::of_span(context.as_ref(), || {
+            tracing::warn!(
+                component,
+                error,
+                error.type = failure.kind.error_type(),
+                exception.type = failure.exception_type,
+                trace_id = context.as_ref().map(|context| tracing::field::display(&context.trace_id)),
+                span_id = context.as_ref().map(|context| tracing::field::display(&context.span_id)),
+                stacktrace = failure.stacktrace,
+                "guest failed after its response was over"
+            );
+        });
         if let Some(exception) = failure.exception() {
             request.span.survive(exception);
         }

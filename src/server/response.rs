@@ -21,7 +21,7 @@ use super::idle::Busy;
 use super::stall::Flow;
 use crate::guest::{self, Arrival, Blame, Failure, FailureKind};
 use pounce_telemetry::ServerSpan;
-use pounce_telemetry::logs::printable;
+use pounce_telemetry::logs::{self, printable};
 
 /// Seconds after which a shed client may try again.
 const RETRY_AFTER_SECONDS: &str = "1";
@@ -288,7 +288,7 @@ fn log(component: Option<&str>, span: &ServerSpan, failure: &Failure, error_type
     let stacktrace = failure.stacktrace.as_deref();
     let message = printable(&failure.message);
     let tip = failure.tip();
-    match failure.kind.blame() {
+    logs::of_span(context.as_ref(), || match failure.kind.blame() {
         Blame::Guest => {
             let exception_type = failure.exception_type.as_deref();
             tracing::warn!(
@@ -312,7 +312,7 @@ fn log(component: Option<&str>, span: &ServerSpan, failure: &Failure, error_type
         Blame::Client => {
             tracing::debug!(component, error.type = error_type, trace_id, span_id, "{message}");
         }
-    }
+    });
 }
 
 #[cfg(test)]

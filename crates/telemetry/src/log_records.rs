@@ -14,6 +14,7 @@ use super::value::{Value, shortened};
 use crate::settings;
 use opentelemetry_proto::tonic::logs::v1 as otlp;
 use pounce_otlp::Loss;
+use pounce_otlp::id::TraceId;
 use pounce_otlp::wire::bytes;
 use prost::Message;
 use std::sync::Arc;
@@ -227,19 +228,22 @@ impl LogRecords {
 
     /// Hands over a guest's record, emitted in the span of `context`; dropped and counted where the buffers are full.
     pub fn emit(&self, record: &LogRecord, context: Option<&SpanContext>) {
+        if self.is_unread(context) {
+            return;
+        }
         let message = record.message(context, self.limits.of_log());
         add(&self.pipeline.counters.attributes, message.dropped_attributes_count);
         let message = message.encode_to_vec();
         let encode = |out: &mut Vec<u8>| bytes(out, 2, &message);
-        let is_shown = |context: &&SpanContext| {
-            context.is_sampled() || self.shown.as_ref().is_some_and(|shown| shown.has_unsampled)
-        };
-        self.show(context.filter(is_shown), encode);
+        self.show(context, encode);
         self.pipeline.push(encode);
     }
 
     /// Hands over a record of the host's own, and shows it; the time is that of the record.
     pub(super) fn emit_own(&self, record: &LogRecord, context: Option<&SpanContext>) {
+        if self.is_unread(context) {
+            return;
+        }
         let message = self.own(record, context);
         let encode = |out: &mut Vec<u8>| bytes(out, scope::SCOPED, &message);
         self.show(context, encode);
@@ -252,10 +256,22 @@ impl LogRecords {
         self.pipeline.push(|out| bytes(out, scope::SCOPED, &message));
     }
 
+    /// Where a record of the span of `context` is shown: beside its spans, so nowhere if they are not recorded.
+    fn shown_in(&self, context: Option<&SpanContext>) -> Option<(&Recent, TraceId)> {
+        let (shown, context) = self.shown.as_ref().zip(context)?;
+        let may_be_recorded = context.is_sampled() || shown.has_unsampled;
+        may_be_recorded.then_some((&*shown.recent, context.trace_id))
+    }
+
+    /// Whether nobody would see a record of the span of `context`, so that there is no need to make it.
+    fn is_unread(&self, context: Option<&SpanContext>) -> bool {
+        self.pipeline.is_unread() && self.shown_in(context).is_none()
+    }
+
     /// Has a record shown beside the spans of its trace.
     fn show(&self, context: Option<&SpanContext>, encode: impl Fn(&mut Vec<u8>)) {
-        if let (Some(shown), Some(context)) = (&self.shown, context) {
-            shown.recent.add_log(context.trace_id, &self.pipeline.entry(encode));
+        if let Some((recent, trace_id)) = self.shown_in(context) {
+            recent.add_log(trace_id, &self.pipeline.entry(encode));
         }
     }
 

@@ -28,9 +28,9 @@ use text::Text;
 
 pub use budget::lines_left_out;
 use budget::{Budget, Within};
-pub use own::OtlpLog;
 use own::OwnRecords;
 pub(super) use own::keep_here;
+pub use own::{OtlpLog, of_span};
 
 /// Lines that wait for stderr before further ones are dropped.
 const MAX_LINES: usize = 16 * 1024;

@@ -104,6 +104,29 @@ async fn summaries_tell_what_has_changed() {
     .await;
 }
 
+/// What Pounce logs of a request is beside its spans, with their flags.
+#[tokio::test]
+async fn failures_are_beside_the_trace_that_failed() {
+    let mut server = with_admin().guest(Abi::P3, "trap").start().await;
+    let admin = server.admin().await;
+    let trace = "05".repeat(16);
+    let asked = client::get("/panic").with("traceparent", format!("00-{trace}-b7ad6b7169203331-01"));
+    assert_eq!(ask(server.addr(), asked).await.status, 500);
+    let mut flags = Value::Null;
+    eventually("the failure to be kept", async || {
+        let answer = json(admin, &format!("/api/logs?trace_id={trace}")).await;
+        let of_resources = answer["resourceLogs"].as_array().unwrap();
+        let scopes = of_resources.iter().flat_map(|resource| resource["scopeLogs"].as_array().unwrap());
+        let own = scopes.filter(|scope| scope["scope"]["name"] == "pounce");
+        let mut records = own.flat_map(|scope| scope["logRecords"].as_array().unwrap());
+        let failure = records.find(|record| record["severityText"] == "WARN");
+        flags = failure.map(|record| record["flags"].clone()).unwrap_or_default();
+        failure.is_some()
+    })
+    .await;
+    assert_eq!(flags, 1);
+}
+
 /// Body, severity and the number of records of a trace.
 async fn logs(admin: SocketAddr, trace: &str) -> Vec<(String, String)> {
     let answer = json(admin, &format!("/api/logs?trace_id={trace}")).await;
@@ -176,10 +199,15 @@ async fn log_records_and_output_are_kept_beside_their_trace_whether_exported_or_
 /// A request that is not sampled has no trace to be looked at, and its records push out nobody's.
 #[tokio::test]
 async fn log_records_of_requests_that_are_not_sampled_are_not_kept() {
-    let mut server = with_admin().guest(Abi::P2, "attributes").flag("--otel-sample", 0).start().await;
+    let server = with_admin().guest(Abi::P2, "attributes").arg(Abi::P2.guest("trap"));
+    let routes = ["/deeds=attributes", "/panic=trap"];
+    let server = routes.into_iter().fold(server, |server, route| server.flag("--route", route));
+    let mut server = server.flag("--otel-sample", 0).start().await;
     let admin = server.admin().await;
     let answer = client::fetch_path(server.addr(), "/deeds?log.error=unseen").await;
     assert!(answer.text().contains("\"is_recording\":false"), "{}", answer.text());
     server.logged(&["unseen"]).await;
+    assert_eq!(client::fetch_path(server.addr(), "/panic").await.status, 500);
+    server.logged(&["WARN", "panicked at"]).await;
     assert_eq!(json(admin, "/status").await["telemetry"]["recent_traces"]["log_bytes"], 0);
 }

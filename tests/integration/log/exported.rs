@@ -82,6 +82,7 @@ async fn our_own_lines_are_records(abi: Abi) {
         }
         let failed = records.iter().find(|record| record.body.contains("panicked at")).expect("found above");
         assert_eq!((&failed.trace_id, &failed.span_id), (&span.trace_id, &span.span_id));
+        assert_eq!(failed.flags, span.flags & 0xff);
         assert_eq!(failed.severity, (13, "WARN".into()));
         assert_eq!(failed.attributes["error.type"].to_string(), r#""wasm_trap.unreachable""#);
         assert_eq!(failed.attributes["pounce.component"].to_string(), format!("{:?}", abi.stem("trap")));

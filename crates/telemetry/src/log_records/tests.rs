@@ -141,6 +141,47 @@ fn a_full_buffer_drops_and_counts() {
     assert_eq!((totals.ended, totals.losses.of(Loss::QueueFull), decoded(&records).len()), (25, 15, 10));
 }
 
+/// Made for nobody, they would cost what records cost; their counts tell whether they were.
+#[test]
+fn a_record_is_made_only_where_it_is_exported_or_shown() {
+    let context = |flags| SpanContext {
+        trace_id: TraceId([1; 16]),
+        span_id: SpanId([2; 8]),
+        flags,
+        trace_state: TraceState::default(),
+    };
+    let twice = vec![("pounce.x".to_owned(), Value::Int(1)), ("y".to_owned(), Value::Int(1))];
+    let guests = LogRecord::new(Severity::Info, text("said"), None, twice);
+    assert_eq!(guests.attributes.dropped, 1, "its making is counted");
+    let hosts = LogRecord::of_host(Severity::Warn, "said", None, vec![]);
+    let envelope = crate::export::of_spans(&Vec::new().into(), settings::Semconv::Compat);
+    for (is_exported, has_unsampled, flags, is_shown) in [
+        (false, false, None, false),
+        (false, false, Some(0), false),
+        (false, false, Some(SAMPLED), true),
+        (false, true, Some(0), true),
+        (true, false, None, false),
+        (true, false, Some(0), false),
+        (true, false, Some(SAMPLED), true),
+    ] {
+        let case = format!("{is_exported} {has_unsampled} {flags:?}");
+        let pipeline = if is_exported { Pipeline::new(10, 5) } else { Pipeline::unread() };
+        let kept = crate::RecentTraces { traces: 5, ..Default::default() };
+        let recent = Arc::new(Recent::new(kept, &envelope, &envelope).unwrap());
+        let shown = Shown { recent: recent.clone(), has_unsampled };
+        let records = LogRecords::new(Arc::new(pipeline), &settings::Limits::default(), Some(shown));
+        let context = flags.map(context);
+        records.emit(&guests, context.as_ref());
+        let made = records.pipeline.counters.totals().attributes;
+        assert_eq!(made, u64::from(is_exported || is_shown), "{case}");
+        let of_guest = recent.totals().log_bytes;
+        assert_eq!(of_guest > 0, is_shown, "{case}");
+        records.emit_own(&hosts, context.as_ref());
+        assert_eq!(recent.totals().log_bytes > of_guest, is_shown, "{case}");
+        assert_eq!(records.pipeline.totals().ended, if is_exported { 2 } else { 0 }, "{case}");
+    }
+}
+
 proptest! {
     /// Behind one another, as they wait for an export.
     #[test]

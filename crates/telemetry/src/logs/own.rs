@@ -29,6 +29,8 @@ const MAX_WAITING: usize = 256;
 
 thread_local! {
     static KEEPS_HERE: Cell<bool> = const { Cell::new(false) };
+    /// Flags of the span that this thread is logging about.
+    static FLAGS: Cell<u8> = const { Cell::new(0) };
 }
 
 /// Has nothing that this thread logs exported: it exports.
@@ -46,6 +48,14 @@ pub(super) fn keeping_here(saying: impl FnOnce()) {
     let before = KEEPS_HERE.replace(true);
     saying();
     KEEPS_HERE.set(before);
+}
+
+/// Logs what `saying` logs of the span of `context`, whose ids its events name: their records then have its flags, which
+/// are no field of the events. Those of a span that is not sampled are not kept beside recent traces.
+pub fn of_span(context: Option<&SpanContext>, saying: impl FnOnce()) {
+    let before = FLAGS.replace(context.map_or(0, |context| context.flags));
+    saying();
+    FLAGS.set(before);
 }
 
 /// Where the records of our own log go, once that is known; cheap to clone.
@@ -180,10 +190,10 @@ impl Fields {
         }
     }
 
-    /// The span that the event names. Of its flags nothing is said.
+    /// The span that the event names, with the flags of [`of_span`].
     fn context(&self) -> Option<SpanContext> {
         let (trace_id, span_id) = (self.trace_id?, self.span_id?);
-        Some(SpanContext { trace_id, span_id, flags: 0, trace_state: TraceState::default() })
+        Some(SpanContext { trace_id, span_id, flags: FLAGS.get(), trace_state: TraceState::default() })
     }
 }
 

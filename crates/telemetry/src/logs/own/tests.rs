@@ -46,6 +46,23 @@ fn attribute(record: &Record, key: &str) -> Option<Any> {
 }
 
 #[test]
+fn a_record_has_the_flags_of_the_span_that_is_logged_of() {
+    let (otlp_log, records) = otlp_log();
+    otlp_log.open(Some(records.clone()));
+    let (trace_id, span_id) = (TraceId([1; 16]), SpanId([2; 8]));
+    let context = SpanContext { trace_id, span_id, flags: 3, trace_state: TraceState::default() };
+    log(&otlp_log, LevelFilter::INFO, || {
+        let say = || tracing::warn!(target: "pounce::test", %trace_id, %span_id, "said");
+        of_span(Some(&context), || {
+            of_span(None, say);
+            say();
+        });
+        say();
+    });
+    assert_eq!(sent(&records).iter().map(|record| record.flags).collect::<Vec<_>>(), [0, 3, 0]);
+}
+
+#[test]
 fn an_event_is_a_record_with_its_types_and_its_span() {
     let (otlp_log, records) = otlp_log();
     otlp_log.open(Some(records.clone()));
