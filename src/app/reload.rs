@@ -38,6 +38,7 @@ pub(super) struct Reloads {
     done: AtomicU64,
     failed: AtomicU64,
     last: Mutex<Last>,
+    troubles: Mutex<Troubles>,
 }
 
 /// The last reload.
@@ -47,6 +48,22 @@ struct Last {
     /// Why it changed nothing.
     error: Option<String>,
     needs_restart: Vec<String>,
+}
+
+/// What keeps a newer component from being served. A reload that goes well says nothing of a build: it may be one of the
+/// settings alone, or of what an earlier build has made.
+#[derive(Default)]
+struct Troubles {
+    build: Option<String>,
+    reload: Option<String>,
+}
+
+impl Troubles {
+    /// Both, for error pages.
+    fn told(&self) -> Option<String> {
+        let told: Vec<_> = [&self.build, &self.reload].into_iter().flatten().map(String::as_str).collect();
+        (!told.is_empty()).then(|| told.join("\n"))
+    }
 }
 
 /// Asks a server for reloads, and tells it what keeps a newer component from being served.
@@ -63,9 +80,15 @@ impl Reloader {
         self.0.ask();
     }
 
-    /// What was to be served could not be made: error pages say so until a reload has gone well.
-    pub(crate) fn has_trouble(&self, why: String) {
-        self.0.tell_pages(Some(why));
+    /// A build has gone well: what it has made is loaded.
+    pub(crate) fn has_built(&self) {
+        self.0.tell_pages(|troubles| troubles.build = None);
+        self.0.ask();
+    }
+
+    /// A build has failed: error pages say so until one has gone well.
+    pub(crate) fn has_failed_to_build(&self, why: String) {
+        self.0.tell_pages(|troubles| troubles.build = Some(why));
     }
 }
 
@@ -80,6 +103,7 @@ impl Reloads {
             done: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             last: Mutex::default(),
+            troubles: Mutex::default(),
         }
     }
 
@@ -148,14 +172,14 @@ impl Reloads {
                     );
                 }
                 (last.error, last.needs_restart) = (None, needs_restart);
-                self.tell_pages(None);
+                self.tell_pages(|troubles| troubles.reload = None);
                 true
             }
             Err(error) => {
                 self.failed.fetch_add(1, Ordering::Relaxed);
                 tracing::error!("not reloaded, and everything is served as before: {error:#}");
                 last.error = Some(format!("{error:#}"));
-                self.tell_pages(Some(format!("not reloaded: {error:#}")));
+                self.tell_pages(|troubles| troubles.reload = Some(format!("not reloaded: {error:#}")));
                 false
             }
         }
@@ -205,9 +229,12 @@ impl Reloads {
     }
 
     /// Has error pages say what keeps a newer component from being served, if anything does.
-    fn tell_pages(&self, trouble: Option<String>) {
+    fn tell_pages(&self, change: impl FnOnce(&mut Troubles)) {
+        // Held until the pages have it: a build and a reload may end at once.
+        let mut troubles = lock(&self.troubles);
+        change(&mut troubles);
         if let Some(pages) = &self.handler.error_pages {
-            pages.set_trouble(trouble);
+            pages.set_trouble(troubles.told());
         }
     }
 

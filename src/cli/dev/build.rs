@@ -2,7 +2,7 @@
 
 use std::os::fd::AsFd as _;
 use std::process::{ExitStatus, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pounce_telemetry::logs::{is_for_people, printable};
 use rustix::process::{Pid, Signal};
@@ -11,6 +11,8 @@ use tokio::process::{Child, Command};
 
 /// Bytes of a line of output that are shown as one.
 const MAX_LINE: usize = 8 * 1024;
+/// How long the last lines of a build that has ended are waited for: what it has left running holds its output open.
+const LAST_LINES: Duration = Duration::from_millis(500);
 
 /// A command that builds the component.
 pub(super) struct Build {
@@ -74,9 +76,13 @@ impl Build {
         let group = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
         let mut running = Running { child, group };
         let (stdout, stderr) = (running.child.stdout.take(), running.child.stderr.take());
-        let (status, (), ()) = tokio::join!(running.child.wait(), tell(stdout), tell(stderr));
+        // Tasks: what the build has left running may write for as long as it runs, and ends if nobody reads it.
+        let (stdout, stderr) = (tokio::spawn(tell(stdout)), tokio::spawn(tell(stderr)));
+        let status = running.child.wait().await;
         // What it has left running goes on: it may be a server that caches what compilers make.
         running.group = None;
+        // Most builds leave nothing running, and have said all that they say.
+        _ = tokio::time::timeout(LAST_LINES, async { tokio::join!(stdout, stderr) }).await;
         status
     }
 }

@@ -110,9 +110,11 @@ impl Keys {
         }
     }
 
-    /// Waits for the key that builds again.
+    /// Waits for the key that builds again, while there is nothing to serve.
     pub(super) async fn rebuild(&mut self) {
-        while self.next().await != Key::Rebuild {}
+        while self.next().await == Key::Open {
+            tracing::info!("there are no traces to open yet: nothing is served until a build succeeds");
+        }
     }
 
     /// Does what keys ask for, where there is nothing to build.

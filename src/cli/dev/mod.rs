@@ -16,7 +16,7 @@ use clap::{ArgMatches, Command};
 
 use super::{MISTAKE, flags, output, progress, serve};
 use crate::app::{App, Stops};
-use crate::config::{self, Loaded, Mistake, Mistakes, Sources};
+use crate::config::{self, InForce, Loaded, Mistake, Mistakes, Sources};
 use crate::guest;
 use crate::server::Inherited;
 use build::Build;
@@ -96,7 +96,7 @@ impl Typed {
 /// Serves what was typed; `unknown` is what of the command line was not understood.
 pub(super) fn run(matches: &ArgMatches, unknown: Vec<Mistake>) -> ExitCode {
     let typed = Typed { matches: matches.clone(), found: None };
-    match typed.load(false) {
+    match typed.load(false).and_then(with_sources) {
         Ok(loaded) if unknown.is_empty() => {
             let settings = loaded.clone();
             serve::in_runtime(&settings, |inherited, otlp_log| develop(typed, loaded, inherited, otlp_log))
@@ -109,6 +109,20 @@ pub(super) fn run(matches: &ArgMatches, unknown: Vec<Mistake>) -> ExitCode {
             ExitCode::from(MISTAKE)
         }
     }
+}
+
+/// These settings, if the folders of sources that they name are there: of one that is not no change would ever be seen.
+fn with_sources(loaded: Loaded) -> Result<Loaded, Mistakes> {
+    let is_set = |one: &&InForce| one.key == "dev.source";
+    let place = loaded.in_force.iter().find(is_set).map_or_else(String::new, |one| one.source.to_string());
+    let missing = loaded.config.dev.source.iter().filter(|folder| !folder.is_dir());
+    let mistakes: Vec<_> = missing
+        .map(|folder| {
+            let what = format!("names no directory: `{}`", folder.display());
+            Mistake::new(&place, what, "create it, or name the directory that your sources are in")
+        })
+        .collect();
+    if mistakes.is_empty() { Ok(loaded) } else { Err(Mistakes(mistakes)) }
 }
 
 async fn develop(typed: Typed, loaded: Loaded, inherited: Vec<Inherited>, otlp_log: OtlpLog) -> ExitCode {

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::fs::Metadata;
 use std::io::Read as _;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -22,10 +23,15 @@ const MAX_READ: u64 = 256 << 20;
 /// What tells a file from the one that was there before, without reading it.
 type Stamp = [i64; 4];
 
+/// Device and inode of a file.
+type Identity = (u64, u64);
+
 /// All sources, as they were when they were looked at.
 #[derive(Default)]
 pub(super) struct Tree {
     roots: Vec<PathBuf>,
+    /// What Pounce itself writes to: if that is below a root (`2> dev.log`), each build would change it.
+    outputs: Vec<Identity>,
     files: BTreeMap<PathBuf, Seen>,
     /// There are more than are looked at.
     pub(super) is_too_large: bool,
@@ -40,13 +46,13 @@ struct Seen {
 impl Tree {
     /// The sources below these folders.
     pub(super) fn new(roots: Vec<PathBuf>) -> Self {
-        Self { roots, ..Self::default() }
+        Self { roots, outputs: outputs(), ..Self::default() }
     }
 
     /// Looks at all sources, and tells which are other than at the look before, or were not there, or are gone.
     pub(super) fn look(&mut self) -> Vec<PathBuf> {
         let mut found = BTreeMap::new();
-        self.is_too_large = !self.roots.iter().all(|root| walk(root, &mut found));
+        self.is_too_large = !self.roots.iter().all(|root| walk(root, &self.outputs, &mut found));
         let mut changed = Vec::new();
         self.files.retain(|path, _| {
             let is_there = found.contains_key(path);
@@ -77,7 +83,7 @@ impl Tree {
 
 /// Finds all sources below `folder`; false if there are too many. Links to folders are not followed: they may lead in
 /// circles.
-fn walk(folder: &Path, found: &mut BTreeMap<PathBuf, Metadata>) -> bool {
+fn walk(folder: &Path, outputs: &[Identity], found: &mut BTreeMap<PathBuf, Metadata>) -> bool {
     // A folder may go while it is looked at.
     let Ok(entries) = std::fs::read_dir(folder) else { return true };
     for entry in entries.flatten() {
@@ -85,7 +91,7 @@ fn walk(folder: &Path, found: &mut BTreeMap<PathBuf, Metadata>) -> bool {
         let name = name.to_string_lossy();
         let Ok(kind) = entry.file_type() else { continue };
         if kind.is_dir() {
-            if !name.starts_with('.') && !LEFT_OUT.contains(&&*name) && !walk(&path, found) {
+            if !name.starts_with('.') && !LEFT_OUT.contains(&&*name) && !walk(&path, outputs, found) {
                 return false;
             }
             continue;
@@ -96,7 +102,7 @@ fn walk(folder: &Path, found: &mut BTreeMap<PathBuf, Metadata>) -> bool {
             continue;
         }
         let Ok(metadata) = std::fs::metadata(&path) else { continue };
-        if metadata.is_file() {
+        if metadata.is_file() && !outputs.contains(&identity_of(&metadata)) {
             if found.len() >= MAX_FILES {
                 return false;
             }
@@ -106,6 +112,20 @@ fn walk(folder: &Path, found: &mut BTreeMap<PathBuf, Metadata>) -> bool {
         }
     }
     true
+}
+
+/// The files that standard output and standard error are.
+fn outputs() -> Vec<Identity> {
+    let (stdout, stderr) = (std::io::stdout(), std::io::stderr());
+    let identity = |fd: BorrowedFd<'_>| {
+        let metadata = std::fs::File::from(fd.try_clone_to_owned().ok()?).metadata().ok()?;
+        Some(identity_of(&metadata))
+    };
+    [stdout.as_fd(), stderr.as_fd()].into_iter().filter_map(identity).collect()
+}
+
+fn identity_of(file: &Metadata) -> Identity {
+    (file.dev(), file.ino())
 }
 
 fn stamp_of(file: &Metadata) -> Stamp {
@@ -148,6 +168,9 @@ mod tests {
         assert_eq!(tree.look(), [source.clone(), other.clone()]);
         std::fs::remove_file(&other).unwrap();
         assert_eq!(tree.look(), [other]);
+        let log = write("dev.log", "one");
+        tree.outputs = vec![identity_of(&std::fs::metadata(&log).unwrap())];
+        assert!(tree.look().is_empty(), "what Pounce writes itself");
         let draft = write("draft", "three");
         assert_eq!(tree.look(), std::slice::from_ref(&draft));
         std::fs::rename(&draft, &source).unwrap();

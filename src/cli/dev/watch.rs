@@ -1,5 +1,6 @@
 //! Builds again when sources change, and has what was built served.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -13,8 +14,11 @@ use crate::app::Reloader;
 
 /// Between two looks at the sources; a build begins when a look has found nothing new any more.
 const PACE: Duration = Duration::from_millis(200);
-/// Builds one after the other whose sources changed while they ran; then it is taken that the build itself changes them.
-const MAX_IN_A_ROW: usize = 3;
+/// Builds one after the other during each of which a source has changed; then it is taken that the build itself changes it.
+const MAX_CHANGES: usize = 3;
+/// Builds one after the other because of sources that changed while they ran, whichever these were: a build may write files
+/// of other names each time.
+const MAX_IN_A_ROW: usize = 10;
 
 /// A build, and what it is made of.
 pub(super) struct Watch {
@@ -24,6 +28,8 @@ pub(super) struct Watch {
     looking: Option<JoinHandle<(Tree, Vec<PathBuf>, Duration)>>,
     /// What has changed since the last build began.
     changed: Vec<PathBuf>,
+    /// How many builds a source has changed during, of those up to the last one without a gap.
+    changes: BTreeMap<PathBuf, usize>,
     /// How long the last look took.
     took: Duration,
     has_told_size: bool,
@@ -32,10 +38,18 @@ pub(super) struct Watch {
 impl Watch {
     pub(super) fn new(build: Build, roots: Vec<PathBuf>) -> Self {
         let tree = Some(Tree::new(roots));
-        Self { build, tree, looking: None, changed: Vec::new(), took: Duration::ZERO, has_told_size: false }
+        Self {
+            build,
+            tree,
+            looking: None,
+            changed: Vec::new(),
+            changes: BTreeMap::new(),
+            took: Duration::ZERO,
+            has_told_size: false,
+        }
     }
 
-    /// Builds until no source changes meanwhile.
+    /// Builds until no source changes meanwhile but by the build itself.
     ///
     /// # Errors
     /// The last of these builds failed: why, and what to do.
@@ -45,12 +59,15 @@ impl Watch {
             self.changed.clear();
             let built = self.build.run().await;
             self.look().await;
-            let Some(first) = self.changed.first() else { return built };
+            self.have_changed_during_a_build();
+            if self.changed.is_empty() {
+                return built;
+            }
             if in_a_row == MAX_IN_A_ROW {
                 tracing::warn!(
-                    "{} has changed during each of {in_a_row} builds: if the build writes it, name the folders of your \
-                     own sources (--source)",
-                    first.display()
+                    "sources have changed during each of {in_a_row} builds, {} during the last: it is built again at the \
+                     next change; if builds write them, name the folders of your own sources (--source)",
+                    self.changed[0].display()
                 );
                 self.changed.clear();
                 return built;
@@ -58,6 +75,32 @@ impl Watch {
             tracing::info!("{} while it was built: building again", describe(&self.changed));
         }
         Ok(())
+    }
+
+    /// Tells sources that have changed during a build from those that the build itself changes, which are no reason to
+    /// build again.
+    fn have_changed_during_a_build(&mut self) {
+        self.changed.sort();
+        self.changed.dedup();
+        let before = std::mem::take(&mut self.changes);
+        for path in &self.changed {
+            let changes = before.get(path).copied().unwrap_or(0) + 1;
+            if changes == MAX_CHANGES {
+                tracing::warn!(
+                    "{} has changed during each of {changes} builds, and is no reason to build any more until a build \
+                     leaves it as it is: if builds write it, name the folders of your own sources (--source)",
+                    path.display()
+                );
+            }
+            self.changes.insert(path.clone(), changes);
+        }
+        self.leave_out_own();
+    }
+
+    /// Forgets changes of sources that the build itself changes, or that hold what is logged (`2>&1 | tee dev.log`).
+    fn leave_out_own(&mut self) {
+        let changes = &self.changes;
+        self.changed.retain(|path| changes.get(path).is_none_or(|changes| *changes < MAX_CHANGES));
     }
 
     /// Waits until sources have changed, and none changes any more; says which. May be dropped and called again without
@@ -68,6 +111,7 @@ impl Watch {
             tokio::time::sleep(PACE.max(self.took * 10)).await;
             let known = self.changed.len();
             self.look().await;
+            self.leave_out_own();
             if self.changed.len() == known && known > 0 {
                 self.changed.sort();
                 self.changed.dedup();
@@ -90,10 +134,10 @@ impl Watch {
                 },
             }
             match self.build().await {
-                Ok(()) => reloader.ask(),
+                Ok(()) => reloader.has_built(),
                 Err(why) => {
                     tracing::error!("{why}; what was built before is served on");
-                    reloader.has_trouble(why);
+                    reloader.has_failed_to_build(why);
                 }
             }
         }

@@ -131,7 +131,125 @@ async fn a_build_that_changes_its_sources_comes_to_an_end() {
         pounce().dev().within(folder.path()).flag("--build", build).flag("--source", "src").start().await;
     server.logged(&["src/stamp.txt has changed during each of 3 builds", "--source"]).await;
     assert_eq!(runs(folder.path()), 3);
+    // That file is no reason to build any more; others are, and are not built over and over for it.
+    std::fs::write(folder.path().join("src/stamp.txt"), "other").expect("written");
+    write(folder.path(), "trap");
+    server.logged(&["src/main.txt has changed"]).await;
+    let addr = server.addr();
+    eventually("the new component", async || client::fetch_path(addr, "/panic").await.status == 500).await;
+    assert_eq!(runs(folder.path()), 4);
     server.stop().await.expect(0, &[]);
+}
+
+/// A developer who edits while such a build runs for the third time has the edit built.
+#[tokio::test]
+async fn an_edit_beside_what_the_build_changes_is_built() {
+    let folder = project("hello");
+    let edit = "test $(wc -l < .runs) != 3 || echo trap > src/main.txt";
+    let build = format!("{BUILD}; date +%N > src/stamp.txt; {edit}");
+    let server = pounce().dev().within(folder.path()).flag("--build", build).flag("--source", "src");
+    let mut server = server.start().await;
+    server.logged(&["src/stamp.txt has changed during each of 3 builds"]).await;
+    server.logged(&["src/main.txt has changed while it was built: building again"]).await;
+    assert_eq!(client::fetch_path(server.addr(), "/panic").await.status, 500);
+    assert_eq!(runs(folder.path()), 4);
+    server.stop().await.expect(0, &[]);
+}
+
+/// A build that writes a file of another name each time.
+#[tokio::test]
+async fn a_build_that_adds_sources_comes_to_an_end() {
+    let folder = project("hello");
+    let build = format!("{BUILD}; echo new > src/$(wc -l < .runs).txt");
+    let server = pounce().dev().within(folder.path()).flag("--build", build).flag("--source", "src");
+    let mut server = server.start().await;
+    server.logged(&["during each of 10 builds", "src/10.txt during the last", "--source"]).await;
+    assert_eq!(runs(folder.path()), 10);
+    server.stop().await.expect(0, &[]);
+}
+
+/// The log in a file among the sources is no source.
+#[tokio::test]
+async fn its_own_log_is_no_source() {
+    let folder = project("hello");
+    let builder = pounce().dev().within(folder.path()).flag("--build", BUILD);
+    let server = builder.launched_by(["sh", "-c", "exec \"$0\" \"$@\" 2> dev.log"]).start().await;
+    let logged = || std::fs::read_to_string(folder.path().join("dev.log")).expect("a log");
+    assert!(logged().contains("compiling hello"), "{}", logged());
+    let addr = server.addr();
+    assert_eq!(client::fetch_path(addr, "/").await.status, 200);
+    eventually("the request's line", async || logged().contains("\"access\"")).await;
+    write(folder.path(), "trap");
+    eventually("the new component", async || client::fetch_path(addr, "/panic").await.status == 500).await;
+    assert_eq!(runs(folder.path()), 2, "{}", logged());
+    assert!(logged().contains("\"src/main.txt has changed\""), "{}", logged());
+    server.stop().await.expect(0, &[]);
+}
+
+/// What a build leaves running goes on, is not waited for, and is still heard.
+#[tokio::test]
+async fn a_build_that_leaves_something_running_is_over() {
+    let folder = project("hello");
+    // It ends with the test, whatever comes of that.
+    let left = "(while test -e .runs && ! test -e .go; do sleep 0.05; done; echo a late word) &";
+    let builder = pounce().dev().within(folder.path()).flag("--source", "src");
+    let mut server = builder.flag("--build", format!("{BUILD}; {left}")).start().await;
+    server.logged(&["built in"]).await;
+    assert_eq!(client::fetch_path(server.addr(), "/").await.status, 200);
+    std::fs::write(folder.path().join(".go"), "").expect("written");
+    server.logged(&["a late word"]).await;
+    server.stop().await.expect(0, &[]);
+}
+
+/// A reload of the settings alone makes no component of sources that cannot be built.
+#[tokio::test]
+async fn a_failed_build_is_told_until_one_succeeds() {
+    let folder = project("trap");
+    let settings = folder.path().join("settings.toml");
+    std::fs::write(&settings, "").expect("written");
+    let mut server = dev(folder.path()).flag("--config", settings.display()).start().await;
+    let addr = server.addr();
+    let page = async || client::fetch_path(addr, "/panic").await.text().to_owned();
+    let note = "A newer component is not served";
+    assert!(!page().await.contains(note));
+    write(folder.path(), "missing");
+    server.logged(&["the build failed"]).await;
+    eventually("the note", async || page().await.contains(note)).await;
+    std::fs::write(&settings, "[guest]\nwarm = 2\n").expect("written");
+    let admin = server.admin().await;
+    eventually("the reload", async || {
+        let status = client::fetch_path(admin, "/status").await;
+        let status: serde_json::Value = serde_json::from_slice(&status.body).expect("JSON");
+        status["reload"]["done"] == 1
+    })
+    .await;
+    let told = page().await;
+    assert!(told.contains(note) && told.contains("the build failed"), "{told}");
+    // Both are wrong.
+    std::fs::write(&settings, "[guest]\nwarm = \"soon\"\n").expect("written");
+    eventually("both", async || {
+        let told = page().await;
+        told.contains("the build failed") && told.contains("not reloaded")
+    })
+    .await;
+    std::fs::write(&settings, "").expect("written");
+    write(folder.path(), "trap\n");
+    eventually("no note", async || !page().await.contains(note)).await;
+    server.stop().await.expect(0, &[]);
+}
+
+/// Sources in a folder that is not there would never be seen to change.
+#[tokio::test]
+async fn sources_that_are_nowhere_are_a_mistake() {
+    let folder = project("hello");
+    let run = async |source: &str| {
+        pounce().dev().within(folder.path()).flag("--build", BUILD).flag("--source", source).run().await
+    };
+    run("nowhere")
+        .await
+        .expect(2, &["error: --source: names no directory: `nowhere`", "tip: create it, or name"]);
+    run("src/main.txt").await.expect(2, &["--source", "is not a directory", "tip: "]);
+    assert_eq!(runs(folder.path()), 0);
 }
 
 /// Without a build the component's own file is watched.

@@ -166,6 +166,22 @@ async fn a_build_is_shown_on_the_terminal() {
     assert_eq!(terminal.ends().await, Some(0));
 }
 
+/// Before there is anything to serve, `o` is answered, and `r` builds again.
+#[tokio::test]
+async fn keys_are_heeded_before_anything_is_served() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut terminal = Terminal::start(plain(pounce().dev().within(folder.path()).flag("--build", "false")));
+    terminal.shows("waiting for a source to change").await;
+    terminal.types("o");
+    terminal.shows("no traces to open yet").await;
+    let before = terminal.screen().matches("building: false").count();
+    terminal.types("r");
+    eventually("another build", async || terminal.screen().matches("building: false").count() > before).await;
+    terminal.types("q");
+    assert_eq!(terminal.ends().await, Some(0));
+    assert!(terminal.is_as_before());
+}
+
 /// With `--tree` a request is the tree of its spans, each with a bar of its time.
 #[tokio::test]
 async fn a_request_is_a_tree_with_bars() {
