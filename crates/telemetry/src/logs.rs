@@ -166,6 +166,16 @@ fn escaped(text: &str, keeps_lines: bool) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
+/// An error and what caused it: `cannot connect: connection refused`.
+fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    for cause in std::iter::successors(error.source(), |error| error.source()) {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+    }
+    text
+}
+
 fn filter(level: LogLevel) -> LevelFilter {
     match level {
         LogLevel::Error => LevelFilter::ERROR,

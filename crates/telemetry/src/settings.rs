@@ -140,7 +140,7 @@ impl Sampling {
         Sampling { ratio, parent_based: false, routes: Vec::new(), random_flag: true }
     }
 
-    /// The same share of the traces about which no caller has decided.
+    /// Sampling of this share of the traces about which no caller has decided.
     #[must_use]
     pub fn parent_based(self) -> Self {
         Sampling { parent_based: true, ..self }
@@ -281,7 +281,7 @@ words! {
 words! {
     /// Measurements that may be exemplars (`OTEL_METRICS_EXEMPLAR_FILTER`).
     ExemplarFilter {
-        /// Those that are made in a span which is exported.
+        /// Measurements that are made in a span which is exported.
         #[default]
         TraceBased = "trace_based",
         /// All.

@@ -15,11 +15,7 @@ const HINT: &str = "write a host name, such as pounce.shop.svc or *.example.com"
 impl AdminHost {
     /// Whether it is, or covers, the host `name`, which is in lower case and has no dot at its end.
     pub(crate) fn covers(&self, name: &str) -> bool {
-        match &self.0 {
-            HostPattern::Exact(own) => own == name,
-            HostPattern::Suffix(own) => name.strip_suffix(&**own).is_some_and(|rest| rest.ends_with('.')),
-            HostPattern::Any => false,
-        }
+        self.0.covers(name)
     }
 }
 
@@ -46,11 +42,7 @@ impl FromStr for AdminHost {
 
 impl fmt::Display for AdminHost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            HostPattern::Exact(name) => f.write_str(name),
-            HostPattern::Suffix(name) => write!(f, "*.{name}"),
-            HostPattern::Any => f.write_str("*"),
-        }
+        self.0.fmt(f)
     }
 }
 

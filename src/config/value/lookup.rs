@@ -38,11 +38,7 @@ impl FromStr for LookupRule {
 
 impl fmt::Display for LookupRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            HostPattern::Exact(name) => f.write_str(name),
-            HostPattern::Suffix(name) => write!(f, "*.{name}"),
-            HostPattern::Any => f.write_str("*"),
-        }
+        self.0.fmt(f)
     }
 }
 

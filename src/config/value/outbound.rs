@@ -28,6 +28,28 @@ pub enum HostPattern {
     Any,
 }
 
+impl HostPattern {
+    /// Whether it is, or stands for, the host `name`, which is in lower case and has no dot at its end.
+    pub(crate) fn covers(&self, name: &str) -> bool {
+        match self {
+            Self::Exact(own) => own == name,
+            Self::Suffix(own) => name.strip_suffix(&**own).is_some_and(|rest| rest.ends_with('.')),
+            Self::Any => true,
+        }
+    }
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(host) if host.contains(':') => write!(f, "[{host}]"),
+            Self::Exact(host) => f.write_str(host),
+            Self::Suffix(name) => write!(f, "*.{name}"),
+            Self::Any => f.write_str("*"),
+        }
+    }
+}
+
 /// Ports by number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PortPattern {
@@ -128,12 +150,7 @@ impl fmt::Display for OutboundRule {
         if let Some(scheme) = &self.scheme {
             write!(f, "{scheme}://")?;
         }
-        match &self.host {
-            HostPattern::Exact(host) if host.contains(':') => write!(f, "[{host}]")?,
-            HostPattern::Exact(host) => f.write_str(host)?,
-            HostPattern::Suffix(name) => write!(f, "*.{name}")?,
-            HostPattern::Any => f.write_str("*")?,
-        }
+        write!(f, "{}", self.host)?;
         match self.port {
             PortPattern::Default => Ok(()),
             PortPattern::Exact(port) => write!(f, ":{port}"),

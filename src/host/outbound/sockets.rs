@@ -128,21 +128,10 @@ impl Sockets {
     /// Which addresses of a name are told; none where no rule allows it.
     fn allows(&self, name: &str) -> Option<Allowance> {
         let is_open = self.ledger.is_some();
-        let mut allowed = is_open;
-        for rule in &self.rules {
-            match rule {
-                HostPattern::Exact(exact) if exact == name => {
-                    return Some(Allowance { named: true, nearby: true });
-                }
-                HostPattern::Suffix(suffix)
-                    if name.strip_suffix(suffix.as_str()).is_some_and(|below| below.ends_with('.')) =>
-                {
-                    allowed = true;
-                }
-                HostPattern::Any => allowed = true,
-                _ => {}
-            }
+        if self.rules.iter().any(|rule| matches!(rule, HostPattern::Exact(exact) if exact == name)) {
+            return Some(Allowance { named: true, nearby: true });
         }
+        let allowed = is_open || self.rules.iter().any(|rule| rule.covers(name));
         allowed.then_some(Allowance { named: false, nearby: is_open })
     }
 }

@@ -24,6 +24,8 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::Context;
 
+use super::with_causes;
+
 /// Records that wait for telemetry to start; further ones are lost and counted.
 const MAX_WAITING: usize = 256;
 
@@ -226,14 +228,7 @@ impl Visit for Fields {
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
-        let mut text = value.to_string();
-        let mut source = value.source();
-        while let Some(error) = source {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            source = error.source();
-        }
-        self.text(field.name(), text);
+        self.text(field.name(), with_causes(value));
     }
 }
 

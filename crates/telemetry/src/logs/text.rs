@@ -14,7 +14,7 @@ use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::escaped;
+use super::{escaped, with_causes};
 use crate::terminal::{Style, styled};
 
 /// Digits of a trace id that tell the requests of a developer apart.
@@ -260,14 +260,7 @@ impl Visit for Fields {
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
-        let mut text = value.to_string();
-        let mut source = value.source();
-        while let Some(error) = source {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            source = error.source();
-        }
-        self.add(field, text, true);
+        self.add(field, with_causes(value), true);
     }
 }
 

@@ -280,7 +280,7 @@ fn beyond_the_limit_of_series_there_is_one_for_the_rest() {
     assert_eq!(rest.len(), 1);
     let value = rest[0].attributes[0].value.clone().unwrap().value;
     assert_eq!((int(rest[0]), value), (3001, Some(any_value::Value::BoolValue(true))));
-    // Those that were there before are still told apart.
+    // Attribute sets that were there before are still told apart.
     metrics.add_counter("c", 1, set(&[("n", 3)]), None);
     assert_eq!(metrics.ignored.overflowed.load(Relaxed), 3001);
 }

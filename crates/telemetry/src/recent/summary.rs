@@ -47,7 +47,7 @@ pub(super) struct Summary {
     spans: usize,
     /// Of them SERVER spans: requests to this server.
     requests: usize,
-    /// Of all spans, those with the status Error.
+    /// Spans with the status Error.
     errors: usize,
 }
 
