@@ -42,7 +42,7 @@ identity: guests ## 10 minutes of interleaved requests with random seeds: nothin
 	POUNCE_IDENTITY=600 $(CARGO) test --test integration -- identity::soak --nocapture
 
 .PHONY: floods
-floods: guests ## 30 s of each flood by one client (POUNCE_FLOODS=…): others' answers and p99, memory
+floods: guests ## 30 s of each flood by one client (POUNCE_FLOODS=…, POUNCE_FLOODS_ONLY=…): others' answers and p99, memory
 	POUNCE_FLOODS=$(or $(POUNCE_FLOODS),30) $(CARGO) test --test integration -- floods:: --nocapture --test-threads 1
 
 .PHONY: hostile-cache

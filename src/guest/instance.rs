@@ -8,7 +8,7 @@ use wasmtime::{Engine, Store, UpdateDeadline};
 use super::error::{SLOTS_REACHED, classify_instantiation};
 use crate::host::{
     Budget, Capabilities, Failure, HostState, Limits, MAX_HOSTCALL_BYTES, Meter, Serving, Trace, Turns,
-    install_hooks,
+    install_hooks, let_others_go_on,
 };
 
 /// Makes the instances of a component.
@@ -86,7 +86,7 @@ async fn give_way(meter: Option<Meter>, line: Option<(Turns, Trace)>) {
     let running = meter.as_ref().and_then(Meter::pause);
     match line {
         Some((turns, request)) => request.go_on_in_turn(&turns).await,
-        None => tokio::task::yield_now().await,
+        None => let_others_go_on().await,
     }
     if let Some(meter) = meter {
         meter.resume(running);

@@ -32,6 +32,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit};
 use super::budget::Budget;
 use super::failure::{Failure, FailureKind};
 use super::limits::Refused;
+use super::others::let_others_go_on;
 use super::place::{Client, Place};
 use super::turns::{OwnTurn, Turn, Turns};
 use super::written::Written;
@@ -536,7 +537,7 @@ impl Request {
         if self.turn.tick() {
             self.turn.hold(next_turn(turns, client).await);
         } else {
-            give_way().await;
+            let_others_go_on().await;
         }
     }
 
@@ -589,16 +590,10 @@ impl State {
     }
 }
 
-/// Lets all that is ready go on, and sockets and timers before that: waking at once would put the guest before them some
-/// sixty times over.
-async fn give_way() {
-    tokio::task::yield_now().await;
-}
-
 /// The next turn of `client`. What is ready when it comes goes first, so that between two turns nobody is kept waiting.
 async fn next_turn(turns: &Turns, client: Option<Client>) -> Turn {
     let turn = turns.wait(client).await;
-    give_way().await;
+    let_others_go_on().await;
     turn
 }
 

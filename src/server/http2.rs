@@ -8,7 +8,7 @@ mod upload;
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::task::{Poll, ready};
+use std::task::Poll;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -25,6 +25,7 @@ use super::incoming::Incoming;
 use super::response::Body;
 use super::stall::Streams;
 use super::turn::Turns;
+use crate::host::let_others_go_on;
 
 /// Streams that one peer may have open at once.
 pub(super) const MAX_STREAMS: u32 = 256;
@@ -39,6 +40,14 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// [turn](super::turn) at most, so that this guards nothing here; and those that come for a stream that nobody
 /// reads any more it counts for the life of the connection, which should not end by them: room for four million.
 const SMALL_FRAMES: usize = 1 << 30;
+
+/// What comes next on a connection.
+enum Next<R> {
+    /// A request; none where the connection has ended.
+    Request(R),
+    /// Everybody else: the connection has had its [turn](super::turn).
+    Others,
+}
 
 /// How HTTP/2 is spoken.
 #[derive(Clone, Debug)]
@@ -96,20 +105,13 @@ impl Http2 {
                 }
                 uploads.fetch();
                 if next.is_pending() && turns.end() {
-                    // tokio's own yield lets sockets and timers have their turn first, before which waking at once would
-                    // put a peer that floods us some sixty times over.
-                    ready!(pin!(tokio::task::yield_now()).poll(cx));
+                    Poll::Ready(Next::Others)
+                } else {
+                    next.map(Next::Request)
                 }
-                next
             });
-            tokio::select! {
-                next = next => match next.transpose()? {
-                    Some((request, respond)) => {
-                        turns.request();
-                        self.begin(request, respond, &mut uploads, &answer);
-                    }
-                    None => return Ok(()),
-                },
+            let next = tokio::select! {
+                next = next => next,
                 _ = phase.wait_for(|phase| *phase >= if told { Phase::Cut } else { Phase::Draining }) => {
                     if told {
                         // Dropping the connection resets what is still open on it.
@@ -118,7 +120,17 @@ impl Http2 {
                     told = true;
                     // GOAWAY lets the peer finish what it began.
                     connection.graceful_shutdown();
+                    continue;
                 }
+            };
+            match next {
+                Next::Request(Some(Ok((request, respond)))) => {
+                    turns.request();
+                    self.begin(request, respond, &mut uploads, &answer);
+                }
+                Next::Request(Some(Err(error))) => return Err(error),
+                Next::Request(None) => return Ok(()),
+                Next::Others => let_others_go_on().await,
             }
         }
     }

@@ -6,10 +6,10 @@
 //! many requests have begun as let everybody have a turn within half a millisecond. Both are learned from turn to turn.
 //! Connections are tasks as well, which a listener can make as fast as peers connect.
 
-use std::future::poll_fn;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Poll;
 use std::time::{Duration, Instant};
+
+use crate::host::let_others_go_on;
 
 /// What reading may take in a turn.
 const TIME: Duration = Duration::from_micros(100);
@@ -131,26 +131,10 @@ impl Accepting {
             return;
         }
         let ended = Instant::now();
-        everybody().await;
+        let_others_go_on().await;
         self.most = affordable(self.accepted, ended.elapsed(), ROUND).clamp(1, MOST_CONNECTIONS);
         self.accepted = 0;
     }
-}
-
-/// Waits until all that is ready on this thread has been run once, and then what its sockets have woken.
-async fn everybody() {
-    let mut is_last = false;
-    // To the end of the thread's queue: tokio's own yield only waits for the next look at the sockets, however long that
-    // queue is, and so would have it grow without end.
-    poll_fn(|cx| {
-        if std::mem::replace(&mut is_last, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
-    tokio::task::yield_now().await;
 }
 
 /// How many of what took `time` there may be in `target`, where there were `done`.

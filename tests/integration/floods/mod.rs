@@ -1,7 +1,8 @@
 //! Floods: what one client does to a server for a while, and what it costs the others. Each is measured beside a client
 //! of another address (127.0.0.2), quiet and under the flood: its answers, the slowest of a hundred, resident memory.
 //!
-//! `make floods` runs them for 30 s each (`POUNCE_FLOODS=…`), alone; elsewhere they are left out. What is compared is the
+//! `make floods` runs them for 30 s each (`POUNCE_FLOODS=…`), alone, or those whose names have a text in them
+//! (`POUNCE_FLOODS_ONLY=…`); elsewhere they are left out. What is compared is the
 //! time that the *server* takes, so a flood may not slow down the client that measures it: the server has a processor for
 //! itself, and the other one is shared by the measuring client (this process) and the flood, a process of its own under
 //! `SCHED_IDLE`, which runs only while the measuring client has nothing to do. Quiet and flooded differ in nothing but
@@ -149,6 +150,9 @@ impl Trial {
     /// Floods the server, and notes where others were not answered 200, twice as late as before, or where memory
     /// grew beyond bounds.
     async fn endure(&mut self, flood: &str) {
+        if std::env::var("POUNCE_FLOODS_ONLY").is_ok_and(|only| !flood.contains(&only)) {
+            return;
+        }
         let mut flooding = Flooding::begin(flood, self.server.addr());
         let watched = async {
             let (end, mut peak) = (Instant::now() + self.time, 0);
