@@ -68,6 +68,11 @@ newcomer: ## Play somebody's first minutes with `pounce dev`, from an empty fold
 	$(CARGO) build --quiet
 	scripts/newcomer.py
 
+.PHONY: kits
+kits: ## Play somebody who writes a first guest, in each language (KITS='rust js python'): new, build, serve, trace, test
+	$(CARGO) build --quiet
+	scripts/kits.py $(KITS)
+
 .PHONY: dev-suites
 dev-suites: guests ## What `pounce serve` promises, under `pounce dev`: trace context, identity, hostile guests
 	POUNCE_TEST_COMMAND=dev $(CARGO) test --test integration -- propagation:: identity:: hostile:: isolation:: neighbours::

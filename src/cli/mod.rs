@@ -7,6 +7,7 @@ mod completions;
 mod dev;
 mod doctor;
 mod flags;
+mod new;
 mod output;
 mod progress;
 mod serve;
@@ -32,6 +33,7 @@ pub fn run() -> ExitCode {
         Ok(typed) => match typed.matches.subcommand() {
             Some(("serve", matches)) => serve::run(matches, typed.unknown),
             Some(("dev", matches)) => dev::run(matches, typed.unknown),
+            Some(("new", matches)) => new::run(matches, typed.unknown),
             Some(("compile", matches)) => compile::run(matches, typed.unknown),
             Some(("check", matches)) => check::run(matches, typed.unknown),
             Some(("doctor", matches)) => doctor::run(matches, typed.unknown),
@@ -54,6 +56,7 @@ fn command() -> Command {
         .max_term_width(100)
         .subcommand(serve::command())
         .subcommand(dev::command())
+        .subcommand(new::command())
         .subcommand(compile::command())
         .subcommand(check::command())
         .subcommand(doctor::command())

@@ -10,4 +10,4 @@ wasmtime::component::bindgen!({
     },
 });
 
-pub(crate) use self::pounce::telemetry::{logs, metrics, propagation, tracing, types};
+pub(crate) use self::pounce::telemetry::{logs, metrics, propagation, scopes, tracing, types};

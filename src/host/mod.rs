@@ -217,7 +217,7 @@ pub(crate) const PACKAGES: &[Package] = &[
     Package { name: "wasi:otel", lines: &[("0.2.0-rc.2", &["types", "tracing", "metrics", "logs"])] },
     Package {
         name: "pounce:telemetry",
-        lines: &[("0.1", &["types", "tracing", "propagation", "metrics", "logs"])],
+        lines: &[("0.1", &["types", "tracing", "scopes", "propagation", "metrics", "logs"])],
     },
 ];
 

@@ -82,6 +82,8 @@ mod inherited;
 mod isolation;
 /// Signals other than those that drain, and those before there is anything to drain.
 mod kill;
+/// Projects that `pounce new` writes, with the tools of each language.
+mod kits;
 /// Clients that go away.
 mod left;
 /// Responses that say how long they are.

@@ -8,6 +8,7 @@ mod logs;
 mod metrics;
 mod propagation;
 mod recorder;
+mod scopes;
 mod span;
 mod tracing;
 
@@ -55,6 +56,7 @@ impl HasData for Telemetry {
 pub(crate) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     bindings::types::add_to_linker::<HostState, Telemetry>(linker, |state| state)?;
     bindings::tracing::add_to_linker::<HostState, Telemetry>(linker, |state| state)?;
+    bindings::scopes::add_to_linker::<HostState, Telemetry>(linker, |state| state)?;
     bindings::propagation::add_to_linker::<HostState, Telemetry>(linker, |state| state)?;
     bindings::metrics::add_to_linker::<HostState, Telemetry>(linker, |state| state)?;
     bindings::logs::add_to_linker::<HostState, Telemetry>(linker, |state| state)

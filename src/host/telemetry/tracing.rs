@@ -1,15 +1,13 @@
 //! `pounce:telemetry/tracing`: what a guest says about the span of its request, and spans of its own.
 
-use wasmtime::AsContextMut as _;
 use wasmtime::component::Resource;
 
 use super::propagation::context_of;
 use super::span::{self, GuestSpan, forget_nothing, give, named, nothing, take};
-use super::{GuestScope, Host, Telemetry, convert, current, invalid, on_span, unattributed};
+use super::{GuestScope, Host, Telemetry, convert, current, invalid, on_span, scopes};
 use crate::config::GuestParents;
 use crate::host::HostState;
 use crate::host::bindings::{tracing as wit, types};
-use crate::host::current::enter;
 use pounce_telemetry::{ChildOptions, Linked, ServerSpan, Span, SpanContext};
 
 impl wit::Host for &mut HostState {}
@@ -215,29 +213,8 @@ impl wit::HostSpanWithStore<HostState> for Telemetry {
     }
 
     fn enter(mut host: Host<'_>, this: Resource<GuestSpan>) -> Result<Resource<GuestScope>> {
-        let span = named(&mut host, &this);
-        let (own, child) = (span.trace().and_then(|trace| trace.span.context()), span.child().cloned());
-        let key = match own {
-            // Telemetry is off, or there was no request: nothing to be parent of.
-            None => None,
-            // A span of another request is no parent of anything that is done for this one.
-            Some(own) => match current(&mut host) {
-                Some(current) if current.trace.span.context().is_some_and(|this| this == own) => {
-                    let key = enter(&mut host.as_context_mut(), child);
-                    if key.is_none() {
-                        invalid(&mut host);
-                    }
-                    key
-                }
-                Some(_) => {
-                    unattributed(&mut host);
-                    None
-                }
-                None => None,
-            },
-        };
         // What entered nothing needs no place in the table.
-        let Some(key) = key else {
+        let Some(key) = scopes::enter(&mut host, &this) else {
             return Ok(nothing(&mut host));
         };
         let given = host.data_mut().table.push(GuestScope(key));

@@ -25,6 +25,9 @@
 //! | module | what for |
 //! | --- | --- |
 //! | [`tracing`] | the request's server span; child spans ([`Span`], [`in_span`], [`Instrument`] for futures) |
+//! | [`traced`](macro@traced) | the attribute macro that gives each call of a function a span |
+//! | `layer` (feature `tracing`) | spans and events of the crate `tracing` |
+//! | [`set_panic_hook`] | a panic's message and place, on the span in which it happens |
 //! | [`propagation`] | trace context for calls that the host can't see |
 //! | [`metrics`] | counters, histograms, gauges |
 //! | [`logs`] | log records that carry the trace |
@@ -32,10 +35,16 @@
 //! Who knows the older names: [`add_span_attribute`], [`get_current_span`], [`record_exception`],
 //! [`inject_trace_context`] and [`RequestSpan`] are here too, and do what they say.
 
+#[doc(hidden)]
+#[path = "traced.rs"]
+pub mod __private;
 mod bindings;
 mod instrument;
+#[cfg(feature = "tracing")]
+pub mod layer;
 pub mod logs;
 pub mod metrics;
+mod panic;
 pub mod propagation;
 mod request;
 mod span;
@@ -43,6 +52,8 @@ pub mod tracing;
 mod value;
 
 pub use instrument::{Instrument, Instrumented};
+pub use panic::set_panic_hook;
+pub use pounce_guest_macros::traced;
 pub use propagation::inject_trace_context;
 pub use request::RequestSpan;
 pub use span::{Parent, Scope, Span, SpanOptions, in_span};

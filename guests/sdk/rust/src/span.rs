@@ -1,5 +1,6 @@
 //! Spans of the guest's own: children of the request's server span, or of one another.
 
+use std::cell::Cell;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::bindings::tracing as host;
@@ -115,6 +116,7 @@ impl Span {
     /// pounce_guest::Span::start("inner").end(); // its child
     /// ```
     pub fn enter(&self) -> Scope {
+        ENTERED.set(ENTERED.get() + 1);
         Scope { _host: self.0.enter() }
     }
 
@@ -156,6 +158,24 @@ pub fn in_span<R>(name: &str, work: impl FnOnce(&Span) -> R) -> R {
 #[must_use = "the span is left as soon as this is dropped"]
 pub struct Scope {
     _host: host::Scope,
+}
+
+thread_local! {
+    /// Scopes that are not dropped yet.
+    static ENTERED: Cell<usize> = const { Cell::new(0) };
+}
+
+impl Scope {
+    /// Whether this code runs in a span that the guest has entered, not in the request's alone.
+    pub(crate) fn is_any_entered() -> bool {
+        ENTERED.get() > 0
+    }
+}
+
+impl Drop for Scope {
+    fn drop(&mut self) {
+        ENTERED.set(ENTERED.get() - 1);
+    }
 }
 
 /// Whose child a span is. For a child of a span that this guest holds see [`Span::child`] and [`SpanOptions::start_in`].
@@ -210,6 +230,12 @@ impl SpanOptions {
     /// One more attribute.
     pub fn attribute(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.attributes.push(Attribute::new(key, value));
+        self
+    }
+
+    /// Several more attributes.
+    pub fn attributes(mut self, attributes: impl IntoIterator<Item = impl Into<Attribute>>) -> Self {
+        self.attributes.extend(attributes.into_iter().map(Into::into));
         self
     }
 

@@ -108,8 +108,7 @@ impl Exception {
 /// as `error`; use [`Exception::new`] to name a better one.
 impl<E: Error + ?Sized> From<&E> for Exception {
     fn from(error: &E) -> Self {
-        let name = std::any::type_name::<E>();
-        let kind = if name.starts_with("dyn ") { "error" } else { name };
+        let kind = crate::__private::kind::<E>();
         let mut causes = String::new();
         let mut source = error.source();
         while let Some(cause) = source {
