@@ -3,7 +3,7 @@
 //! A connection is one task, and while it works through its frames nobody else is served on that thread. Frames are cheap
 //! for who sends them, and some are not for who reads them; requests are tasks, which all have to be run before whoever
 //! waits on that thread gets on. So a turn ends when as many bytes were read as take a tenth of a millisecond, or when as
-//! many requests have begun as let everybody have a turn within half a millisecond. Both are learned from turn to turn.
+//! many requests have begun as let everybody have a turn within 0.7 ms. Both are learned from turn to turn.
 //! Connections are tasks as well, which a listener can make as fast as peers connect.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,7 +18,7 @@ const MOST_BYTES: usize = 16 * 1024;
 /// Bytes that are read in a turn in any case: no frames take that long, but on a thread that was interrupted they seem to.
 const LEAST_BYTES: usize = 1024;
 /// What it may take until everybody has had a turn.
-const ROUND: Duration = Duration::from_micros(500);
+const ROUND: Duration = Duration::from_micros(700);
 /// Requests that begin in a turn at most, where it takes no time until the next.
 const MOST_REQUESTS: usize = 16;
 /// Connections that are accepted in a turn at most.
