@@ -59,19 +59,23 @@
 
 mod admin;
 mod app;
+mod cases;
 mod cli;
 pub mod config;
 mod guest;
 mod host;
 mod server;
 
-pub use app::{App, Outcome, StartError};
+pub use app::{App, BodyError, Caller, Outcome, ResponseBody, StartError};
 pub use cli::run;
 pub use config::Config;
 
 /// What must hold of what others write, whatever it is; built for `fuzz/` alone.
 #[cfg(any(test, fuzzing))]
 pub mod fuzz {
+    pub use crate::cases::fuzz::{
+        assignment as case_assignment, case_file as case_files, pattern as case_patterns,
+    };
     pub use crate::config::fuzz::*;
     pub use crate::host::fuzz::*;
     pub use crate::server::fuzz::*;

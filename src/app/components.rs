@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use super::lines::Lines;
 use crate::config::Config;
 use crate::guest::{
-    Budget, Commons, Compiling, Engines, Guests, Ledger, Load, OwnListeners, Served, Standing,
+    Beyond, Budget, Commons, Compiling, Engines, Guests, Load, OwnListeners, Served, Standing,
 };
 
 /// How components are loaded.
@@ -18,8 +18,8 @@ use crate::guest::{
 pub(super) struct Loading {
     /// Where this server listens.
     pub(super) own: OwnListeners,
-    /// What guests call that no setting names, where they may (`pounce dev`).
-    pub(super) ledger: Option<Arc<Ledger>>,
+    /// Who answers guests whom no setting lets call somebody.
+    pub(super) beyond: Beyond,
     /// What belongs to the components, whichever generation it is.
     pub(super) lines: Arc<Lines>,
     pub(super) compiling: Compiling,
@@ -120,8 +120,8 @@ async fn guests(
     compiling: Compiling,
     commons: &Commons,
 ) -> anyhow::Result<Arc<Guests>> {
-    let (own, ledger) = (loading.own.clone(), loading.ledger.clone());
-    Ok(Arc::new(Guests::load(config, own, telemetry.signals(), compiling, commons, ledger).await?))
+    let (own, beyond) = (loading.own.clone(), loading.beyond.clone());
+    Ok(Arc::new(Guests::load(config, own, telemetry.signals(), compiling, commons, beyond).await?))
 }
 
 /// Loads a component at any later time.

@@ -1,5 +1,6 @@
 //! Composition root: builds the parts in dependency order, and stops them in the opposite one.
 
+mod call;
 mod components;
 mod facts;
 mod lifecycle;
@@ -16,7 +17,7 @@ use self::lines::Lines;
 use self::reload::Reloads;
 use crate::admin::{self, Admin, Names};
 use crate::config::{Admin as AdminSettings, Config, ListenAddr, Loaded, Otel};
-use crate::guest::{Compiling, Engines, Guests, Ledger, OwnListeners, Progress, Worker};
+use crate::guest::{Beyond, Compiling, Engines, Guests, Ledger, Mocks, OwnListeners, Progress, Worker};
 use crate::server::{
     Admission, BoundSocket, Current, Drain, ErrorPages, Forwarding, Generation, Handler, HeadLimits,
     Inherited, Listener, Memory, Rates, Router, Server, SocketFile, Tls,
@@ -25,6 +26,7 @@ use pounce_telemetry::logs::{self, OtlpLog};
 use pounce_telemetry::metrics::host as host_metrics;
 use pounce_telemetry::{LocalReaders, Telemetry};
 
+pub use call::{BodyError, Caller, ResponseBody};
 pub use lifecycle::Outcome;
 pub(crate) use lifecycle::Stops;
 pub(crate) use reload::{Reloader, Source};
@@ -57,6 +59,25 @@ pub enum StartError {
     Unavailable(anyhow::Error),
 }
 
+/// What the program around a server gives it.
+pub(crate) struct Surroundings {
+    /// Sockets that are bound already, to be listened on, too.
+    pub(crate) inherited: Vec<Inherited>,
+    /// What has the program's own log become log records.
+    pub(crate) otlp_log: OtlpLog,
+    /// How a component is compiled that has to be.
+    pub(crate) compiling: Compiling,
+    /// What answers guests' outgoing requests in place of the network.
+    pub(crate) mocks: Option<Arc<Mocks>>,
+}
+
+impl Surroundings {
+    /// Nothing but a way to compile.
+    pub(crate) fn new(compiling: Compiling) -> Self {
+        Self { inherited: Vec::new(), otlp_log: OtlpLog::default(), compiling, mocks: None }
+    }
+}
+
 impl App {
     /// Binds the addresses, starts telemetry, loads the component, and listens: clients that connect earlier are refused,
     /// those that connect later wait for [`run`](Self::run).
@@ -70,34 +91,29 @@ impl App {
     /// # Errors
     /// [`StartError`], which says what is wrong and what to do about it.
     pub async fn build(config: Config) -> Result<Self, StartError> {
-        let loaded = Loaded::of(config);
+        Self::build_within(Loaded::of(config), Surroundings::new(Compiling::by(Worker::Inline))).await
+    }
+
+    /// The same in these surroundings, and with nobody who could tell it to stop meanwhile.
+    pub(crate) async fn build_within(loaded: Loaded, around: Surroundings) -> Result<Self, StartError> {
         let again = loaded.clone();
-        let built = Self::build_on(
-            loaded,
-            Vec::new(),
-            OtlpLog::default(),
-            Compiling::by(Worker::Inline),
-            Box::new(move || Ok(again.clone())),
-            std::future::pending(),
-        )
-        .await?;
+        let source: Source = Box::new(move || Ok(again.clone()));
+        let built = Self::build_on(loaded, around, source, std::future::pending()).await?;
         Ok(built.unwrap_or_else(|| unreachable!("nobody tells it to stop")))
     }
 
-    /// The same, listening on sockets that are bound already, too; the log whose `otlp_log` it is becomes log records, and
-    /// `source` gives the settings when they are to be read again.
+    /// The same, and `source` gives the settings when they are to be read again.
     ///
     /// None if `stop` resolves first, with the name of the signal: then what was started has been stopped again, but
     /// for the thread that compiles, which nothing can stop.
     pub(crate) async fn build_on(
         loaded: Loaded,
-        inherited: Vec<Inherited>,
-        otlp_log: OtlpLog,
-        compiling: Compiling,
+        around: Surroundings,
         source: Source,
         stop: impl Future<Output = &'static str>,
     ) -> Result<Option<Self>, StartError> {
         let mut stop = pin!(stop);
+        let Surroundings { inherited, otlp_log, compiling, mocks } = around;
         let config = loaded.config.clone();
         config.check().map_err(|mistakes| StartError::Mistake(mistakes.into()))?;
         let each = config.each();
@@ -160,15 +176,13 @@ impl App {
         let alone = (each.len() == 1).then(|| name.clone());
         let lines = Arc::new(Lines::new(telemetry.clone(), alone));
         let engines = Arc::new(Engines::new());
-        let ledger = config.is_dev.then(Arc::default);
-        let loading = Loading {
-            own,
-            ledger: ledger.clone(),
-            lines: lines.clone(),
-            compiling,
-            compiling_later,
-            engines,
+        let ledger: Option<Arc<Ledger>> = config.is_dev.then(Arc::default);
+        let beyond = match (&ledger, mocks) {
+            (_, Some(mocks)) => Beyond::Mocks(mocks),
+            (Some(ledger), None) => Beyond::Everybody(ledger.clone()),
+            (None, None) => Beyond::Nobody,
         };
+        let loading = Loading { own, beyond, lines: lines.clone(), compiling, compiling_later, engines };
         let components = tokio::select! {
             biased;
             components = components::load(config.clone(), each, loading.clone()) => components.map_err(StartError::Mistake)?,

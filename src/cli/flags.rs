@@ -32,9 +32,13 @@ pub(super) fn add_where(command: Command, wanted: impl Fn(&Declared) -> bool) ->
             "File of settings, such as pounce.toml. Paths in it are relative to it.\n\n[env: POUNCE_CONFIG]",
         )
         .value_parser(value_parser!(PathBuf));
-    all_options()
-        .filter(|option| wanted(option))
-        .fold(command.arg(file), |command, option| command.arg(argument(option)))
+    add_options(command.arg(file), wanted)
+}
+
+/// Adds the flags of some options.
+pub(super) fn add_options(command: Command, wanted: impl Fn(&Declared) -> bool) -> Command {
+    let wanted = all_options().filter(|option| wanted(option));
+    wanted.fold(command, |command, option| command.arg(argument(option)))
 }
 
 /// Where the settings come from: what was typed, the environment, the file.
@@ -46,6 +50,7 @@ pub(super) fn sources(matches: &ArgMatches, needs_component: bool) -> Sources {
         file: paths("config").next_back(),
         needs_component,
         is_dev: false,
+        beside: &[],
         vars: Vars::of_process(),
     }
 }

@@ -11,6 +11,7 @@ mod new;
 mod output;
 mod progress;
 mod serve;
+mod test;
 mod usage;
 
 use std::process::ExitCode;
@@ -36,6 +37,7 @@ pub fn run() -> ExitCode {
             Some(("new", matches)) => new::run(matches, typed.unknown),
             Some(("compile", matches)) => compile::run(matches, typed.unknown),
             Some(("check", matches)) => check::run(matches, typed.unknown),
+            Some(("test", matches)) => test::run(matches, typed.unknown),
             Some(("doctor", matches)) => doctor::run(matches, typed.unknown),
             Some(("completions", matches)) => completions::run(command(), matches, typed.unknown),
             Some(("man", matches)) => completions::run_man(command(), matches, typed.unknown),
@@ -59,6 +61,7 @@ fn command() -> Command {
         .subcommand(new::command())
         .subcommand(compile::command())
         .subcommand(check::command())
+        .subcommand(test::command())
         .subcommand(doctor::command())
         .subcommand(completions::command())
         .subcommand(completions::man_command())

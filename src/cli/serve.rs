@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{ArgMatches, Command};
 
 use super::{MISTAKE, flags, output, progress};
-use crate::app::{App, Outcome, Source, StartError, Stops};
+use crate::app::{App, Outcome, Source, StartError, Stops, Surroundings};
 use crate::config::{self, Loaded, Mistake};
 use crate::server::Inherited;
 use pounce_telemetry::logs::{Log, OtlpLog};
@@ -202,8 +202,8 @@ pub(super) async fn build(
     source: Source,
     stop: impl Future<Output = &'static str>,
 ) -> Result<Option<App>, ExitCode> {
-    let compiling = progress::compiling();
-    App::build_on(loaded, inherited, otlp_log, compiling, source, stop).await.map_err(|error| {
+    let around = Surroundings { inherited, otlp_log, ..Surroundings::new(progress::compiling()) };
+    App::build_on(loaded, around, source, stop).await.map_err(|error| {
         output::error(&error);
         match error {
             StartError::Mistake(_) => ExitCode::from(MISTAKE),

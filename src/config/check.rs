@@ -27,6 +27,15 @@ const PAGE: ByteSize = ByteSize(64 << 10);
 /// A batch or two.
 const SMALLEST_SPOOL: ByteSize = ByteSize(8 << 20);
 
+/// That a server would listen nowhere: of use only to programs that call it (`App::call`).
+pub(crate) fn nowhere_to_listen(config: &Config) -> Option<Wrong> {
+    (config.http.listen.is_empty() && config.inherited == 0).then(|| Wrong {
+        key: "http.listen",
+        what: "there is no address to listen on".to_owned(),
+        hint: "name one, such as 127.0.0.1:8080".to_owned(),
+    })
+}
+
 /// Everything in `config` that can't work.
 pub(crate) fn check(config: &Config) -> Vec<Wrong> {
     let mut wrong = Vec::new();
@@ -36,10 +45,6 @@ pub(crate) fn check(config: &Config) -> Vec<Wrong> {
         }
     };
     let (http, guest) = (&config.http, &config.guest);
-
-    let no_address = "there is no address to listen on".to_owned();
-    let listens = !http.listen.is_empty() || config.inherited > 0;
-    must(listens, "http.listen", no_address, "name one, such as 127.0.0.1:8080".to_owned());
 
     for (index, addr) in http.listen.iter().enumerate() {
         let earlier = http.listen[..index].iter().find(|earlier| earlier.collides(addr));

@@ -11,7 +11,7 @@ pub(crate) mod content;
 mod declared;
 mod dev;
 pub(crate) mod directories;
-mod file;
+pub(crate) mod file;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod in_vain;
@@ -101,6 +101,8 @@ pub struct Config {
     /// Whether it is a developer who serves (`pounce dev`): errors are told in full, and guests may call everybody whom no
     /// setting names.
     pub(crate) is_dev: bool,
+    /// Recorded traces that are kept for the program itself, admin listener or not (`pounce test`).
+    pub(crate) kept_traces: Option<RecentTraces>,
     /// Sockets that are there to listen on, beside `http.listen`: their number, as `LISTEN_FDS` gives it.
     pub(crate) inherited: usize,
     /// What looked wrong in the environment and was ignored; logged when the server starts.
@@ -140,6 +142,9 @@ impl Config {
     /// Recorded traces that are kept to be looked at. Who turned traces off does not want them on the admin listener
     /// either.
     pub(crate) fn recent_traces(&self) -> RecentTraces {
+        if let Some(kept) = self.kept_traces {
+            return kept;
+        }
         let is_wanted = self.admin.listen.is_some() && !self.otel.disabled;
         let is_on = is_wanted && self.otel.exporter != Exporter::None;
         let memory = usize::try_from(self.admin.recent_traces_memory.0).unwrap_or(usize::MAX);
@@ -170,6 +175,8 @@ pub(crate) struct Sources {
     pub(crate) needs_component: bool,
     /// Whether the defaults are those of `pounce dev`.
     pub(crate) is_dev: bool,
+    /// Keys of the file that are no settings, and are read elsewhere.
+    pub(crate) beside: &'static [&'static str],
     pub(crate) vars: Vars,
 }
 
@@ -207,9 +214,9 @@ pub(crate) fn load(sources: Sources) -> Result<Loaded, Mistakes> {
 
 /// Resolves every option, past all mistakes.
 pub(crate) fn resolve(sources: Sources) -> Resolved {
-    let Sources { flags, components: typed, file, needs_component, is_dev, vars } = sources;
+    let Sources { flags, components: typed, file, needs_component, is_dev, beside, vars } = sources;
     let file = file.or_else(|| vars.set("POUNCE_CONFIG").map(PathBuf::from));
-    let said = file.as_deref().map(file::read).unwrap_or_default();
+    let said = file.as_deref().map(|file| file::read(file, beside)).unwrap_or_default();
 
     // What a broken file would have said is not missed.
     let file_is_sound = said.mistakes.is_empty();
@@ -236,6 +243,7 @@ pub(crate) fn resolve(sources: Sources) -> Resolved {
         log: Log::resolve(&mut resolver),
         dev: Dev::resolve(&mut resolver),
         is_dev,
+        kept_traces: None,
         inherited: 0,
         warnings: Vec::new(),
     };
@@ -278,7 +286,7 @@ pub(crate) fn resolve(sources: Sources) -> Resolved {
         }
     }
 
-    for wrong in check::check(&config) {
+    for wrong in check::check(&config).into_iter().chain(check::nowhere_to_listen(&config)) {
         let set_by = in_force.iter_mut().find(|one| one.key == wrong.key).map(|one| {
             one.value = resolve::INVALID.to_owned();
             match &one.source {

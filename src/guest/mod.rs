@@ -32,7 +32,8 @@ use anyhow::Context as _;
 use bytes::Bytes;
 
 pub(crate) use crate::host::{
-    Blame, Budget, Failure, FailureKind, Full, Ledger, OwnListeners, Place, RequestScope, Rooms, Share,
+    Beyond, Blame, Budget, Failure, FailureKind, Full, Ledger, Mocks, OwnListeners, Place, Policy, Reply,
+    RequestScope, Rooms, Share, error_names,
 };
 pub(crate) use alarm::Alarm;
 pub(crate) use arrival::{Arrival, Rest};
@@ -125,8 +126,8 @@ struct Deadline {
 
 impl Guests {
     /// Loads the component of a configuration with one; `own` is where this server listens, `signals` where metrics and log
-    /// records go, `compiling` how it is compiled where it has to be, `commons` what it shares with others. With a `ledger`
-    /// its guests may call everybody, where no setting says whom.
+    /// records go, `compiling` how it is compiled where it has to be, `commons` what it shares with others,
+    /// `beyond` who answers its guests whom no setting allows.
     ///
     /// # Errors
     /// Every reason for which it cannot be served.
@@ -136,12 +137,12 @@ impl Guests {
         signals: Signals,
         compiling: Compiling,
         commons: &Commons,
-        ledger: Option<Arc<Ledger>>,
+        beyond: Beyond,
     ) -> anyhow::Result<Self> {
         let guest = &config.guest;
         let (path, name) = (config.component.as_deref(), config.component_name());
         let (path, name) = (path.context("no component was named")?, &*name.unwrap_or_default());
-        let mut capabilities = Capabilities::new(name, config, own, signals, ledger)?;
+        let mut capabilities = Capabilities::new(name, config, own, signals, beyond)?;
         let compiler = Compiler::new(guest, compiling);
         let component = component::load(path, &compiler, guest.max_memory.0, guest.isolation, commons)?;
         capabilities.has_reports = component.runtime == Runtime::StarlingMonkey;

@@ -42,7 +42,7 @@ pub(crate) use last_words::{End, Raised};
 pub(crate) use limits::{Limits, Refused};
 pub(crate) use meter::Meter;
 pub(crate) use others::let_others_go_on;
-pub(crate) use outbound::{Ledger, OwnListeners};
+pub(crate) use outbound::{Ledger, Mocks, OwnListeners, Policy, Reply, error_names};
 pub(crate) use output::WriteTooLarge;
 pub(crate) use place::{Full, Place, Rooms, Share};
 pub(crate) use scope::{IncomingContext, RequestScope, Trace};
@@ -80,6 +80,18 @@ pub(crate) fn openable(dir: &config::DirMount) -> anyhow::Result<()> {
     opened.map(drop).with_context(|| format!("guest.dir `{}` cannot be opened", dir.host.display()))
 }
 
+/// Who answers guests whom no setting lets call somebody.
+#[derive(Clone, Default)]
+pub(crate) enum Beyond {
+    /// Nobody: the call is refused.
+    #[default]
+    Nobody,
+    /// Everybody may be called and looked up where no setting says whom, and the ledger has it (`pounce dev`).
+    Everybody(Arc<Ledger>),
+    /// Mocks, which answer whatever the settings allow (`pounce test`).
+    Mocks(Arc<Mocks>),
+}
+
 /// What the guests of one component may use; shared by all stores of it.
 pub(crate) struct Capabilities {
     pub(crate) env: Vec<(String, String)>,
@@ -105,7 +117,7 @@ pub(crate) struct Capabilities {
 
 impl Capabilities {
     /// Resolves the settings of a component; `own` is where this server listens, `signals` where its guests' metrics
-    /// and log records go. With a `ledger` they may call and look up everybody, where no setting says whom.
+    /// and log records go, `beyond` who answers them whom no setting allows.
     ///
     /// # Errors
     /// A directory that cannot be opened, or system roots that cannot be read.
@@ -114,20 +126,25 @@ impl Capabilities {
         config: &config::Config,
         own: OwnListeners,
         signals: Signals,
-        ledger: Option<Arc<Ledger>>,
+        beyond: Beyond,
     ) -> anyhow::Result<Self> {
         let guest = &config.guest;
         for dir in &guest.dir {
             openable(dir)?;
         }
-        let mut setup = match &ledger {
-            Some(ledger) if guest.allow_outbound.is_empty() => {
+        let mut setup = match &beyond {
+            Beyond::Everybody(ledger) if guest.allow_outbound.is_empty() => {
                 outbound::Setup::open(component, ledger.clone())
             }
             _ => outbound::Setup::new(component, &guest.allow_outbound),
         };
-        let sockets = match ledger {
-            Some(ledger) if guest.allow_lookup.is_empty() => outbound::Sockets::open(component, ledger),
+        if let Beyond::Mocks(mocks) = &beyond {
+            setup.mocks = Some(mocks.clone());
+        }
+        let sockets = match beyond {
+            Beyond::Everybody(ledger) if guest.allow_lookup.is_empty() => {
+                outbound::Sockets::open(component, ledger)
+            }
             _ => outbound::Sockets::new(component, &guest.allow_lookup),
         };
         setup.own = own;

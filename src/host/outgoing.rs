@@ -20,7 +20,7 @@ use wasmtime_wasi_http::{
 use super::Capabilities;
 use super::current::{Current, current};
 use super::held::{BODY_CHUNK, Calls};
-use super::outbound::{self, Client};
+use super::outbound::{self, Behalf, Client};
 use super::scope::Trace;
 use super::state::HostState;
 use super::written::{Abi, Uploads, Written};
@@ -152,6 +152,11 @@ impl WasiHttpHooks for Outgoing {
                 // A trace that is not certain to be this request's goes nowhere either, whatever the guest has copied.
                 _ => Propagator::remove(request.headers_mut()),
             }
+        }
+        if client.is_mocked()
+            && let Some(context) = call.trace.as_ref().and_then(|trace| trace.span.context())
+        {
+            request.extensions_mut().insert(Behalf(context.trace_id));
         }
         let under_way = self.calls.begin(&request);
         let response = client.send(request, options);

@@ -11,9 +11,21 @@ pub(super) struct Flushes {
     done: AtomicUsize,
     /// The socket was written to, and not flushed yet.
     is_open: AtomicBool,
+    /// There is no socket: who asks for a response has what it was given.
+    is_local: bool,
 }
 
 impl Flushes {
+    /// Of requests that come over no connection.
+    pub(super) fn local() -> Self {
+        Self { is_local: true, ..Self::default() }
+    }
+
+    /// Whether there is no socket that has to be flushed.
+    pub(super) fn is_local(&self) -> bool {
+        self.is_local
+    }
+
     /// The connection begins to send all that it was given so far.
     pub(super) fn begin(&self) {
         self.begun.fetch_add(1, Ordering::AcqRel);

@@ -60,6 +60,11 @@ impl Activity {
         Self { share: Some(share), ..Self::default() }
     }
 
+    /// The activity of a request that came over no connection, with its place from `share`.
+    pub(crate) fn local(share: Share) -> Self {
+        Self { share: Some(share), flushes: Flushes::local(), ..Self::default() }
+    }
+
     /// Where its requests get their places, unless a proxy says whose they are.
     pub(crate) fn share(&self) -> Option<&Share> {
         self.share.as_ref()

@@ -1,4 +1,4 @@
-//! A request's body as it comes off the wire, whichever version of HTTP brings it.
+//! A request's body as it comes off the wire, whichever version of HTTP brings it, or from this process itself.
 
 use std::error::Error as _;
 use std::io::{self, ErrorKind};
@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use h2::Reason;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming as Http1;
 
 use super::http2::Upload;
@@ -24,7 +25,12 @@ pub(crate) enum Incoming {
     Empty,
     Http1(Http1),
     Http2(Upload),
+    /// Of a request that came over no connection (`local`).
+    Local(UnsyncBoxBody<Bytes, BoxError>),
 }
+
+/// What keeps a body of this process from going on.
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 impl Incoming {
     /// Has `arrival` told of a flaw as soon as it has come, whether or not somebody reads so far. (hyper finds those of
@@ -43,6 +49,8 @@ pub(crate) enum Broken {
     Http1(hyper::Error),
     #[error(transparent)]
     Http2(h2::Error),
+    #[error(transparent)]
+    Local(BoxError),
 }
 
 impl Broken {
@@ -59,6 +67,7 @@ impl Broken {
                     .next()
             }
             Self::Http2(error) => malformed_http2(error),
+            Self::Local(_) => None,
         }
     }
 }
@@ -88,6 +97,9 @@ impl Body for Incoming {
                 ready!(Pin::new(body).poll_frame(cx)).map(|frame| frame.map_err(Broken::Http1))
             }
             Self::Http2(body) => ready!(body.poll_frame(cx)).map(|frame| frame.map_err(Broken::Http2)),
+            Self::Local(body) => {
+                ready!(Pin::new(body).poll_frame(cx)).map(|frame| frame.map_err(Broken::Local))
+            }
         })
     }
 
@@ -96,6 +108,7 @@ impl Body for Incoming {
             Self::Empty => true,
             Self::Http1(body) => body.is_end_stream(),
             Self::Http2(body) => body.is_over(),
+            Self::Local(body) => body.is_end_stream(),
         }
     }
 
@@ -104,6 +117,7 @@ impl Body for Incoming {
             Self::Empty => SizeHint::with_exact(0),
             Self::Http1(body) => body.size_hint(),
             Self::Http2(body) => body.left().map_or_else(SizeHint::default, SizeHint::with_exact),
+            Self::Local(body) => body.size_hint(),
         }
     }
 }

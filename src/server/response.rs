@@ -9,8 +9,8 @@ use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER}
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version, request};
 use http_body::Body as _;
 
-pub(crate) use body::Body;
 use body::Content;
+pub(crate) use body::{Body, BrokenOff};
 
 use super::ahead::Source;
 use super::deadline::Deadline;

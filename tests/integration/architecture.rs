@@ -9,12 +9,13 @@ use std::path::{Path, PathBuf};
 
 /// Folder → what its files must not mention.
 const FORBIDDEN: &[(&str, &[&str])] = &[
-    ("config", &["cli", "app", "admin", "server", "guest", "host"]),
-    ("host", &["cli", "app", "admin", "server", "guest"]),
-    ("guest", &["cli", "app", "admin", "server"]),
-    ("server", &["cli", "app", "admin", "host"]),
-    ("admin", &["cli", "app", "server", "guest", "host"]),
-    ("app", &["cli"]),
+    ("config", &["cli", "cases", "app", "admin", "server", "guest", "host"]),
+    ("host", &["cli", "cases", "app", "admin", "server", "guest"]),
+    ("guest", &["cli", "cases", "app", "admin", "server"]),
+    ("server", &["cli", "cases", "app", "admin", "host"]),
+    ("admin", &["cli", "cases", "app", "server", "guest", "host"]),
+    ("app", &["cli", "cases"]),
+    ("cases", &["cli", "admin", "server", "host"]),
 ];
 
 /// Folder → crates it must not know.

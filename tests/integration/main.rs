@@ -28,6 +28,8 @@ mod bodies;
 mod bursts;
 /// The spans of what guests call.
 mod calls;
+/// `pounce test`: cases with expected responses and traces.
+mod cases;
 /// `pounce check`: what is in force, who set it, and everything that is wrong.
 mod check;
 /// The cache of compiled components, and artifacts.
@@ -88,6 +90,8 @@ mod kits;
 mod left;
 /// Responses that say how long they are.
 mod lengths;
+/// The library: requests without a socket.
+mod library;
 /// Sizes, counts, times and memory: what a client gets beyond each limit.
 mod limits;
 /// Our own log: each line whose it is, on stderr and at the endpoint; the access log; `Server-Timing`.

@@ -146,6 +146,11 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     if is_for_people() { escaped(text, keeps_lines) } else { Cow::Borrowed(text) }
 }
 
+/// What a guest or a client says, as one line of a report that may be read on a terminal.
+pub fn one_line(text: &str) -> Cow<'_, str> {
+    escaped(text, false)
+}
+
 /// Text without what moves a terminal's cursor or turns its writing round.
 fn escaped(text: &str, keeps_lines: bool) -> Cow<'_, str> {
     let is_harmful = |char: char| {

@@ -1,6 +1,7 @@
 //! `pounce.toml`: what it says, with the line and column of everything.
 
 mod component;
+mod places;
 mod route;
 #[cfg(test)]
 mod tests;
@@ -9,13 +10,14 @@ mod values;
 use std::borrow::Cow;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 pub(crate) use component::Component;
-use values::{kind, texts};
+pub(crate) use places::Places;
+use values::texts;
+pub(crate) use values::{kind, text as scalar};
 
 use super::content;
 use super::declared::Declared;
@@ -36,10 +38,10 @@ pub(crate) struct Said {
     pub(crate) mistakes: Vec<Mistake>,
 }
 
-/// Reads the file at `path`.
-pub(crate) fn read(path: &Path) -> Said {
+/// Reads the file at `path`; keys `beside` the settings are read elsewhere.
+pub(crate) fn read(path: &Path, beside: &[&str]) -> Said {
     match content::read_text(path) {
-        Ok(text) => parse(&text, path),
+        Ok(text) => parse_beside(&text, path, beside),
         Err(error) => {
             let hint = "check the path of --config (or POUNCE_CONFIG) and the file's permissions";
             let mistake = Mistake::new(path.display().to_string(), error.to_string(), hint);
@@ -49,8 +51,13 @@ pub(crate) fn read(path: &Path) -> Said {
 }
 
 /// Reads the text of the file at `path`.
+#[cfg(any(test, fuzzing))]
 pub(crate) fn parse(text: &str, path: &Path) -> Said {
-    let mut reader = Reader { text, path: path.into(), said: Said::default(), positions: Vec::new() };
+    parse_beside(text, path, &[])
+}
+
+fn parse_beside(text: &str, path: &Path, beside: &[&str]) -> Said {
+    let mut reader = Reader { places: Places::new(text, path), said: Said::default(), beside };
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
         let what = format!("is not TOML here: {}", error.message());
@@ -64,32 +71,22 @@ pub(crate) fn parse(text: &str, path: &Path) -> Said {
 }
 
 struct Reader<'a> {
-    text: &'a str,
-    path: Arc<Path>,
+    places: Places<'a>,
     said: Said,
-    /// Where each mistake stands: tables are not kept in the order of the file.
-    positions: Vec<usize>,
+    beside: &'a [&'a str],
 }
 
 impl Reader<'_> {
     fn finish(self) -> Said {
-        let mut placed: Vec<_> = self.positions.into_iter().zip(self.said.mistakes).collect();
-        placed.sort_by_key(|(position, _)| *position);
-        Said { mistakes: placed.into_iter().map(|(_, mistake)| mistake).collect(), ..self.said }
+        Said { mistakes: self.places.into_mistakes(), ..self.said }
     }
 
     fn mistake(&mut self, at: Range<usize>, what: impl Into<String>, hint: impl Into<String>) {
-        let place = self.source(&at).to_string();
-        self.said.mistakes.push(Mistake::new(place, what, hint));
-        self.positions.push(at.start);
+        self.places.mistake(at, what, hint);
     }
 
     fn source(&self, at: &Range<usize>) -> Source {
-        let before = self.text.get(..at.start).unwrap_or(self.text);
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        let line = before.matches('\n').count() + 1;
-        let column = before[line_start..].chars().count() + 1;
-        Source::File { path: Arc::clone(&self.path), line, column }
+        self.places.source(at)
     }
 
     fn document(&mut self, document: &DeTable<'_>) {
@@ -110,12 +107,13 @@ impl Reader<'_> {
                 self.components(value);
             } else if name == "route" {
                 self.routes(value);
-            } else {
+            } else if !self.beside.contains(&name) {
                 let hint = match self.home_of(name) {
                     Some(home) => format!("write it under [{home}]"),
                     None => {
-                        suggestion(name, sections.iter().copied().chain(["component", "route"]), |near| {
-                            let is_list = matches!(near, "component" | "route");
+                        let lists = ["component", "route"].into_iter().chain(self.beside.iter().copied());
+                        suggestion(name, sections.iter().copied().chain(lists), |near| {
+                            let is_list = !sections.contains(&near);
                             if is_list { format!("[[{near}]]") } else { format!("[{near}]") }
                         })
                     }
@@ -177,7 +175,8 @@ impl Reader<'_> {
     }
 }
 
-fn suggestion<'k>(
+/// What to do about an unknown word.
+pub(crate) fn suggestion<'k>(
     unknown: &str,
     known: impl IntoIterator<Item = &'k str> + Clone,
     show: impl Fn(&str) -> String,

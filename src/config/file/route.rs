@@ -31,7 +31,7 @@ impl Reader<'_> {
 
     fn route(&mut self, at: Range<usize>, table: &DeTable<'_>) {
         let mut route = Route::to(String::new());
-        let before = self.said.mistakes.len();
+        let before = self.places.count();
         for (key, value) in table {
             let name = key.get_ref().as_ref();
             let text = value.get_ref().as_str().filter(|text| !text.is_empty());
@@ -58,7 +58,7 @@ impl Reader<'_> {
                 self.mistake(value.span(), format!("route.{name}: `{text}` {what}"), hint);
             }
         }
-        if route.component.is_empty() && self.said.mistakes.len() == before {
+        if route.component.is_empty() && self.places.count() == before {
             let hint = "add the name of the component that serves it: component = \"shop\"";
             self.mistake(at.clone(), "the route leads nowhere", hint);
         }

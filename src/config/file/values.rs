@@ -16,7 +16,8 @@ pub(super) fn texts(value: &DeValue<'_>, list: bool) -> Result<Vec<String>, &'st
     }
 }
 
-fn text(value: &DeValue<'_>) -> Option<String> {
+/// A value that is neither a list nor a table, as the text it would be typed as.
+pub(crate) fn text(value: &DeValue<'_>) -> Option<String> {
     match value {
         DeValue::String(text) => Some(text.clone().into_owned()),
         DeValue::Integer(number) => Some(match i128::from_str_radix(number.as_str(), number.radix()) {
@@ -29,7 +30,8 @@ fn text(value: &DeValue<'_>) -> Option<String> {
     }
 }
 
-pub(super) fn kind(value: &DeValue<'_>) -> &'static str {
+/// What a value is, for messages.
+pub(crate) fn kind(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::Array(_) => "a list",
         DeValue::Table(_) => "a table",

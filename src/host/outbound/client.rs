@@ -17,6 +17,7 @@ use super::connect::{Connector, Shared};
 use super::error;
 use super::ledger::Ledger;
 use super::limits::{Limits, Timeouts};
+use super::mocks::Mocks;
 use super::own::OwnListeners;
 use super::peer_service::PeerServices;
 use super::policy::Policy;
@@ -34,6 +35,8 @@ pub(crate) struct Setup {
     pub(crate) policy: Policy,
     /// Where it is noted who is called, if that is to be told.
     pub(crate) ledger: Option<Arc<Ledger>>,
+    /// What answers in place of the network, where something does.
+    pub(crate) mocks: Option<Arc<Mocks>>,
     /// Where trace context goes.
     pub(crate) propagate_to: Destinations,
     /// What spans call the services that requests go to.
@@ -53,6 +56,7 @@ impl Setup {
             component: component.into(),
             policy: Policy::new(rules),
             ledger: None,
+            mocks: None,
             propagate_to: Destinations::default(),
             peer_services: PeerServices::default(),
             own: OwnListeners::default(),
@@ -75,6 +79,7 @@ pub(crate) struct Client(Arc<Inner>);
 
 struct Inner {
     policy: Arc<Policy>,
+    mocks: Option<Arc<Mocks>>,
     propagate_to: Destinations,
     peer_services: PeerServices,
     refusals: Arc<RefusalLog>,
@@ -86,8 +91,8 @@ struct Inner {
 impl Client {
     /// Makes the client; opens and reads nothing before the first request.
     pub(crate) fn new(setup: Setup) -> Self {
-        let Setup { component, policy, ledger, propagate_to, peer_services, own, roots, limits, resolver } =
-            setup;
+        let Setup { component, policy, ledger, mocks, propagate_to, .. } = setup;
+        let Setup { peer_services, own, roots, limits, resolver, .. } = setup;
         let policy = Arc::new(policy);
         let refusals = Arc::new(RefusalLog::new(component, "outgoing requests to more than"));
         let connector = Connector::new(Shared {
@@ -103,7 +108,8 @@ impl Client {
         });
         let in_flight = Arc::new(Semaphore::new(limits.in_flight));
         let pool = pool(connector, &limits);
-        Self(Arc::new(Inner { policy, propagate_to, peer_services, refusals, limits, in_flight, pool }))
+        let inner = Inner { policy, mocks, propagate_to, peer_services, refusals, limits, in_flight, pool };
+        Self(Arc::new(inner))
     }
 
     /// Whether a request to this URI carries trace context.
@@ -125,6 +131,11 @@ impl Client {
     ) -> impl Future<Output = Result<Response<WasiBody>, Error>> + Send + use<> {
         let inner = Arc::clone(&self.0);
         async move { inner.send(request, options).await }
+    }
+
+    /// Whether mocks answer, which have to be told on whose behalf a guest calls.
+    pub(crate) fn is_mocked(&self) -> bool {
+        self.0.mocks.is_some()
     }
 
     /// Requests refused so far.
@@ -175,6 +186,13 @@ impl Inner {
         mut request: Request<WasiBody>,
         options: Option<RequestOptions>,
     ) -> Result<Response<WasiBody>, Error> {
+        if let Some(mocks) = &self.mocks {
+            // In a box: without mocks the future stays as small as it was.
+            match Box::pin(mocks.answer(request, self.limits.timeouts(options))).await? {
+                Ok(response) => return Ok(response),
+                Err(passed_on) => request = passed_on,
+            }
+        }
         self.policy.check(request.method(), request.uri()).map_err(|refused| {
             self.refusals.note(&refused.target, &refused);
             refused.error()

@@ -82,6 +82,57 @@ pub(crate) fn status(error: &Error) -> StatusCode {
     }
 }
 
+/// All errors that [`error_type`] has a name of its own for, without their details.
+const ALL: [fn() -> Error; 37] = [
+    || Error::DnsTimeout,
+    || Error::DnsError { rcode: None, info_code: None },
+    || Error::DestinationNotFound,
+    || Error::DestinationUnavailable,
+    || Error::DestinationIpProhibited,
+    || Error::DestinationIpUnroutable,
+    || Error::ConnectionRefused,
+    || Error::ConnectionTerminated,
+    || Error::ConnectionTimeout,
+    || Error::ConnectionReadTimeout,
+    || Error::ConnectionWriteTimeout,
+    || Error::ConnectionLimitReached,
+    || Error::TlsProtocolError,
+    || Error::TlsCertificateError,
+    || Error::TlsAlertReceived { alert_id: None, alert_message: None },
+    || Error::HttpRequestDenied,
+    || Error::HttpRequestLengthRequired,
+    || Error::HttpRequestBodySize(None),
+    || Error::HttpRequestMethodInvalid,
+    || Error::HttpRequestUriInvalid,
+    || Error::HttpRequestUriTooLong,
+    || Error::HttpRequestHeaderSectionSize(None),
+    || Error::HttpRequestTrailerSectionSize(None),
+    || Error::HttpResponseIncomplete,
+    || Error::HttpResponseHeaderSectionSize(None),
+    || Error::HttpResponseBodySize(None),
+    || Error::HttpResponseTrailerSectionSize(None),
+    || Error::HttpResponseTransferCoding(None),
+    || Error::HttpResponseContentCoding(None),
+    || Error::HttpResponseTimeout,
+    || Error::HttpUpgradeFailed,
+    || Error::HttpProtocolError,
+    || Error::LoopDetected,
+    || Error::ConfigurationError,
+    || Error::HttpResponseHeaderSize { field_name: None, field_size: None },
+    || Error::HttpResponseTrailerSize { field_name: None, field_size: None },
+    || Error::InternalError(None),
+];
+
+/// The error whose [`error_type`] this is.
+pub(crate) fn named(error_type: &str) -> Option<Error> {
+    ALL.iter().map(|make| make()).find(|error| self::error_type(error) == error_type)
+}
+
+/// The names of all errors.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    ALL.iter().map(|make| error_type(&make()))
+}
+
 /// The error of a request that got no response.
 pub(super) fn of_request(error: &(dyn StdError + 'static)) -> Error {
     of_chain(error).unwrap_or(Error::ConnectionTerminated)

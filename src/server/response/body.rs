@@ -26,20 +26,22 @@ pub(crate) struct BrokenOff(String);
 /// The pause before a response that has failed breaks off: hyper and h2 drop what they have not sent yet.
 struct Broken {
     error: BrokenOff,
-    pause: Pin<Box<Sleep>>,
+    /// None where there is no connection that may have something to send.
+    pause: Option<Pin<Box<Sleep>>>,
     pauses: usize,
 }
 
 impl Broken {
     /// Resolves after a pause in which the connection was flushed, or many; `is_flushed` says that it was.
     fn poll(&mut self, cx: &mut Context<'_>, is_flushed: impl Fn() -> bool) -> Poll<()> {
+        let Some(pause) = &mut self.pause else { return Poll::Ready(()) };
         loop {
-            ready!(self.pause.as_mut().poll(cx));
+            ready!(pause.as_mut().poll(cx));
             self.pauses += 1;
             if is_flushed() || self.pauses >= FLUSH_PAUSES {
                 return Poll::Ready(());
             }
-            self.pause.as_mut().reset(Instant::now() + FLUSH_PAUSE);
+            pause.as_mut().reset(Instant::now() + FLUSH_PAUSE);
         }
     }
 }
@@ -192,7 +194,9 @@ impl Body {
     ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         self.exchange.break_off(failure);
         let error = BrokenOff(failure.message.clone());
-        self.broken = Some(Broken { error, pause: Box::pin(tokio::time::sleep(FLUSH_PAUSE)), pauses: 0 });
+        let is_local = self.exchange.flushes().is_local();
+        let pause = (!is_local).then(|| Box::pin(tokio::time::sleep(FLUSH_PAUSE)));
+        self.broken = Some(Broken { error, pause, pauses: 0 });
         self.poll_broken(cx)
     }
 

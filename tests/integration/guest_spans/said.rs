@@ -8,12 +8,9 @@ use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 
 for_both_abis!(
     a_span_is_one_child_of_the_server_span,
-    kinds_and_attributes_of_options_arrive,
     every_type_of_attribute_arrives,
     events_have_the_times_that_were_given,
     links_name_valid_spans_only,
-    an_exception_is_an_event_and_a_status,
-    the_status_is_the_guests_alone,
     times_stay_within_the_request,
 );
 
@@ -46,22 +43,6 @@ async fn a_span_is_one_child_of_the_server_span(abi: Abi) {
         assert_eq!((seen["recording"].as_bool(), seen["inject"].as_str()), (Some(true), Some(&*traceparent)));
         assert_eq!(case.seen["server"]["span_id"], server.span_id);
         assert_eq!(case.seen["recording"], true);
-    }
-}
-
-async fn kinds_and_attributes_of_options_arrive(abi: Abi) {
-    let case = case(abi, "/options").await;
-    case.expect_tree(
-        "
-         Internal internal
-         Server server
-         Client client
-         Producer producer
-         Consumer consumer",
-    );
-    for name in ["internal", "server", "client", "producer", "consumer"] {
-        let expected = format!("kind = {name:?}\n{}", component(&case));
-        case.span(name).expect_attributes(&expected);
     }
 }
 
@@ -106,37 +87,6 @@ async fn links_name_valid_spans_only(abi: Abi) {
     assert_eq!((there(2), why(2)), ((&*linked.trace_id, &*linked.span_id), r#""sibling""#.to_owned()));
     // The one of zeros is not lost in silence.
     session.exit.expect(0, &["telemetry calls of guests that were invalid or over a limit", "\"count\":1"]);
-}
-
-async fn an_exception_is_an_event_and_a_status(abi: Abi) {
-    let case = case(abi, "/exceptions").await;
-    let span = case.span("exceptions");
-    let [first, second] = &span.events[..] else { panic!("{:?}", span.events) };
-    assert_eq!((first.name.as_str(), second.name.as_str()), ("exception", "exception"));
-    let expected = r#"
-        exception.type = "guest.First"
-        exception.message = "first failure"
-        exception.stacktrace = "at cases"
-        code = 7"#;
-    expect("attributes of the first", &first.attributes, expected);
-    let expected = "exception.type = \"guest.Second\"\n exception.message = \"second failure\"";
-    expect("attributes of the second", &second.attributes, expected);
-    assert!(span.start <= first.time && first.time <= second.time && second.time <= span.end);
-    assert_eq!(span.status, Status::Error("second failure".into()), "the last one's");
-    assert!(!case.server().failed(), "a part may fail without the whole");
-}
-
-async fn the_status_is_the_guests_alone(abi: Abi) {
-    let case = case(abi, "/status").await;
-    for (name, status) in [
-        ("ok", Status::Ok),
-        ("error", Status::Error("it broke".into())),
-        ("error then ok", Status::Ok),
-        ("ok then error", Status::Ok),
-        ("unset again", Status::Error("forgiven".into())),
-    ] {
-        assert_eq!(case.span(name).status, status, "{name}");
-    }
 }
 
 async fn times_stay_within_the_request(abi: Abi) {

@@ -4,47 +4,11 @@ use super::{case, guest, session, trace_id};
 use crate::support::{Abi, for_both_abis};
 
 for_both_abis!(
-    parents_are_what_was_entered,
-    scopes_may_be_left_in_any_order,
-    a_handle_on_the_server_span_is_no_span_of_its_own,
     a_handle_on_the_current_span_is_that_span,
-    the_sdks_spans_nest,
     spans_may_be_deep,
     spans_may_be_many_up_to_the_limit,
     requests_of_one_instance_have_trees_of_their_own,
 );
-
-async fn parents_are_what_was_entered(abi: Abi) {
-    case(abi, "/parents").await.expect_tree(
-        "
-         Internal root
-           Internal current
-         Internal invocation
-         Internal after both",
-    );
-}
-
-async fn scopes_may_be_left_in_any_order(abi: Abi) {
-    case(abi, "/crossed").await.expect_tree(
-        "
-         Internal a
-           Internal b
-             Internal of b
-         Internal of none",
-    );
-    case(abi, "/entered-twice").await.expect_tree("Internal twice\n  Internal still in twice");
-    case(abi, "/ended-entered").await.expect_tree("Internal gone\n  Internal under gone");
-}
-
-async fn a_handle_on_the_server_span_is_no_span_of_its_own(abi: Abi) {
-    let case = case(abi, "/server-handle").await;
-    case.expect_tree("");
-    let server = case.server();
-    // Ending the handle ends nothing: the host ends the server span.
-    assert_eq!((server.int("by.handle"), server.int("after.end")), (Some(1), Some(2)));
-    assert!(server.int("http.response.status_code") == Some(200) && !server.failed());
-    assert!(!server.is_incomplete());
-}
 
 async fn a_handle_on_the_current_span_is_that_span(abi: Abi) {
     let session = session(guest(abi), &["/current"], "01").await;
@@ -58,12 +22,6 @@ async fn a_handle_on_the_current_span_is_that_span(abi: Abi) {
     assert!(case.spans.iter().all(|span| !span.is_incomplete()));
     let line = session.exit.stderr.lines().find(|line| line.contains("writes to spans that had ended"));
     assert!(line.is_some_and(|line| line.contains("\"count\":1")), "{}", session.exit);
-}
-
-async fn the_sdks_spans_nest(abi: Abi) {
-    let case = case(abi, "/in-scope").await;
-    case.expect_tree("Internal in span\n  Internal in scope");
-    assert_eq!(case.span("in span").attributes["sdk"].to_string(), "true");
 }
 
 async fn spans_may_be_deep(abi: Abi) {

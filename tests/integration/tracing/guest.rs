@@ -2,12 +2,11 @@
 
 use crate::support::attributes::expect;
 use crate::support::client;
-use crate::support::span::{Span, Status};
+use crate::support::span::Span;
 use crate::support::{Abi, Collector, for_both_abis, pounce};
 
 for_both_abis!(
     all_kinds_of_values_arrive,
-    what_a_guest_says_of_its_failure_stands,
     what_the_host_knows_cannot_be_overwritten,
     limits_hold_and_are_counted,
 );
@@ -59,36 +58,6 @@ async fn all_kinds_of_values_arrive(abi: Abi) {
     own(&spans[1], r#"guest.a = "2""#);
     // Ending the handle does not end the server span: the host does.
     own(&spans[2], "guest.b = \"x\"\n guest.c = \"y\"");
-}
-
-async fn what_a_guest_says_of_its_failure_stands(abi: Abi) {
-    let queries = [
-        "status=error:my own words&code=500".replace(' ', "+"),
-        "status=error:though 200".replace(' ', "+"),
-        "exception=it+broke".to_owned(),
-        "status=ok&code=503".to_owned(),
-        "status=ok&code=404".to_owned(),
-        "name=my+name&route=/r/{id}".to_owned(),
-        "error=a+%26dyn+Error".to_owned(),
-    ];
-    let spans = spans_of(abi, &queries.iter().map(String::as_str).collect::<Vec<_>>()).await;
-    assert_eq!(spans[0].status, Status::Error("my own words".into()));
-    assert_eq!(spans[1].status, Status::Error("though 200".into()));
-    assert_eq!(spans[2].status, Status::Error("it broke".into()));
-    let expected = r#"
-        exception.type = "guest.Failure"
-        exception.message = "it broke"
-        exception.stacktrace = "at deeds"
-        guest.code = 7"#;
-    expect("attributes of the exception", &spans[2].event("exception").attributes, expected);
-    assert!(spans[3].failed(), "a guest's Ok does not make a 503 one: {:?}", spans[3].status);
-    assert_eq!(spans[4].status, Status::Ok);
-    assert_eq!(
-        (spans[5].name.as_str(), spans[5].text("http.route")),
-        ("GET /r/{id}", "/r/{id}"),
-        "the last word on the name is the route's"
-    );
-    assert_eq!(spans[6].status, Status::Error("a &dyn Error".into()));
 }
 
 async fn what_the_host_knows_cannot_be_overwritten(abi: Abi) {

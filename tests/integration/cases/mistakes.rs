@@ -1,0 +1,72 @@
+//! What is wrong with a file, the command line or the component is told at once, and nothing runs.
+
+use super::{Cases, case};
+use crate::support::guest::{built, fixture};
+use crate::support::pounce;
+
+#[tokio::test]
+async fn all_mistakes_of_a_file_are_told_in_its_order() {
+    let text = "[http]\nrequest-timeuot = \"1s\"\n[[case]]\nname = \"a\"\nreqeust = \"GET /\"\n[caes]\n[guest]\nreuse = 0\n";
+    let cases = Cases::new(text);
+    let exit = cases.run(&built("hello")).await;
+    exit.expect(
+        2,
+        &[
+            "request-timeout",
+            "did you mean `request`",
+            "add what is asked",
+            "[[case]]",
+            "set it to a number from 1",
+        ],
+    );
+    let lines: Vec<_> =
+        exit.stderr.lines().filter_map(|line| line.split("cases.toml:").nth(1)?.split(':').next()).collect();
+    assert!(lines.len() >= 5 && lines.is_sorted(), "{lines:?}\n{exit}");
+    assert_eq!(exit.stdout, "");
+}
+
+#[tokio::test]
+async fn what_is_no_toml_is_told_once() {
+    let exit = Cases::new("[[case]\nname = 1\n").run(&built("hello")).await;
+    exit.expect(2, &["is not TOML here"]);
+    assert_eq!(exit.stderr.matches("error:").count(), exit.stderr.matches("tip:").count(), "{exit}");
+}
+
+#[tokio::test]
+async fn a_file_or_a_component_that_is_not_there() {
+    let run = |component: Option<&str>, cases: &str| {
+        let builder = pounce().command("test").flag("--cases", cases);
+        component.map_or_else(
+            || builder,
+            |component| pounce().command("test").component(component).flag("--cases", cases),
+        )
+    };
+    run(Some("hello.wasm"), "/not/there.toml")
+        .run()
+        .await
+        .expect(2, &["/not/there.toml", "check the path of --cases"]);
+    let cases = Cases::new(&case("response = 200"));
+    let path = cases.path.display().to_string();
+    run(None, &path).run().await.expect(2, &["there is no component to test", "pounce test app.wasm"]);
+    run(Some("/not/there.wasm"), &path).run().await.expect(2, &["/not/there.wasm"]);
+    cases.run(&fixture("core-module.wat")).await.expect(2, &["component"]);
+    pounce().command("test").component("hello.wasm").run().await.expect(2, &["--cases"]);
+}
+
+#[tokio::test]
+async fn a_filter_that_nothing_matches_is_a_mistake() {
+    let text = case("response = 200") + &case("response = 500").replace("\"a\"", "\"b\"");
+    let cases = Cases::new(&text);
+    cases.run_with(&built("hello"), &["--filter", "c*"]).await.expect(2, &["no case is called `c*`"]);
+    let exit = cases.run_with(&built("hello"), &["--filter", "a"]).await;
+    assert!(exit.code == Some(0) && exit.stdout.contains("1 case passed"), "{exit}");
+}
+
+#[tokio::test]
+async fn whom_guests_may_call_is_said_by_pass_alone() {
+    let text = "[guest]\nallow-outbound = [\"*\"]\n".to_owned() + &case("response = 200");
+    Cases::new(&text)
+        .run(&built("hello"))
+        .await
+        .expect(2, &["guest.allow-outbound has no effect here", "`pass`"]);
+}

@@ -1,0 +1,93 @@
+//! Many cases at once: none sees another's trace, logs or mocks.
+
+use super::Cases;
+use crate::support::pounce;
+use crate::support::{Abi, for_both_abis};
+
+for_both_abis!(cases_do_not_disturb_each_other);
+
+/// Cases that last for a moment each, all of which call the same URL and get answers of their own, leave attributes and
+/// log records of their own, and expect nobody else's.
+async fn cases_do_not_disturb_each_other(abi: Abi) {
+    let calls = |n: usize| {
+        format!(
+            "[[case]]\nname = \"calls {n}\"\nrequest = \"GET /?url=http://a.test/&n={0}&how=concurrent\"\n\
+             response = {{ json = {{ results = [{1}] }} }}\n\
+             span = {{ children = [{{ name = \"GET\", attributes = {{ \"http.response.status_code\" = {2} }}, times = {0} }}] }}\n\
+             [[case.mock]]\nrequest = \"GET http://a.test/\"\nresponse = {2}\ndelay = \"5ms\"\ntimes = {0}\n",
+            n % 3 + 1,
+            vec![format!("{{ status = {} }}", 200 + n); n % 3 + 1].join(", "),
+            200 + n
+        )
+    };
+    let tells = |n: usize| {
+        format!(
+            "[[case]]\nname = \"tells {n}\"\nrequest = \"GET /?set.guest.n={n}&wait=5&log.info=case+{n}\"\nresponse = 200\n\
+             span = {{ attributes = {{ \"guest.n\" = \"{n}\" }}, children = [] }}\n\
+             log = [{{ body = \"case {n}\", times = 1 }}, {{ body = \"*\", times = 1 }}]\n"
+        )
+    };
+    for (guest, text) in [
+        ("calls", (0..64).map(calls).collect::<String>()),
+        ("attributes", (0..64).map(tells).collect::<String>()),
+    ] {
+        let exit = Cases::new(&text).run_with(&abi.guest(guest), &["--jobs", "16"]).await;
+        assert_eq!(exit.code, Some(0), "{exit}");
+        assert!(exit.stdout.contains("64 cases passed"), "{exit}");
+    }
+}
+
+/// Several components in one file, and several files.
+#[tokio::test]
+async fn several_components_are_reached_by_their_routes() {
+    let sources = ["hello", "calls"].map(|name| Abi::P2.guest(name).display().to_string());
+    let text = format!(
+        "[[component]]\nname = \"site\"\nsource = \"{}\"\n[[component]]\nname = \"shop\"\nsource = \"{}\"\n\
+         [[route]]\npath = \"/shop/{{*rest}}\"\ncomponent = \"shop\"\n[[route]]\ncomponent = \"site\"\n\
+         [[case]]\nname = \"site\"\nrequest = \"/\"\nresponse = {{ body = \"Hello*\" }}\n\
+         span = {{ attributes = {{ \"pounce.component\" = \"site\" }}, children = [] }}\n\
+         [[case]]\nname = \"shop\"\nrequest = \"/shop/a?url=http://a.test/\"\nresponse = 200\n\
+         span = {{ name = \"GET /shop/{{*rest}}\", attributes = {{ \"pounce.component\" = \"shop\" }}, children = [\"GET\"] }}\n\
+         [[case.mock]]\nrequest = \"*\"\n",
+        sources[0], sources[1]
+    );
+    let cases = Cases::new(&text);
+    let exit = pounce().command("test").flag("--cases", cases.path.display()).run().await;
+    assert_eq!(exit.code, Some(0), "{exit}");
+
+    let typed = Cases::new(
+        "[[route]]\npath = \"/c\"\ncomponent = \"calls\"\n[[route]]\ncomponent = \"hello\"\n\
+         [[case]]\nname = \"typed\"\nrequest = \"/\"\nresponse = { body = \"Hello*\" }\n",
+    );
+    let builder = pounce().command("test").component(Abi::P2.guest("hello")).arg(Abi::P2.guest("calls"));
+    let exit = builder.flag("--cases", typed.path.display()).run().await;
+    assert_eq!(exit.code, Some(0), "{exit}");
+
+    let builder = pounce().command("test").component(Abi::P2.guest("hello"));
+    let other = Cases::new(&super::case("response = 200"));
+    let third = Cases::new(&super::case("response = 201"));
+    let exit =
+        builder.flag("--cases", other.path.display()).flag("--cases", third.path.display()).run().await;
+    assert!(exit.code == Some(1) && exit.stdout.contains("1 of 2 cases failed"), "{exit}");
+}
+
+/// What the environment says of telemetry and of settings changes nothing, and nothing is sent.
+#[tokio::test]
+async fn a_case_means_the_same_everywhere() {
+    let collector = crate::support::Collector::start().await;
+    let cases =
+        Cases::new(&super::case("span = { name = \"GET /\", attributes = { \"http.method\" = \"GET\" } }"));
+    let builder = pounce().command("test").component(Abi::P2.guest("hello")).traced(&collector);
+    let exit = builder
+        .flag("--cases", cases.path.display())
+        .env("OTEL_TRACES_SAMPLER", "always_off")
+        .env("OTEL_SDK_DISABLED", "true")
+        .env("OTEL_PROPAGATORS", "none")
+        .env("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
+        .env("POUNCE_MAX_MEMORY", "64KiB")
+        .env("POUNCE_CONFIG", "/not/there")
+        .run()
+        .await;
+    assert_eq!((exit.code, exit.stderr.as_str()), (Some(0), ""), "{exit}");
+    assert!(collector.received().is_empty());
+}
