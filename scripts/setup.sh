@@ -17,6 +17,7 @@ main() {
   want_command npm nodejs npm
   want_command curl curl
   want_command valgrind valgrind
+  want_command systemd-analyze systemd
   want_command chromium chromium
   if [ "${1:-}" = foreign ]; then
     want_packages clang-22 lld-22 wasi-libc
@@ -38,6 +39,7 @@ main() {
   victoria
   h2spec
   prometheus
+  kubernetes_validate
   viewer_packages
   if [ "${1:-}" = foreign ]; then
     wit_bindgen

@@ -18,6 +18,8 @@ jaeger_version=1.76.0
 collector_version=0.162.0-1
 # Also in tests/integration/backend/rotel.rs.
 rotel_version=0.0.1a15
+# Also in tests/integration/deployment.rs.
+kubernetes_validate_version=1.37.0
 # Also in tests/integration/backend/chain.rs and tests/services/requirements.txt.
 opentelemetry_python_version=1.45.2
 # Also in tests/integration/backend/victoria.rs. The last of those that have both programs.
@@ -299,6 +301,14 @@ rotel() {
 install_rotel() {
   python_environment "rotel==$rotel_version" "$1"
   ln -s "$(cd "$1" && echo lib/python3*/site-packages/rotel/rotel-agent)" "$1/rotel"
+}
+
+# Checks manifests without a cluster.
+kubernetes_validate() {
+  tool=$cache/kubernetes-validate-$kubernetes_validate_version
+  cached "$tool" "kubernetes-validate $kubernetes_validate_version" \
+    python_environment "kubernetes-validate==$kubernetes_validate_version"
+  tool=$tool/bin/kubernetes-validate
 }
 
 # Scrapes, and checks rules, for tests/integration/admin. Debian's package, unpacked and not installed: that would start

@@ -11,6 +11,7 @@ use tokio::task::{JoinError, JoinSet};
 
 use super::App;
 use super::reload::Reloads;
+use super::supervisor::Supervisor;
 use crate::admin::Admin;
 use crate::server::{Drain, Phase, SocketFile};
 use pounce_telemetry::{Extent, Telemetry, Totals};
@@ -90,14 +91,18 @@ impl App {
     /// The signal handlers cannot be installed.
     pub fn run(self) -> impl Future<Output = std::io::Result<Outcome>> {
         let stops = Stops::install();
-        async move { Ok(self.run_on(stops?).await) }
+        async move { Ok(self.run_on(stops?, Supervisor::NONE).await) }
     }
 
-    /// The same with signals that were taken over earlier.
-    pub(crate) async fn run_on(self, mut stops: Stops) -> Outcome {
+    /// Serves until one of the signals that were taken over earlier, then drains; `supervisor` is told of it.
+    pub(crate) async fn run_on(self, mut stops: Stops, supervisor: Supervisor) -> Outcome {
         stops.reloads = Some(self.reloads.clone());
+        self.reloads.tell(supervisor, format!("serving on {}", self.urls().join(", ")));
         let serving = self.start();
-        let name = stops.next().await;
+        let name = tokio::select! {
+            name = stops.next() => name,
+            () = supervisor.keep_alive() => unreachable!("it never ends"),
+        };
         tracing::info!(
             signal = name,
             in_flight = serving.app.handler.drain.in_flight(),
@@ -108,9 +113,13 @@ impl App {
                 delay => format!(", {delay:?} from now (http.drain-delay)"),
             }
         );
+        supervisor.stopping(&format!("draining after {name}"));
         // Who drains reloads nothing.
         stops.reloads = None;
-        serving.stop(async { _ = stops.next().await }).await
+        tokio::select! {
+            outcome = serving.stop(async { _ = stops.next().await }) => outcome,
+            () = supervisor.keep_alive() => unreachable!("it never ends"),
+        }
     }
 
     /// Serves until `shutdown` resolves, then drains. For programs that have signals, or their own end, in hand.

@@ -6,6 +6,7 @@ mod facts;
 mod lifecycle;
 mod lines;
 mod reload;
+mod supervisor;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -30,6 +31,7 @@ pub use call::{BodyError, Caller, ResponseBody};
 pub use lifecycle::Outcome;
 pub(crate) use lifecycle::Stops;
 pub(crate) use reload::{Reloader, Source};
+pub(crate) use supervisor::Supervisor;
 
 /// A server that is bound, loaded and ready to serve.
 pub struct App {

@@ -7,7 +7,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -15,6 +15,7 @@ use pounce_telemetry::metrics::host as host_metrics;
 use tokio::sync::{Notify, watch};
 
 use super::components::{self, Loading};
+use super::supervisor::Supervisor;
 use crate::admin;
 use crate::config::{Config, InForce, Loaded, Mistakes};
 use crate::server::{Files, Generation, Handler, LOOK, Phase, Router};
@@ -39,6 +40,8 @@ pub(super) struct Reloads {
     failed: AtomicU64,
     last: Mutex<Last>,
     troubles: Mutex<Troubles>,
+    /// Who is told of reloads, and what is said when there is none under way.
+    supervisor: OnceLock<(Supervisor, String)>,
 }
 
 /// The last reload.
@@ -104,7 +107,14 @@ impl Reloads {
             failed: AtomicU64::new(0),
             last: Mutex::default(),
             troubles: Mutex::default(),
+            supervisor: OnceLock::new(),
         }
+    }
+
+    /// Tells the service manager that requests are served, with a `status` for people, and from now on of each reload.
+    pub(super) fn tell(&self, supervisor: Supervisor, status: String) {
+        supervisor.ready(&status);
+        _ = self.supervisor.set((supervisor, status));
     }
 
     /// Asks for a reload; one that is asked for while another is under way follows it.
@@ -153,7 +163,18 @@ impl Reloads {
     /// Whether another generation serves now.
     async fn reload(self: &Arc<Self>) -> bool {
         let begun = Instant::now();
+        let supervisor = self.supervisor.get();
+        if let Some((supervisor, _)) = supervisor {
+            supervisor.reloading();
+        }
         let outcome = self.replace().await;
+        if let Some((supervisor, status)) = supervisor {
+            match &outcome {
+                Ok(_) => supervisor.ready(status),
+                // It is as ready as it was.
+                Err(error) => supervisor.ready(&format!("{status}; not reloaded: {error:#}")),
+            }
+        }
         let mut last = lock(&self.last);
         last.at = Some(Instant::now());
         match outcome {

@@ -7,6 +7,7 @@ mod completions;
 mod dev;
 mod doctor;
 mod flags;
+mod health;
 mod new;
 mod output;
 mod progress;
@@ -39,6 +40,7 @@ pub fn run() -> ExitCode {
             Some(("check", matches)) => check::run(matches, typed.unknown),
             Some(("test", matches)) => test::run(matches, typed.unknown),
             Some(("doctor", matches)) => doctor::run(matches, typed.unknown),
+            Some(("health", matches)) => health::run(matches, typed.unknown),
             Some(("completions", matches)) => completions::run(command(), matches, typed.unknown),
             Some(("man", matches)) => completions::run_man(command(), matches, typed.unknown),
             other => unreachable!("clap knows no command {other:?} that is not matched here"),
@@ -63,6 +65,7 @@ fn command() -> Command {
         .subcommand(check::command())
         .subcommand(test::command())
         .subcommand(doctor::command())
+        .subcommand(health::command())
         .subcommand(completions::command())
         .subcommand(completions::man_command())
 }

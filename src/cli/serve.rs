@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{ArgMatches, Command};
 
 use super::{MISTAKE, flags, output, progress};
-use crate::app::{App, Outcome, Source, StartError, Stops, Surroundings};
+use crate::app::{App, Outcome, Source, StartError, Stops, Supervisor, Surroundings};
 use crate::config::{self, Loaded, Mistake};
 use crate::server::Inherited;
 use pounce_telemetry::logs::{Log, OtlpLog};
@@ -181,7 +181,7 @@ async fn build_and_run(
     match build(loaded, inherited, otlp_log, source, stops.next()).await {
         Ok(Some(app)) => {
             say_ready(&app);
-            exit_status(app.run_on(stops).await)
+            exit_status(app.run_on(stops, Supervisor::of_process()).await)
         }
         Ok(None) => ExitCode::SUCCESS,
         Err(status) => status,

@@ -33,7 +33,7 @@ use bytes::Bytes;
 
 pub(crate) use crate::host::{
     Beyond, Blame, Budget, Failure, FailureKind, Full, Ledger, Mocks, OwnListeners, Place, Policy, Reply,
-    RequestScope, Rooms, Share, error_names,
+    RequestScope, Rooms, Share, error_names, let_others_go_on,
 };
 pub(crate) use alarm::Alarm;
 pub(crate) use arrival::{Arrival, Rest};

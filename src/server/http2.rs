@@ -25,7 +25,7 @@ use super::incoming::Incoming;
 use super::response::Body;
 use super::stall::Streams;
 use super::turn::Turns;
-use crate::host::let_others_go_on;
+use crate::guest::let_others_go_on;
 
 /// Streams that one peer may have open at once.
 pub(super) const MAX_STREAMS: u32 = 256;

@@ -9,7 +9,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::host::let_others_go_on;
+use crate::guest::let_others_go_on;
 
 /// What reading may take in a turn.
 const TIME: Duration = Duration::from_micros(100);

@@ -42,6 +42,8 @@ mod components;
 mod composed;
 /// The tree that people read.
 mod console;
+/// The files in `ops/` that a deployment begins with.
+mod deployment;
 /// `pounce dev`: builds, reloads, error pages, keys, and what it shows on a terminal.
 mod dev;
 /// `pounce doctor`: why telemetry does not arrive, and what to do.
@@ -132,6 +134,8 @@ mod soak;
 mod sockets;
 /// What guests write to stdout and stderr.
 mod stdio;
+/// What systemd is told, and `pounce health`.
+mod supervised;
 /// TLS on the listeners: versions, names, certificates that change, clients that show theirs, handshakes that fail.
 mod tls;
 /// The server span: names, parents, attributes of each profile, sampling, resource, the guest's own attributes.

@@ -15,7 +15,7 @@ use std::time::SystemTime;
 use clap::{ArgMatches, Command};
 
 use super::{MISTAKE, flags, output, progress, serve};
-use crate::app::{App, Stops};
+use crate::app::{App, Stops, Supervisor};
 use crate::config::{self, InForce, Loaded, Mistake, Mistakes, Sources};
 use crate::guest;
 use crate::server::Inherited;
@@ -240,7 +240,7 @@ async fn serve_until_stopped(app: App, stops: Stops, watch: Option<Watch>, mut k
         }
     };
     let outcome = {
-        let mut serving = std::pin::pin!(app.run_on(stops));
+        let mut serving = std::pin::pin!(app.run_on(stops, Supervisor::NONE));
         // It ends with the server: a build that runs is stopped.
         tokio::select! {
             outcome = &mut serving => outcome,
