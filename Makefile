@@ -120,6 +120,11 @@ bench-start: guests ## Time starts and measure memory of hello, JavaScript and P
 	guests/foreign.sh
 	benches/start.py
 
+.PHONY: bench-cases
+bench-cases: guests ## Time a case of pounce test beside the same request over a socket
+	$(CARGO) build --release --quiet
+	benches/cases.py
+
 .PHONY: bench-otlp
 bench-otlp: ## Compare CPU and allocations per span of pounce-otlp with those of the stock OpenTelemetry pipeline
 	$(CARGO) run --release --package pounce-otlp-bench

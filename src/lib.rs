@@ -36,6 +36,8 @@
 //! # }
 //! ```
 //!
+//! A request that a program has already, from a test or another server, needs no socket: [`App::call`].
+//!
 //! # One request, in order
 //!
 //! | step | file |

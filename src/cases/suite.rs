@@ -66,21 +66,15 @@ impl Suite {
             flags,
             components,
             file: Some(path.to_owned()),
+            text: Some(text.clone()),
             beside: keys::FILE,
             vars: Vars::of_process().without_options(),
             ..Sources::default()
         });
         // What is no TOML both readers have seen.
-        mistakes.extend(
-            cases
-                .as_ref()
-                .err()
-                .into_iter()
-                .flatten()
-                .filter(|one| !mistakes.contains(one))
-                .cloned()
-                .collect::<Vec<_>>(),
-        );
+        let found = cases.as_ref().err().into_iter().flatten();
+        let news: Vec<_> = found.filter(|one| !mistakes.contains(one)).cloned().collect();
+        mistakes.extend(news);
         let config = &loaded.config;
         if config.names().is_empty() && mistakes.is_empty() {
             let hint = "name its file: pounce test app.wasm --cases FILE, or add [[component]] with a source to the file";

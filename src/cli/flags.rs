@@ -50,6 +50,7 @@ pub(super) fn sources(matches: &ArgMatches, needs_component: bool) -> Sources {
         file: paths("config").next_back(),
         needs_component,
         is_dev: false,
+        text: None,
         beside: &[],
         vars: Vars::of_process(),
     }

@@ -92,15 +92,15 @@ mod tests {
 
     #[test]
     fn every_key_of_the_example_reads() {
-        let said = toml_file::parse(&uncommented(), Path::new("pounce.toml"));
+        let said = toml_file::parse(&uncommented(), Path::new("pounce.toml"), &[]);
         assert_eq!(said.mistakes, []);
         assert_eq!(said.options.len(), options::all().count());
-        assert!(toml_file::parse(&file(), Path::new("pounce.toml")).mistakes.is_empty());
+        assert!(toml_file::parse(&file(), Path::new("pounce.toml"), &[]).mistakes.is_empty());
     }
 
     #[test]
     fn every_value_of_the_example_is_valid() {
-        let said = toml_file::parse(&uncommented(), Path::new("pounce.toml"));
+        let said = toml_file::parse(&uncommented(), Path::new("pounce.toml"), &[]);
         let mut flags = said.options;
         // Those that need something on this machine.
         for key in crate::config::tests::NEED_FILES {

@@ -171,6 +171,8 @@ pub(crate) struct Sources {
     pub(crate) components: Vec<PathBuf>,
     /// The file that was typed; else `POUNCE_CONFIG` names one.
     pub(crate) file: Option<PathBuf>,
+    /// Its text, where it has been read already.
+    pub(crate) text: Option<String>,
     /// Whether it is a mistake if nobody names a component.
     pub(crate) needs_component: bool,
     /// Whether the defaults are those of `pounce dev`.
@@ -214,9 +216,13 @@ pub(crate) fn load(sources: Sources) -> Result<Loaded, Mistakes> {
 
 /// Resolves every option, past all mistakes.
 pub(crate) fn resolve(sources: Sources) -> Resolved {
-    let Sources { flags, components: typed, file, needs_component, is_dev, beside, vars } = sources;
+    let Sources { flags, components: typed, file, text, needs_component, is_dev, beside, vars } = sources;
     let file = file.or_else(|| vars.set("POUNCE_CONFIG").map(PathBuf::from));
-    let said = file.as_deref().map(|file| file::read(file, beside)).unwrap_or_default();
+    let said = match (file.as_deref(), text) {
+        (Some(file), Some(text)) => file::parse(&text, file, beside),
+        (Some(file), None) => file::read(file),
+        (None, _) => file::Said::default(),
+    };
 
     // What a broken file would have said is not missed.
     let file_is_sound = said.mistakes.is_empty();

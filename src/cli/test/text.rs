@@ -18,10 +18,12 @@ pub(super) fn line(outcome: &Outcome, colour: bool) -> String {
     put(word, Some(style));
     let took = outcome.took.as_secs_f64() * 1e3;
     put(&format!(" {} ", one_line(&outcome.name)), None);
-    put(&format!("(line {}, {took:.1} ms)\n", outcome.line), Some(Style::Dim));
+    put(&format!("(line {}, {took:.1} ms)", outcome.line), Some(Style::Dim));
+    put("\n", None);
     if let Some(failure) = &outcome.failure {
         for (line, style) in lines(failure) {
-            put(&format!("{line}\n"), style);
+            put(&line, style);
+            put("\n", None);
         }
     }
     text

@@ -38,10 +38,10 @@ pub(crate) struct Said {
     pub(crate) mistakes: Vec<Mistake>,
 }
 
-/// Reads the file at `path`; keys `beside` the settings are read elsewhere.
-pub(crate) fn read(path: &Path, beside: &[&str]) -> Said {
+/// Reads the file at `path`.
+pub(crate) fn read(path: &Path) -> Said {
     match content::read_text(path) {
-        Ok(text) => parse_beside(&text, path, beside),
+        Ok(text) => parse(&text, path, &[]),
         Err(error) => {
             let hint = "check the path of --config (or POUNCE_CONFIG) and the file's permissions";
             let mistake = Mistake::new(path.display().to_string(), error.to_string(), hint);
@@ -50,13 +50,8 @@ pub(crate) fn read(path: &Path, beside: &[&str]) -> Said {
     }
 }
 
-/// Reads the text of the file at `path`.
-#[cfg(any(test, fuzzing))]
-pub(crate) fn parse(text: &str, path: &Path) -> Said {
-    parse_beside(text, path, &[])
-}
-
-fn parse_beside(text: &str, path: &Path, beside: &[&str]) -> Said {
+/// Reads the text of the file at `path`; keys `beside` the settings are read elsewhere.
+pub(crate) fn parse(text: &str, path: &Path, beside: &[&str]) -> Said {
     let mut reader = Reader { places: Places::new(text, path), said: Said::default(), beside };
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in &errors {

@@ -6,7 +6,7 @@ use super::{Component, parse};
 use crate::config::Layer;
 
 fn told(text: &str) -> Vec<String> {
-    let said = parse(text, Path::new("p.toml"));
+    let said = parse(text, Path::new("p.toml"), &[]);
     said.mistakes
         .iter()
         .map(|mistake| format!("{}: {} / {}", mistake.place, mistake.what, mistake.hint))
@@ -14,7 +14,7 @@ fn told(text: &str) -> Vec<String> {
 }
 
 fn said(text: &str) -> Layer {
-    let said = parse(text, Path::new("p.toml"));
+    let said = parse(text, Path::new("p.toml"), &[]);
     assert_eq!(said.mistakes, []);
     said.options
 }
@@ -33,7 +33,7 @@ fn values_may_be_texts_numbers_or_lists() {
 
 #[test]
 fn a_component_is_read() {
-    let said = parse("[[component]]\nname = \"a\"\nsource = \"a.wasm\"", Path::new("p.toml"));
+    let said = parse("[[component]]\nname = \"a\"\nsource = \"a.wasm\"", Path::new("p.toml"), &[]);
     let [Component { name, source, lazy: false, options, .. }] = &said.components[..] else {
         panic!("{said:?}")
     };
@@ -58,7 +58,7 @@ fn unknown_keys_are_told_in_the_order_of_the_file() {
 fn components_have_keys_of_their_own() {
     let text = "[[component]]\nsource = \"a\"\nlazy = true\nreuse = 1\notel.service-name = \"x\"\n\
                 [[component]]\nsource = \"b\"\nguest = { env = [\"A=1\"], max-memory = \"1MiB\" }\n";
-    let said = parse(text, Path::new("p.toml"));
+    let said = parse(text, Path::new("p.toml"), &[]);
     assert_eq!(said.mistakes, []);
     let [a, b] = &said.components[..] else { panic!("{said:?}") };
     assert!(a.lazy && !b.lazy);
@@ -73,7 +73,7 @@ fn components_have_keys_of_their_own() {
 fn routes_are_read_with_their_places() {
     let first =
         "[[route]]\ncomponent = \"a\"\nhost = \"*.Example.com\"\npath = \"/items/{id}\"\nmethod = \"GET\"\n";
-    let said = parse(&format!("{first}[[route]]\ncomponent = \"b\"\n"), Path::new("p.toml"));
+    let said = parse(&format!("{first}[[route]]\ncomponent = \"b\"\n"), Path::new("p.toml"), &[]);
     assert_eq!(said.mistakes, []);
     let shown: Vec<_> = said.routes.iter().map(|route| format!("{route} {}", route.place)).collect();
     assert_eq!(shown, ["GET *.example.com/items/{id}=a p.toml:1:1", "=b p.toml:6:1"]);
@@ -119,6 +119,6 @@ fn every_syntax_error_is_told_with_its_place() {
 proptest::proptest! {
     #[test]
     fn no_text_makes_it_panic(text in "(\\[\\[?|\\]\\]?|component|http|listen|=|\"|\n|ü|1|\\{|\\}|,| |.){0,30}") {
-        parse(&text, Path::new("p.toml"));
+        parse(&text, Path::new("p.toml"), &[]);
     }
 }

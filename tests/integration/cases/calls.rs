@@ -9,6 +9,8 @@ for_both_abis!(
     mocks_are_counted,
     a_call_passes_to_whom_the_case_names,
     a_guest_sees_the_error_that_the_mock_names,
+    mocks_are_told_apart_by_what_is_posted,
+    a_body_without_end_is_not_taken,
 );
 
 async fn a_call_that_nothing_answers_fails_the_case(abi: Abi) {
@@ -79,5 +81,42 @@ async fn a_guest_sees_the_error_that_the_mock_names(abi: Abi) {
         )
     };
     let exit = Cases::new(&errors.iter().map(case).collect::<String>()).run(&abi.guest("calls")).await;
+    assert_eq!(exit.code, Some(0), "{exit}");
+}
+
+/// By method, headers and body, of which JSON may have more.
+async fn mocks_are_told_apart_by_what_is_posted(abi: Abi) {
+    let call = |id: u8| format!("{{ url = \"http://a.test/\", arguments = {{ id = {id}, more = true }} }}");
+    let mock = |matches: &str, status: u16| {
+        format!(
+            "[[case.mock]]\nrequest = {{ url = \"*a.test/\", {matches} }}\nresponse = {status}\ntimes = 1\n"
+        )
+    };
+    let text = format!(
+        "[[case]]\nname = \"a\"\nrequest = {{ method = \"POST\", path = \"/\", json = [{}, {}, {}, {}] }}\n\
+         response = {{ json = [{{ status = 201 }}, {{ status = 202 }}, {{ status = 203 }}, {{ status = 200 }}] }}\n{}{}{}{}{}",
+        call(1),
+        call(2),
+        call(3),
+        call(4),
+        mock("method = \"PUT\", body = \"*\"", 500).replace("times = 1", "times = 0"),
+        mock("headers = { x-absent = \"*\" }", 500).replace("times = 1", "times = 0"),
+        mock("json = { id = 1 }", 201),
+        mock("body = \"*\\\"id\\\":2*\"", 202),
+        mock("json = { id = 3, more = true }", 203) + &mock("method = \"POST\"", 200),
+    );
+    let exit = Cases::new(&text).run(&abi.guest("relay")).await;
+    assert_eq!(exit.code, Some(0), "{text}\n{exit}");
+}
+
+/// A guest that writes for ever gets an error, not all the memory.
+async fn a_body_without_end_is_not_taken(abi: Abi) {
+    let pieces = vec!["1000000"; 20].join(",");
+    let text = format!(
+        "timeout = \"60s\"\n[[case]]\nname = \"a\"\nrequest = \"GET /?to=http://a.test/&write={pieces}\"\n\
+         span = {{ children = [{{ status = \"error\", attributes = {{ \"error.type\" = \"http_request_body_size\" }} }}] }}\n\
+         [[case.mock]]\nrequest = \"*\"\n"
+    );
+    let exit = Cases::new(&text).run(&abi.guest("bodies")).await;
     assert_eq!(exit.code, Some(0), "{exit}");
 }

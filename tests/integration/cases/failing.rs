@@ -1,8 +1,9 @@
 //! Cases that fail: each kind of difference as people read it, traps, time limits, bodies without end.
 
 use super::{Cases, case, matches, settled};
-use crate::support::Abi;
 use crate::support::guest::built;
+use crate::support::terminal::Terminal;
+use crate::support::{Abi, pounce};
 
 /// Runs a file that fails with one component, and compares what is said with the committed text.
 async fn told(name: &str, text: &str, stem: &str) {
@@ -170,4 +171,30 @@ async fn a_trace_that_nobody_could_tell_from_others_is_refused() {
             .run(&built("hello"))
             .await;
     assert_eq!(exit.code, Some(0), "{exit}");
+}
+
+/// What differs has colours on a terminal; elsewhere, and where nobody wants them, there are none.
+#[tokio::test]
+async fn differences_have_colours_on_a_terminal() {
+    let cases = Cases::new(&case("response = 201"));
+    let builder = || {
+        let builder = pounce().command("test").component(built("hello"));
+        builder.flag("--cases", cases.path.display()).env("TERM", "xterm-256color")
+    };
+    let mut terminal = Terminal::start(builder());
+    terminal.shows("1 of 1 case failed").await;
+    let screen = terminal.screen();
+    for part in [
+        "\u{1b}[31mFAIL\u{1b}[0m",
+        "\u{1b}[31m   -   status = 201\u{1b}[0m",
+        "\u{1b}[32m   +   status = 200\u{1b}[0m",
+    ] {
+        assert!(screen.contains(part), "{part:?}\n{screen:?}");
+    }
+    assert_eq!(terminal.ends().await, Some(1));
+    let mut terminal = Terminal::start(builder().env("NO_COLOR", "1"));
+    terminal.shows("1 of 1 case failed").await;
+    assert!(!terminal.screen().contains('\u{1b}'), "{:?}", terminal.screen());
+    let exit = builder().env("FORCE_COLOR", "1").run().await;
+    assert!(!exit.stdout.contains('\u{1b}'), "{exit}");
 }

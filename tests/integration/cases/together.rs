@@ -27,9 +27,13 @@ async fn cases_do_not_disturb_each_other(abi: Abi) {
              log = [{{ body = \"case {n}\", times = 1 }}, {{ body = \"*\", times = 1 }}]\n"
         )
     };
+    let shared = "[guest]\nisolation = \"instance\"\n";
+    let (calls, tells): (String, String) = ((0..64).map(calls).collect(), (0..64).map(tells).collect());
     for (guest, text) in [
-        ("calls", (0..64).map(calls).collect::<String>()),
-        ("attributes", (0..64).map(tells).collect::<String>()),
+        ("calls", calls.clone()),
+        ("calls", shared.to_owned() + &calls),
+        ("attributes", tells.clone()),
+        ("attributes", shared.to_owned() + &tells),
     ] {
         let exit = Cases::new(&text).run_with(&abi.guest(guest), &["--jobs", "16"]).await;
         assert_eq!(exit.code, Some(0), "{exit}");
