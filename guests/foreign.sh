@@ -3,6 +3,8 @@
 # guests/build/NAME-js.wasm, guests/py/NAME/app.py → guests/build/NAME-py.wasm. About a minute; nothing when nothing
 # has changed.
 #
+# js/sdk and py/sdk are made with the packages of guests/sdk.
+#
 # An app with a folder wit/ is made against the world `guest` there, any other against wasi:http alone: 0.2, or 0.3 for
 # py/NAME-p3 and js/NAME-qjs (by componentize-qjs; of JavaScript componentize-js makes 0.2 only).
 set -euo pipefail
@@ -29,7 +31,7 @@ main() {
 build_unless_fresh() {
   local changed
   if [ -f "$2" ]; then
-    changed=$(find "$(dirname "$1")" js/package.json py/requirements.txt ../wit wit wit-p3 foreign.sh -newer "$2" -type f)
+    changed=$(find "$(dirname "$1")" sdk js/package.json py/requirements.txt ../wit wit wit-p3 foreign.sh -newer "$2" -type f)
     [ -n "$changed" ] || return 0
   fi
   echo "guests: building $2 from $1"
@@ -48,9 +50,15 @@ find_world() {
 }
 
 build_js() {
+  local app=$1
   find_world "$1"
   componentize_js
-  "$tool" "$1" --wit "$wit" --world-name "$world" --out "$2"
+  if [[ $1 == js/sdk/* ]]; then
+    app=$(mktemp --suffix .js)
+    "$(dirname "$tool")/esbuild" "$1" --bundle --format=esm --external:pounce:* --alias:pounce-guest=./sdk/js/index.js \
+      --log-level=warning --outfile="$app" --allow-overwrite
+  fi
+  "$tool" "$app" --wit "$wit" --world-name "$world" --out "$2"
 }
 
 build_qjs() {
@@ -63,7 +71,8 @@ build_py() {
   find_world "$1"
   componentize_py
   # It reads the module app from the current folder.
-  (cd "$(dirname "$1")" && "$tool" --quiet --wit-path "$wit" --world "$world" componentize app --output "$OLDPWD/$2")
+  (cd "$(dirname "$1")" && "$tool" --quiet --wit-path "$wit" --world "$world" \
+    componentize app --python-path . --python-path ../../sdk/py --output "$OLDPWD/$2")
 }
 
 main

@@ -138,6 +138,8 @@ mod stdio;
 mod supervised;
 /// TLS on the listeners: versions, names, certificates that change, clients that show theirs, handshakes that fail.
 mod tls;
+/// What the SDKs make of a guest's code: functions, the crate `tracing`, panics; JavaScript and Python.
+mod traced;
 /// The server span: names, parents, attributes of each profile, sampling, resource, the guest's own attributes.
 mod tracing;
 /// How telemetry is sent, and to endpoints that fail.

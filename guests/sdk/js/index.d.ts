@@ -126,7 +126,10 @@ export function setBaggage(name: string, value: string): boolean;
 export const metrics: {
   /** Adds a whole number to a counter, which only grows. */
   addCounter(name: string, value: number | bigint, attributes?: Attributes): void;
-  /** Adds a whole number to a sum that may also shrink. */
+  /**
+   * Adds a whole number to a sum that may also shrink. With componentize-js 0.23 it can only grow: it ends a guest that hands
+   * over a negative number, so one is left out, and said on stderr.
+   */
   addUpDown(name: string, value: number | bigint, attributes?: Attributes): void;
   /** Records one value of a distribution. */
   recordHistogram(name: string, value: number, attributes?: Attributes): void;

@@ -77,6 +77,14 @@ function nanoseconds(time) {
   return BigInt(Math.round(Number(time) * 1000)) * 1000n;
 }
 
+// componentize-js 0.23 takes a negative 64-bit parameter (an integer, or a variant's number) for a mistake of its own, and ends
+// the guest; in a list it does not. So attributes are set as lists; the body of a log record is text then.
+function parameter(given) {
+  const told = value(given);
+  const isNegative = told.tag === "double" ? !(told.val > 0) && !Object.is(told.val, 0) : told.tag === "int" && told.val < 0n;
+  return isNegative ? { tag: "text", val: String(given) } : told;
+}
+
 // --- spans -------------------------------------------------------------------------------------------------------------
 
 export class Span {
@@ -101,8 +109,7 @@ export class Span {
   }
 
   setAttribute(key, given) {
-    this.#host.setAttribute(key, value(given));
-    return this;
+    return this.setAttributes({ [key]: given });
   }
 
   setAttributes(given) {
@@ -201,7 +208,7 @@ export const isRecording = () => hostTracing.isRecording();
 export const currentContext = () => hostTracing.currentContext();
 export const currentSpan = () => new Span(hostTracing.current());
 export const setRoute = (template) => hostTracing.setRoute(template);
-export const setAttribute = (key, given) => hostTracing.setAttribute(key, value(given));
+export const setAttribute = (key, given) => setAttributes({ [key]: given });
 export const setAttributes = (given) => hostTracing.setAttributes(attributes(given));
 export const addEvent = (name, given) => hostTracing.addEvent(name, attributes(given));
 export const recordException = (error, given) => hostTracing.recordException(exception(error, given));
@@ -245,11 +252,23 @@ function measure(given, record, isWhole, least) {
   }
 }
 
+let saidNegative = false;
+
 export const metrics = {
   addCounter: (name, given, more) =>
     measure(given, (whole) => hostMetrics.addCounter(name, whole, attributes(more)), true, 0n),
   addUpDown: (name, given, more) =>
-    measure(given, (whole) => hostMetrics.addUpDown(name, whole, attributes(more)), true, -INT_MAX),
+    measure(
+      given,
+      (whole) => {
+        if (whole >= 0n) return hostMetrics.addUpDown(name, whole, attributes(more));
+        // See `parameter`: there is no way round for a number.
+        if (!saidNegative) console.warn(`pounce-guest: ${name} cannot be lowered from JavaScript, by a fault of componentize-js`);
+        saidNegative = true;
+      },
+      true,
+      -INT_MAX,
+    ),
   recordHistogram: (name, given, more) =>
     measure(given, (number) => hostMetrics.recordHistogram(name, number, attributes(more))),
   setGauge: (name, given, more) => measure(given, (number) => hostMetrics.setGauge(name, number, attributes(more))),
@@ -257,8 +276,8 @@ export const metrics = {
 
 // --- logs --------------------------------------------------------------------------------------------------------------
 
-const emit = (severity) => (body, given, eventName) =>
-  hostLogs.emit(severity, value(body), eventName, attributes(given));
+const emit = (severity) => (body, more, eventName) =>
+  hostLogs.emit(severity, parameter(body), eventName, attributes(more));
 
 export const logs = {
   isEnabled: (severity) => hostLogs.isEnabled(severity),

@@ -14,6 +14,9 @@ use super::output;
 use crate::config::Mistake;
 use kits::{KITS, Kit};
 
+/// A language that there is no kit for.
+const GO: &str = "go";
+
 const AFTER_HELP: &str = "\
 What it makes:
   A folder with one handler that has a named route, an attribute, a span of its own and an outgoing
@@ -35,7 +38,11 @@ Examples:
 pub(super) fn command() -> Command {
     Command::new("new").about("Writes a project for a guest, traced and tested").defer(|command| {
         let name = Arg::new("name").value_name("NAME").required(true).value_parser(value_parser!(PathBuf));
-        let languages = KITS.iter().map(|kit| PossibleValue::new(kit.id).aliases(kit.aliases));
+        let languages = KITS
+            .iter()
+            .map(|kit| PossibleValue::new(kit.id).aliases(kit.aliases))
+            // Who asks for it gets a reason.
+            .chain([PossibleValue::new(GO).alias("golang").hide(true)]);
         let language =
             Arg::new("lang").long("lang").value_name("LANG").value_parser(PossibleValuesParser::new(languages));
         command
@@ -53,9 +60,13 @@ pub(super) fn command() -> Command {
 /// Writes the project that was typed; `unknown` is what of the command line was not understood.
 pub(super) fn run(matches: &ArgMatches, mut mistakes: Vec<Mistake>) -> ExitCode {
     let folder = matches.get_one::<PathBuf>("name").unwrap_or_else(|| unreachable!("clap requires it"));
-    let kit = matches.get_one::<String>("lang").and_then(|typed| kits::find(typed));
+    let language = matches.get_one::<String>("lang");
+    let kit = language.and_then(|typed| kits::find(typed));
     if kit.is_none() {
-        mistakes.push(no_language(folder));
+        mistakes.push(match language {
+            Some(_) => no_go(),
+            None => no_language(folder),
+        });
     }
     let name = name::of(folder);
     if let Err(mistake) = &name {
@@ -85,6 +96,14 @@ fn no_language(folder: &Path) -> Mistake {
     let known: Vec<_> = KITS.iter().map(|kit| kit.id).collect();
     let example = format!("pounce new {} --lang {}", folder.display(), known[0]);
     Mistake::new("--lang", "is missing", format!("say one of {}: {example}", known.join(", ")))
+}
+
+fn no_go() -> Mistake {
+    Mistake::new(
+        "--lang go",
+        "there is no project for Go yet: the tools that would build it (componentize-go, TinyGo) are in no package registry",
+        "docs/guests.md says how components are made from Go today, with wit-bindgen and the standard compiler",
+    )
 }
 
 /// What to type next.

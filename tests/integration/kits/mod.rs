@@ -134,6 +134,10 @@ async fn a_language_is_asked_for_and_a_slip_is_told() {
     // All mistakes at once.
     new(dir.path(), &["Shop"]).await.expect(2, &["--lang: is missing", "try shop"]);
     new(dir.path(), &["--lang", "rust"]).await.expect(2, &["NAME"]);
+    for language in ["go", "golang"] {
+        let exit = new(dir.path(), &["shop", "--lang", language]).await;
+        exit.expect(2, &["there is no project for Go yet", "componentize-go", "docs/guests.md"]);
+    }
     assert_eq!(files(dir.path()), [""; 0]);
     // As people call them.
     for (language, file) in [("javascript", "package.json"), ("py", "app.py"), ("rs", "Cargo.toml")] {
