@@ -111,8 +111,13 @@ class JavaScript:
         # What npm makes of a dependency that is a folder; everything else is in the cache.
         (folder / "node_modules").mkdir()
         (folder / "node_modules/pounce-guest").symlink_to("../pounce-guest")
-        tool, = tools("componentize_js")
+        tool, viewer = tools("componentize_js", "viewer_packages")
         self.environment["PATH"] = f"{pathlib.Path(tool).parent}:{os.environ['PATH']}"
+        # As the author of a guest in TypeScript sees the SDK.
+        shutil.copy(ROOT / "guests/js/sdk/types.ts", folder / "src")
+        options = "--noEmit --strict --lib es2022,dom --target es2022 --module esnext --moduleResolution bundler"
+        run([f"{viewer}/.bin/tsc", *options.split(), "src/types.ts"], folder, {})
+        (folder / "src/types.ts").unlink()
 
     def commands(self, folder):
         yield ["npm", "run", "--silent", "build"]
@@ -309,8 +314,22 @@ def play(language, folder, options, home):
         server.stop()
         backend.shutdown()
 
-    if (project / "cases.toml").exists():
-        test(project, kit, home, build, done)
+    # As the README has it.
+    command = re.search(r"^pounce (test .*)$", (project / "README.md").read_text(), re.MULTILINE).group(1).split()
+    said = run([POUNCE, *command], project, home)
+    if "3 cases passed" not in said:
+        fail("the test does not say that all cases passed", said)
+    done("its test passes")
+
+    source = project / kit.source
+    source.write_text(source.read_text().replace(RIGHT, WRONG))
+    build()
+    done("its trace is broken, and built")
+    said = run([POUNCE, *command], project, home, status=1)
+    # In the tree, below the span that lacks it.
+    if not re.search(rf'FAIL greets.*\n(.*\n)*? +- +"{RIGHT}" = "world"', said) or "1 of 3 cases failed" not in said:
+        fail("the test does not say where", said)
+    done("its test says where")
     print(f"{time.monotonic() - started:7.1f} s  in all", flush=True)
 
 

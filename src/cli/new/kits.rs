@@ -44,7 +44,7 @@ const RUST: Kit = Kit {
     aliases: &["rs"],
     language: "Rust",
     files: files!("rust":
-        ".cargo/config.toml" ".github/workflows/ci.yml" ".gitignore.in" "Cargo.toml.in" "README.md" "src/lib.rs"
+        ".cargo/config.toml" ".github/workflows/ci.yml" ".gitignore.in" "Cargo.toml.in" "README.md" "cases.toml" "src/lib.rs"
         "pounce-guest/Cargo.toml.in" "pounce-guest/README.md" "pounce-guest/macros/Cargo.toml.in"
         "pounce-guest/macros/src/arguments.rs" "pounce-guest/macros/src/expand.rs" "pounce-guest/macros/src/lib.rs"
         "pounce-guest/src/bindings.rs" "pounce-guest/src/instrument.rs" "pounce-guest/src/layer.rs"
@@ -56,6 +56,7 @@ const RUST: Kit = Kit {
     steps: &[
         ("rustup target add wasm32-wasip2", "once for this machine"),
         ("pounce dev --build 'cargo build'", "serves it, http://127.0.0.1:8080/hello/world"),
+        ("pounce test target/wasm32-wasip2/debug/kit_name.wasm --cases cases.toml", "tests its trace"),
     ],
 };
 
@@ -64,7 +65,7 @@ const JAVASCRIPT: Kit = Kit {
     aliases: &["javascript"],
     language: "JavaScript",
     files: files!("js":
-        ".github/workflows/ci.yml" ".gitignore.in" "README.md" "package.json" "src/app.js" "wit/world.wit"
+        ".github/workflows/ci.yml" ".gitignore.in" "README.md" "cases.toml" "package.json" "src/app.js" "wit/world.wit"
         "wit/deps/cli.wit" "wit/deps/clocks.wit" "wit/deps/http.wit" "wit/deps/io.wit" "wit/deps/random.wit"
         "wit/deps/telemetry.wit" "wit/deps/wasi-config.wit"
         "pounce-guest/README.md" "pounce-guest/index.d.ts" "pounce-guest/index.js" "pounce-guest/package.json"
@@ -73,6 +74,7 @@ const JAVASCRIPT: Kit = Kit {
     steps: &[
         ("npm install", "componentize-js and esbuild"),
         ("pounce dev --build 'npm run build'", "serves it, http://127.0.0.1:8080/hello/world"),
+        ("pounce test dist/kit-name.wasm --cases cases.toml", "tests its trace"),
     ],
 };
 
@@ -81,7 +83,7 @@ const PYTHON: Kit = Kit {
     aliases: &["py"],
     language: "Python",
     files: files!("python":
-        ".github/workflows/ci.yml" ".gitignore.in" "README.md" "app.py" "requirements.txt" "wit/world.wit"
+        ".github/workflows/ci.yml" ".gitignore.in" "README.md" "app.py" "cases.toml" "requirements.txt" "wit/world.wit"
         "wit/deps/cli.wit" "wit/deps/clocks.wit" "wit/deps/http.wit" "wit/deps/io.wit" "wit/deps/random.wit"
         "wit/deps/telemetry.wit"
         "pounce_guest/__init__.py" "pounce_guest/_host.py" "pounce_guest/_request.py" "pounce_guest/_spans.py"
@@ -95,6 +97,7 @@ const PYTHON: Kit = Kit {
             "pounce dev --build 'componentize-py -d wit -w guest componentize app -o kit-name.wasm'",
             "serves it, http://127.0.0.1:8080/hello/world",
         ),
+        ("pounce test kit-name.wasm --cases cases.toml", "tests its trace"),
     ],
 };
 

@@ -51,18 +51,20 @@ async fn each_language_has_its_project() {
     ] {
         let exit = new(dir.path(), &[name, "--lang", language]).await;
         exit.expect(0, &[]);
-        for part in [&format!("cd {name}"), "pounce dev --build", "README.md"] {
+        for part in [&format!("cd {name}"), "pounce dev --build", "--cases cases.toml", "README.md"] {
             assert!(exit.stdout.contains(part), "{part:?} in {exit}");
         }
         let folder = dir.path().join(name);
         let there = files(&folder);
-        for file in expected.iter().chain(&["README.md", ".gitignore", ".github/workflows/ci.yml"]) {
+        for file in
+            expected.iter().chain(&["README.md", "cases.toml", ".gitignore", ".github/workflows/ci.yml"])
+        {
             assert!(there.contains(&(*file).to_owned()), "{language}: {file} in {there:?}");
         }
         assert!(there.iter().all(|file| !file.ends_with(".in")), "{there:?}");
         let readme = read(&folder, "README.md");
         assert!(
-            readme.starts_with(&format!("# {name}\n")) && readme.lines().count() <= 40,
+            readme.starts_with(&format!("# {name}\n")) && readme.lines().count() <= 45,
             "one screen: {readme}"
         );
         for file in &there {
