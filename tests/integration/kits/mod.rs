@@ -1,6 +1,7 @@
 //! `pounce new`: what it writes, and what it refuses; with the tools of each language, what its project does.
 
 mod projects;
+mod published;
 
 use crate::support::exit::Exit;
 use crate::support::pounce;
