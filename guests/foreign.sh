@@ -31,7 +31,7 @@ main() {
 build_unless_fresh() {
   local changed
   if [ -f "$2" ]; then
-    changed=$(find "$(dirname "$1")" sdk js/package.json py/requirements.txt ../wit wit wit-p3 foreign.sh -newer "$2" -type f)
+    changed=$(find "$(dirname "$1")" sdk/js sdk/py js/package.json py/requirements.txt ../wit wit wit-p3 foreign.sh -newer "$2" -type f)
     [ -n "$changed" ] || return 0
   fi
   echo "guests: building $2 from $1"
@@ -54,9 +54,9 @@ build_js() {
   find_world "$1"
   componentize_js
   if [[ $1 == js/sdk/* ]]; then
-    app=$(mktemp --suffix .js)
+    app=build/sdk.bundle.js
     "$(dirname "$tool")/esbuild" "$1" --bundle --format=esm --external:pounce:* --alias:pounce-guest=./sdk/js/index.js \
-      --log-level=warning --outfile="$app" --allow-overwrite
+      --log-level=warning --outfile="$app"
   fi
   "$tool" "$app" --wit "$wit" --world-name "$world" --out "$2"
 }
