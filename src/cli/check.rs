@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{MISTAKE, columns, flags, output, progress};
 use crate::config::{self, Config, Described, InForce, Mistake, Resolved};
-use crate::guest::{self, Examined, Import};
+use crate::guest::{self, Cost, Examined, Import, mib};
 use pounce_telemetry::logs::printable;
 
 const AFTER_HELP: &str = "\
@@ -247,6 +247,15 @@ impl Component<'_> {
             "size": found.size,
             "composed": found.composed,
             "isolation": found.isolation,
+            "instance": found.cost.map(|cost| json!({
+                "core_modules": cost.modules,
+                "memories": cost.memories,
+                "tables": cost.tables,
+                "least_memory": cost.least_memory,
+                "most_memory": cost.most_memory,
+                "slots": cost.slots,
+                "fit_in_total_memory": cost.instances(),
+            })),
             "exports": found.exports,
             "imports": imports.collect::<Vec<_>>(),
         })
@@ -271,10 +280,23 @@ fn describe(found: &Examined) -> Vec<String> {
         row("kind", format!("{kind}{composed}"));
     }
     if found.size > 0 {
-        row("size", format!("{:.1} MiB ({} bytes)", found.size as f64 / f64::from(1 << 20), found.size));
+        row("size", format!("{} ({} bytes)", mib(found.size), found.size));
     }
     if let Some(isolation) = &found.isolation {
         row("isolation", isolation.clone());
+    }
+    if let Some(cost) = found.cost {
+        let Cost { modules, memories, tables, slots, .. } = cost;
+        row(
+            "instance",
+            format!(
+                "core modules: {modules}, memories: {memories}, tables: {tables}; slots for {slots} at once"
+            ),
+        );
+        let (least, most) = (mib(cost.least_memory), mib(cost.most_memory));
+        let fit =
+            format!("guest.max-total-memory ({}) has room for {}", mib(cost.total_memory), cost.instances());
+        row("memory", format!("{least} of each instance at first, {most} at most; {fit} that do not grow"));
     }
     for export in &found.exports {
         row("export", export.clone());

@@ -24,12 +24,38 @@ pub(crate) struct Examined {
     pub(crate) composed: bool,
     pub(crate) exports: Vec<String>,
     pub(crate) imports: Vec<Import>,
-    /// How requests share instances, and for how many at once there is room.
+    /// How requests share instances and why, and for how many at once there is room.
     pub(crate) isolation: Option<String>,
+    /// What an instance takes; nothing if it is not served.
+    pub(crate) cost: Option<Cost>,
     /// What works, but not as somebody may have meant it.
     pub(crate) warnings: Vec<String>,
     /// Every reason for which it cannot be served, with what to do about it.
     pub(crate) problems: Vec<String>,
+}
+
+/// What one instance takes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cost {
+    /// Core modules, memories and tables.
+    pub(crate) modules: u32,
+    pub(crate) memories: u32,
+    pub(crate) tables: u32,
+    /// Bytes of linear memory before any of it grows, and at most.
+    pub(crate) least_memory: u64,
+    pub(crate) most_memory: u64,
+    /// Bytes that all instances may have together.
+    pub(crate) total_memory: u64,
+    /// Instances that there are slots for.
+    pub(crate) slots: usize,
+}
+
+impl Cost {
+    /// Instances whose memory does not grow that all instances' memory has room for, as far as there are slots.
+    pub(crate) fn instances(self) -> u64 {
+        let slots = self.slots as u64;
+        self.total_memory.checked_div(self.least_memory).map_or(slots, |fit| fit.min(slots))
+    }
 }
 
 /// An interface that the component wants.
@@ -104,6 +130,30 @@ fn compile(
     let in_flight = room(slots.count).min(config.http.max_in_flight);
     let Decision { isolation, remark } = isolation::decide(*version, contents, guest.isolation);
     found.isolation = Some(describe(isolation, *version, config, in_flight));
+    let cost = Cost {
+        modules: contents.modules,
+        memories: contents.memories,
+        tables: contents.tables,
+        least_memory: contents.least_memory,
+        most_memory: max_memory,
+        total_memory: guest.max_total_memory.0,
+        slots: slots.count,
+    };
+    found.cost = Some(cost);
+    let each_serves = match (isolation, version) {
+        (Isolation::Instance, inspect::Version::V03) => guest.concurrency.max(1),
+        _ => 1,
+    };
+    let needed = in_flight.div_ceil(each_serves) as u64;
+    if cost.instances() < needed {
+        found.warnings.push(format!(
+            "there is memory for {} instances, and {in_flight} requests at once need {needed}: each begins with {}, and \
+             guest.max-total-memory is {}; requests beyond that are shed",
+            cost.instances(),
+            mib(cost.least_memory),
+            mib(cost.total_memory),
+        ));
+    }
     found.warnings.extend(remark.map(|remark| remark.text.to_owned()));
     if in_flight < config.http.max_in_flight {
         found.warnings.push(format!(
@@ -131,7 +181,19 @@ fn describe(isolation: Isolation, version: inspect::Version, config: &Config, in
             format!("instance: {} requests in each, {} at once", guest.reuse, guest.concurrency)
         }
     };
-    format!("{share}; room for {in_flight} requests at once")
+    let why = match (guest.isolation, isolation) {
+        (Some(wanted), isolation) if wanted == isolation => "guest.isolation",
+        // A warning says why not.
+        (Some(_), _) => "not what guest.isolation asks for",
+        (None, Isolation::Request) if version == inspect::Version::V03 => "what it is made of wants it",
+        (None, _) => "the default",
+    };
+    format!("{share} ({why}); room for {in_flight} requests at once")
+}
+
+/// Bytes, for people.
+pub(crate) fn mib(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }
 
 fn import_of(name: &str, contents: &Contents, config: &Config) -> Import {

@@ -40,7 +40,7 @@ pub(crate) use arrival::{Arrival, Rest};
 pub(crate) use body::{Body, RequestBodyError};
 pub(crate) use commons::{Commons, Engines};
 pub(crate) use compiled::{COMMAND as COMPILE_COMMAND, Compiling, Progress, Worker, serve as serve_compiler};
-pub(crate) use examine::{Examined, Import, examine};
+pub(crate) use examine::{Cost, Examined, Import, examine, mib};
 pub(crate) use make::{make, targets};
 pub(crate) use served::{Load, Served};
 pub(crate) use standing::Standing;

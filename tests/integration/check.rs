@@ -86,6 +86,11 @@ async fn the_component_is_described_and_nothing_of_it_runs() {
             }
         };
         assert!(exit.stdout.contains(kind) && exit.stdout.contains(isolation), "{exit}");
+        assert!(
+            exit.stdout.contains("(the default)") && exit.stdout.contains("slots for 1160 at once"),
+            "{exit}"
+        );
+        assert!(exit.stdout.contains("of each instance at first, 128.0 MiB at most"), "{exit}");
         let import = exit.stdout.lines().find(|line| line.contains(call)).unwrap();
         assert!(import.contains("refused") && import.contains("guest.allow-outbound"), "{import}");
         assert_eq!(exit.stderr, "");
@@ -102,6 +107,29 @@ async fn the_component_is_described_and_nothing_of_it_runs() {
     std::fs::write(&path, whole.replacen("(component\n", &format!("(component\n{start}"), 1)).unwrap();
     pounce().command("check").component(&path).run().await.expect(0, &[]);
     pounce().component(&path).run().await.expect(2, &["no instance"]);
+}
+
+/// What instances take is added up, and told where it is more than there is.
+#[tokio::test]
+async fn memory_that_is_too_little_for_all_places_is_a_warning() {
+    let check = |abi| {
+        let server = pounce().command("check").guest(abi, "hello");
+        server.flag("--max-total-memory", "64MiB").flag("--format", "json")
+    };
+    // Sixteen requests share an instance of 0.3, and 64 of these are enough for all places.
+    for (abi, needed) in [(Abi::P2, 1024), (Abi::P3, 64)] {
+        let exit = check(abi).run().await;
+        let report: serde_json::Value = serde_json::from_str(&exit.stdout).unwrap();
+        let instance = &report["component"]["instance"];
+        let fit = instance["fit_in_total_memory"].as_u64().unwrap();
+        assert_eq!(fit, (64 << 20) / instance["least_memory"].as_u64().unwrap(), "{instance}");
+        assert!(fit < needed, "{instance}");
+        let warnings = report["warnings"].to_string();
+        let expected = format!("memory for {fit} instances, and 1024 requests at once need {needed}");
+        assert!(warnings.contains(&expected), "{warnings}");
+    }
+    let exit = check(Abi::P3).flag("--max-in-flight", 16).run().await;
+    assert!(!exit.stdout.contains("memory for"), "{exit}");
 }
 
 #[tokio::test]
