@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
@@ -11,7 +12,7 @@ use clap::{ArgMatches, Command};
 
 use super::{MISTAKE, flags, output};
 use crate::config::{self, ListenAddr, Mistake};
-use pounce_telemetry::logs::printable;
+use pounce_telemetry::logs::one_line;
 
 const AFTER_HELP: &str = "\
 What it does:
@@ -28,8 +29,10 @@ Example:
   HEALTHCHECK of a container image:
     HEALTHCHECK CMD [\"pounce\", \"health\"]";
 
-/// How long a server may take for each step of an answer.
+/// How long it may take until there is an answer, all steps together.
 const WITHIN: Duration = Duration::from_secs(2);
+/// What a server says that is ready.
+const READY: &str = "ready";
 /// Bytes of an answer that are read: what listens there may be another program.
 const MOST: u64 = 16 * 1024;
 
@@ -65,7 +68,12 @@ pub(super) fn run(matches: &ArgMatches, unknown: Vec<Mistake>) -> ExitCode {
         output::mistakes(&[Mistake::new("admin.listen", what, hint)]);
         return ExitCode::from(MISTAKE);
     };
-    match ask(addr) {
+    match ask_in_time(addr.clone()) {
+        // The listener for clients may answer 200 as well.
+        Ok((200, answer)) if answer != READY => {
+            output::error(format_args!("{addr} answers {answer:?}: is this Pounce's admin listener?"));
+            ExitCode::FAILURE
+        }
         Ok((200, answer)) => {
             output::report(&format!("{answer}\n"));
             ExitCode::SUCCESS
@@ -81,23 +89,27 @@ pub(super) fn run(matches: &ArgMatches, unknown: Vec<Mistake>) -> ExitCode {
     }
 }
 
+/// Asks on a thread of its own: a name may take for ever to resolve, a socket to connect, an answer to end. The process
+/// ends with the thread still waiting.
+fn ask_in_time(addr: ListenAddr) -> anyhow::Result<(u16, String)> {
+    let (sender, answer) = mpsc::channel();
+    std::thread::Builder::new()
+        .spawn(move || {
+            // Nobody waits for what comes too late.
+            _ = sender.send(ask(&addr));
+        })
+        .context("cannot start a thread")?;
+    answer.recv_timeout(WITHIN).unwrap_or_else(|_| Err(anyhow!("no answer within {WITHIN:?}")))
+}
+
 /// The status and the first line of what `/readyz` answers.
 fn ask(addr: &ListenAddr) -> anyhow::Result<(u16, String)> {
     match addr {
         ListenAddr::Tcp(addr) => {
             let addrs = addr.to_socket_addrs().with_context(|| format!("cannot resolve `{addr}`"))?;
-            let addr = addrs.map(here).next().ok_or_else(|| anyhow!("`{addr}` has no address"))?;
-            let stream = TcpStream::connect_timeout(&addr, WITHIN)?;
-            stream.set_read_timeout(Some(WITHIN))?;
-            stream.set_write_timeout(Some(WITHIN))?;
-            exchange(stream)
+            exchange(TcpStream::connect(&*addrs.map(here).collect::<Vec<_>>())?)
         }
-        ListenAddr::Unix(path) => {
-            let stream = UnixStream::connect(path)?;
-            stream.set_read_timeout(Some(WITHIN))?;
-            stream.set_write_timeout(Some(WITHIN))?;
-            exchange(stream)
-        }
+        ListenAddr::Unix(path) => exchange(UnixStream::connect(path)?),
     }
 }
 
@@ -120,7 +132,7 @@ fn exchange(mut stream: impl Read + Write) -> anyhow::Result<(u16, String)> {
     let status = head.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)?.parse().ok());
     let status =
         status.ok_or_else(|| anyhow!("what came is no HTTP response: is this Pounce's admin listener?"))?;
-    Ok((status, printable(body.lines().next().unwrap_or_default()).to_string()))
+    Ok((status, one_line(body.lines().next().unwrap_or_default()).to_string()))
 }
 
 #[cfg(test)]

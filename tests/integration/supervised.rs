@@ -5,7 +5,9 @@ use crate::support::pounce::{Builder, Pounce};
 use crate::support::{Abi, free_address, pounce, within};
 use rustix::process::Signal;
 use std::path::PathBuf;
-use tokio::net::UnixDatagram;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpListener, UnixDatagram};
 
 /// The service manager's end of the socket.
 struct Manager {
@@ -160,4 +162,31 @@ async fn health_needs_to_know_whom_to_ask() {
     let exit = pounce().command("health").run().await;
     exit.expect(2, &["no admin listener", "POUNCE_ADMIN_LISTEN"]);
     health(free_address()).await.expect(1, &["does not answer"]);
+}
+
+/// What listens there may be anything: it neither holds up who asks nor writes on a terminal.
+#[tokio::test]
+async fn health_is_not_what_another_program_says() {
+    let server = pounce().guest(Abi::P2, "hello").start().await;
+    health(server.addr()).await.expect(1, &["Hello, World!", "admin listener?"]);
+    server.stop().await.expect(0, &[]);
+
+    let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = other.local_addr().unwrap();
+    let escapes = async {
+        let (mut stream, _) = other.accept().await.unwrap();
+        stream.write_all(b"HTTP/1.1 503 No\r\n\r\n\x1b[2Jgone\n").await.unwrap();
+    };
+    let (exit, ()) = tokio::join!(health(addr), escapes);
+    exit.expect(1, &["503", "gone"]);
+    assert!(!exit.stderr.contains('\x1b'), "{exit}");
+    // Without end, a byte now and then.
+    let trickle = async {
+        let (mut stream, _) = other.accept().await.unwrap();
+        while stream.write_all(b"H").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let (exit, ()) = tokio::join!(health(addr), trickle);
+    exit.expect(1, &["does not answer", "no answer within 2s"]);
 }

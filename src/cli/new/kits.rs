@@ -125,7 +125,9 @@ impl Kit {
 
 /// A kit's text with the project's name in place of its own; files that Cargo makes have `_` for `-`.
 fn named(text: &str, name: &str) -> String {
-    text.replace(NAME, name).replace(&NAME.replace('-', "_"), &name.replace('-', "_"))
+    let (theirs, ours) = (NAME.replace('-', "_"), name.replace('-', "_"));
+    // What has been put in is not looked at again: a project may be called as a kit is.
+    text.split(NAME).map(|piece| piece.replace(&theirs, &ours)).collect::<Vec<_>>().join(name)
 }
 
 #[cfg(test)]
@@ -157,6 +159,13 @@ mod tests {
             let listed: BTreeSet<_> = kit.files.iter().map(|file| file.path.to_owned()).collect();
             assert_eq!(listed, there, "{}", kit.id);
         }
+    }
+
+    #[test]
+    fn a_project_may_be_called_as_a_kit_is() {
+        let text = "kit-name and kit_name.wasm";
+        assert_eq!(named(text, "a_kit_name"), "a_kit_name and a_kit_name.wasm");
+        assert_eq!(named(text, "my-kit-name"), "my-kit-name and my_kit_name.wasm");
     }
 
     #[test]
