@@ -84,6 +84,8 @@ pub(super) struct Comparison {
     pub(super) lines: Vec<Line>,
     pub(super) edits: Vec<Edit>,
     pub(super) failed: bool,
+    /// Whether something differs that no edit does away with.
+    pub(super) remains: bool,
 }
 
 impl Comparison {
@@ -112,6 +114,7 @@ impl Comparison {
         self.lines.extend(other.lines);
         self.edits.extend(other.edits);
         self.failed |= other.failed;
+        self.remains |= other.remains;
     }
 }
 
@@ -124,7 +127,12 @@ pub(super) fn response_of(case: &Case, came: &Came) -> Comparison {
 /// Compares spans and log records; says nothing of those that are as they should be.
 pub(super) fn trace_of(case: &Case, trace: &Trace) -> Comparison {
     let mut all = Comparison::default();
-    if let Some(wants) = &case.spans {
+    if let Some(wants) = &case.spans
+        && let Some(problem) = spans::too_many(wants, &trace.roots)
+    {
+        all.noted(Mark::Missing, 0, "span", Some(problem));
+        all.remains = true;
+    } else if let Some(wants) = &case.spans {
         let compared = spans::compare(wants, &trace.roots);
         if compared.failed {
             all.line(Mark::Same, 0, "span");

@@ -50,8 +50,9 @@ pub(crate) struct Response {
     /// Headers that are not to be there.
     pub(crate) without: Vec<HeaderName>,
     pub(crate) body: Option<Body>,
-    /// Whether it is to break off before its end.
-    pub(crate) is_broken: bool,
+    /// Whether it is to break off before its end; where that is not said, a body that is expected is to be whole, and of
+    /// any other it does not count.
+    pub(crate) is_broken: Option<bool>,
     /// Written as the status alone.
     pub(crate) is_short: bool,
 }
@@ -107,7 +108,9 @@ impl Want {
             }
             (Self::Text(_), _) => false,
             (Self::Plain(Json::Number(one)), Json::Number(other)) => {
-                one == other || one.as_f64().is_some_and(|one| other.as_f64() == Some(one))
+                // Of two integers every digit counts: as floats some that differ are the same.
+                let is_float = one.is_f64() || other.is_f64();
+                one == other || is_float && one.as_f64() == other.as_f64()
             }
             (Self::Plain(plain), value) => plain == value,
             (Self::List(wants), Json::Array(values)) => {
@@ -133,6 +136,12 @@ impl Times {
     pub(crate) const ONCE: Self = Self { least: 1, most: 1 };
     pub(crate) const AT_LEAST_ONCE: Self = Self { least: 1, most: usize::MAX };
     pub(crate) const ANY: Self = Self { least: 0, most: usize::MAX };
+
+    /// Places in an order of so many things: one for each that may be there, or, where all of them may, one for each that
+    /// has to be and one more for all others.
+    pub(super) fn places(self, came: usize) -> usize {
+        if self.most >= came { self.least.min(came) + 1 } else { self.most }
+    }
 
     pub(crate) fn allows(self, count: usize) -> bool {
         (self.least..=self.most).contains(&count)
@@ -231,4 +240,22 @@ pub(crate) enum Answer {
     },
     /// An error code of wasi:http, such as `connection_refused`.
     Error(&'static str),
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn integers_are_compared_digit_by_digit() {
+        let matches = |want: Json, came: Json| Want::Plain(want).matches(&came);
+        assert!(!matches(json!(9_007_199_254_740_992_u64), json!(9_007_199_254_740_993_u64)));
+        assert!(!matches(json!(-9_007_199_254_740_992_i64), json!(-9_007_199_254_740_993_i64)));
+        assert!(!matches(json!(u64::MAX), json!(u64::MAX - 1)));
+        assert!(
+            matches(json!(7), json!(7.0)) && matches(json!(7.0), json!(7)) && !matches(json!(7), json!(7.5))
+        );
+    }
 }

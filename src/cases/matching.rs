@@ -20,9 +20,14 @@ fn in_any_order(wants: &[Times], came: usize, fits: impl Fn(usize, usize) -> boo
     let mut matching = Matching { of: vec![None; came], holders: vec![Vec::new(); wants.len()] };
     for limit in [|times: &Times| times.least, |times: &Times| times.most] {
         let room: Vec<usize> = wants.iter().map(limit).collect();
+        // Where one search found no room, no later one of the same limits finds any.
+        let mut full = vec![false; wants.len()];
         for one in 0..came {
             if matching.of[one].is_none() {
-                matching.place(one, &room, &mut vec![false; wants.len()], &fits);
+                let mut visited = full.clone();
+                if !matching.place(one, &room, &mut visited, &fits) {
+                    full = visited;
+                }
             }
         }
     }
@@ -91,7 +96,8 @@ fn in_order(wants: &[Times], came: usize, fits: impl Fn(usize, usize) -> bool) -
             let weight = if nth < times.least { required } else { 1 };
             Place { want, weight, repeats: false }
         };
-        if times.most == usize::MAX {
+        // More than came need not be counted.
+        if times.most >= came {
             places.extend((0..times.least.min(came)).map(place));
             places.push(Place { want, weight: 1, repeats: true });
         } else {
@@ -150,6 +156,16 @@ mod tests {
         }
         assert_eq!(assign(&[Times { least: 0, most: 0 }], 1, false, |_, _| true), [None]);
         assert_eq!(assign(&[Times { least: 0, most: 0 }], 1, true, |_, _| true), [None]);
+    }
+
+    /// Without bounds on the places, 300 million of them would be looked at.
+    #[test]
+    fn many_that_may_be_there_are_a_few_places() {
+        let wants = vec![Times { least: 0, most: 10_000 }; 300];
+        for is_ordered in [false, true] {
+            let of = assign(&wants, 1000, is_ordered, |_, _| true);
+            assert!(of.iter().all(Option::is_some));
+        }
     }
 
     proptest::proptest! {

@@ -8,6 +8,8 @@ use http::{Response, request};
 use super::body;
 use super::compare::{came_times, shown};
 use super::expect::{Answer, Case, Mock};
+use super::pattern::Pattern;
+use super::url;
 use crate::guest::{Policy, Reply};
 
 /// Calls that are told apart which nothing answers.
@@ -74,6 +76,12 @@ impl Calls {
         Reply::Refuse
     }
 
+    /// Whether a mock has not been called as often as it has to be.
+    pub(super) fn are_missed(&self) -> bool {
+        let state = self.state();
+        self.mocks.iter().zip(&state.answered).any(|(mock, count)| *count < mock.times.least)
+    }
+
     /// What was called and should not have been, and mocks that were not called as often as they should.
     pub(super) fn problems(&self) -> Vec<String> {
         let state = self.state();
@@ -91,11 +99,16 @@ impl Calls {
 
 fn fits(mock: &Mock, head: &request::Parts) -> bool {
     mock.method.as_ref().is_none_or(|method| *method == head.method)
-        && mock.url.matches(&head.uri.to_string())
+        && is_called(&mock.url, &head.uri.to_string())
         && mock.headers.iter().all(|(name, pattern)| {
             let mut values = head.headers.get_all(name).iter();
             values.any(|value| pattern.matches(&String::from_utf8_lossy(value.as_bytes())))
         })
+}
+
+/// Whether a pattern, which is normalised, stands for the URL, perhaps with the port that is its scheme's own.
+fn is_called(pattern: &Pattern, url: &str) -> bool {
+    pattern.matches(&url::normalised(url)) || pattern.matches(url)
 }
 
 fn answer(mock: &Mock) -> Reply {

@@ -16,6 +16,7 @@ mod run;
 mod seen;
 mod suite;
 mod update;
+mod url;
 
 pub(crate) use compare::{Line, Mark};
 pub(crate) use pattern::Pattern;

@@ -35,6 +35,8 @@ pub(crate) struct Outcome {
     pub(crate) failure: Option<Failure>,
     /// What would make what came what is expected, whether it passed or not.
     pub(super) edits: Vec<Edit>,
+    /// Whether something is wrong that no edit does away with.
+    pub(crate) remains: bool,
     /// Ids of the trace and its spans, which are others each time.
     pub(super) ids: Vec<String>,
 }
@@ -44,7 +46,7 @@ impl Outcome {
     pub(super) fn died(name: String, line: usize, why: &str) -> Self {
         let problems = vec![format!("the run of the case died: {why}")];
         let failure = Some(Failure { problems, ..Failure::default() });
-        Self { name, line, took: Duration::ZERO, failure, edits: Vec::new(), ids: Vec::new() }
+        Self { name, line, took: Duration::ZERO, failure, edits: Vec::new(), remains: true, ids: Vec::new() }
     }
 }
 
@@ -114,6 +116,7 @@ pub(super) async fn run(
         took: began.elapsed(),
         failure,
         edits,
+        remains: true,
         ids: Vec::new(),
     };
     let Prepared { request, trace_id } = match prepared {
@@ -129,10 +132,13 @@ pub(super) async fn run(
     };
     let followed = mocks.follow(trace_id, script);
     let came = ask(case, request, caller, began).await;
-    drop(followed);
     let mut failure = Failure::default();
-    let (trace, compared) = look(case, caller, trace_id, &mut failure.problems, came.is_ok()).await;
-    let mut edits = Vec::new();
+    let (trace, compared) = look(case, caller, trace_id, &calls, &mut failure.problems, came.is_ok()).await;
+    // A guest may still call while it is waited for.
+    drop(followed);
+    let (mut edits, mut remains) = (Vec::new(), false);
+    // Where a limit of the case's own struck, Pounce was the client that went away.
+    failure.exceptions = exceptions(&trace, came.is_err());
     match came {
         Ok(came) => {
             let mut comparison = compare::response_of(case, &came);
@@ -148,16 +154,17 @@ pub(super) async fn run(
                     .problems
                     .push(format!("it differs in more than is shown: {left_out} lines are left out"));
             }
+            remains = comparison.remains;
             edits = comparison.edits;
             edits.extend(compare::fill(case, &came, &trace));
         }
         Err(problem) => failure.problems.push(problem),
     }
     failure.problems.extend(calls.problems());
-    failure.exceptions = exceptions(&trace);
+    remains |= !failure.problems.is_empty();
     let has_failed = !(failure.problems.is_empty() && failure.lines.is_empty());
     let ids = if edits.is_empty() { Vec::new() } else { trace.ids };
-    Outcome { ids, ..outcome(has_failed.then_some(failure), edits) }
+    Outcome { ids, remains, ..outcome(has_failed.then_some(failure), edits) }
 }
 
 /// Sends the request, reads the response, and waits until the guest is done.
@@ -207,13 +214,14 @@ async fn look(
     case: &Case,
     caller: &Caller,
     trace_id: TraceId,
+    calls: &Calls,
     problems: &mut Vec<String>,
     may_come: bool,
 ) -> (Trace, Comparison) {
     let until = Instant::now() + case.linger;
+    let mut told = caller.trace(trace_id);
     loop {
-        let (spans, logs) = caller.trace(trace_id);
-        let trace = match Trace::read(&spans, &logs) {
+        let trace = match Trace::read(&told.0, &told.1) {
             Ok(trace) => trace,
             Err(error) => {
                 problems.push(format!("its trace can't be read: {error}"));
@@ -221,14 +229,24 @@ async fn look(
             }
         };
         let compared = compare::trace_of(case, &trace);
-        if !compared.failed || !may_come || Instant::now() >= until {
-            return (trace, compared);
+        loop {
+            let is_right = !compared.failed && !calls.are_missed();
+            if is_right || !may_come || Instant::now() >= until {
+                return (trace, compared);
+            }
+            sleep(LOOK).await;
+            let now = caller.trace(trace_id);
+            // What has been compared once comes out the same.
+            if now != told {
+                told = now;
+                break;
+            }
         }
-        sleep(LOOK).await;
     }
 }
 
-fn exceptions(trace: &Trace) -> Vec<String> {
+/// The exceptions of a trace, without that of a client that went away where nobody else than the case did.
+fn exceptions(trace: &Trace, was_left: bool) -> Vec<String> {
     let told = |[kind, message, stack]: [Option<&str>; 3]| {
         let mut text = [kind, message]
             .into_iter()
@@ -242,5 +260,6 @@ fn exceptions(trace: &Trace) -> Vec<String> {
         }
         text
     };
-    trace.exceptions().into_iter().take(MAX_EXCEPTIONS).map(told).collect()
+    let is_told = |[kind, ..]: &[Option<&str>; 3]| !(was_left && *kind == Some("client_disconnected"));
+    trace.exceptions().into_iter().filter(is_told).take(MAX_EXCEPTIONS).map(told).collect()
 }

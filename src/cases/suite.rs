@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, stream};
-use pounce_telemetry::logs::LogSettings;
+use pounce_telemetry::logs::{LogSettings, one_line};
 use pounce_telemetry::settings::Limits;
 use pounce_telemetry::{Propagator, RecentTraces};
 
@@ -40,6 +40,16 @@ pub(crate) struct Report {
     pub(crate) took: Duration,
     /// The file's text with what was seen, where that is not what it says.
     pub(crate) updated: Option<String>,
+    /// Why not all of its cases have run, if so.
+    pub(crate) error: Option<String>,
+}
+
+impl Report {
+    /// What is left of a file whose component can't be served.
+    pub(crate) fn unserved(path: PathBuf, error: &StartError) -> Self {
+        let error = Some(error.to_string());
+        Self { path, outcomes: Vec::new(), took: Duration::ZERO, updated: None, error }
+    }
 }
 
 /// How cases are run.
@@ -51,15 +61,15 @@ pub(crate) struct Run {
 }
 
 impl Suite {
-    /// Reads a file; components that were typed stand for those that it names, flags for its settings. Variables that set
-    /// options are not asked: a case means the same everywhere.
+    /// Reads a file; components that were typed stand for those that it names, flags for its settings. The environment is
+    /// not asked: a case means the same everywhere.
     ///
     /// # Errors
     /// All mistakes of the file.
     pub(crate) fn read(path: &Path, components: Vec<PathBuf>, flags: Layer) -> Result<Self, Vec<Mistake>> {
         let text = content::read_text(path).map_err(|error| {
             let hint = "check the path of --cases, and the file's permissions";
-            vec![Mistake::new(path.display().to_string(), error.to_string(), hint)]
+            vec![Mistake::new(one_line(&path.display().to_string()), error.to_string(), hint)]
         })?;
         let cases = read::parse(&text, path);
         let Resolved { mut loaded, mut mistakes } = config::resolve(Sources {
@@ -68,17 +78,25 @@ impl Suite {
             file: Some(path.to_owned()),
             text: Some(text.clone()),
             beside: keys::FILE,
-            vars: Vars::of_process().without_options(),
+            vars: Vars::withheld(),
             ..Sources::default()
         });
         // What is no TOML both readers have seen.
         let found = cases.as_ref().err().into_iter().flatten();
         let news: Vec<_> = found.filter(|one| !mistakes.contains(one)).cloned().collect();
         mistakes.extend(news);
+        // This command has no such flag.
+        for mistake in mistakes.iter_mut().filter(|mistake| mistake.hint.contains("--route")) {
+            mistake.hint = "say which requests it serves: [[route]] with path = \"/path/{*rest}\" and component = \"NAME\"".to_owned();
+        }
         let config = &loaded.config;
         if config.names().is_empty() && mistakes.is_empty() {
             let hint = "name its file: pounce test app.wasm --cases FILE, or add [[component]] with a source to the file";
-            mistakes.push(Mistake::new(path.display().to_string(), "there is no component to test", hint));
+            mistakes.push(Mistake::new(
+                one_line(&path.display().to_string()),
+                "there is no component to test",
+                hint,
+            ));
         }
         let everybodys = loaded.in_force.iter().chain(loaded.own_in_force.iter().flat_map(|(_, own)| own));
         for set in everybodys.filter(|one| one.key == "guest.allow-outbound" && one.source != Source::Default)
@@ -98,6 +116,11 @@ impl Suite {
     /// Keeps the cases whose names match.
     pub(crate) fn keep(&mut self, filter: &Pattern) {
         self.cases.retain(|case| filter.matches(&case.name));
+    }
+
+    /// Path of the file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// How the program's own log is written, as the settings say.
@@ -149,7 +172,7 @@ impl Suite {
         // Ends what still works, and waits for nobody.
         drop(app);
         let updated = update::updated(&text, &outcomes);
-        Ok(Report { path, outcomes, took: began.elapsed(), updated })
+        Ok(Report { path, outcomes, took: began.elapsed(), updated, error: None })
     }
 }
 

@@ -10,7 +10,7 @@ use super::pattern::Pattern;
 use super::run::Outcome;
 use super::seen::Span;
 
-/// The text with the edits of all outcomes; none where it stays as it is.
+/// The text with the edits of all outcomes, in its own line ends; none where it stays as it is.
 pub(super) fn updated(text: &str, outcomes: &[Outcome]) -> Option<String> {
     let mut document: DocumentMut = text.parse().ok()?;
     let cases = document.get_mut("case")?;
@@ -19,7 +19,19 @@ pub(super) fn updated(text: &str, outcomes: &[Outcome]) -> Option<String> {
             apply(case, &outcome.edits, &outcome.ids);
         }
     }
-    Some(document.to_string()).filter(|updated| updated != text)
+    Some(with_ends_of(text, document.to_string())).filter(|updated| updated != text)
+}
+
+/// The new text with the line ends of the old one, where those are all alike.
+fn with_ends_of(old: &str, mut new: String) -> String {
+    if !old.ends_with('\n') && new.ends_with('\n') {
+        new.pop();
+    }
+    let returns = old.matches("\r\n").count();
+    if returns > 0 && returns == old.matches('\n').count() {
+        new = new.replace("\r\n", "\n").replace('\n', "\r\n");
+    }
+    new
 }
 
 fn case_called<'a>(cases: &'a mut Item, name: &str) -> Option<Node<'a>> {
@@ -42,7 +54,7 @@ fn apply(mut case: Node<'_>, edits: &[Edit], ids: &[String]) {
     let mut added = Vec::new();
     for edit in edits {
         match edit {
-            Edit::Set(path, value) => set(case.again(), path, toml(&pattern(value, ids))),
+            Edit::Set(path, value) => set(case.again(), path, toml(&nulls_quoted(pattern(value, ids)))),
             Edit::Times(path, count) => times(case.again(), path, *count),
             Edit::RemoveText(path, text) => remove_text(case.again(), path, text),
             Edit::Json { at, differences, whole } => json(case.again(), at, differences, whole, ids),
@@ -364,6 +376,14 @@ fn pattern(json: &Json, ids: &[String]) -> Json {
         }
         plain => plain.clone(),
     }
+}
+
+/// A response whose `json` TOML cannot say, as it has null in it, with that as a text.
+fn nulls_quoted(mut response: Json) -> Json {
+    if let Some(json) = response.get_mut("json").filter(|json| toml(json).is_none()) {
+        *json = json.to_string().into();
+    }
+    response
 }
 
 /// Keys that come first, in this order: JSON keeps none.

@@ -121,7 +121,7 @@ pub(super) fn run(matches: &ArgMatches, unknown: Vec<Mistake>) -> ExitCode {
 }
 
 /// Whole or not at all: a server may start from it at any moment.
-pub(super) fn write(path: &Path, content: &[u8]) -> std::io::Result<()> {
+fn write(path: &Path, content: &[u8]) -> std::io::Result<()> {
     let name = path.file_name().ok_or_else(|| std::io::Error::other("it names no file"))?;
     let mut draft = name.to_owned();
     draft.push(format!(".{}.tmp", std::process::id()));

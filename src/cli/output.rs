@@ -26,6 +26,11 @@ pub(super) fn report(text: &str) {
     let _unread = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
 
+/// Says on standard error what is worth knowing, whole lines.
+pub(super) fn note(text: &str) {
+    let _unread = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
 /// Says on standard error what went wrong; on a terminal with colours.
 pub(super) fn error(error: impl Display) {
     let text = shown(&error.to_string(), terminal::is_coloured());

@@ -3,6 +3,7 @@
 mod junit;
 mod tap;
 mod text;
+mod write;
 
 use std::io::IsTerminal as _;
 use std::num::NonZeroUsize;
@@ -11,12 +12,13 @@ use std::process::ExitCode;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use pounce_telemetry::logs::Log;
+use pounce_telemetry::logs::{Log, one_line};
 
-use super::{MISTAKE, compile, flags, output, progress};
+use super::{MISTAKE, flags, output, progress};
 use crate::app::StartError;
 use crate::cases::{Outcome, Pattern, Report, Run, Suite};
 use crate::config::Mistake;
+use crate::config::content::MAX_SETTINGS;
 
 const AFTER_HELP: &str = "\
 What it does:
@@ -156,6 +158,13 @@ pub(super) fn run(matches: &ArgMatches, unknown: Vec<Mistake>) -> ExitCode {
         return ExitCode::from(MISTAKE);
     }
     suites.retain(|suite| suite.len() > 0);
+    if let Some(report) = matches.get_one::<PathBuf>("report")
+        && let Err(error) = write::check(report)
+    {
+        let what = format!("`{}` cannot be written: {error}", named(report));
+        output::mistakes(&[Mistake::new("--report", what, "name a file in a folder that is there")]);
+        return ExitCode::from(MISTAKE);
+    }
     // What guests write belongs to their cases, and is shown there; the log is for who looks for more.
     let settings = suites.first().filter(|_| layer.contains_key("log.level")).map(Suite::log_settings);
     let log = settings.map(|settings| Log::start(&settings));
@@ -191,7 +200,9 @@ async fn test(suites: Vec<Suite>, matches: &ArgMatches) -> ExitCode {
     let tells = format == Format::Text || file.is_some();
     let colour = std::io::stdout().is_terminal() && pounce_telemetry::terminal::is_coloured();
     let mut reports = Vec::new();
+    let mut unserved = None;
     for suite in suites {
+        let path = suite.path().to_owned();
         let run = Run { jobs, compiling: progress::compiling() };
         let tell = |outcome: &Outcome| {
             if tells {
@@ -202,10 +213,12 @@ async fn test(suites: Vec<Suite>, matches: &ArgMatches) -> ExitCode {
             Ok(report) => reports.push(report),
             Err(error) => {
                 output::error(&error);
-                return match error {
+                reports.push(Report::unserved(path, &error));
+                unserved = Some(match error {
                     StartError::Mistake(_) => ExitCode::from(MISTAKE),
                     StartError::Unavailable(_) => ExitCode::FAILURE,
-                };
+                });
+                break;
             }
         }
     }
@@ -222,32 +235,66 @@ async fn test(suites: Vec<Suite>, matches: &ArgMatches) -> ExitCode {
             Ok(())
         }
     };
-    if tells {
+    if tells && reports.iter().any(|report| !report.outcomes.is_empty()) {
         output::report(&text::summary(&reports));
     }
-    let updated = if matches.get_flag("update") { update(&reports) } else { Ok(()) };
+    // What is said beside a report on standard output would be part of it.
+    let say = if tells { output::report } else { output::note };
+    let updated = if matches.get_flag("update") { update(&reports, say) } else { Ok(()) };
     if let Err(error) = written.and(updated) {
         output::error(error);
         return ExitCode::FAILURE;
+    }
+    if let Some(status) = unserved {
+        return status;
     }
     let failed = |report: &Report| report.outcomes.iter().any(|outcome| outcome.failure.is_some());
     if reports.iter().any(failed) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// Writes what was seen into the files.
-fn update(reports: &[Report]) -> Result<(), String> {
+/// Writes what was seen into the files, and names the cases that fail all the same.
+fn update(reports: &[Report], say: fn(&str)) -> Result<(), String> {
     for report in reports {
+        let name = named(&report.path);
+        let remain: Vec<_> = report
+            .outcomes
+            .iter()
+            .filter(|outcome| outcome.failure.is_some() && outcome.remains)
+            .map(|outcome| format!("  {} (line {})\n", one_line(&outcome.name), outcome.line))
+            .collect();
         if let Some(text) = &report.updated {
+            if text.len() as u64 > MAX_SETTINGS {
+                return Err(format!(
+                    "`{name}` stays as it is: with what came it would have {} bytes, and no file of cases may have more \
+                     than {MAX_SETTINGS}\n  tip: expect less of large bodies and traces, or split the file",
+                    text.len()
+                ));
+            }
             write(&report.path, text)?;
-            output::report(&format!("{} expects now what came\n", report.path.display()));
+        }
+        let remaining = remain.concat();
+        match (&report.updated, remain.is_empty()) {
+            (Some(_), true) => say(&format!("{name} expects now what came\n")),
+            (Some(_), false) => {
+                say(&format!(
+                    "{name} expects now what came, but for what no update can mend in:\n{remaining}"
+                ));
+            }
+            (None, false) => say(&format!("{name} stays as it is; no update can mend:\n{remaining}")),
+            (None, true) => {}
         }
     }
     Ok(())
 }
 
 fn write(path: &Path, text: &str) -> Result<(), String> {
-    compile::write(path, text.as_bytes())
-        .map_err(|error| format!("`{}` cannot be written: {error}", path.display()))
+    write::replace(path, text.as_bytes())
+        .map_err(|error| format!("`{}` cannot be written: {error}", named(path)))
+}
+
+/// A path for people: on one line, whatever stands in it.
+fn named(path: &Path) -> String {
+    one_line(&path.display().to_string()).into_owned()
 }
 
 #[cfg(test)]

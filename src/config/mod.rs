@@ -60,7 +60,7 @@ pub use value::{
     ProxyProtocol, Rate, RateLimit, RetryNeighbours, SampleRoute, Sampler, Semconv, Temporality, Timeout,
     TrustParent, TrustedProxy, WasiConfigEntry,
 };
-pub(crate) use value::{Certified, Described, Unusable, overlap};
+pub(crate) use value::{Certified, Described, Unusable, overlap, read_duration};
 pub(crate) use vars::Vars;
 
 /// Settings of a server, complete and checked when the server is built.

@@ -8,9 +8,20 @@ pub(crate) struct Vars {
     valid: BTreeMap<String, String>,
     /// Names of variables whose value is not UTF-8.
     garbled: Vec<String>,
+    /// Whether the process has others that are not to be asked for.
+    is_withheld: bool,
 }
 
 impl Vars {
+    /// None at all: what is read means the same whatever the process has.
+    pub(crate) fn withheld() -> Self {
+        Self { is_withheld: true, ..Self::default() }
+    }
+
+    pub(crate) fn is_withheld(&self) -> bool {
+        self.is_withheld
+    }
+
     /// The variables of this process.
     pub(crate) fn of_process() -> Self {
         let mut vars = Self::default();
@@ -57,6 +68,6 @@ impl Vars {
 impl<'a> FromIterator<(&'a str, &'a str)> for Vars {
     fn from_iter<I: IntoIterator<Item = (&'a str, &'a str)>>(pairs: I) -> Self {
         let valid = pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Self { valid, garbled: Vec::new() }
+        Self { valid, ..Self::default() }
     }
 }

@@ -65,14 +65,13 @@ fn without(out: &mut Comparison, at: &[Step], name: &HeaderName, came: &Came) {
 }
 
 fn broken(out: &mut Comparison, at: &[Step], want: &Response, came: &Came) {
+    let is_to_be_whole = want.is_broken.map_or(want.body.is_some(), |is_broken| !is_broken);
     match &came.broken {
-        Some(why) if !want.is_broken => {
+        Some(why) if is_to_be_whole => {
             out.noted(Mark::Extra, 1, "broken = true", Some(format!("the body broke off: {why}")));
-            if !want.is_short {
-                out.edits.push(Edit::Set(under(at, "broken"), true.into()));
-            }
+            out.edits.push(Edit::Set(under(at, "broken"), true.into()));
         }
-        None if want.is_broken => {
+        None if want.is_broken == Some(true) => {
             out.noted(Mark::Missing, 1, "broken = true", Some("the body came to its end".to_owned()));
             out.edits.push(Edit::Remove(under(at, "broken")));
         }
@@ -87,6 +86,7 @@ fn compare_body(out: &mut Comparison, at: &[Step], want: &Body, came: &Came) {
         Body::Bytes(bytes) => {
             let sizes = |bytes: &[u8]| format!("{} bytes", bytes.len());
             out.field(1, "body-file", &sizes(bytes), Some(&sizes(&came.body)), is_same);
+            out.remains |= !is_same;
         }
         Body::Text(pattern) => {
             let shown_came = match text {
@@ -97,6 +97,7 @@ fn compare_body(out: &mut Comparison, at: &[Step], want: &Body, came: &Came) {
             if let Some(text) = text.filter(|_| !is_same) {
                 out.edits.push(Edit::Set(under(at, "body"), text.into()));
             }
+            out.remains |= !is_same && text.is_none();
         }
         Body::Json(want) => compare_json(out, at, want, came, is_same),
     }
@@ -109,6 +110,7 @@ fn compare_json(out: &mut Comparison, at: &[Step], want: &Want, came: &Came, is_
     let Ok(value) = serde_json::from_slice::<Json>(&came.body) else {
         out.line(Mark::Missing, 1, format!("json = {}", shown_want(want)));
         let text = shown(&String::from_utf8_lossy(&came.body).into());
+        out.remains = true;
         return out.noted(Mark::Extra, 1, format!("body = {text}"), Some("no JSON".to_owned()));
     };
     let found = body::differences(want, &value);

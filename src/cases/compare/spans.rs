@@ -17,6 +17,36 @@ pub(super) fn compare(wants: &Spans, came: &[seen::Span]) -> Comparison {
     comparer.out
 }
 
+/// Pairs of an expected span and one that came that are compared, at most: a second or two of computing.
+const MAX_PAIRS: usize = 4_000_000;
+
+/// Why the spans are not compared, where they are too many to be compared in any reasonable time.
+pub(super) fn too_many(wants: &Spans, came: &[seen::Span]) -> Option<String> {
+    fn count(came: &[seen::Span]) -> usize {
+        came.iter().map(|one| 1 + count(&one.children)).sum()
+    }
+    let spans = count(came);
+    let places = places(wants, spans);
+    (places.saturating_mul(spans) > MAX_PAIRS).then(|| {
+        format!(
+            "{places} expected spans beside {spans} that came are more than the {MAX_PAIRS} pairs that are compared; \
+             expect fewer of them, or leave `ordered` out"
+        )
+    })
+}
+
+/// How many places there are for so many spans: in an order, each further span of a name is one.
+fn places(wants: &Spans, spans: usize) -> usize {
+    let of_one = |want: &Span| {
+        let own = match wants.is_ordered {
+            true => want.times.places(spans),
+            false => 1,
+        };
+        own.saturating_add(want.children.as_ref().map_or(0, |wants| places(wants, spans)))
+    };
+    wants.list.iter().map(of_one).fold(0, usize::saturating_add)
+}
+
 /// Spans that are as expected, of one expected one, that are shown each.
 const MAX_ALIKE: usize = 5;
 
@@ -143,6 +173,7 @@ impl Comparer {
         };
         self.out.noted(Mark::Missing, depth, header(want), note);
         if is_elsewhere {
+            self.out.remains = true;
             return;
         }
         self.out.edits.push(match count {
@@ -205,6 +236,7 @@ impl Comparer {
         }
         if wants.is_ordered {
             // Which order was meant, nobody knows.
+            self.out.remains = true;
             return;
         }
         let place = if wants.is_single { at.to_vec() } else { [at, &[Step::At(nth)]].concat() };

@@ -232,3 +232,44 @@ fn log_records_are_there_as_often_as_expected() {
     let (drawn, _) = compared("response = 200\nspan = []\nlog = []", &came(200, ""), &trace);
     assert!(drawn.contains("+   info \"served 1\" { n = 1 } # there is to be none"), "{drawn}");
 }
+
+#[test]
+fn a_body_that_breaks_off_counts_where_something_is_said_of_it() {
+    let broken = Came { broken: Some("reset".to_owned()), ..came(500, "half") };
+    let whole = came(500, "half");
+    for (text, of_broken, of_whole) in [
+        ("response = 500", true, true),
+        ("response = { status = 500 }", true, true),
+        ("response = { body = \"half\" }", false, true),
+        ("response = { broken = false }", false, true),
+        ("response = { broken = true, body = \"half\" }", true, false),
+    ] {
+        let (_, case) = case(text);
+        let passes = |came: &Came| !response_of(&case, came).failed;
+        assert_eq!((passes(&broken), passes(&whole)), (of_broken, of_whole), "{text}");
+    }
+}
+
+#[test]
+fn more_spans_than_can_be_compared_are_refused() {
+    let children = (0..1000).map(|_| span("a", vec![])).collect();
+    let trace = trace(vec![span("r", children)]);
+    let list = |ordered: bool, times: &str, count: usize| {
+        let one = format!("{{ name = \"*\", {times} }}");
+        format!("span = {{ ordered = {ordered}, children = [{}] }}", vec![one; count].join(", "))
+    };
+    for (text, is_refused) in [
+        (list(true, "at-most = 10000", 300), false),
+        (list(true, "at-most = 500", 300), true),
+        (list(false, "at-most = 500", 300), false),
+        (list(false, "at-most = 500", 5000), true),
+    ] {
+        let (_, case) = case(&text);
+        let compared = trace_of(&case, &trace);
+        let said = compared
+            .lines
+            .iter()
+            .any(|line| line.note.as_ref().is_some_and(|note| note.contains("more than the 4000000 pairs")));
+        assert_eq!((compared.failed, said), (is_refused, is_refused), "{}", &text[..80]);
+    }
+}

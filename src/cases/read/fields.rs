@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
+use pounce_telemetry::logs::one_line;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -14,7 +15,7 @@ use super::values;
 use crate::cases::expect::{Times, Want};
 use crate::cases::pattern::Pattern;
 use crate::config::file::{Places, kind, suggestion};
-use crate::config::{Invalid, content};
+use crate::config::{Invalid, content, read_duration};
 
 /// Bytes of a file that is a body.
 const MAX_BODY_FILE: u64 = 64 << 20;
@@ -142,14 +143,20 @@ impl Reader<'_> {
 
     /// A length of time; none for one that has no end.
     pub(super) fn duration(&mut self, of: Table<'_>, key: &str) -> Option<Duration> {
-        let timeout: crate::config::Timeout = self.parsed(of, key, "\"5s\"")?;
-        if timeout.0.is_none()
-            && let Some(value) = of.get(key)
-        {
-            let what = format!("`{}.{key}` has to have an end", of.what);
-            self.mistake(value.span(), what, format!("write for example {key} = \"5s\""));
+        let (text, at) = self.text(of, key, "\"5s\"")?;
+        match read_duration(text) {
+            // There is time for nothing without a timeout; the others may be nothing.
+            Ok(duration) if key != "timeout" || !duration.is_zero() => Some(duration),
+            Err(invalid) if text != "none" => {
+                self.invalid(of.what, key, text, at, &invalid);
+                None
+            }
+            _ => {
+                let what = format!("`{}.{key}` has to have an end", of.what);
+                self.mistake(at, what, format!("write for example {key} = \"5s\""));
+                None
+            }
         }
-        timeout.0
     }
 
     /// Texts that are each read as `T`.
@@ -292,18 +299,21 @@ impl Reader<'_> {
     pub(super) fn body_file(&mut self, of: Table<'_>) -> Option<Bytes> {
         let (name, at) = self.text(of, "body-file", "\"body.json\"")?;
         let path = self.folder.join(Path::new(name));
-        match content::read(&path, MAX_BODY_FILE) {
-            Ok(bytes) => Some(bytes.into()),
-            Err(error) => {
-                let what = format!("`{}` {error}", path.display());
-                self.mistake(
-                    at,
-                    what,
-                    "name a file that is there; its path starts at the folder of this one",
-                );
-                None
+        // Others may keep who opens them waiting for ever.
+        let is_other = std::fs::metadata(&path).is_ok_and(|there| !there.is_file());
+        let read = if is_other { None } else { Some(content::read(&path, MAX_BODY_FILE)) };
+        let (problem, hint) = match read {
+            None => ("is no regular file".to_owned(), "name a file that holds the body's bytes"),
+            Some(Ok(bytes)) => return Some(bytes.into()),
+            Some(Err(error @ content::Unread::TooLarge(_))) => {
+                (error.to_string(), "name a smaller file: a case tells as much with less")
             }
-        }
+            Some(Err(error)) => {
+                (error.to_string(), "name a file that is there; its path starts at the folder of this one")
+            }
+        };
+        self.mistake(at, format!("`{}` {problem}", one_line(&path.display().to_string())), hint);
+        None
     }
 
     /// Says so where a table has more than one of these keys.

@@ -12,6 +12,7 @@ use super::fields::{Reader, Table, Value};
 use super::{keys, values};
 use crate::cases::expect::{Answer, Body, Mock, Request, Response, Status, Times};
 use crate::cases::pattern::Pattern;
+use crate::cases::url;
 use crate::guest::error_names;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -105,7 +106,7 @@ impl Reader<'_> {
             headers: self.header_patterns(table),
             without: without.into_iter().filter_map(|(name, at)| self.header_name(&name, at)).collect(),
             body: self.wanted_body(table),
-            is_broken: self.bool(table, "broken"),
+            is_broken: table.has("broken").then(|| self.bool(table, "broken")),
             is_short: false,
         })
     }
@@ -178,7 +179,7 @@ impl Reader<'_> {
         Some(Mock {
             written,
             method,
-            url: Pattern::new(&url),
+            url: Pattern::new(&url::normalised(&url)),
             headers,
             body,
             answer: answer?,

@@ -8,23 +8,34 @@ use crate::cases::{Outcome, Report};
 pub(super) fn report(reports: &[Report]) -> String {
     let outcomes = || reports.iter().flat_map(|report| &report.outcomes);
     let took = reports.iter().map(|report| report.took).sum();
+    let errors = reports.iter().filter(|report| report.error.is_some()).count();
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-    xml.push_str(&format!("<testsuites name=\"pounce test\"{}>\n", counts(outcomes(), took)));
+    xml.push_str(&format!("<testsuites name=\"pounce test\"{}>\n", counts(outcomes(), errors, took)));
     for report in reports {
         let name = escaped(&report.path.display().to_string());
-        let counts = counts(report.outcomes.iter(), report.took);
+        let errors = usize::from(report.error.is_some());
+        let counts = counts(report.outcomes.iter(), errors, report.took);
         xml.push_str(&format!("  <testsuite name=\"{name}\"{counts}>\n"));
         report.outcomes.iter().for_each(|outcome| case(&mut xml, &name, outcome));
+        if let Some(error) = &report.error {
+            let message = escaped(error.lines().next().unwrap_or_default());
+            xml.push_str(&format!(
+                "    <testcase name=\"the component is served\" classname=\"{name}\" file=\"{name}\" time=\"0\">\n      \
+                 <error message=\"{message}\">{}</error>\n    </testcase>\n",
+                escaped(error)
+            ));
+        }
         xml.push_str("  </testsuite>\n");
     }
     xml.push_str("</testsuites>\n");
     xml
 }
 
-fn counts<'a>(outcomes: impl Iterator<Item = &'a Outcome> + Clone, took: Duration) -> String {
+fn counts<'a>(outcomes: impl Iterator<Item = &'a Outcome> + Clone, errors: usize, took: Duration) -> String {
     let failed = outcomes.clone().filter(|outcome| outcome.failure.is_some()).count();
     let seconds = took.as_secs_f64();
-    format!(" tests=\"{}\" failures=\"{failed}\" errors=\"0\" time=\"{seconds:.3}\"", outcomes.count())
+    let all = outcomes.count() + errors;
+    format!(" tests=\"{all}\" failures=\"{failed}\" errors=\"{errors}\" time=\"{seconds:.3}\"")
 }
 
 fn case(xml: &mut String, file: &str, outcome: &Outcome) {
@@ -36,8 +47,8 @@ fn case(xml: &mut String, file: &str, outcome: &Outcome) {
         None => xml.push_str("/>\n"),
         Some(failure) => {
             let lines: Vec<_> = text::lines(failure).into_iter().map(|(line, _)| line).collect();
-            let first = failure.problems.first().and_then(|problem| problem.lines().next());
-            let message = escaped(first.unwrap_or("what came is not what was expected"));
+            let problem = failure.problems.first().and_then(|problem| problem.lines().next());
+            let message = escaped(&problem.map_or_else(|| text::first_difference(failure), str::to_owned));
             let text = escaped(&lines.join("\n"));
             xml.push_str(&format!(
                 ">\n      <failure message=\"{message}\">{text}</failure>\n    </testcase>\n"

@@ -19,11 +19,16 @@ pub(super) fn report(reports: &[Report]) -> String {
         let Some(failure) = &outcome.failure else { continue };
         tap.push_str("  ---\n");
         tap.push_str(&format!("  at: {}\n", yaml(&format!("{}:{}", path.display(), outcome.line))));
-        tap.push_str("  diagnostic: |\n");
+        // The indentation is said, as the first line may have more of it than those after it.
+        tap.push_str("  diagnostic: |2\n");
         for (line, _) in text::lines(failure) {
-            tap.push_str(&format!("    {line}\n"));
+            tap.push_str(format!("    {line}").trim_end());
+            tap.push('\n');
         }
         tap.push_str("  ...\n");
+    }
+    if let Some(error) = reports.iter().find_map(|report| report.error.as_ref()) {
+        tap.push_str(&format!("Bail out! {}\n", one_line(error.lines().next().unwrap_or_default())));
     }
     tap
 }

@@ -47,6 +47,15 @@ pub(super) fn lines(failure: &Failure) -> Vec<(String, Option<Style>)> {
     lines
 }
 
+/// The first line that differs, on its own: `- status = 500`.
+pub(super) fn first_difference(failure: &Failure) -> String {
+    let first = failure.lines.iter().find(|line| line.mark != Mark::Same);
+    first.map_or_else(String::new, |line| {
+        let (text, _) = marked(&Line { depth: 0, ..line.clone() });
+        text.trim_start().to_owned()
+    })
+}
+
 fn marked(line: &Line) -> (String, Option<Style>) {
     let Line { mark, depth, text, note } = line;
     let (sign, style) = match mark {

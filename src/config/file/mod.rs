@@ -107,9 +107,10 @@ impl Reader<'_> {
                     Some(home) => format!("write it under [{home}]"),
                     None => {
                         let lists = ["component", "route"].into_iter().chain(self.beside.iter().copied());
-                        suggestion(name, sections.iter().copied().chain(lists), |near| {
-                            let is_list = !sections.contains(&near);
-                            if is_list { format!("[[{near}]]") } else { format!("[{near}]") }
+                        suggestion(name, sections.iter().copied().chain(lists), |near| match near {
+                            "component" | "route" | "case" | "mock" => format!("[[{near}]]"),
+                            near if sections.contains(&near) => format!("[{near}]"),
+                            near => format!("`{near}`"),
                         })
                     }
                 };

@@ -31,6 +31,13 @@ impl Value for EnvVar {
             return Err(Invalid::new("has no name before the `=`", ENV_HINT));
         }
         let value = match value {
+            None if place.vars.is_withheld() => {
+                let hint = format!("write {key}=VALUE or {key}=@FILE, so that it means the same everywhere");
+                return Err(Invalid::new(
+                    "would be taken from the environment, which is not asked here",
+                    hint,
+                ));
+            }
             None => place.vars.get(key).map(str::to_owned).ok_or_else(|| {
                 let hint = format!("set {key} in Pounce's environment (as UTF-8), or write {key}=VALUE");
                 Invalid::new("is not set in Pounce's environment", hint)

@@ -42,6 +42,10 @@ async fn mocks_are_counted(abi: Abi) {
             Some(said) => assert!(exit.code == Some(1) && exit.stdout.contains(said), "{times}\n{exit}"),
         }
     }
+    let spelt = "[[case]]\nname = \"a\"\nrequest = \"GET /?url=http://Backend.TEST:80/&n=2\"\n\
+                 [[case.mock]]\nrequest = \"GET HTTP://backend.test\"\ntimes = 2\n";
+    let exit = Cases::new(spelt).run(&abi.guest("calls")).await;
+    assert_eq!(exit.code, Some(0), "{exit}");
     let never = "[[case]]\nname = \"a\"\nrequest = \"GET /?url=http://a.test/\"\n[[case.mock]]\nrequest = \"*\"\n\
                  [[case.mock]]\nrequest = \"http://b.test/\"\n";
     let exit = Cases::new(never).run(&abi.guest("calls")).await;

@@ -126,6 +126,7 @@ async fn every_case_has_an_end() {
         let exit = Cases::new(&text).run(&built(stem)).await;
         assert_eq!(exit.code, Some(1), "{stem}\n{exit}");
         assert!(exit.stdout.contains(said), "{stem}: {said}\n{exit}");
+        assert!(!exit.stdout.contains("client went away"), "{stem}: nobody else did\n{exit}");
     }
 }
 

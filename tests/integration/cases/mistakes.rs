@@ -62,6 +62,42 @@ async fn a_filter_that_nothing_matches_is_a_mistake() {
     assert!(exit.code == Some(0) && exit.stdout.contains("1 case passed"), "{exit}");
 }
 
+/// What the environment has changes nothing.
+#[tokio::test]
+async fn a_variable_of_the_environment_is_no_setting_of_a_case() {
+    let cases = Cases::new(&("[guest]\nenv = [\"HOME_MARK\"]\n".to_owned() + &case("response = 200")));
+    let builder = pounce().command("test").component(built("hello")).flag("--cases", cases.path.display());
+    builder
+        .env("HOME_MARK", "x")
+        .run()
+        .await
+        .expect(2, &["cases.toml:2:", "which is not asked here", "write HOME_MARK=VALUE or HOME_MARK=@FILE"]);
+    let cases = Cases::new("timout = \"1s\"\nlinger = \"x\"\n[[case]]\nname = \"a\"\nrequest = \"/\"\n");
+    let exit = cases.run(&built("hello")).await;
+    exit.expect(2, &["did you mean `timeout`?", "linger"]);
+    assert!(!exit.stderr.contains("none"), "{exit}");
+}
+
+#[tokio::test]
+async fn components_without_a_route_are_told_of_the_table() {
+    let component =
+        |name: &str| format!("[[component]]\nname = \"{name}\"\nsource = \"{}\"\n", built("hello").display());
+    let cases = Cases::new(&(component("one") + &component("two") + &case("response = 200")));
+    let exit = pounce().command("test").flag("--cases", cases.path.display()).run().await;
+    exit.expect(2, &["no route leads to", "[[route]] with path"]);
+    assert!(!exit.stderr.contains("--route"), "{exit}");
+}
+
+/// To open a pipe would wait for whoever writes into it.
+#[tokio::test]
+async fn a_body_is_a_regular_file() {
+    let cases = Cases::new(&case("response = { body-file = \"pipe\" }"));
+    let pipe = cases.path.with_file_name("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo is there");
+    assert!(made.success());
+    cases.run(&built("hello")).await.expect(2, &["pipe` is no regular file", "that holds the body's bytes"]);
+}
+
 #[tokio::test]
 async fn whom_guests_may_call_is_said_by_pass_alone() {
     let text = "[guest]\nallow-outbound = [\"*\"]\n".to_owned() + &case("response = 200");
