@@ -22,8 +22,9 @@ use super::warm::{self, Warm};
 use super::{IDLE_TIMEOUT, OnDrop};
 use crate::host::{Abi, Failure, FailureKind, HostState, RequestScope, Serving, Written};
 
-/// How often a guest that has given its head and is not at its end is polled again before the head goes out.
-const TURNS: u8 = 2;
+/// How often a guest that has given its head and is not at its end is polled again before the head goes out: as often as
+/// one that gives way twice needs (three times each: `host/others`).
+const TURNS: u8 = 6;
 
 type Head = Result<http::Response<Written>, wit::ErrorCode>;
 
