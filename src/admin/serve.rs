@@ -35,7 +35,7 @@ pub(crate) enum Socket {
     Unix(std::os::unix::net::UnixListener),
 }
 
-/// The same within a runtime.
+/// A [`Socket`] that a runtime listens on.
 pub(super) enum Listener {
     Tcp(TcpListener),
     Unix(UnixListener),

@@ -98,11 +98,11 @@ impl App {
     pub(crate) async fn run_on(self, mut stops: Stops, supervisor: Supervisor) -> Outcome {
         stops.reloads = Some(self.reloads.clone());
         self.reloads.tell(supervisor, format!("serving on {}", self.urls().join(", ")));
+        // Ends with this call. A task, since the runtime does not run this call itself on a thread that serves.
+        let mut alive = JoinSet::new();
+        alive.spawn(supervisor.keep_alive());
         let serving = self.start();
-        let name = tokio::select! {
-            name = stops.next() => name,
-            () = supervisor.keep_alive() => unreachable!("it never ends"),
-        };
+        let name = stops.next().await;
         tracing::info!(
             signal = name,
             in_flight = serving.app.handler.drain.in_flight(),
@@ -116,10 +116,7 @@ impl App {
         supervisor.stopping(&format!("draining after {name}"));
         // Who drains reloads nothing.
         stops.reloads = None;
-        tokio::select! {
-            outcome = serving.stop(async { _ = stops.next().await }) => outcome,
-            () = supervisor.keep_alive() => unreachable!("it never ends"),
-        }
+        serving.stop(async { _ = stops.next().await }).await
     }
 
     /// Serves until `shutdown` resolves, then drains. For programs that have signals, or their own end, in hand.

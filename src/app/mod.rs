@@ -96,7 +96,7 @@ impl App {
         Self::build_within(Loaded::of(config), Surroundings::new(Compiling::by(Worker::Inline))).await
     }
 
-    /// The same in these surroundings, and with nobody who could tell it to stop meanwhile.
+    /// An app as [`build`](Self::build) makes it, in these surroundings.
     pub(crate) async fn build_within(loaded: Loaded, around: Surroundings) -> Result<Self, StartError> {
         let again = loaded.clone();
         let source: Source = Box::new(move || Ok(again.clone()));
@@ -104,7 +104,8 @@ impl App {
         Ok(built.unwrap_or_else(|| unreachable!("nobody tells it to stop")))
     }
 
-    /// The same, and `source` gives the settings when they are to be read again.
+    /// An app as [`build`](Self::build) makes it, in these surroundings; `source` gives the settings when they are to be read
+    /// again.
     ///
     /// None if `stop` resolves first, with the name of the signal: then what was started has been stopped again, but
     /// for the thread that compiles, which nothing can stop.

@@ -42,12 +42,10 @@ impl Supervisor {
         self.tell(&[NotifyState::Stopping, NotifyState::Status(line(status))]);
     }
 
-    /// Gives signs of life twice as often as they are waited for, from a task among those that serve: a server whose
-    /// tasks do not get on is restarted.
+    /// Gives signs of life twice as often as they are waited for, if they are. To be spawned as a task among those that
+    /// serve: a server whose tasks do not get on is restarted.
     pub(super) async fn keep_alive(self) {
-        let Some(pause) = self.watchdog.map(|watchdog| watchdog / 2) else {
-            return std::future::pending().await;
-        };
+        let Some(pause) = self.watchdog.map(|watchdog| watchdog / 2) else { return };
         loop {
             self.tell(&[NotifyState::Watchdog]);
             tokio::time::sleep(pause).await;

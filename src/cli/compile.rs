@@ -1,14 +1,13 @@
 //! `pounce compile`: a component's machine code in a file, which starts at once where it is served.
 
 use std::ffi::OsString;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 
-use super::{MISTAKE, flags, output, progress};
-use crate::config::{self, Mistake};
+use super::{MISTAKE, flags, output, progress, write};
+use crate::config::Mistake;
 use crate::guest;
 
 const AFTER_HELP: &str = "\
@@ -83,15 +82,9 @@ fn complete(command: Command) -> Command {
 
 /// Compiles what was typed; `unknown` is what of the command line was not understood.
 pub(super) fn run(matches: &ArgMatches, unknown: Vec<Mistake>) -> ExitCode {
-    let config = match config::load(flags::sources(matches, false)) {
-        Ok(loaded) if unknown.is_empty() => loaded.config,
-        loaded => {
-            output::mistakes(&unknown);
-            if let Err(mistakes) = loaded {
-                output::mistakes(mistakes.iter());
-            }
-            return ExitCode::from(MISTAKE);
-        }
+    let config = match super::settings(matches, &unknown) {
+        Ok(loaded) => loaded.config,
+        Err(status) => return status,
     };
     let path = |id| matches.get_one::<PathBuf>(id).map(PathBuf::as_path);
     let (Some(component), Some(to), Some(target)) =
@@ -106,34 +99,19 @@ pub(super) fn run(matches: &ArgMatches, unknown: Vec<Mistake>) -> ExitCode {
             return ExitCode::from(MISTAKE);
         }
     };
-    if let Err(error) = write(to, &made.content) {
+    // A server may start from it at any moment.
+    if let Err(error) = write::whole(to, &made.content) {
         output::error(format_args!("`{}` cannot be written: {error}", to.display()));
         return ExitCode::FAILURE;
     }
     let whose = if made.signed { "signed" } else { "for this user on this machine" };
     output::ready(format_args!(
-        "{}: {:.1} MiB, {whose}, target {}",
+        "{}: {}, {whose}, target {}",
         to.display(),
-        made.content.len() as f64 / f64::from(1 << 20),
+        guest::mib(made.content.len() as u64),
         made.target
     ));
     ExitCode::SUCCESS
-}
-
-/// Whole or not at all: a server may start from it at any moment.
-fn write(path: &Path, content: &[u8]) -> std::io::Result<()> {
-    let name = path.file_name().ok_or_else(|| std::io::Error::other("it names no file"))?;
-    let mut draft = name.to_owned();
-    draft.push(format!(".{}.tmp", std::process::id()));
-    let draft = path.with_file_name(draft);
-    let written = std::fs::File::create(&draft)
-        .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()))
-        .and_then(|()| std::fs::rename(&draft, path));
-    if written.is_err() {
-        // What could not be written may not be there to be removed.
-        drop(std::fs::remove_file(&draft));
-    }
-    written
 }
 
 /// A process of the compiler: see [`guest::serve_compiler`].

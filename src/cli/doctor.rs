@@ -8,7 +8,7 @@ use pounce_otlp::Signal;
 use pounce_otlp::probe::{Finding, Outcome, Speaks, Step, speaks_here};
 
 use super::{MISTAKE, columns, flags, output};
-use crate::config::{self, Exporter, InForce, Loaded, Mistake, Otel};
+use crate::config::{Exporter, InForce, Loaded, Mistake, Otel};
 use pounce_telemetry::doctor::{self, Findings};
 use pounce_telemetry::logs::{Log, printable};
 
@@ -59,15 +59,9 @@ fn complete(command: Command) -> Command {
 
 /// Tests what was typed; `unknown` is what of the command line was not understood.
 pub(super) fn run(matches: &ArgMatches, unknown: Vec<Mistake>) -> ExitCode {
-    let loaded = match config::load(flags::sources(matches, false)) {
-        Ok(loaded) if unknown.is_empty() => loaded,
-        loaded => {
-            output::mistakes(&unknown);
-            if let Err(mistakes) = loaded {
-                output::mistakes(mistakes.iter());
-            }
-            return ExitCode::from(MISTAKE);
-        }
+    let loaded = match super::settings(matches, &unknown) {
+        Ok(loaded) => loaded,
+        Err(status) => return status,
     };
     let log = match Log::start(&loaded.config.log_settings()) {
         Ok(log) => log,

@@ -11,7 +11,7 @@ use anyhow::{Context as _, anyhow};
 use clap::{ArgMatches, Command};
 
 use super::{MISTAKE, flags, output};
-use crate::config::{self, ListenAddr, Mistake};
+use crate::config::{ListenAddr, Mistake};
 use pounce_telemetry::logs::one_line;
 
 const AFTER_HELP: &str = "\
@@ -52,15 +52,9 @@ pub(super) fn command() -> Command {
 
 /// Asks; `unknown` is what of the command line was not understood.
 pub(super) fn run(matches: &ArgMatches, unknown: Vec<Mistake>) -> ExitCode {
-    let loaded = match config::load(flags::sources(matches, false)) {
-        Ok(loaded) if unknown.is_empty() => loaded,
-        loaded => {
-            output::mistakes(&unknown);
-            if let Err(mistakes) = loaded {
-                output::mistakes(mistakes.iter());
-            }
-            return ExitCode::from(MISTAKE);
-        }
+    let loaded = match super::settings(matches, &unknown) {
+        Ok(loaded) => loaded,
+        Err(status) => return status,
     };
     let Some(addr) = &loaded.config.admin.listen else {
         let what = "there is no admin listener to ask";

@@ -14,11 +14,13 @@ mod progress;
 mod serve;
 mod test;
 mod usage;
+mod write;
 
 use std::process::ExitCode;
 
-use clap::Command;
+use clap::{ArgMatches, Command};
 
+use crate::config::{self, Loaded, Mistake};
 use crate::guest;
 
 /// Exit status of a usage or configuration mistake.
@@ -68,6 +70,21 @@ fn command() -> Command {
         .subcommand(health::command())
         .subcommand(completions::command())
         .subcommand(completions::man_command())
+}
+
+/// The settings of a command that needs no component, unless there are mistakes in them or in what was typed: they are
+/// said, and the error is the exit status.
+fn settings(matches: &ArgMatches, unknown: &[Mistake]) -> Result<Loaded, ExitCode> {
+    match config::load(flags::sources(matches, false)) {
+        Ok(loaded) if unknown.is_empty() => Ok(loaded),
+        loaded => {
+            output::mistakes(unknown);
+            if let Err(mistakes) = loaded {
+                output::mistakes(mistakes.iter());
+            }
+            Err(ExitCode::from(MISTAKE))
+        }
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 mod junit;
 mod tap;
 mod text;
-mod write;
 
 use std::io::IsTerminal as _;
 use std::num::NonZeroUsize;
@@ -14,7 +13,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use pounce_telemetry::logs::{Log, one_line};
 
-use super::{MISTAKE, flags, output, progress};
+use super::{MISTAKE, flags, output, progress, write};
 use crate::app::StartError;
 use crate::cases::{Outcome, Pattern, Report, Run, Suite};
 use crate::config::Mistake;

@@ -20,11 +20,11 @@ use super::idle::Idle;
 use super::instance::InstanceFactory;
 use super::warm::{self, Warm};
 use super::{IDLE_TIMEOUT, OnDrop};
-use crate::host::{Abi, Failure, FailureKind, HostState, RequestScope, Serving, Written};
+use crate::host::{Abi, Failure, FailureKind, HostState, POLLS_TO_GIVE_WAY, RequestScope, Serving, Written};
 
-/// How often a guest that has given its head and is not at its end is polled again before the head goes out: as often as
-/// one that gives way twice needs (three times each: `host/others`).
-const TURNS: u8 = 6;
+/// How often a guest that has given its head and is not at its end is polled again before the head goes out: until it has
+/// given way twice.
+const TURNS: u8 = 2 * POLLS_TO_GIVE_WAY;
 
 type Head = Result<http::Response<Written>, wit::ErrorCode>;
 

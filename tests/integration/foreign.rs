@@ -5,7 +5,7 @@ mod apps;
 
 use crate::support::client::{self, Connection};
 use crate::support::guest::built;
-use crate::support::{Collector, PATIENCE, Protocol, pounce};
+use crate::support::{Collector, Protocol, pounce};
 
 #[tokio::test]
 async fn a_javascript_component_is_served_and_traced() {
@@ -29,14 +29,7 @@ async fn a_wstd_component_speaks_through_the_sdk() {
 
 async fn is_served_and_traced(stem: &str, greeting: &str) {
     let collector = Collector::start().await;
-    // Compiling 12 to 22 MB takes its time on a loaded machine, and so does an interpreter's first breath.
-    let server = pounce()
-        .component(built(stem))
-        .flag("--request-timeout", "60s")
-        .patience(PATIENCE * 5)
-        .traced(&collector)
-        .start()
-        .await;
+    let server = pounce().interpreted(stem).traced(&collector).start().await;
     for protocol in [Protocol::H1, Protocol::H2] {
         let mut connection = Connection::open(server.addr(), protocol).await;
         assert_eq!(connection.fetch(client::get("/greeting")).await.text(), greeting, "{protocol:?}");

@@ -2,11 +2,10 @@
 //! are right is for the tests of spans, calls and limits.
 
 use crate::support::client;
-use crate::support::guest::built;
 use crate::support::origin::Origin;
 use crate::support::pounce::Pounce;
 use crate::support::span::Span;
-use crate::support::{Abi, Collector, PATIENCE, eventually, for_both_abis, pounce};
+use crate::support::{Abi, Collector, eventually, for_both_abis, pounce};
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use serde_json::{Value, json};
 
@@ -204,14 +203,7 @@ async fn orphan_works_on_after_its_caller_has_gone() {
 async fn the_older_names_work_from_javascript_and_python() {
     for (stem, language) in [("spans-js", "js"), ("spans-py", "py")] {
         let collector = Collector::start().await;
-        // As in `foreign`: megabytes to compile.
-        let server = pounce()
-            .component(built(stem))
-            .flag("--request-timeout", "60s")
-            .patience(PATIENCE * 5)
-            .traced(&collector)
-            .start()
-            .await;
+        let server = pounce().interpreted(stem).traced(&collector).start().await;
         let report = answer(&server, "/").await;
         assert_eq!((&report["language"], &report["recording"]), (&json!(language), &json!(true)));
         let span = of_requests(&collector, 1).await.remove(0);

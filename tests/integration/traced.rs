@@ -2,9 +2,8 @@
 
 use crate::support::attributes::Value;
 use crate::support::client;
-use crate::support::guest::built;
 use crate::support::span::{Event, Span, Status, tree};
-use crate::support::{Abi, Collector, PATIENCE, for_both_abis, pounce};
+use crate::support::{Abi, Collector, for_both_abis, pounce};
 use futures_util::future::join_all;
 use serde_json::{Value as Json, json};
 
@@ -241,13 +240,7 @@ async fn a_panic_is_on_the_span_in_which_it_happens(abi: Abi) {
 /// Serves what another language's toolchain has made, and asks it once.
 async fn sdk(stem: &str, spans: usize) -> (Json, Vec<Span>, Collector) {
     let collector = Collector::start().await;
-    let server = pounce()
-        .component(built(stem))
-        .flag("--request-timeout", "60s")
-        .patience(PATIENCE * 5)
-        .traced(&collector)
-        .start()
-        .await;
+    let server = pounce().interpreted(stem).traced(&collector).start().await;
     let answer = client::fetch_path(server.addr(), "/").await;
     assert_eq!(answer.status, 200, "{answer:?}");
     let report = serde_json::from_slice(&answer.body).expect("JSON");

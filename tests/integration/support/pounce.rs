@@ -2,7 +2,7 @@
 //! and kills it when the test is over.
 
 use super::exit::Exit;
-use super::guest::{Abi, fixture};
+use super::guest::{Abi, built, fixture};
 use super::{Collector, PATIENCE, within};
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
@@ -108,6 +108,12 @@ impl Builder {
     pub(crate) fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
+    }
+
+    /// Serves what an interpreter is part of: 12 to 22 MB take their time to compile on a loaded machine, and so does the
+    /// interpreter's first request.
+    pub(crate) fn interpreted(self, stem: &str) -> Self {
+        self.component(built(stem)).flag("--request-timeout", "60s").patience(PATIENCE * 5)
     }
 
     /// Has an admin listener on a free port of loopback, so that [`Pounce::in_flight`] can look.

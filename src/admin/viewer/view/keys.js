@@ -46,7 +46,7 @@ export function start(keys) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
     const target = /** @type {Element | null} */ (event.target);
     const isWriting = target !== null && target.matches("input:not([type=checkbox]), select, textarea");
-    // Whoever writes keeps the keys; Escape leads out.
+    // Keys belong to a field while somebody writes in it; Escape leaves the field.
     if (isWriting) {
       if (event.key === "Escape") /** @type {HTMLElement} */ (target).blur();
       return;

@@ -27,7 +27,7 @@ pub(super) fn replace(path: &Path, content: &[u8]) -> Result<()> {
         Ok(there) if there.is_file() && there.nlink() == 1 => {
             let path = fs::canonicalize(path)?;
             // The folder may be another's, or the owner nobody whom we may give a file to.
-            match draft(&path, &there, content) {
+            match draft(&path, content, |file, draft| keep(&there, file, draft)) {
                 Ok(draft) => fs::rename(&draft, &path).inspect_err(|_| discard(&draft)),
                 Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
                     fs::write(&path, content)
@@ -39,21 +39,37 @@ pub(super) fn replace(path: &Path, content: &[u8]) -> Result<()> {
     }
 }
 
-/// The content in a file beside `path` that is otherwise as the one there.
-fn draft(path: &Path, there: &Metadata, content: &[u8]) -> Result<PathBuf> {
+/// Writes a new file that takes the place of one that is there: whole or not at all.
+///
+/// # Errors
+/// It can't be written; what was there is as it was.
+pub(super) fn whole(path: &Path, content: &[u8]) -> Result<()> {
+    let draft = draft(path, content, |_, _| Ok(()))?;
+    fs::rename(&draft, path).inspect_err(|_| discard(&draft))
+}
+
+/// The content in a new file beside `path`; `prepare` makes of the file what it should be before there is anything in it.
+fn draft(path: &Path, content: &[u8], prepare: impl FnOnce(&File, &Path) -> Result<()>) -> Result<PathBuf> {
     let mut name = path.file_name().ok_or_else(|| Error::other("it names no file"))?.to_owned();
     name.push(format!(".{}.tmp", std::process::id()));
     let draft = path.with_file_name(name);
+    // Left by a process that ended too soon and had the same number, as all of a container's have.
+    discard(&draft);
     let written = File::create_new(&draft).and_then(|mut file| {
-        let own = file.metadata()?;
-        if (own.uid(), own.gid()) != (there.uid(), there.gid()) {
-            chown(&draft, Some(there.uid()), Some(there.gid()))?;
-        }
-        file.set_permissions(there.permissions())?;
+        prepare(&file, &draft)?;
         file.write_all(content)?;
         file.sync_all()
     });
     written.inspect_err(|_| discard(&draft)).map(|()| draft)
+}
+
+/// Gives a file the mode and the owner of the one `there`.
+fn keep(there: &Metadata, file: &File, path: &Path) -> Result<()> {
+    let own = file.metadata()?;
+    if (own.uid(), own.gid()) != (there.uid(), there.gid()) {
+        chown(path, Some(there.uid()), Some(there.gid()))?;
+    }
+    file.set_permissions(there.permissions())
 }
 
 fn discard(draft: &Path) {
