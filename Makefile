@@ -86,6 +86,15 @@ test-viewer: guests ## Check the types of the trace viewer, test its model in No
 	$(CARGO) build --quiet
 	scripts/viewer.sh
 
+.PHONY: picture
+picture: guests ## Take docs/viewer.png, the picture of the viewer, in Chromium
+	$(CARGO) build --quiet
+	scripts/viewer.sh picture
+
+.PHONY: docs
+docs: ## Make a site of docs/ in target/docs, and check its links; the first time builds mdBook (2 to 6 minutes)
+	scripts/docs.py
+
 .PHONY: bench-viewer
 bench-viewer: guests ## Time a trace of 10,000 spans in the viewer, beside Zipkin's UI (needs Java and Maven)
 	$(CARGO) build --release --quiet
@@ -130,7 +139,7 @@ bench-otlp: ## Compare CPU and allocations per span of pounce-otlp with those of
 	$(CARGO) run --release --package pounce-otlp-bench
 
 .PHONY: bless
-bless: ## Rewrite the snapshots of help and of pounce.example.toml
+bless: ## Rewrite what is made from the code: the help, pounce.example.toml, docs/configuration.md, tables in docs/
 	BLESS=1 $(CARGO) test --lib -- committed
 
 .PHONY: ci

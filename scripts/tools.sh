@@ -20,6 +20,7 @@ collector_version=0.162.0-1
 rotel_version=0.0.1a15
 # Also in tests/integration/deployment.rs.
 kubernetes_validate_version=1.37.0
+mdbook_version=0.5.4
 # Also in tests/integration/backend/chain.rs and tests/services/requirements.txt.
 opentelemetry_python_version=1.45.2
 # Also in tests/integration/backend/victoria.rs. The last of those that have both programs.
@@ -309,6 +310,19 @@ kubernetes_validate() {
   cached "$tool" "kubernetes-validate $kubernetes_validate_version" \
     python_environment "kubernetes-validate==$kubernetes_validate_version"
   tool=$tool/bin/kubernetes-validate
+}
+
+# Makes a site of docs/, for `make docs`.
+mdbook() {
+  tool=$cache/mdbook-$mdbook_version
+  cached "$tool" "mdBook $mdbook_version (2 to 6 minutes)" install_mdbook
+  tool=$tool/bin/mdbook
+}
+
+install_mdbook() {
+  cargo install --quiet --locked "mdbook@$mdbook_version" --no-default-features --features search \
+    --root "$1" --target-dir "$1/target"
+  rm -r "$1/target"
 }
 
 # Scrapes, and checks rules, for tests/integration/admin. Debian's package, unpacked and not installed: that would start

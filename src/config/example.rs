@@ -53,7 +53,8 @@ pub(crate) fn file() -> String {
     text
 }
 
-fn wrap(text: &str, width: usize) -> Vec<String> {
+/// Lines of words, none wider than `width` unless a word is.
+pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
         let line = lines.last_mut().expect("never empty");

@@ -34,6 +34,8 @@ pub(crate) mod blessed;
 #[cfg(test)]
 mod example;
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod tests;
 
 use std::path::{Path, PathBuf};

@@ -42,11 +42,12 @@ export function get(url, headers = {}) {
 
 /**
  * @param {string[]} [flags]
+ * @param {typeof COMPONENTS} [components]
  * @returns {Promise<Server>}
  */
-export async function start(flags = []) {
+export async function start(flags = [], components = COMPONENTS) {
   const folder = await mkdtemp(join(tmpdir(), "pounce-viewer-"));
-  const lines = COMPONENTS.flatMap(([name, guest, paths]) => [
+  const lines = components.flatMap(([name, guest, paths]) => [
     "[[component]]",
     `name = ${JSON.stringify(name)}`,
     `source = ${JSON.stringify(join(ROOT, "guests/build", `${guest}.wasm`))}`,

@@ -102,7 +102,7 @@ fn no_go() -> Mistake {
     Mistake::new(
         "--lang go",
         "there is no project for Go yet: the tools that would build it (componentize-go, TinyGo) could be had from no package registry",
-        "docs/guests.md says how components are made from Go today, with wit-bindgen and the standard compiler",
+        "docs/guest-go.md says how components are made from Go today, with wit-bindgen and the standard compiler",
     )
 }
 

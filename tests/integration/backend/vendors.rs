@@ -125,14 +125,18 @@ fn tls(protocols: &[&str]) -> (Identity, tempfile::TempDir, String) {
 }
 
 #[test]
-fn the_readme_has_the_same_settings() {
-    let readme = std::fs::read_to_string(root().join("README.md")).expect("the README");
+fn the_page_of_backends_has_the_same_settings() {
+    let page = std::fs::read_to_string(root().join("docs/backends.md")).expect("the page");
     let files = std::fs::read_dir(root().join("examples/backends")).expect("the settings");
     let paths: Vec<_> = files.map(|file| file.expect("a file").path()).collect();
     assert!(paths.len() >= 3, "{paths:?}");
     for path in paths {
         let text = std::fs::read_to_string(&path).expect("text");
-        assert!(readme.contains(&format!("```sh\n{text}```\n")), "{} is not in the README", path.display());
+        assert!(
+            page.contains(&format!("```sh\n{text}```\n")),
+            "{} is not in docs/backends.md",
+            path.display()
+        );
     }
 }
 

@@ -139,7 +139,7 @@ async fn a_language_is_asked_for_and_a_slip_is_told() {
     new(dir.path(), &["--lang", "rust"]).await.expect(2, &["NAME"]);
     for language in ["go", "golang"] {
         let exit = new(dir.path(), &["shop", "--lang", language]).await;
-        exit.expect(2, &["there is no project for Go yet", "componentize-go", "docs/guests.md"]);
+        exit.expect(2, &["there is no project for Go yet", "componentize-go", "docs/guest-go.md"]);
     }
     assert_eq!(files(dir.path()), [""; 0]);
     // As people call them.

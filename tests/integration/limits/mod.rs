@@ -60,7 +60,7 @@ async fn a_guest_beyond_max_memory_is_500(abi: Abi) {
     assert!(peak.is_none_or(|peak| (16 << 20..=32 << 20).contains(&peak)), "{peak:?}");
 }
 
-/// What `docs/guests.md` says of the linker's option holds: most of an ordinary guest's memory is its stack.
+/// What `docs/guest-rust.md` says of the linker's option holds: most of an ordinary guest's memory is its stack.
 #[tokio::test]
 async fn a_guest_linked_with_a_small_stack_takes_little_memory() {
     const PAGES: i64 = 64 * 1024;
