@@ -199,7 +199,7 @@ async fn test(suites: Vec<Suite>, matches: &ArgMatches) -> ExitCode {
     let tells = format == Format::Text || file.is_some();
     let colour = std::io::stdout().is_terminal() && pounce_telemetry::terminal::is_coloured();
     let mut reports = Vec::new();
-    let mut unserved = None;
+    let mut unserved: Option<u8> = None;
     for suite in suites {
         let path = suite.path().to_owned();
         let run = Run { jobs, compiling: progress::compiling() };
@@ -213,11 +213,12 @@ async fn test(suites: Vec<Suite>, matches: &ArgMatches) -> ExitCode {
             Err(error) => {
                 output::error(&error);
                 reports.push(Report::unserved(path, &error));
-                unserved = Some(match error {
-                    StartError::Mistake(_) => ExitCode::from(MISTAKE),
-                    StartError::Unavailable(_) => ExitCode::FAILURE,
-                });
-                break;
+                // A mistake of somebody's is said before what is wrong with the machine.
+                let status = match error {
+                    StartError::Mistake(_) => MISTAKE,
+                    StartError::Unavailable(_) => 1,
+                };
+                unserved = unserved.max(Some(status));
             }
         }
     }
@@ -245,7 +246,7 @@ async fn test(suites: Vec<Suite>, matches: &ArgMatches) -> ExitCode {
         return ExitCode::FAILURE;
     }
     if let Some(status) = unserved {
-        return status;
+        return ExitCode::from(status);
     }
     let failed = |report: &Report| report.outcomes.iter().any(|outcome| outcome.failure.is_some());
     if reports.iter().any(failed) { ExitCode::FAILURE } else { ExitCode::SUCCESS }

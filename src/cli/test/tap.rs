@@ -6,31 +6,35 @@ use super::text;
 use crate::cases::Report;
 
 pub(super) fn report(reports: &[Report]) -> String {
-    let outcomes: Vec<_> = reports
-        .iter()
-        .flat_map(|report| report.outcomes.iter().map(move |outcome| (&report.path, outcome)))
-        .collect();
-    let mut tap = format!("TAP version 13\n1..{}\n", outcomes.len());
-    for (number, (path, outcome)) in (1..).zip(outcomes) {
-        let word = if outcome.failure.is_some() { "not ok" } else { "ok" };
+    let mut tests = 0;
+    let mut tap = String::new();
+    let mut test = |name: &str, at: String, diagnostic: Option<Vec<String>>| {
+        tests += 1;
+        let word = if diagnostic.is_some() { "not ok" } else { "ok" };
         // A number sign would begin a directive.
-        let name = one_line(&outcome.name).replace('\\', "\\\\").replace('#', "\\#");
-        tap.push_str(&format!("{word} {number} - {name}\n"));
-        let Some(failure) = &outcome.failure else { continue };
-        tap.push_str("  ---\n");
-        tap.push_str(&format!("  at: {}\n", yaml(&format!("{}:{}", path.display(), outcome.line))));
+        let name = one_line(name).replace('\\', "\\\\").replace('#', "\\#");
+        tap.push_str(&format!("{word} {tests} - {name}\n"));
+        let Some(lines) = diagnostic else { return };
         // The indentation is said, as the first line may have more of it than those after it.
-        tap.push_str("  diagnostic: |2\n");
-        for (line, _) in text::lines(failure) {
+        tap.push_str(&format!("  ---\n  at: {}\n  diagnostic: |2\n", yaml(&at)));
+        for line in lines {
             tap.push_str(format!("    {line}").trim_end());
             tap.push('\n');
         }
         tap.push_str("  ...\n");
+    };
+    for report in reports {
+        let path = report.path.display().to_string();
+        for outcome in &report.outcomes {
+            let lines = |failure| text::lines(failure).into_iter().map(|(line, _)| line).collect();
+            test(&outcome.name, format!("{path}:{}", outcome.line), outcome.failure.as_ref().map(lines));
+        }
+        if let Some(error) = &report.error {
+            let lines = error.lines().map(|line| one_line(line).into_owned()).collect();
+            test("the component is served", path, Some(lines));
+        }
     }
-    if let Some(error) = reports.iter().find_map(|report| report.error.as_ref()) {
-        tap.push_str(&format!("Bail out! {}\n", one_line(error.lines().next().unwrap_or_default())));
-    }
-    tap
+    format!("TAP version 13\n1..{tests}\n{tap}")
 }
 
 /// A text of YAML in quotes, which are those of JSON.
