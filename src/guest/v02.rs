@@ -20,13 +20,23 @@ use super::idle::Idle;
 use super::instance::InstanceFactory;
 use super::warm::{self, Warm};
 use super::{IDLE_TIMEOUT, OnDrop};
-use crate::host::{Abi, Failure, FailureKind, HostState, POLLS_TO_GIVE_WAY, RequestScope, Serving, Written};
+use crate::host::{Abi, Failure, FailureKind, HostState, RequestScope, Serving, Written};
 
-/// How often a guest that has given its head and is not at its end is polled again before the head goes out: until it has
-/// given way twice.
-const TURNS: u8 = 2 * POLLS_TO_GIVE_WAY;
+/// How often a guest that has given its head may give way before the head goes out, unless it is at its end by then.
+const TICKS: u32 = 2;
+/// How often it may whose head is that of a server error: a runtime that answers for its guest is about to end with that
+/// response unfinished, which then need not be passed on. A second, or less where the clock ticks fast.
+const TICKS_OF_ERROR: u32 = 100;
 
 type Head = Result<http::Response<Written>, wit::ErrorCode>;
+
+/// How often the guest may give way before this head goes out.
+fn patience(head: &Head) -> u32 {
+    match head {
+        Ok(response) if response.status().is_server_error() => TICKS_OF_ERROR,
+        _ => TICKS,
+    }
+}
 
 /// An instance and how often it has been used.
 struct Instance {
@@ -95,22 +105,23 @@ impl Pool {
             })
         };
         // The head is taken only when the guest pauses or ends, so that for a short request everything about it is
-        // known by then, and nothing has to be handed from one thread to another. A guest that merely had to give way
-        // for a moment gets another turn, or two, to come to its end.
-        let (mut taken, mut turns) = (None, TURNS);
+        // known by then, and nothing has to be handed from one thread to another. A guest that merely has to give way
+        // goes on to its end first, if that is near.
+        let (mut taken, mut last_tick) = (None, 0);
         let (head, ended) = std::future::poll_fn(|cx| {
             let ended = work.as_mut().poll(cx).is_ready();
             if taken.is_none() {
                 taken = match head.try_recv() {
-                    Ok(head) => Some(head),
+                    Ok(head) => {
+                        last_tick = scope.ticks().wrapping_add(patience(&head));
+                        Some(head)
+                    }
                     // One that drops its way to answer may be about to say why: an exit, an exception.
                     Err(_) if !ended => return Poll::Pending,
                     Err(_) => return Poll::Ready((None, ended)),
                 };
             }
-            if !ended && turns > 0 {
-                turns -= 1;
-                cx.waker().wake_by_ref();
+            if !ended && scope.gives_way() && scope.ticks() <= last_tick {
                 return Poll::Pending;
             }
             Poll::Ready((taken.take(), ended))

@@ -41,7 +41,7 @@ pub(crate) use held::{HeldTooMuch, MAX_HELD, install as install_hooks};
 pub(crate) use last_words::{End, Raised};
 pub(crate) use limits::{Limits, Refused};
 pub(crate) use meter::Meter;
-pub(crate) use others::{POLLS_TO_GIVE_WAY, let_others_go_on};
+pub(crate) use others::let_others_go_on;
 pub(crate) use outbound::{Ledger, Mocks, OwnListeners, Policy, Reply, error_names};
 pub(crate) use output::WriteTooLarge;
 pub(crate) use place::{Full, Place, Rooms, Share};

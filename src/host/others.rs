@@ -3,9 +3,6 @@
 use std::future::poll_fn;
 use std::task::Poll;
 
-/// Polls that [`let_others_go_on`] needs after the first.
-pub(crate) const POLLS_TO_GIVE_WAY: u8 = 3;
-
 /// Waits until sockets and timers have been looked at, and all tasks of this thread have run that are ready then.
 ///
 /// tokio's own yield waits for the next look at the sockets alone, however long the thread's queue is; and the task that is

@@ -539,6 +539,17 @@ impl Request {
         } else {
             let_others_go_on().await;
         }
+        self.turn.go_on();
+    }
+
+    /// Whether the guest waits for nothing: it has been at work, and lets others go first.
+    pub(crate) fn gives_way(&self) -> bool {
+        self.turn.gives_way()
+    }
+
+    /// How often the guest has been at work for as long as it may without giving way.
+    pub(crate) fn ticks(&self) -> u32 {
+        self.turn.ticks()
     }
 
     /// The guest waits for something: its turn, if it has one, is over.

@@ -261,6 +261,9 @@ pub(super) struct OwnTurn {
     waits_outside: AtomicBool,
     /// The guest goes on by a turn only.
     is_due: AtomicBool,
+    /// How often a tick has found the guest at work, and whether it has not gone on yet since the last time.
+    ticks: AtomicU32,
+    gives_way: AtomicBool,
     /// There is one in `turn`, to be read without the lock.
     is_held: AtomicBool,
     turn: Mutex<Option<Turn>>,
@@ -272,14 +275,32 @@ impl OwnTurn {
         self.waits_outside.store(true, Ordering::Relaxed);
     }
 
-    /// A tick finds the guest at work; whether it waits for its turn right there.
+    /// A tick finds the guest at work, which gives way until [`go_on`](Self::go_on); whether it waits for its turn right
+    /// there.
     pub(super) fn tick(&self) -> bool {
+        self.ticks.fetch_add(1, Ordering::Relaxed);
+        self.gives_way.store(true, Ordering::Relaxed);
         let is_due = self.is_long.swap(true, Ordering::Relaxed);
         if self.waits_outside.load(Ordering::Relaxed) {
             self.is_due.store(is_due, Ordering::Relaxed);
             return false;
         }
         is_due
+    }
+
+    /// The guest goes on after a tick.
+    pub(super) fn go_on(&self) {
+        self.gives_way.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether the guest waits for nothing but others to go first.
+    pub(super) fn gives_way(&self) -> bool {
+        self.gives_way.load(Ordering::Relaxed)
+    }
+
+    /// How often a tick has found the guest at work so far.
+    pub(super) fn ticks(&self) -> u32 {
+        self.ticks.load(Ordering::Relaxed)
     }
 
     /// Whether the guest goes on by a turn only: a tick has interrupted it, or `client` has to wait.
@@ -460,7 +481,9 @@ mod tests {
     fn a_request_holds_one_turn_until_it_waits() {
         let (turns, one) = (Turns::new(1), client());
         let own = OwnTurn::default();
-        assert!(!own.tick() && own.tick());
+        assert!(!own.tick() && own.tick() && own.gives_way());
+        own.go_on();
+        assert!(!own.gives_way() && own.ticks() == 2);
         own.end();
         own.hold(wait(&turns, Some(&one)).ok().unwrap());
         assert_eq!(turns.line().taken, 1);
