@@ -67,7 +67,7 @@ pub(crate) struct Component {
 /// How listeners are encrypted.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Tls {
-    /// Those in force, in the order of the settings.
+    /// Certificates in force, in the order of the settings.
     pub(crate) certificates: Vec<Certificate>,
     /// Why files that have changed are not in force.
     pub(crate) reload_error: Option<String>,
@@ -121,7 +121,7 @@ pub(crate) struct Limits {
 pub(crate) struct Totals {
     /// Requests refused with 503 for want of room.
     pub(crate) requests_shed: u64,
-    /// Those of them that were beyond the share of their client's address.
+    /// Requests among `requests_shed` that were beyond the share of their client's address.
     pub(crate) requests_shed_per_peer: u64,
     /// Requests refused with 429 because their client sends too many.
     pub(crate) requests_rate_limited: u64,

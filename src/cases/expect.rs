@@ -189,7 +189,7 @@ pub(crate) struct Span {
     pub(crate) without: Vec<String>,
     /// None where nothing is expected of them; an empty list where there are to be none.
     pub(crate) events: Option<Vec<Part>>,
-    /// The same of links; a part's name is the id of the linked trace.
+    /// Links, by the id of the linked trace as the part's name; none and empty as for `events`.
     pub(crate) links: Option<Vec<Part>>,
     /// None where nothing is expected of them.
     pub(crate) children: Option<Spans>,

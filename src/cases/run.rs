@@ -42,7 +42,7 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// Of a case whose run came to a bad end by itself.
+    /// The outcome of a case whose run came to a bad end by itself.
     pub(super) fn died(name: String, line: usize, why: &str) -> Self {
         let problems = vec![format!("the run of the case died: {why}")];
         let failure = Some(Failure { problems, ..Failure::default() });

@@ -47,7 +47,7 @@ pub(crate) struct Trace {
     /// Spans without a parent in the trace.
     pub(crate) roots: Vec<Span>,
     pub(crate) logs: Vec<Log>,
-    /// Of the trace, its spans and their parents.
+    /// Ids of the trace, its spans and their parents.
     pub(super) ids: Vec<String>,
 }
 

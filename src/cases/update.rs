@@ -90,7 +90,7 @@ enum Node<'a> {
 }
 
 impl<'a> Node<'a> {
-    /// The same place, for a while.
+    /// This place again, borrowed for a while.
     fn again(&mut self) -> Node<'_> {
         match self {
             Self::Item(item) => Node::Item(item),

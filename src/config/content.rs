@@ -46,7 +46,7 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Unread> {
 /// Reads a text of at most [`MAX_SETTINGS`].
 ///
 /// # Errors
-/// Those of [`read`], and for what is not UTF-8.
+/// As [`read`]; and for what is not UTF-8.
 pub(crate) fn read_text(path: &Path) -> Result<String, Unread> {
     let invalid = |_| Unread::Io(io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"));
     String::from_utf8(read(path, MAX_SETTINGS)?).map_err(invalid)

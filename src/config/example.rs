@@ -103,7 +103,7 @@ mod tests {
     fn every_value_of_the_example_is_valid() {
         let said = toml_file::parse(&uncommented(), Path::new("pounce.toml"), &[]);
         let mut flags = said.options;
-        // Those that need something on this machine.
+        // Values that need something on this machine.
         for key in crate::config::tests::NEED_FILES {
             flags.remove(key);
         }

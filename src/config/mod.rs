@@ -202,7 +202,7 @@ impl Loaded {
     }
 }
 
-/// The same, with whatever is wrong with them.
+/// What was loaded, with whatever is wrong with it.
 #[derive(Debug)]
 pub(crate) struct Resolved {
     /// Works only without mistakes; with them, it is what can be said of the rest.
@@ -284,7 +284,7 @@ pub(crate) fn resolve(sources: Sources) -> Resolved {
     if let Some(one) =
         in_force.iter_mut().find(|one| one.key == "http.route" && one.value != resolve::INVALID)
     {
-        // Those of `[[route]]` come after those that were typed.
+        // Routes of `[[route]]` come after the ones that were typed.
         let routes = config.http.route.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         if !routes.is_empty() {
             one.value = routes;

@@ -57,7 +57,7 @@ options! {
 
         /// Connections held open at once; further ones wait in the backlog.
         ///
-        /// Those in a TLS handshake count.
+        /// Connections in a TLS handshake count.
         max_connections: usize, "N" = "10000";
 
         /// Requests served at once; further ones are shed.
@@ -65,7 +65,7 @@ options! {
         /// A shed request gets 503 with Retry-After, before any work is done for it.
         max_in_flight: usize, "N" = "1024";
 
-        /// Of these, requests of one client address; further ones are shed.
+        /// Requests of one client address served at once; further ones are shed.
         ///
         /// An address of IPv6 is its /64 network. Those that trusted proxies tell count for their clients, those on
         /// Unix sockets for nobody. The share's 503 has this option's name in log and span.
@@ -124,7 +124,7 @@ options! {
 
         /// Lines of headers that a request may have; with more it gets 431.
         ///
-        /// The same for HTTP/1.1 and HTTP/2, whose pieces of a Cookie count as one line.
+        /// Holds for HTTP/1.1 and for HTTP/2, whose pieces of a Cookie count as one line.
         max_headers: usize, "N" = "100";
 
         /// Largest request body; larger ones get 413.
@@ -313,7 +313,7 @@ options! {
 
         /// File of the certificate with which Pounce shows who it is to the endpoint, as PEM.
         ///
-        /// Those of the authorities between may follow it. Needs --otel-client-key.
+        /// Certificates of the authorities between may follow it. Needs --otel-client-key.
         client_certificate: Option<Certificates>, "FILE" = (no_value, "none", "client.pem")
             or otel_env::file[
                 "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE"

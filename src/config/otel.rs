@@ -95,9 +95,9 @@ pub struct Otel {
 pub struct Batch {
     /// Longest time one waits; never zero.
     pub schedule_delay: Duration,
-    /// So many wait at most; further ones are dropped and counted.
+    /// Items that wait at most; further ones are dropped and counted.
     pub max_queue_size: usize,
-    /// So many are sent at once at most; never more than wait.
+    /// Items that are sent at once at most; never more than wait.
     pub max_export_batch_size: usize,
     /// Time sending one batch may take, retries included.
     pub export_timeout: Timeout,

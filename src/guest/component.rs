@@ -32,7 +32,7 @@ pub(crate) enum Pre {
 /// A component that can be served.
 pub(crate) struct Component {
     pub(crate) slots: Slots,
-    /// Those of them that it may take, where it shares them with other components.
+    /// How many of the slots it may take, where it shares them with other components.
     pub(crate) own_slots: Option<Arc<Budget>>,
     pub(crate) pre: Pre,
     pub(super) isolation: Decision,

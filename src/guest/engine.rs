@@ -36,7 +36,7 @@ pub(crate) struct Slots {
     pub(crate) tuning: Tuning,
     /// Instances at once. With fewer than were wanted, some must be kept spare for those that are being torn down.
     pub(crate) count: usize,
-    /// Of guests that compute for long.
+    /// Turns of guests that compute for long.
     pub(crate) turns: Turns,
 }
 
@@ -187,8 +187,8 @@ fn common(version: Version) -> Config {
     config
 }
 
-/// The same engine for code that is compiled already: a compiler takes a millisecond and two MiB merely to be there, and
-/// compiles in a process of its own (`compiled/worker`).
+/// These settings without a compiler, for code that is compiled already: a compiler takes a millisecond and two MiB merely
+/// to be there, and compiles in a process of its own (`compiled/worker`).
 pub(crate) fn without_compiler(mut config: Config) -> Config {
     // Last: settings of the compiler would bring it back.
     config.enable_compiler(false);

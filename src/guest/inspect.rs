@@ -75,7 +75,7 @@ pub(crate) fn inspect(wasm: &[u8]) -> anyhow::Result<Inspection> {
 /// Reads the sections of any component, whatever it exports.
 pub(crate) fn contents(wasm: &[u8]) -> anyhow::Result<Contents> {
     let mut found = Contents::default();
-    // Those that are open, the outermost first.
+    // Components and modules that are open, the outermost first.
     let mut levels: Vec<Level> = Vec::new();
     for payload in Parser::new(0).parse_all(wasm) {
         let payload = payload.context("not valid WebAssembly")?;

@@ -14,7 +14,7 @@ use crate::host::{
 /// Makes the instances of a component.
 pub(crate) struct InstanceFactory {
     pub(crate) engine: Engine,
-    /// Of guests that compute for long.
+    /// Turns of guests that compute for long.
     pub(crate) turns: Turns,
     pub(crate) capabilities: Arc<Capabilities>,
     pub(crate) budget: Arc<Budget>,

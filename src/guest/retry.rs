@@ -16,7 +16,7 @@ use crate::config::{Guest, RetryNeighbours};
 use crate::host::{Failure, RequestScope};
 use pounce_telemetry::Baggage;
 
-/// Of the requests in flight, the part that may run once more at the same time: traps must not multiply load.
+/// The part of the requests in flight that may run once more at the same time: traps must not multiply load.
 const PART: usize = 4;
 
 /// Which requests run once more, and what became of those that did.

@@ -16,7 +16,7 @@ pub(crate) struct Standing(Mutex<State>);
 struct State {
     /// The latest stands last.
     live: Vec<Arc<Guests>>,
-    /// Of those that are gone.
+    /// Losses of generations that are gone.
     gone: Losses,
 }
 

@@ -146,8 +146,8 @@ impl Pool {
     }
 }
 
-/// Of a component that another has taken the place of, the instances end as soon as they have no request: fast reloads
-/// would else run out of slots.
+/// Instances of a component that another has replaced end as soon as they have no request: fast reloads would else run
+/// out of slots.
 impl Drop for Pool {
     fn drop(&mut self) {
         for handler in [&self.handler, &self.alone] {

@@ -171,7 +171,7 @@ impl LastWords {
 }
 
 impl Passage {
-    /// Of one that gets too long the middle is left out: it begins and ends with what matters.
+    /// Adds a line. A passage that gets too long loses its middle: it begins and ends with what matters.
     fn push(&mut self, line: &str) {
         self.text.push('\n');
         self.text.push_str(line);

@@ -199,7 +199,7 @@ enum Stage {
 pub(crate) struct Place {
     share: Share,
     stage: Stage,
-    /// Of the places of its component, while its guest works.
+    /// The place among those of its component, while its guest works.
     of_component: Option<HeldOne>,
 }
 

@@ -458,7 +458,7 @@ impl Request {
         self.settle_with(|_| ())
     }
 
-    /// The same, and calls `then` with whether the guest has left the body open, before whoever reads the body sees its end.
+    /// [`settle`](Self::settle), and calls `then` with its result before whoever reads the body sees its end.
     pub(crate) fn settle_with(&self, then: impl FnOnce(bool)) -> bool {
         let body = self.lock().body.clone();
         match body {

@@ -123,7 +123,7 @@ impl Written {
         self.settle_with(|_| ())
     }
 
-    /// The same, and calls `then` with whether that is so, before its reader sees the end.
+    /// [`settle`](Self::settle), and calls `then` with its result before the body's reader sees the end.
     pub(crate) fn settle_with(&self, then: impl FnOnce(bool)) -> bool {
         let mut state = self.lock();
         let is_left = state.settle();

@@ -13,7 +13,7 @@ pub(super) fn network(client: IpAddr) -> IpAddr {
     }
 }
 
-/// The same as a number that no two clients have in common, and that is not 0.
+/// A client as a number that no two clients have in common, and that is not 0.
 pub(super) fn key(client: IpAddr) -> u64 {
     /// Begins the addresses of groups, from which nothing comes.
     const V4: u64 = 0xffff_ffff << 32;

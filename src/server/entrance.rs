@@ -23,7 +23,7 @@ use pounce_telemetry::metrics::host as host_metrics;
 pub(super) struct Entrance {
     protocol: Protocol,
     handler: Arc<Handler>,
-    /// Of connections over TCP; none where they are not encrypted.
+    /// TLS of connections over TCP; none where they are not encrypted.
     tls: Option<Arc<Tls>>,
     proxy_protocol: ProxyProtocol,
     /// For a proxy's word on its client, and for the handshake.

@@ -16,7 +16,7 @@ pub(super) struct Flushes {
 }
 
 impl Flushes {
-    /// Of requests that come over no connection.
+    /// Flushes of requests that come over no connection.
     pub(super) fn local() -> Self {
         Self { is_local: true, ..Self::default() }
     }

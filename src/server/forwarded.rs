@@ -73,7 +73,7 @@ impl Forwarding {
         Hop { peer, is_trusted }
     }
 
-    /// The same for a connection whose proxy has said whose it is. Where it has not, nobody is believed: what comes is
+    /// The hop of a connection whose proxy has said whose it is. Where it has not, nobody is believed: what comes is
     /// perhaps its client's.
     pub(super) fn behind(&self, proxy: Hop, ends: Option<Ends>) -> Hop {
         match ends {

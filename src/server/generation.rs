@@ -14,7 +14,7 @@ pub(crate) struct Generation {
     pub(crate) router: Router,
     /// In the order of the settings, one at least.
     pub(crate) components: Vec<Served>,
-    /// Of requests that no component serves.
+    /// Telemetry of requests that no component serves.
     pub(crate) telemetry: Telemetry,
     /// The components' files.
     pub(crate) paths: Vec<String>,

@@ -307,7 +307,7 @@ impl<T: Socket> TimedIo<T> {
     /// Whether the peer speaks HTTP/2, as soon as its first bytes tell.
     ///
     /// # Errors
-    /// Those of the socket, and for a peer that speaks something else than it has agreed to.
+    /// Errors of the socket, and a peer that speaks something else than it has agreed to.
     pub(crate) async fn speaks_h2(&mut self) -> io::Result<bool> {
         let is_h2 = self.begins_with_h2().await?;
         match self.inner.agreed_on_h2() {

@@ -25,7 +25,7 @@ pub(crate) enum Incoming {
     Empty,
     Http1(Http1),
     Http2(Upload),
-    /// Of a request that came over no connection (`local`).
+    /// The body of a request that came over no connection (`local`).
     Local(UnsyncBoxBody<Bytes, BoxError>),
 }
 

@@ -97,7 +97,7 @@ async fn a_stack_names_files_and_lines_where_there_is_dwarf() {
     assert!(outer_at.starts_with("at ") && outer_at.ends_with("dwarf.wat:9"), "{stack}");
 }
 
-/// Those who share a 0.3 instance with a panic fail with it, and say whose it was: by a link, not by its words.
+/// Requests that share a 0.3 instance with a panic fail with it, and say whose it was: by a link, not by its words.
 #[tokio::test]
 async fn neighbours_of_a_panic_link_to_it() {
     const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";

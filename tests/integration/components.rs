@@ -176,7 +176,7 @@ async fn a_component_at_its_limit_does_not_starve_another() {
     assert_eq!(shed, 8, "{}", page.text());
 }
 
-/// The same of memory: what one hoards the other does not lack.
+/// Memory that one component hoards the other does not lack.
 #[tokio::test]
 async fn a_component_that_hoards_memory_leaves_others_theirs() {
     let settings = Settings::new(&format!(

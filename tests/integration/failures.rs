@@ -202,7 +202,7 @@ async fn requests_beside_a_trap_are_worker_failed() {
     assert!(beside.iter().all(|span| span.text("error.type") == "worker_failed"), "{beside:?}");
 }
 
-/// The same with an instance for each request: nobody else notices.
+/// With an instance for each request nobody else notices a trap.
 #[tokio::test]
 async fn with_isolation_a_trap_is_nobody_elses() {
     let server = pounce()

@@ -71,7 +71,7 @@ async fn round(flags: &[(&str, &str)], seed: u64, waves: u64) -> Round {
     round_of(pounce(), flags, seed, waves).await
 }
 
-/// The same of a server that is started so.
+/// Starts this server, and sends it all requests at once `waves` times.
 async fn round_of(server: Builder, flags: &[(&str, &str)], seed: u64, waves: u64) -> Round {
     let collector = Collector::start().await;
     let origin = Origin::answering(200).await;
@@ -280,7 +280,7 @@ async fn a_panic_puts_nothing_on_another_trace() {
     round.check();
 }
 
-/// The same with a store for each request.
+/// Each request has a store of its own.
 #[tokio::test]
 async fn a_store_for_each_request_keeps_them_apart_too() {
     round(&[("--isolation", "request")], 9, 1).await.check();

@@ -61,7 +61,7 @@ async fn interleaved_requests_keep_their_own_attributes() {
     }
 }
 
-/// The same for what leaves: each outgoing request carries the trace of the request that made it.
+/// Each outgoing request carries the trace of the request that made it.
 #[tokio::test]
 async fn interleaved_requests_call_out_in_their_own_traces() {
     let collector = Collector::start().await;

@@ -9,7 +9,7 @@ use std::io::Write as _;
 
 for_both_abis!(sigquit_drains);
 
-/// Those that end a program which does not know them.
+/// Signals that end a program which does not know them.
 const IGNORED: [Signal; 2] = [Signal::USR1, Signal::USR2];
 
 #[tokio::test]

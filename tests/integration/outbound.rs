@@ -31,7 +31,7 @@ async fn call(server: &Pounce, urls: &[&str]) -> Vec<String> {
     call_with(server, urls, json!({}), &[]).await
 }
 
-/// The same with headers that the guest sets and headers that the request brings.
+/// Asks the guest to call, with headers that the guest sets and headers that the request brings.
 async fn call_with(
     server: &Pounce,
     urls: &[&str],

@@ -146,7 +146,7 @@ async fn spans_and_events_of_the_crate_tracing_are_the_requests(abi: Abi) {
     assert_eq!(named(&spans, "unhappy").status, Status::Error("no error value".to_owned()));
     let server = named(&spans, "GET /layer");
     assert!(!server.failed() && text(server.event("outside of all"), "level") == "ERROR");
-    // The same as log records, each on the span that it was told in.
+    // They are log records as well, each on the span that it was told in.
     let records = collector.log_records();
     let told: Vec<_> = records
         .iter()

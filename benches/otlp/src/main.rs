@@ -1,7 +1,7 @@
 //! CPU time and allocations of a span from its start until the endpoint has it: `pounce-otlp` beside the stock pipeline
 //! (`opentelemetry_sdk` with its batch processor, `opentelemetry-otlp` over HTTP/protobuf with its default client).
 //!
-//! The same span, the same receiver (a process of its own, whose time does not count), the same queue and batch sizes, in
+//! One span, one receiver (a process of its own, whose time does not count), the same queue and batch sizes, in
 //! turns. Both must deliver every span.
 
 #![allow(clippy::print_stdout, reason = "the result is for people")]

@@ -158,7 +158,7 @@ impl Around {
 /// The items of a request by their scopes, in the order in which those came.
 #[derive(Default)]
 struct Scopes<'a> {
-    /// Those of the envelope's scope.
+    /// Items of the envelope's scope.
     own: Vec<&'a [u8]>,
     others: Vec<(&'a [u8], Vec<&'a [u8]>)>,
     /// Where each is: a guest may name as many as it likes.

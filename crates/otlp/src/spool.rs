@@ -46,7 +46,7 @@ pub struct Spool {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Of the signals that are exported.
+    /// Counts of the signals that are exported.
     counters: [Option<Arc<Counts>>; 3],
     broken_until: Option<Instant>,
     /// Nothing can be read. That is no reason not to write: a directory that is gone is made again for it.
@@ -351,7 +351,7 @@ impl Lane {
         }
     }
 
-    /// So many items of a batch that was taken arrived, or nobody will ever take them.
+    /// Counts `items` of a batch that have arrived, or that no receiver will ever take.
     pub(crate) fn is_over(&self, items: u32) {
         self.counts.unspooled(items);
     }

@@ -186,7 +186,7 @@ impl Totals {
     }
 }
 
-/// Those of `counts` that are not zero, each after a comma.
+/// Writes each of `counts` that is not zero, after a comma.
 fn write_counts(
     f: &mut fmt::Formatter<'_>,
     counts: impl IntoIterator<Item = (u64, &'static str)>,

@@ -17,7 +17,7 @@ use prost::Message;
 
 /// What was found of all signals that are in force.
 pub struct Findings {
-    /// Of the test span, in hexadecimal digits.
+    /// Trace id of the test span, in hexadecimal digits.
     pub trace_id: String,
     /// What was found of each signal that goes to an endpoint.
     pub signals: Vec<Finding>,

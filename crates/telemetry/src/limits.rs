@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 pub const MAX_ATTRIBUTES: usize = settings::Limits::MOST;
 /// Spans under one server span: a guest's own and those of its outgoing requests.
 pub(super) const MAX_CHILDREN: usize = 1000;
-/// Of these, spans of a guest's own SDK that are begun and not ended.
+/// Spans of a guest's own SDK among `MAX_CHILDREN` that are begun and not ended.
 pub(super) const MAX_ANNOUNCED: usize = 128;
 /// Bytes of names, attributes, events and links of all of them.
 pub(super) const MAX_CHILDREN_SIZE: usize = 1024 * 1024;
@@ -76,7 +76,7 @@ pub(super) static UNSET: Limits = Limits {
 };
 
 impl Limits {
-    /// Those of the settings.
+    /// Limits as the settings say.
     pub(super) fn new(set: &settings::Limits) -> Self {
         let (value, stacktrace) = lengths(set.span_value_length);
         let (log_value, log_stacktrace) = lengths(set.log_value_length);
@@ -174,7 +174,7 @@ impl Most {
 }
 
 impl Bounds<'_> {
-    /// Those of a value under `key`.
+    /// The most that a value under `key` may have.
     fn length(&self, key: &str) -> Length {
         if key == semconv::EXCEPTION_STACKTRACE { self.stacktrace } else { self.value }
     }

@@ -368,14 +368,14 @@ words! {
     LogLevel {
         /// Only what went wrong for good.
         Error = "error",
-        /// And what looks wrong.
+        /// Errors, and what looks wrong.
         Warn = "warn",
-        /// And what an operator wants to know.
+        /// Warnings, and what an operator wants to know.
         #[default]
         Info = "info",
-        /// And what a developer of a guest wants to know.
+        /// What operators want to know, and what a developer of a guest does.
         Debug = "debug",
-        /// And what a developer of Pounce wants to know.
+        /// Everything, for a developer of Pounce.
         Trace = "trace",
     }
 }

@@ -64,7 +64,7 @@ pub(super) fn compare(
             want.attributes.iter().map(|(key, want)| (key.clone(), shown_want(want))).collect();
         let shown_want = text(&want.name.to_string(), &wanted);
         let place = [&at[..], &[Step::At(nth)]].concat();
-        // Those that are called so, and are otherwise.
+        // Parts of this name that are otherwise.
         let alike = || came.iter().filter(|came| want.name.matches(&came.name) && !is_wanted(came));
         let alternative = alike().next().map(|came| written(words.key, came));
         told(

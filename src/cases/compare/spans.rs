@@ -351,7 +351,7 @@ fn came_header(came: &seen::Span) -> String {
     format!("{} ({})", came.name, came.kind)
 }
 
-/// Of what the host says itself, what depends on the guest's code alone.
+/// Attributes that the host sets and that depend on the guest's code alone.
 const HOSTS_OWN: [&str; 4] = ["http.route", "http.response.status_code", "error.type", "url.full"];
 /// What the host says of requests otherwise.
 const HOSTS: [&str; 13] = [

@@ -148,7 +148,7 @@ fn list(entries: impl Iterator<Item = String>) -> String {
     if entries.is_empty() { "none".to_owned() } else { entries.join(", ") }
 }
 
-/// Of what is not limited in characters, bytes are.
+/// A limit of length for people: characters, or bytes where those are not limited.
 fn length(limit: &Option<usize>) -> String {
     limit.map_or_else(|| format!("{} bytes", Limits::LONGEST), |limit| limit.to_string())
 }

@@ -325,7 +325,7 @@ fn is_exported(reader: &mut Reader<'_>, names: &Names, text: &str) -> Option<boo
     (!words.is_empty()).then(|| words.contains(&true))
 }
 
-/// Somebody who names a signal's exporter wants it sent.
+/// Warns where a signal's exporter is named and there is no endpoint: whoever names one wants it sent.
 fn warn_of_no_endpoint(reader: &mut Reader<'_>, names: &Names, otel: &Otel) {
     let Names { signal, exporter, plural, .. } = names;
     if reader.vars.set(exporter).is_some_and(|text| text.trim().eq_ignore_ascii_case("otlp")) {

@@ -86,7 +86,7 @@ pub(crate) struct Certified {
     pub(crate) certificates: Certificates,
     pub(crate) key: PrivateKey,
     pub(crate) described: Described,
-    /// The same as TLS takes them.
+    /// Certificates and key as TLS takes them.
     pub(crate) signing: Arc<CertifiedKey>,
 }
 

@@ -22,9 +22,9 @@ const HINT: &str = "write http://HOST:PORT or https://HOST, such as http://local
 impl Endpoint {
     /// Where OTLP receivers take traces, below the endpoint that serves all signals.
     pub(crate) const TRACES: &str = "/v1/traces";
-    /// The same for metrics.
+    /// Where they take metrics.
     pub(crate) const METRICS: &str = "/v1/metrics";
-    /// The same for log records.
+    /// Where they take log records.
     pub(crate) const LOGS: &str = "/v1/logs";
 
     /// Where another signal goes when this is where traces go; none if the path does not say so.
@@ -41,7 +41,7 @@ impl Endpoint {
         self.bare
     }
 
-    /// The same in `http` or in `https`.
+    /// The endpoint with this scheme in place of its own.
     pub(crate) fn with_scheme(self, scheme: Scheme) -> Self {
         Self { url: with_scheme(&self.url, scheme).unwrap_or(self.url), bare: false }
     }

@@ -67,7 +67,7 @@ const CREDENTIALS: [&str; 13] = [
     "credential",
     "client-cert",
 ];
-/// The same, as a whole word between dashes.
+/// What marks a credential as a whole word between dashes only.
 const CREDENTIAL_WORDS: [&str; 9] =
     ["auth", "jwt", "dpop", "otp", "pass", "xsrf", "csrf", "assertion", "passwd"];
 

@@ -20,7 +20,7 @@ pub enum PropagateTo {
     /// Every host that the guest may call.
     #[default]
     All,
-    /// Those that a rule names; none for an empty list.
+    /// Hosts that a rule names; none for an empty list.
     Only(Vec<OutboundRule>),
 }
 

@@ -34,7 +34,7 @@ impl Sampler {
         })
     }
 
-    /// The same decision for requests without a caller's; a caller's decision stands.
+    /// This sampler for requests without a caller's decision; where there is one, it stands.
     pub(crate) fn parent_based(self) -> Self {
         Self::ParentBased(Box::new(self))
     }

@@ -131,7 +131,7 @@ impl Artifact {
     }
 }
 
-/// Of the facts, what every version of Pounce can read.
+/// The facts that every version of Pounce can read.
 #[derive(Deserialize)]
 struct Version {
     pounce: String,

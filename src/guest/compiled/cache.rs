@@ -50,7 +50,7 @@ impl Draft<'_> {
         &self.file
     }
 
-    /// The same file by another descriptor, which stays whether the draft is kept or not.
+    /// Another descriptor of the file, which stays whether the draft is kept or not.
     pub(super) fn reopened(&self) -> io::Result<File> {
         self.file.try_clone()
     }

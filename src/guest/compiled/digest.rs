@@ -93,7 +93,7 @@ mod tests {
         Digest::new("pounce test", b"key").of_all(&Content::Bytes(bytes.to_vec())).unwrap()
     }
 
-    /// Of every length around the edges of blocks, and with every part told from every other.
+    /// Digests of every length around the edges of blocks, with every part told from every other.
     #[test]
     fn each_byte_and_its_place_counts() {
         let bytes: Vec<u8> = (0..BLOCK * 9 + 5).map(|at| (at * 7 + at / 251) as u8).collect();

@@ -75,7 +75,7 @@ impl Compiling {
         Self { worker, tell: Arc::new(|_| {}) }
     }
 
-    /// The same compiler, which tells `also` what it told others before.
+    /// This compiler, which tells `also` what it told others before.
     pub(crate) fn telling(self, also: impl Fn(Progress<'_>) + Send + Sync + 'static) -> Self {
         let before = self.tell;
         let tell = Arc::new(move |progress: Progress<'_>| {

@@ -36,7 +36,7 @@ const SIGNED: u8 = 2;
 pub(super) enum Keys<'a> {
     /// This machine's user, by a key; or why there is none.
     Machine(Result<&'a MachineKey, &'a str>),
-    /// Whoever holds the private half of a key.
+    /// A seal by the private half of this key, whoever holds it.
     Artifact(&'a ArtifactKey),
 }
 

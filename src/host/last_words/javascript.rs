@@ -2,7 +2,7 @@
 
 use super::{Raised, quoted};
 
-/// Of most errors StarlingMonkey prints no type.
+/// The type of errors of which StarlingMonkey prints none, which are most.
 const UNTYPED: &str = "Error";
 const STACK: &str = "Stack:";
 const CAUSED_BY: &str = "Caused by: ";

@@ -21,7 +21,7 @@ use crate::config::{HostPattern, OutboundRule, PortPattern};
 #[derive(Debug)]
 pub(crate) struct Policy {
     rules: Vec<Rule>,
-    /// Whoever no rule names may be called as well, for a developer.
+    /// Whether hosts that no rule names may be called as well, as a developer wants it.
     is_open: bool,
 }
 

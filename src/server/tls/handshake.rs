@@ -74,7 +74,7 @@ pub(super) struct Handshakes(Arc<Counts>);
 
 #[derive(Debug, Default)]
 struct Counts {
-    /// Those that led to a connection, by version.
+    /// Handshakes that led to a connection, by version.
     done: [AtomicU64; VERSIONS.len()],
     failed: [AtomicU64; Cause::ALL.len()],
 }

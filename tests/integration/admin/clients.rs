@@ -20,7 +20,7 @@ async fn silent_clients_do_not_keep_a_probe_out() {
     let asked = Instant::now();
     assert_eq!(client::fetch_path(admin, "/livez").await.text(), "ok\n");
     assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
-    // Those that came first made room.
+    // The connections that came first made room.
     assert_eq!(silent.remove(0).read_to_end().await, "");
     assert_eq!(client::fetch_path(server.addr(), "/").await.status, 200);
     let files = std::fs::read_dir(format!("/proc/{}/fd", server.id())).unwrap().count();
@@ -87,7 +87,7 @@ async fn a_page_that_nobody_takes_is_given_up() {
         client::fetch_path(admin, "/api/traces").await.status == 200
     })
     .await;
-    // Those whose time is not over yet get the rest, now that they read.
+    // Clients whose time is not over yet get the rest, now that they read.
     let mut cut = 0;
     for mut raw in lazy {
         raw.write("GET /livez HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await.ok();

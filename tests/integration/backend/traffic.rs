@@ -64,8 +64,8 @@ pub(super) async fn send(protocol: &str, endpoint: &str) -> Sent {
     send_to(protocol, &[("ENDPOINT", endpoint.to_owned())]).await
 }
 
-/// The same where signals go to endpoints of their own: the variable's name, without what all such names begin with,
-/// and its value.
+/// Serves with signals that go to endpoints of their own: each by its variable's name, without what all such names begin
+/// with, and its value.
 pub(super) async fn send_to(protocol: &str, endpoints: &[(&str, String)]) -> Sent {
     let origin = Origin::answering(200).await;
     let trace_id = format!("{:032x}", fastrand::u128(1..));
@@ -146,7 +146,7 @@ pub(super) fn exported(exit: &Exit, what: &str) -> usize {
 }
 
 impl Sent {
-    /// Those of `all` that are of this run.
+    /// The entries of `all` that are of this run.
     pub(super) fn own<T: Clone>(&self, all: &[T], resource: impl Fn(&T) -> &Attributes) -> Vec<T> {
         let run = format!("{:?}", self.protocol);
         let own = all.iter().filter(|one| resource(one).get("run").is_some_and(|of| of.to_string() == run));

@@ -45,7 +45,7 @@ async fn call_with(builder: Builder, urls: &[&str], more: &str, flags: &str) -> 
     Made { seen, spans: collector.received(), exit }
 }
 
-/// The same, sampled.
+/// Has a guest call these URLs for a caller that samples.
 async fn call(abi: Abi, urls: &[&str], more: &str) -> Made {
     call_with(guest(abi), urls, more, "01").await
 }

@@ -24,7 +24,7 @@ fn answered(abi: Abi, addr: SocketAddr, path: &str, status: u16) -> String {
     format!("{}{legacy}http.status_code = {status}\n", stable(abi, addr, path, status))
 }
 
-/// The same by the stable names alone.
+/// What a call says by the stable names alone.
 fn stable(abi: Abi, addr: SocketAddr, path: &str, status: u16) -> String {
     format!(
         r#"http.request.method = "GET"

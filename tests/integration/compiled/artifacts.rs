@@ -56,7 +56,7 @@ async fn an_artifact_serves_what_was_compiled(abi: Abi) {
     let checked = home.house(pounce().command("check").component(&artifact)).run().await;
     checked.expect(0, &[]);
     assert!(checked.stdout.contains("wasi:http"), "{checked}");
-    // The same failures with the same backtrace.
+    // It fails alike, with the same backtrace.
     let (artifact, _) = home.compile(abi.guest("trap"), &[]).await;
     let mut server = home.pounce().component(&artifact).start().await;
     assert_eq!(client::fetch_path(server.addr(), "/").await.status, 500);

@@ -36,7 +36,7 @@ async fn deed(abi: Abi, path: &str) -> Done {
     deed_at(guest(abi), path).await
 }
 
-/// The same with a server that is started so.
+/// Has the guest of this server do `path`, and serves somebody else.
 async fn deed_at(server: Builder, path: &str) -> Done {
     let collector = Collector::start().await;
     let server = server.env("OTEL_BSP_MAX_QUEUE_SIZE", 10_000).traced(&collector).start().await;

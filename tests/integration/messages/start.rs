@@ -85,7 +85,7 @@ async fn said(folder: &Path, command: impl Fn() -> Builder) -> String {
     settled(&all)
 }
 
-/// The same by both commands, but for what nobody has named.
+/// Both commands say the same, but for what nobody has named.
 #[tokio::test]
 async fn what_cannot_be_served_is_explained() {
     let folder = folder();

@@ -38,7 +38,7 @@ async fn through(server: &Pounce, origin: &Origin, brought: Headers<'_>, call: V
     arrived[before].clone()
 }
 
-/// The same; what the guest says of it.
+/// Has the guest make this call, and gives what it says of it.
 async fn told(server: &Pounce, origin: &Origin, brought: Headers<'_>, mut call: Value) -> Value {
     call["url"] = json!(origin.url("/"));
     call["arguments"] = json!(1);

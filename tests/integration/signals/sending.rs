@@ -120,7 +120,7 @@ async fn a_silent_endpoint_does_not_hold_up_the_shutdown() {
     exit.expect(
         0,
         &[
-            "dropped at shutdown", // Those on their way, and those of the end.
+            "dropped at shutdown", // Batches on their way, and the last ones.
             "0 points of metrics exported",
             "dropped because the export failed",
             "1 spans ended, 1 exported",

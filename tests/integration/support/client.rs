@@ -178,7 +178,7 @@ impl Connection {
         self.start(request).await
     }
 
-    /// The same where a response head must come.
+    /// Sends a request, whose response head must come.
     pub(crate) async fn send(&mut self, request: Request<Body>) -> Response<Incoming> {
         self.try_send(request).await.expect("a response")
     }

@@ -98,7 +98,7 @@ impl Collector {
         Self::with(None).await
     }
 
-    /// The same, in TLS if there is an identity.
+    /// Starts a collector, in TLS if there is an identity.
     pub(crate) async fn with(identity: Option<&Identity>) -> Self {
         Self::on(TcpListener::bind("127.0.0.1:0").await.expect("a free port"), identity)
     }

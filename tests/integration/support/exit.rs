@@ -47,7 +47,7 @@ impl Exit {
         self.totals_of("spans ended")
     }
 
-    /// The same of log records.
+    /// Reads the line on log records likewise.
     pub(crate) fn log_totals(&self) -> Totals {
         self.totals_of("log records emitted")
     }

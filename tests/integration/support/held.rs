@@ -26,7 +26,7 @@ impl Held {
         Self::begin_on(Connection::open(addr, protocol).await, path).await
     }
 
-    /// The same on a connection that is there.
+    /// Sends the request on a connection that is there.
     pub(crate) async fn begin_on(mut connection: Connection, path: &str) -> Self {
         let (upload, body) = streamed();
         upload.send(Ok(Frame::data(Bytes::from(BODY[0])))).await.expect("the body is open");

@@ -101,7 +101,7 @@ where
     serve_on(listener, identity, answer)
 }
 
-/// The same with a listener of one's own, and answers of any kind.
+/// A server on a listener of one's own, with answers of any kind.
 pub(crate) fn serve_on<F, B>(
     listener: TcpListener,
     identity: Option<&Identity>,

@@ -20,7 +20,7 @@ async fn neighbours_are_not_charged_for_each_other() {
     let mut started = Vec::new();
     for (path, in_flight) in [("/waits?ms=3000", 4), ("/busy?ms=200&busy=100", 8)] {
         started.extend((0..4).map(|_| tokio::spawn(connection.start(client::get(path)))));
-        // Those that wait are all in before one computes, for while it does its instance takes nobody in.
+        // The requests that wait are all in before one computes, for while it does its instance takes nobody in.
         server.in_flight(in_flight).await;
     }
     for response in started {

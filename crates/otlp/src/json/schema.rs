@@ -11,7 +11,7 @@ pub(super) struct Field {
     pub(super) name: &'static str,
     pub(super) kind: Kind,
     pub(super) is_list: bool,
-    /// Of several such fields in a message, one is there (`oneof`).
+    /// Whether it is one of several fields of which a message has one (`oneof`).
     pub(super) is_choice: bool,
 }
 

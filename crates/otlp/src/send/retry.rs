@@ -23,9 +23,9 @@ struct State {
     quiet_until: Option<Instant>,
     /// Times that all batches were put off, since one arrived.
     postponed: u32,
-    /// Of batches that were tried in vain and will be again.
+    /// Load of batches that were tried in vain and will be again.
     held: Load,
-    /// Of batches that were not tried yet.
+    /// Load of batches that were not tried yet.
     behind: Load,
     /// What the buffers were told last.
     told: Load,
@@ -108,7 +108,7 @@ impl Trouble {
         HeldBatch(self, load)
     }
 
-    /// So much was taken out of the buffers and not yet tried.
+    /// Notes what was taken out of the buffers and not yet tried.
     pub(crate) fn behind(&self, load: Load) {
         let mut state = self.state();
         state.behind = load;

@@ -110,7 +110,7 @@ async fn what_does_not_arrive_is_put_back_in_its_place() {
     assert_eq!(taken(&traces).await.as_deref(), Some(&b"one"[..]));
 }
 
-/// Of a batch that went in parts, those that did not arrive.
+/// The parts of a batch that did not arrive take its place.
 #[tokio::test]
 async fn what_is_left_of_a_batch_takes_its_place() {
     let (place, spool) = spool(1024);

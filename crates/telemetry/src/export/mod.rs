@@ -21,7 +21,7 @@ pub(super) struct Sources {
     pub(super) logs: Option<Arc<Pipeline>>,
     /// Metrics, if they are exported, or read by somebody else.
     pub(super) metrics: Option<Registries>,
-    /// Those of components that have a resource of their own, in the order in which they came.
+    /// Exports of components that have a resource of their own, in the order in which they came.
     pub(super) others: Arc<Mutex<Vec<Member>>>,
 }
 
@@ -81,8 +81,8 @@ impl Envelopes {
         }
     }
 
-    /// Those of another component, whose spans and log records share the buffers of these; with the numbers by which
-    /// they are told apart there.
+    /// The export of another component, whose spans and log records share the buffers of this one; with the numbers by
+    /// which they are told apart there.
     pub(super) fn of_another(
         &self,
         settings: &Settings,

@@ -280,7 +280,7 @@ impl Stand for otlp::HistogramDataPoint {
         (self.min, self.max) = (None, None);
     }
 
-    /// Of bounds that differ those stay that both have: of these the counts are exact.
+    /// Adds a distribution. Where bounds differ, the bounds that both have stay: of these the counts are exact.
     fn add(&mut self, mut since: Self) {
         self.time_unix_nano = self.time_unix_nano.max(since.time_unix_nano);
         if self.explicit_bounds != since.explicit_bounds {

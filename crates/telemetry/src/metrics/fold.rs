@@ -214,7 +214,7 @@ impl Fold for otlp::HistogramDataPoint {
         let bucket_counts = is_alike.then(|| less(&self.bucket_counts, &last.bucket_counts)).flatten()?;
         (self.count, self.bucket_counts) = (count, bucket_counts);
         self.sum = difference(self.sum, last.sum);
-        // Those of all since the start.
+        // They are of all values since the start.
         (self.min, self.max) = (None, None);
         Some(if count == 0 { Change::None } else { Change::Grown })
     }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 pub struct Registries {
     /// The host's own.
     pub host: Arc<Host>,
-    /// Those of guests.
+    /// What guests count.
     pub guests: Arc<Metrics>,
 }
 
@@ -22,7 +22,7 @@ impl Registries {
         Self::with(settings, is_exported, &Arc::default())
     }
 
-    /// Those of another component, which become of the same export and are counted with it.
+    /// The registries of another component, which are exported like these and counted with them.
     pub(crate) fn of_another(&self, settings: &Settings) -> Self {
         let another = Self::with(settings, self.guests.is_exported, self.counters());
         if self.guests.cumulative.get().is_some() {

@@ -98,9 +98,9 @@ pub struct Point {
 
 /// What a point has, by the kind of its metric.
 pub enum PointValue {
-    /// Of a gauge or a sum.
+    /// Value of a gauge or a sum.
     Number(Number),
-    /// Of a histogram with explicit bounds.
+    /// Value of a histogram with explicit bounds.
     Histogram {
         /// What all histograms have.
         distribution: Distribution,
@@ -109,7 +109,7 @@ pub enum PointValue {
         /// Measurements in each bucket.
         counts: Vec<u64>,
     },
-    /// Of one whose bounds grow.
+    /// Value of a histogram with exponential buckets.
     Exponential {
         /// What all histograms have.
         distribution: Distribution,
@@ -294,7 +294,7 @@ struct Points<'a, M> {
     may_take: M,
     /// Points and bytes.
     room: (u32, usize),
-    /// And the name of the metric, where its points are cumulative and go out as what has come since.
+    /// Earlier points and the metric's name, where its points are cumulative and go out as what has come since.
     folds: Option<(&'a mut Folds, &'a str)>,
 }
 

@@ -27,7 +27,7 @@ pub(crate) struct Threshold {
 }
 
 impl Threshold {
-    /// Of a share above 0 and below 1; one too small for 56 bits is the smallest that there is.
+    /// The threshold of a share above 0 and below 1; of one too small for 56 bits the smallest that there is.
     pub(crate) fn of_ratio(ratio: f64) -> Self {
         let kept = (ratio * RANGE as f64).round() as u64;
         let least = RANGE - kept.clamp(1, RANGE);

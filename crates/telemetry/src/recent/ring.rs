@@ -34,7 +34,7 @@ pub(super) struct Ring {
 
 /// Bytes of large traces beyond what the shards take without asking.
 struct Large {
-    /// Of one trace.
+    /// Bytes that one trace may have.
     max: usize,
     taken: Mutex<HashMap<TraceId, usize>>,
 }
@@ -90,7 +90,7 @@ pub(super) struct Changes {
     pub(super) traces: Vec<Shown>,
     /// Where to go on.
     pub(super) next: Cursor,
-    /// Of each shard, the place of the oldest trace that it holds: parts before it are evicted.
+    /// The place of the oldest trace that each shard holds: parts before it are evicted.
     pub(super) held_from: Vec<u64>,
 }
 
@@ -209,7 +209,7 @@ impl Ring {
         shown
     }
 
-    /// Of the bytes that a trace has in one shard, those that come out of its account.
+    /// How many of the bytes that a trace has in one shard come out of its account.
     fn beyond(&self, bytes: usize) -> usize {
         bytes.saturating_sub(self.unasked)
     }

@@ -34,7 +34,7 @@ pub(super) struct Summary {
     places: Vec<(usize, u64)>,
     /// As text: 64 bits are more than a number of JavaScript holds.
     start_unix_nano: String,
-    /// Of the root.
+    /// Duration of the root span.
     duration_nano: u64,
     name: String,
     component: Option<String>,
@@ -45,7 +45,7 @@ pub(super) struct Summary {
     error_type: Option<String>,
     /// Spans that are here.
     spans: usize,
-    /// Of them SERVER spans: requests to this server.
+    /// SERVER spans among `spans`: requests to this server.
     requests: usize,
     /// Spans with the status Error.
     errors: usize,

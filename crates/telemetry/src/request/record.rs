@@ -209,7 +209,7 @@ impl Record {
         });
     }
 
-    /// So many more bytes of the request's body have come.
+    /// Counts further bytes of the request's body.
     pub(crate) fn receive(&self, bytes: u64) {
         self.received.fetch_add(bytes, Relaxed);
     }

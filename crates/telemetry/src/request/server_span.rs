@@ -130,7 +130,7 @@ impl ServerSpan {
         self.tell(|record| record.respond(status, headers));
     }
 
-    /// So many more bytes of the request's body have come.
+    /// Counts further bytes of the request's body.
     pub fn request_body_came(&self, bytes: u64) {
         self.tell(|record| record.receive(bytes));
     }

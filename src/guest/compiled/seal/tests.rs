@@ -87,7 +87,7 @@ enum Mutation {
         at: prop::sample::Index,
         bit: u8,
     },
-    /// Of the last bytes, where facts, kind, key and seal are.
+    /// A bit changes among the last bytes, where facts, kind, key and seal are.
     FlipLate {
         back: usize,
         bit: u8,

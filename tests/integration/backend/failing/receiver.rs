@@ -88,7 +88,7 @@ pub(super) fn saying(status: u16, body: &'static str) -> Response<Full<Bytes>> {
     response
 }
 
-/// The same with a content type.
+/// An answer with a content type.
 pub(super) fn typed(status: u16, kind: &'static str, body: &'static str) -> Response<Full<Bytes>> {
     let mut response = saying(status, body);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
@@ -298,7 +298,7 @@ fn items_in(form: Form, body: &Bytes, of_metrics: bool) -> usize {
     items.map(points).sum()
 }
 
-/// The same, by the names of the lists.
+/// Counts the items of a JSON body by the names of the lists.
 fn items_in_json(value: &Value) -> usize {
     let Value::Object(fields) = value else { return 0 };
     let of = |(name, value): (&String, &Value)| match (name.as_str(), value) {

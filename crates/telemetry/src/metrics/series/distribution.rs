@@ -5,7 +5,7 @@ use super::part::Part;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
-/// So many bounds are compared faster than searched.
+/// Number of bounds up to which comparing each is faster than searching.
 const FEW: usize = 32;
 
 /// A histogram: what threads without a part of their own have come to, and what deltas have told of all.
