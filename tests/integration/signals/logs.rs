@@ -107,12 +107,13 @@ async fn a_flood_is_limited_and_counted(abi: Abi) {
         .start()
         .await;
     collector.always_to_others(crate::support::collector::Reply::Refuse(400));
-    deeds(&server, "times=3000&log.info=again").await;
+    // Far more than are logged in the time that they take, however slow the machine is.
+    deeds(&server, "times=20000&log.info=again").await;
     let exit = server.stop().await;
-    exit.expect(0, &["2000 more dropped beyond what a request may emit"]);
+    exit.expect(0, &["19000 more dropped beyond what a request may emit"]);
     let records = exit.log_totals();
     assert_eq!((records.ended, records.exported), (1000 + exit.own_lines(), 0), "{exit}");
     let ours = lines(&exit.stderr).iter().filter(|line| line["message"] == "again").count();
-    assert!((1000..3000).contains(&ours), "{ours} lines in our log");
+    assert!((1000..20_000).contains(&ours), "{ours} lines in our log");
     exit.expect(0, &["lines of guest output dropped"]);
 }
