@@ -37,6 +37,10 @@ test-foreign: guests ## Build applications in the frameworks of others (guests/f
 soak: guests ## 60 s at full load with traps, clients that leave and slow readers, per version of wasi:http
 	POUNCE_SOAK=60 $(CARGO) test --test integration -- soak --nocapture
 
+.PHONY: edge
+edge: guests ## 30 minutes (POUNCE_EDGE=…) at 70 % load behind TLS, with traps, outages, reloads and new certificates
+	POUNCE_EDGE=$(or $(POUNCE_EDGE),1800) $(CARGO) test --test integration -- edge:: --nocapture
+
 .PHONY: identity
 identity: guests ## 10 minutes of interleaved requests with random seeds: nothing on the wrong trace
 	POUNCE_IDENTITY=600 $(CARGO) test --test integration -- identity::soak --nocapture

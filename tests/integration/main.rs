@@ -50,6 +50,8 @@ mod dev;
 mod doctor;
 /// Stopping: signals, the grace period, the last batch.
 mod drain;
+/// A server at the edge for a while: TLS, several components, traps, outages, reloads, new certificates.
+mod edge;
 /// Exceptions of other languages, by their own names.
 mod exceptions;
 /// From a finished span to the endpoint: batches, settings, failures, the console.
