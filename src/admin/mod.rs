@@ -24,7 +24,7 @@ use tokio::sync::{oneshot, watch};
 pub(crate) use board::Phase;
 pub(crate) use host::Names;
 pub(crate) use serve::Socket;
-pub(crate) use status::{Certificate, Component, Facts, Limits, Reload, Tls, Totals, Use};
+pub(crate) use status::{Certificate, Component, Facts, Hardening, Limits, Reload, Tls, Totals, Use};
 
 use board::Board;
 use page::Site;

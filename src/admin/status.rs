@@ -28,6 +28,8 @@ pub(super) struct Shown {
     components: Vec<Component>,
     listeners: Vec<String>,
     tls: Option<Tls>,
+    /// None where it is not restricted.
+    hardening: Option<Hardening>,
     reload: Option<Reload>,
     limits: Option<Limits>,
     totals: Option<Totals>,
@@ -42,6 +44,7 @@ pub(crate) struct Facts {
     pub(crate) listeners: Vec<String>,
     /// How they are encrypted, if they are.
     pub(crate) tls: Option<Tls>,
+    pub(crate) hardening: Option<Hardening>,
     pub(crate) reload: Reload,
     pub(crate) limits: Limits,
     pub(crate) totals: Totals,
@@ -80,6 +83,18 @@ pub(crate) struct Certificate {
     pub(crate) names: Vec<String>,
     /// 0 where it has expired.
     pub(crate) expires_in_seconds: u64,
+}
+
+/// What the process has given up (`http.harden`).
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Hardening {
+    /// `full`, `partial` or `none`: how much of it the kernel has.
+    pub(crate) landlock: &'static str,
+    pub(crate) seccomp: bool,
+    /// Directories that may be written to.
+    pub(crate) writable: Vec<String>,
+    /// What this kernel does not restrict.
+    pub(crate) missing: Vec<&'static str>,
 }
 
 /// Reloads of components and routes.
@@ -145,11 +160,11 @@ pub(crate) struct Totals {
 
 impl From<Option<Facts>> for Shown {
     fn from(facts: Option<Facts>) -> Self {
-        let Some(Facts { components, listeners, tls, reload, limits, totals }) = facts else {
+        let Some(Facts { components, listeners, tls, hardening, reload, limits, totals }) = facts else {
             return Self::default();
         };
         let component = components.first().cloned();
         let (reload, limits, totals) = (Some(reload), Some(limits), Some(totals));
-        Self { component, components, listeners, tls, reload, limits, totals }
+        Self { component, components, listeners, tls, hardening, reload, limits, totals }
     }
 }

@@ -23,6 +23,7 @@ pub(super) fn of(
             components: components.map(|(served, path)| component(served, path.clone())).collect(),
             listeners: listeners.clone(),
             tls: tls.as_deref().map(tls_facts),
+            hardening: reloads.hardening(),
             reload: reloads.facts(),
             limits: limits(&handler, &generation),
             totals: totals(&handler, lines.losses()),

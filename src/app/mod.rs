@@ -3,6 +3,7 @@
 mod call;
 mod components;
 mod facts;
+mod harden;
 mod lifecycle;
 mod lines;
 mod reload;
@@ -17,7 +18,7 @@ use self::components::Loading;
 use self::lines::Lines;
 use self::reload::Reloads;
 use crate::admin::{self, Admin, Names};
-use crate::config::{Admin as AdminSettings, Config, ListenAddr, Loaded, Otel};
+use crate::config::{Admin as AdminSettings, Config, Harden, ListenAddr, Loaded, Otel};
 use crate::guest::{Beyond, Compiling, Engines, Guests, Ledger, Mocks, OwnListeners, Progress, Worker};
 use crate::server::{
     Admission, BoundSocket, Current, Drain, ErrorPages, Forwarding, Generation, Handler, HeadLimits,
@@ -28,6 +29,7 @@ use pounce_telemetry::metrics::host as host_metrics;
 use pounce_telemetry::{LocalReaders, Telemetry};
 
 pub use call::{BodyError, Caller, ResponseBody};
+pub(crate) use harden::{HINT as HARDEN_HINT, Hardening, Offer};
 pub use lifecycle::Outcome;
 pub(crate) use lifecycle::Stops;
 pub(crate) use reload::{Reloader, Source};
@@ -71,12 +73,14 @@ pub(crate) struct Surroundings {
     pub(crate) compiling: Compiling,
     /// What answers guests' outgoing requests in place of the network.
     pub(crate) mocks: Option<Arc<Mocks>>,
+    /// What the process has given up.
+    pub(crate) hardening: Option<Hardening>,
 }
 
 impl Surroundings {
     /// Nothing but a way to compile.
     pub(crate) fn new(compiling: Compiling) -> Self {
-        Self { inherited: Vec::new(), otlp_log: OtlpLog::default(), compiling, mocks: None }
+        Self { inherited: Vec::new(), otlp_log: OtlpLog::default(), compiling, mocks: None, hardening: None }
     }
 }
 
@@ -88,11 +92,18 @@ impl App {
     ///
     /// A component that the cache does not have is compiled in this process, not in one of its own as the `pounce` binary
     /// does it: `guest.compile-timeout` and `guest.compile-memory` limit nothing then, and the process keeps some of the
-    /// memory that it took.
+    /// memory that it took. Nor is the process restricted, be `http.harden` on or off.
     ///
     /// # Errors
     /// [`StartError`], which says what is wrong and what to do about it.
     pub async fn build(config: Config) -> Result<Self, StartError> {
+        if config.http.harden == Harden::Required {
+            let what = anyhow!(
+                "http.harden is required, and what restricts itself is the process of the `pounce` binary: a program that \
+                 has a server inside does that as it sees fit; set it to on or off"
+            );
+            return Err(StartError::Mistake(what));
+        }
         Self::build_within(Loaded::of(config), Surroundings::new(Compiling::by(Worker::Inline))).await
     }
 
@@ -116,7 +127,7 @@ impl App {
         stop: impl Future<Output = &'static str>,
     ) -> Result<Option<Self>, StartError> {
         let mut stop = pin!(stop);
-        let Surroundings { inherited, otlp_log, compiling, mocks } = around;
+        let Surroundings { inherited, otlp_log, compiling, mocks, hardening } = around;
         let config = loaded.config.clone();
         config.check().map_err(|mistakes| StartError::Mistake(mistakes.into()))?;
         let each = config.each();
@@ -241,7 +252,7 @@ impl App {
         let server = Arc::new(Server::new(&config.http, handler.clone(), tls));
         // From now on nobody waits for what is compiled.
         let loading = Loading { compiling: loading.compiling_later.clone(), ..loading };
-        let reloads = Arc::new(Reloads::new(source, loaded, handler.clone(), loading));
+        let reloads = Arc::new(Reloads::new(source, loaded, handler.clone(), loading, hardening));
         if let Some(metrics) = telemetry.metrics() {
             server.observe(&metrics.host);
             reloads.observe(&metrics.host);

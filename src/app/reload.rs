@@ -15,6 +15,7 @@ use pounce_telemetry::metrics::host as host_metrics;
 use tokio::sync::{Notify, watch};
 
 use super::components::{self, Loading};
+use super::harden::Hardening;
 use super::supervisor::Supervisor;
 use crate::admin;
 use crate::config::{Config, InForce, Loaded, Mistakes};
@@ -33,6 +34,7 @@ pub(super) struct Reloads {
     source: Source,
     handler: Arc<Handler>,
     loading: Loading,
+    hardening: Option<Hardening>,
     asked: Notify,
     /// The settings in force, and where they were read.
     current: Mutex<Loaded>,
@@ -96,11 +98,18 @@ impl Reloader {
 }
 
 impl Reloads {
-    pub(super) fn new(source: Source, current: Loaded, handler: Arc<Handler>, loading: Loading) -> Self {
+    pub(super) fn new(
+        source: Source,
+        current: Loaded,
+        handler: Arc<Handler>,
+        loading: Loading,
+        hardening: Option<Hardening>,
+    ) -> Self {
         Self {
             source,
             handler,
             loading,
+            hardening,
             asked: Notify::new(),
             current: Mutex::new(current),
             done: AtomicU64::new(0),
@@ -230,6 +239,9 @@ impl Reloads {
         if each.is_empty() {
             bail!("there is no component to serve");
         }
+        if let Some(hardening) = &self.hardening {
+            hardening.covers(&each)?;
+        }
         let loaded = components::load(config.clone(), each, self.loading.clone()).await?;
         let router = Router::new(&config.http.route, &config.names());
         let telemetry = self.loading.lines.telemetry().clone();
@@ -257,6 +269,16 @@ impl Reloads {
         if let Some(pages) = &self.handler.error_pages {
             pages.set_trouble(troubles.told());
         }
+    }
+
+    /// What the process has given up, for the admin listener.
+    pub(super) fn hardening(&self) -> Option<admin::Hardening> {
+        self.hardening.as_ref().map(|hardening| admin::Hardening {
+            landlock: hardening.offer.landlock.name(),
+            seccomp: hardening.offer.seccomp,
+            writable: hardening.directories().collect(),
+            missing: hardening.offer.all_missing(),
+        })
     }
 
     /// For the admin listener.

@@ -8,7 +8,8 @@ use clap::{Arg, ArgMatches, Command};
 use serde_json::json;
 
 use super::{MISTAKE, columns, flags, output, progress};
-use crate::config::{self, Config, Described, InForce, Mistake, Resolved};
+use crate::app::{HARDEN_HINT, Offer};
+use crate::config::{self, Config, Described, Harden, InForce, Mistake, Resolved};
 use crate::guest::{self, Cost, Examined, Import, mib};
 use pounce_telemetry::logs::printable;
 
@@ -21,10 +22,11 @@ What it does:
 Output:
   On standard output, for each setting its value and who set it: a --flag, a variable, default, or
   FILE:LINE:COLUMN; secrets are left out. Settings in capitals are set by that standard variable
-  alone. Then the listeners' certificates with their names and when they expire, and the components,
+  alone. Then the listeners' certificates with their names and when they expire, what of http.harden
+  this kernel can do (if it is on), and the components,
   each with its own settings and a word for each import: ok, refused (it is there, but the settings allow none of its calls)
   or missing. All mistakes are on standard error. With --format json, all of it is one object on
-  standard output: ok, settings, certificates, component (the first), components, warnings, mistakes.
+  standard output: ok, settings, certificates, hardening, component (the first), components, warnings, mistakes.
 
 Exit status:
   0  it can be served
@@ -69,6 +71,8 @@ fn complete(command: Command) -> Command {
 struct Report<'a> {
     config: &'a Config,
     in_force: &'a [InForce],
+    /// What this kernel can restrict, where that is wanted.
+    offer: Option<Offer>,
     components: Vec<Component<'a>>,
     mistakes: Vec<Mistake>,
 }
@@ -105,7 +109,10 @@ pub(super) fn run(matches: &ArgMatches, unknown: Vec<Mistake>) -> ExitCode {
         Some(Component { name, path, lazy: config.lazy, own, found })
     });
     let components = components.collect();
-    let report = Report { config: &loaded.config, in_force: &loaded.in_force, components, mistakes };
+    let offer = (loaded.config.http.harden != Harden::Off).then(Offer::of_kernel);
+    let refusal = offer.as_ref().and_then(|offer| offer.refusal(loaded.config.http.harden));
+    mistakes.extend(refusal.map(|why| Mistake::new("", why, HARDEN_HINT)));
+    let report = Report { config: &loaded.config, in_force: &loaded.in_force, offer, components, mistakes };
 
     let json = matches.get_one::<String>("format").is_some_and(|format| format == "json");
     output::report(&if json { report.json() } else { report.text() });
@@ -161,6 +168,18 @@ impl Report<'_> {
             let rows = [["names".to_owned(), one.names.join(", ")], ["expires".to_owned(), one.expires]];
             text.extend(columns::align(&rows).iter().map(|row| format!("  {row}\n")));
         }
+        if let Some(offer) = &self.offer {
+            let found =
+                |is_there| if is_there { "this kernel has it" } else { "this kernel does not have it" };
+            let landlock =
+                format!("{} (full, partial or none of it is in this kernel)", offer.landlock.name());
+            let mut rows = vec![["landlock", &landlock], ["seccomp", found(offer.seccomp)]];
+            let missing = offer.all_missing();
+            rows.extend(missing.iter().map(|what| ["not restricted", what]));
+            text.push_str("\nhardening\n");
+            let rows: Vec<_> = rows.into_iter().map(|row| row.map(str::to_owned)).collect();
+            text.extend(columns::align(&rows).iter().map(|row| format!("  {row}\n")));
+        }
         for component in &self.components {
             text.push_str(&format!("\ncomponent {}\n", component.path.display()));
             text.extend(self.describe(component).iter().map(|row| format!("  {row}\n")));
@@ -214,6 +233,11 @@ impl Report<'_> {
             "ok": self.count() == 0,
             "settings": settings.collect::<Vec<_>>(),
             "certificates": certificates.collect::<Vec<_>>(),
+            "hardening": self.offer.as_ref().map(|offer| json!({
+                "landlock": offer.landlock.name(),
+                "seccomp": offer.seccomp,
+                "missing": offer.all_missing(),
+            })),
             "component": components.first(),
             "components": components,
             "warnings": self.warnings().collect::<Vec<_>>(),

@@ -27,16 +27,19 @@ use crate::guest;
 const MISTAKE: u8 = 2;
 
 /// Runs the `pounce` binary: reads the command line, and does what it says.
+///
+/// `start_threads` is called by commands that serve, once the process is hardened (`http.harden`), which it can only be
+/// while it has no other threads: those that the program wants for itself begin there.
 #[must_use]
-pub fn run() -> ExitCode {
+pub fn run(start_threads: fn()) -> ExitCode {
     let typed: Vec<_> = std::env::args_os().collect();
     if typed.get(1).is_some_and(|command| command == guest::COMPILE_COMMAND) {
         return compile::serve(&typed[2..]);
     }
     match usage::read(&command(), typed) {
         Ok(typed) => match typed.matches.subcommand() {
-            Some(("serve", matches)) => serve::run(matches, typed.unknown),
-            Some(("dev", matches)) => dev::run(matches, typed.unknown),
+            Some(("serve", matches)) => serve::run(matches, typed.unknown, start_threads),
+            Some(("dev", matches)) => dev::run(matches, typed.unknown, start_threads),
             Some(("new", matches)) => new::run(matches, typed.unknown),
             Some(("compile", matches)) => compile::run(matches, typed.unknown),
             Some(("check", matches)) => check::run(matches, typed.unknown),

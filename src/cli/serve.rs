@@ -6,10 +6,10 @@ use std::time::Duration;
 use clap::{ArgMatches, Command};
 
 use super::{MISTAKE, flags, output, progress};
-use crate::app::{App, Outcome, Source, StartError, Stops, Supervisor, Surroundings};
+use crate::app::{App, Hardening, Outcome, Source, StartError, Stops, Supervisor, Surroundings};
 use crate::config::{self, Loaded, Mistake};
 use crate::server::Inherited;
-use pounce_telemetry::logs::{Log, OtlpLog};
+use pounce_telemetry::logs::Log;
 
 const AFTER_HELP: &str = "\
 Values:
@@ -96,12 +96,14 @@ fn standard_variables() -> String {
 }
 
 /// Serves what was typed; `unknown` is what of the command line was not understood.
-pub(super) fn run(matches: &ArgMatches, unknown: Vec<Mistake>) -> ExitCode {
+pub(super) fn run(matches: &ArgMatches, unknown: Vec<Mistake>, start_threads: fn()) -> ExitCode {
     // With an unknown flag, what was meant as the component may have been taken for its value.
     match config::load(flags::sources(matches, unknown.is_empty())) {
         Ok(loaded) if unknown.is_empty() => {
             let matches = matches.clone();
-            serve(loaded, Box::new(move || config::load(flags::sources(&matches, true))))
+            let source = Box::new(move || config::load(flags::sources(&matches, true)));
+            let settings = loaded.clone();
+            in_runtime(&settings, start_threads, |around| build_and_run(loaded, around, source))
         }
         loaded => {
             output::mistakes(&unknown);
@@ -113,15 +115,11 @@ pub(super) fn run(matches: &ArgMatches, unknown: Vec<Mistake>) -> ExitCode {
     }
 }
 
-fn serve(loaded: Loaded, source: Source) -> ExitCode {
-    let settings = loaded.clone();
-    in_runtime(&settings, |inherited, otlp_log| build_and_run(loaded, inherited, otlp_log, source))
-}
-
 /// Starts what every server needs before it is built, runs `serve` in it, and ends it in order.
 pub(super) fn in_runtime<F: Future<Output = ExitCode>>(
     loaded: &Loaded,
-    serve: impl FnOnce(Vec<Inherited>, OtlpLog) -> F,
+    start_threads: fn(),
+    serve: impl FnOnce(Surroundings) -> F,
 ) -> ExitCode {
     let Loaded { config, in_force, own_in_force, .. } = loaded;
     // First: there are no threads yet.
@@ -132,6 +130,11 @@ pub(super) fn in_runtime<F: Future<Output = ExitCode>>(
             return ExitCode::from(MISTAKE);
         }
     };
+    let hardening = match Hardening::apply(config) {
+        Ok(hardening) => hardening,
+        Err(error) => return could_not_start(&error),
+    };
+    start_threads();
     // Kept to the very end: what was logged last is written when it goes.
     let log = match Log::start(&config.log_settings()) {
         Ok(log) => log,
@@ -143,6 +146,7 @@ pub(super) fn in_runtime<F: Future<Output = ExitCode>>(
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+    hardening.iter().for_each(Hardening::log);
     for setting in in_force {
         tracing::debug!("setting {setting}");
     }
@@ -158,7 +162,13 @@ pub(super) fn in_runtime<F: Future<Output = ExitCode>>(
             return ExitCode::FAILURE;
         }
     };
-    let status = runtime.block_on(serve(inherited, log.otlp_log()));
+    let around = Surroundings {
+        inherited,
+        otlp_log: log.otlp_log(),
+        hardening,
+        ..Surroundings::new(progress::compiling())
+    };
+    let status = runtime.block_on(serve(around));
     // Guests that still compute give way at the next tick; nobody waits for what they would say.
     runtime.shutdown_timeout(Duration::from_millis(100));
     let lost = log.dropped();
@@ -170,15 +180,10 @@ pub(super) fn in_runtime<F: Future<Output = ExitCode>>(
     status
 }
 
-async fn build_and_run(
-    loaded: Loaded,
-    inherited: Vec<Inherited>,
-    otlp_log: OtlpLog,
-    source: Source,
-) -> ExitCode {
+async fn build_and_run(loaded: Loaded, around: Surroundings, source: Source) -> ExitCode {
     // Before anything that takes time: who starts a server may want it to stop at any moment.
     let Some(mut stops) = stops() else { return ExitCode::FAILURE };
-    match build(loaded, inherited, otlp_log, source, stops.next()).await {
+    match build(loaded, around, source, stops.next()).await {
         Ok(Some(app)) => {
             say_ready(&app);
             exit_status(app.run_on(stops, Supervisor::of_process()).await)
@@ -197,19 +202,20 @@ pub(super) fn stops() -> Option<Stops> {
 /// first.
 pub(super) async fn build(
     loaded: Loaded,
-    inherited: Vec<Inherited>,
-    otlp_log: OtlpLog,
+    around: Surroundings,
     source: Source,
     stop: impl Future<Output = &'static str>,
 ) -> Result<Option<App>, ExitCode> {
-    let around = Surroundings { inherited, otlp_log, ..Surroundings::new(progress::compiling()) };
-    App::build_on(loaded, around, source, stop).await.map_err(|error| {
-        output::error(&error);
-        match error {
-            StartError::Mistake(_) => ExitCode::from(MISTAKE),
-            StartError::Unavailable(_) => ExitCode::FAILURE,
-        }
-    })
+    App::build_on(loaded, around, source, stop).await.map_err(|error| could_not_start(&error))
+}
+
+/// Says why there is no server, as the exit status does.
+fn could_not_start(error: &StartError) -> ExitCode {
+    output::error(error);
+    match error {
+        StartError::Mistake(_) => ExitCode::from(MISTAKE),
+        StartError::Unavailable(_) => ExitCode::FAILURE,
+    }
 }
 
 /// Says that the listeners are ready.

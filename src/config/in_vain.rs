@@ -1,13 +1,18 @@
 //! Warnings of what is set and has no effect, or not the one that somebody may expect, because of what else is set.
 
 use super::vars::Vars;
-use super::{Config, Endpoint, Exporter};
+use super::{Config, Endpoint, Exporter, Harden};
 
 const PROMETHEUS: [&str; 2] = ["OTEL_EXPORTER_PROMETHEUS_HOST", "OTEL_EXPORTER_PROMETHEUS_PORT"];
 
 /// A line for each.
 pub(super) fn warnings(config: &Config, vars: &Vars) -> Vec<String> {
     let mut warnings = super::tls::warnings(&config.http, config.inherited);
+    if config.is_dev && config.http.harden != Harden::Off {
+        warnings.push(
+            "http.harden has no effect on pounce dev, which runs builds: it is for pounce serve".to_owned(),
+        );
+    }
     let otel = &config.otel;
     let exporters = vars.set("OTEL_METRICS_EXPORTER").unwrap_or_default().split(',');
     let is_scraped = exporters.map(str::trim).any(|word| word.eq_ignore_ascii_case("prometheus"));

@@ -57,10 +57,10 @@ pub(crate) use route::{has_dot_segment, normal as normal_path};
 pub use value::{
     AdminHost, Arg, ArtifactKey, ByteLimit, ByteSize, CacheDir, Certificates, Cidr, ClientAuth, Compression,
     DirMount, Endpoint, EnvVar, ExceptionSignal, ExemplarFilter, Exporter, ForwardedHeader, GuestParents,
-    HeaderFormat, HistogramAggregation, HostPattern, Invalid, Isolation, ListenAddr, LogFormat, LogLevel,
-    LookupRule, OutboundRule, PeerService, PortPattern, PrivateKey, PropagateTo, Propagators, Protocol,
-    ProxyProtocol, Rate, RateLimit, RetryNeighbours, SampleRoute, Sampler, Semconv, Temporality, Timeout,
-    TrustParent, TrustedProxy, WasiConfigEntry,
+    Harden, HeaderFormat, HistogramAggregation, HostPattern, Invalid, Isolation, ListenAddr, LogFormat,
+    LogLevel, LookupRule, OutboundRule, PeerService, PortPattern, PrivateKey, PropagateTo, Propagators,
+    Protocol, ProxyProtocol, Rate, RateLimit, RetryNeighbours, SampleRoute, Sampler, Semconv, Temporality,
+    Timeout, TrustParent, TrustedProxy, WasiConfigEntry,
 };
 pub(crate) use value::{Certified, Described, Unusable, overlap, read_duration};
 pub(crate) use vars::Vars;

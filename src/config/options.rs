@@ -147,6 +147,14 @@ options! {
         /// A browser shows them. Pages of other origins see them only if the guest's Timing-Allow-Origin
         /// names those.
         server_timing: bool, "ON|OFF" = "off";
+
+        /// Whether the process restricts itself at its start: off, on or required.
+        ///
+        /// It may write then to the cache, the spool and the directories with :rw alone, run no program file but its
+        /// own (the compiler), and make none of the system calls that no server needs; its children neither. The kernel
+        /// sees to it (landlock, from Linux 6.2 on, and seccomp). With on, what the kernel lacks is logged; with
+        /// required, the server does not start then. What a reload adds to these directories needs a restart.
+        harden: Harden, "HOW" = "off";
     }
 }
 

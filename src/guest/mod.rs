@@ -39,7 +39,9 @@ pub(crate) use alarm::Alarm;
 pub(crate) use arrival::{Arrival, Rest};
 pub(crate) use body::{Body, RequestBodyError};
 pub(crate) use commons::{Commons, Engines};
-pub(crate) use compiled::{COMMAND as COMPILE_COMMAND, Compiling, Progress, Worker, serve as serve_compiler};
+pub(crate) use compiled::{
+    COMMAND as COMPILE_COMMAND, Compiling, Progress, Worker, prepare_cache, serve as serve_compiler,
+};
 pub(crate) use examine::{Cost, Examined, Import, examine, mib};
 pub(crate) use make::{make, targets};
 pub(crate) use served::{Load, Served};

@@ -72,6 +72,8 @@ mod guest_spans;
 mod guests_telemetry;
 /// h2spec's cases of HTTP/2.
 mod h2spec;
+/// What a server gives up for good, and that it serves all the same.
+mod hardened;
 /// Request heads: what the server itself refuses, and what a guest sees of the others.
 mod heads;
 /// What guests have their host keep: it is bounded, it counts, it is given back.

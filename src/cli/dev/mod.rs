@@ -15,13 +15,11 @@ use std::time::SystemTime;
 use clap::{ArgMatches, Command};
 
 use super::{MISTAKE, flags, output, progress, serve};
-use crate::app::{App, Stops, Supervisor};
+use crate::app::{App, Stops, Supervisor, Surroundings};
 use crate::config::{self, InForce, Loaded, Mistake, Mistakes, Sources};
 use crate::guest;
-use crate::server::Inherited;
 use build::Build;
 use keys::Keys;
-use pounce_telemetry::logs::OtlpLog;
 use watch::Watch;
 
 const AFTER_HELP: &str = "\
@@ -94,12 +92,12 @@ impl Typed {
 }
 
 /// Serves what was typed; `unknown` is what of the command line was not understood.
-pub(super) fn run(matches: &ArgMatches, unknown: Vec<Mistake>) -> ExitCode {
+pub(super) fn run(matches: &ArgMatches, unknown: Vec<Mistake>, start_threads: fn()) -> ExitCode {
     let typed = Typed { matches: matches.clone(), found: None };
     match typed.load(false).and_then(with_sources) {
         Ok(loaded) if unknown.is_empty() => {
             let settings = loaded.clone();
-            serve::in_runtime(&settings, |inherited, otlp_log| develop(typed, loaded, inherited, otlp_log))
+            serve::in_runtime(&settings, start_threads, |around| develop(typed, loaded, around))
         }
         loaded => {
             output::mistakes(&unknown);
@@ -125,7 +123,7 @@ fn with_sources(loaded: Loaded) -> Result<Loaded, Mistakes> {
     if mistakes.is_empty() { Ok(loaded) } else { Err(Mistakes(mistakes)) }
 }
 
-async fn develop(typed: Typed, loaded: Loaded, inherited: Vec<Inherited>, otlp_log: OtlpLog) -> ExitCode {
+async fn develop(typed: Typed, loaded: Loaded, around: Surroundings) -> ExitCode {
     let Some(mut stops) = serve::stops() else { return ExitCode::FAILURE };
     let mut keys = Keys::take();
     let watch = loaded.config.dev.build.as_ref().map(|command| {
@@ -145,7 +143,7 @@ async fn develop(typed: Typed, loaded: Loaded, inherited: Vec<Inherited>, otlp_l
         Err(status) => return status,
     };
     let source = Box::new(move || typed.load(true));
-    match serve::build(loaded, inherited, otlp_log, source, stops.next()).await {
+    match serve::build(loaded, around, source, stops.next()).await {
         Ok(Some(app)) => serve_until_stopped(app, stops, watch, keys).await,
         Ok(None) => ExitCode::SUCCESS,
         Err(status) => status,

@@ -54,7 +54,7 @@ pub(crate) use sample_route::conflict as sample_route_conflict;
 pub use sampler::Sampler;
 pub use time::Timeout;
 pub(crate) use time::{read_duration, show_duration};
-pub use words::{ClientAuth, Exporter, ForwardedHeader, Isolation, ProxyProtocol, RetryNeighbours};
+pub use words::{ClientAuth, Exporter, ForwardedHeader, Harden, Isolation, ProxyProtocol, RetryNeighbours};
 
 use super::vars::Vars;
 

@@ -68,6 +68,19 @@ words! {
 }
 
 words! {
+    /// Whether the process restricts itself by landlock and seccomp (`http.harden`).
+    Harden {
+        /// It does not.
+        #[default]
+        Off = "off",
+        /// As far as the kernel can.
+        On = "on",
+        /// It does, and no server starts where the kernel cannot.
+        Required = "required",
+    }
+}
+
+words! {
     /// Where spans go (`otel.exporter`).
     Exporter {
         /// To `otel.endpoint`, as OTLP.
@@ -104,6 +117,7 @@ read_words! {
     ForwardedHeader: "a family of headers",
     ProxyProtocol: "a version of the PROXY protocol",
     ClientAuth: "a way to treat client certificates",
+    Harden: "a way to restrict the process",
     Exporter: "an exporter",
     pounce_otlp::Protocol: "a protocol of OTLP",
     pounce_otlp::Compression: "a compression",

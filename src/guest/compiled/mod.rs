@@ -86,6 +86,12 @@ impl Compiling {
     }
 }
 
+/// Makes what compiled components are kept with, the cache directory and the key of this machine's user, if they are not there
+/// yet: a process that may write to little has no other time for it. What cannot be made is told when it is needed.
+pub(crate) fn prepare_cache(guest: &config::Guest) {
+    drop(Compiler::new(guest, Compiling::by(Worker::Inline)));
+}
+
 /// The way from a component to its machine code, as the settings have it.
 pub(crate) struct Compiler {
     compiling: Compiling,
