@@ -40,6 +40,7 @@ main() {
   h2spec
   prometheus
   kubernetes_validate
+  envoy
   viewer_packages
   if [ "${1:-}" = foreign ]; then
     wit_bindgen

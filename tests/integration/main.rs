@@ -52,6 +52,8 @@ mod doctor;
 mod drain;
 /// A server at the edge for a while: TLS, several components, traps, outages, reloads, new certificates.
 mod edge;
+/// Envoy before several servers, with the settings that operators begin with.
+mod envoy;
 /// Exceptions of other languages, by their own names.
 mod exceptions;
 /// From a finished span to the endpoint: batches, settings, failures, the console.

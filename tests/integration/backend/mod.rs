@@ -46,14 +46,14 @@ fn free_addrs<const N: usize>() -> [SocketAddr; N] {
 }
 
 /// A program of others; killed when dropped.
-struct Daemon(Child);
+pub(crate) struct Daemon(Child);
 
 impl Daemon {
-    fn start(command: &mut Command) -> Self {
+    pub(crate) fn start(command: &mut Command) -> Self {
         Daemon(command.spawn().expect("it starts"))
     }
 
-    fn is_alive(&mut self) -> bool {
+    pub(crate) fn is_alive(&mut self) -> bool {
         self.0.try_wait().expect("our child").is_none()
     }
 
