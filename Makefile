@@ -142,6 +142,10 @@ bench-cases: guests ## Time a case of pounce test beside the same request over a
 bench-otlp: ## Compare CPU and allocations per span of pounce-otlp with those of the stock OpenTelemetry pipeline
 	$(CARGO) run --release --package pounce-otlp-bench
 
+.PHONY: dist
+dist: ## Build what is released and pack it into target/dist (DIST_PROFILE=release: 4 GiB of memory, ten minutes)
+	scripts/dist.py
+
 .PHONY: bless
 bless: ## Rewrite what is made from the code: the help, pounce.example.toml, docs/configuration.md, tables in docs/
 	BLESS=1 $(CARGO) test --lib -- committed

@@ -122,6 +122,8 @@ mod proxied;
 mod ready;
 /// What is refused before anything is served, with a message that says what to do.
 mod refusals;
+/// What `make dist` packs.
+mod release;
 /// Other components and routes, while requests are served.
 mod reload;
 /// Requests that a neighbour's trap failed, and that run once more.
