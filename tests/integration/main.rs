@@ -48,6 +48,8 @@ mod deployment;
 mod dev;
 /// `pounce doctor`: why telemetry does not arrive, and what to do.
 mod doctor;
+/// README and docs: links, commands, names.
+mod documents;
 /// Stopping: signals, the grace period, the last batch.
 mod drain;
 /// A server at the edge for a while: TLS, several components, traps, outages, reloads, new certificates.
