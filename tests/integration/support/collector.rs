@@ -103,9 +103,16 @@ impl Collector {
         Self::on(TcpListener::bind("127.0.0.1:0").await.expect("a free port"), identity)
     }
 
-    /// One in the place of another that is gone.
+    /// Starts a collector in the place of another that is gone, as soon as its port is free: its connections end a moment
+    /// after it, and for that moment the port may be a client's of another test.
     pub(crate) async fn back_at(addr: SocketAddr) -> Self {
-        Self::on(TcpListener::bind(addr).await.expect("its port is free again"), None)
+        let mut listener = None;
+        eventually("its port to be free again", async || {
+            listener = TcpListener::bind(addr).await.ok();
+            listener.is_some()
+        })
+        .await;
+        Self::on(listener.expect("just now"), None)
     }
 
     fn on(listener: TcpListener, identity: Option<&Identity>) -> Self {
