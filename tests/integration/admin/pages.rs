@@ -72,6 +72,7 @@ async fn the_status_has_the_documented_shape_and_no_secrets() {
         "components[].pool_slots.limit",
         "components[].pool_slots.used",
         "components[].wasi_http",
+        "hardening",
         "limits.guest_memory.limit",
         "limits.guest_memory.used",
         "limits.in_flight.limit",
