@@ -104,10 +104,14 @@ bench-viewer: guests ## Time a trace of 10,000 spans in the viewer, beside Zipki
 	$(CARGO) build --release --quiet
 	scripts/viewer.sh zipkin
 
+# rustdoc with the examples, so that dependencies have the features that they have in tests, and are not built once more.
 .PHONY: lint
-lint: ## Check format, clippy (warnings are errors) and shell scripts
+lint: ## Check format, clippy and rustdoc (warnings are errors), shell scripts, and dependencies where cargo-deny is installed
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --all-targets --quiet -- --deny warnings
+	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --no-deps --lib --examples --quiet
+	@if $(CARGO) deny --version >/dev/null 2>&1; then $(MAKE) --no-print-directory deny; \
+	else echo 'not checked: dependencies, for want of cargo-deny (cargo install cargo-deny)'; fi
 	for script in scripts/*.sh guests/*.sh guests/foreign/*.sh findings/*.sh .ci/run; do bash -n $$script || exit 1; done
 
 .PHONY: deny

@@ -54,18 +54,18 @@ impl Served {
             config.admin.listen = Some("127.0.0.1:0".parse().expect("an address"));
         }
         let (stop, stopped) = oneshot::channel::<()>();
-        let (listens, url) = std::sync::mpsc::channel();
+        let (listens, address) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             let mut runtime = tokio::runtime::Builder::new_multi_thread();
             let runtime = runtime.worker_threads(1).enable_all().build().expect("a runtime");
             runtime.block_on(async {
                 let app = pounce::App::build(config).await.expect("a server");
-                listens.send(app.urls().remove(0)).expect("somebody waits for it");
+                listens.send(app.listeners()[0].tcp_addr()).expect("somebody waits for it");
                 app.run_until(async { _ = stopped.await }).await
             })
         });
-        let url = url.recv().expect("a server");
-        let connection = TcpStream::connect(url.trim_start_matches("http://")).expect("a connection");
+        let address = address.recv().expect("a server").expect("a TCP address");
+        let connection = TcpStream::connect(address).expect("a connection");
         connection.set_nodelay(true).expect("a socket");
         Served { connection, _stop: stop }
     }

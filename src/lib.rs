@@ -7,13 +7,13 @@
 //! use std::io::{Read as _, Write as _};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let mut config = pounce::Config::new("guests/prebuilt/hello.wasm");
-//! config.http.listen = vec!["127.0.0.1:0".parse()?];
+//! let mut config = pounce::Config::new("examples/hello.wasm");
+//! config.http.listen = vec![(std::net::Ipv4Addr::LOCALHOST, 0).into()];
 //!
 //! let runtime = tokio::runtime::Runtime::new()?;
 //! let outcome = runtime.block_on(async {
 //!     let app = pounce::App::build(config).await?;
-//!     let address = app.urls()[0].trim_start_matches("http://").to_owned();
+//!     let address = app.listeners()[0].tcp_addr().expect("a TCP address");
 //!     let client = tokio::task::spawn_blocking(move || -> std::io::Result<String> {
 //!         let mut stream = std::net::TcpStream::connect(address)?;
 //!         stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
@@ -36,7 +36,18 @@
 //! # }
 //! ```
 //!
-//! A request that a program has already, from a test or another server, needs no socket: [`App::call`].
+//! # What is where
+//!
+//! | to … | |
+//! | --- | --- |
+//! | set something | [`Config`], a field for each key of `pounce.toml`, which serde reads as well |
+//! | start a server | [`App::build`], or [`App::builder`] with what only a program can give |
+//! | know where it listens, serve, and stop | [`App::listeners`], [`App::run`], [`App::run_until`] |
+//! | serve a request that came otherwise, or mount a component in axum | [`App::call`], [`Caller`] |
+//! | hand over a sampler, a span exporter or a propagator of OpenTelemetry | [`Builder`] |
+//! | have traces go on from spans of the program, and into them | [`App::call`] |
+//! | export the program's own log | [`LogExport`] |
+//! | tell why it does not start | [`StartError`] |
 //!
 //! # One request, in order
 //!
@@ -68,9 +79,14 @@ mod guest;
 mod host;
 mod server;
 
-pub use app::{App, BodyError, Caller, Outcome, ResponseBody, StartError};
+pub use app::{App, BodyError, Builder, Caller, Cause, Outcome, ResponseBody, StartError};
 pub use cli::run;
 pub use config::Config;
+pub use opentelemetry;
+pub use opentelemetry_sdk;
+pub use pounce_telemetry::Interfaces;
+pub use pounce_telemetry::logs::LogExport;
+pub use server::{ListenError, Listening};
 
 /// What must hold of what others write, whatever it is; built for `fuzz/` alone.
 #[cfg(any(test, fuzzing))]

@@ -1,5 +1,6 @@
 //! Requests that a program has served without a socket.
 
+use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -8,6 +9,8 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use pounce_telemetry::{Telemetry, TraceId};
+
+use tower_service::Service;
 
 use super::App;
 use crate::server::{self, BoxError, BrokenOff, Handler, Settled};
@@ -33,6 +36,17 @@ impl App {
     /// does. For programs that have requests from elsewhere, tests and benchmarks; listeners may be left out
     /// (`config.http.listen` empty), and [`run`](Self::run) need not be called before.
     ///
+    /// # Traces
+    /// Within a span of OpenTelemetry ([`opentelemetry::Context::current`], which `tracing-opentelemetry` keeps at that of the
+    /// `tracing` span), the request's span is a child of that one, whatever its headers say, and is sampled as that one
+    /// is, unless `otel.sample` or a sampler decides otherwise; the context's baggage is the request's. Without one, the
+    /// headers count as those of a request by a listener.
+    ///
+    /// The request's own context is current while its body is read, and is an extension of the response, for spans of the
+    /// program's own: `response.extensions().get::<opentelemetry::Context>()`. Where telemetry is
+    /// off, there is none.
+    ///
+    /// # How it counts
     /// The request counts as HTTP of its own version. Its URI may be a path, or absolute; one without a host is for
     /// `localhost`. Failures are responses, too: a guest that traps gives 500, too many requests at once 503. Dropping
     /// the future, or the body before its end, stops the guest.
@@ -41,7 +55,7 @@ impl App {
     /// use http_body_util::{BodyExt as _, Empty};
     ///
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let mut config = pounce::Config::new("guests/prebuilt/hello.wasm");
+    /// let mut config = pounce::Config::new("examples/hello.wasm");
     /// config.http.listen.clear();
     ///
     /// let runtime = tokio::runtime::Runtime::new()?;
@@ -96,6 +110,35 @@ impl Caller {
     /// What is known of a trace: its spans and its log records, each as OTLP JSON.
     pub(crate) fn trace(&self, trace_id: TraceId) -> (Vec<u8>, Vec<u8>) {
         (self.telemetry.recent_traces(1, Some(trace_id)), self.telemetry.recent_logs(trace_id))
+    }
+}
+
+/// Serves what a router of tower or axum has no route for, or mounts below one of its paths.
+///
+/// ```
+/// # async fn mount(app: &pounce::App) {
+/// let router: axum::Router = axum::Router::new()
+///     .route("/health", axum::routing::get(|| async { "fine" }))
+///     .fallback_service(app.caller());
+/// # }
+/// ```
+impl<B> Service<Request<B>> for Caller
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    type Response = Response<ResponseBody>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    /// Always ready: requests beyond the limits get their answer at once.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let caller = self.clone();
+        Box::pin(async move { Ok(Caller::call(&caller, request).await) })
     }
 }
 

@@ -13,7 +13,7 @@ use super::App;
 use super::reload::Reloads;
 use super::supervisor::Supervisor;
 use crate::admin::Admin;
-use crate::server::{Drain, Phase, SocketFile};
+use crate::server::{Drain, Listening, Phase, SocketFile};
 use pounce_telemetry::{Extent, Telemetry, Totals};
 
 /// Time that connections get to close once nothing is in flight, and telemetry to flush when the grace period is over.
@@ -97,7 +97,7 @@ impl App {
     /// Serves until one of the signals that were taken over earlier, then drains; `supervisor` is told of it.
     pub(crate) async fn run_on(self, mut stops: Stops, supervisor: Supervisor) -> Outcome {
         stops.reloads = Some(self.reloads.clone());
-        self.reloads.tell(supervisor, format!("serving on {}", self.urls().join(", ")));
+        self.reloads.tell(supervisor, serving_on(&self.listeners()));
         // Ends with this call. A task, since the runtime does not run this call itself on a thread that serves.
         let mut alive = JoinSet::new();
         alive.spawn(supervisor.keep_alive());
@@ -140,13 +140,18 @@ impl App {
     }
 }
 
+fn serving_on(listeners: &[Listening]) -> String {
+    let urls: Vec<_> = listeners.iter().map(ToString::to_string).collect();
+    format!("serving on {}", urls.join(", "))
+}
+
 /// Stops what was started before there was a component to serve.
 pub(super) async fn abandon(
-    signal: &'static str,
+    signal: &impl std::fmt::Display,
     telemetry: &Telemetry,
     admin: Option<(Admin, Option<SocketFile>)>,
 ) {
-    tracing::info!(signal, "told to stop before the component was loaded");
+    tracing::info!(%signal, "told to stop before the component was loaded");
     if let Some((admin, _)) = &admin {
         admin.draining();
     }

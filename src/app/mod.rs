@@ -1,7 +1,9 @@
 //! Composition root: builds the parts in dependency order, and stops them in the opposite one.
 
+mod builder;
 mod call;
 mod components;
+mod error;
 mod facts;
 mod harden;
 mod lifecycle;
@@ -12,23 +14,25 @@ mod supervisor;
 use std::pin::pin;
 use std::sync::Arc;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 
 use self::components::Loading;
 use self::lines::Lines;
 use self::reload::Reloads;
 use crate::admin::{self, Admin, Names};
-use crate::config::{Admin as AdminSettings, Config, Harden, ListenAddr, Loaded, Otel};
-use crate::guest::{Beyond, Compiling, Engines, Guests, Ledger, Mocks, OwnListeners, Progress, Worker};
+use crate::config::{Admin as AdminSettings, Config, Exporter, ListenAddr, Loaded, Mistake, Mistakes, Otel};
+use crate::guest::{Beyond, Compiling, Engines, Guests, Ledger, Mocks, OwnListeners, Progress};
 use crate::server::{
     Admission, BoundSocket, Current, Drain, ErrorPages, Forwarding, Generation, Handler, HeadLimits,
-    Inherited, Listener, Memory, Rates, Router, Server, SocketFile, Tls,
+    Inherited, ListenError, Listener, Listening, Memory, Rates, Router, Server, SocketFile, Tls,
 };
-use pounce_telemetry::logs::{self, OtlpLog};
+use pounce_telemetry::logs::{self, LogExport};
 use pounce_telemetry::metrics::host as host_metrics;
-use pounce_telemetry::{LocalReaders, Telemetry};
+use pounce_telemetry::{Interfaces, LocalReaders, Telemetry};
 
+pub use builder::Builder;
 pub use call::{BodyError, Caller, ResponseBody};
+pub use error::{Cause, StartError};
 pub(crate) use harden::{HINT as HARDEN_HINT, Hardening, Offer};
 pub use lifecycle::Outcome;
 pub(crate) use lifecycle::Stops;
@@ -45,22 +49,11 @@ pub struct App {
     reloads: Arc<Reloads>,
     telemetry: Telemetry,
     admin: Option<(Admin, Option<SocketFile>)>,
+    admin_listener: Option<Listening>,
     /// What guests called that no setting names, where they may.
     ledger: Option<Arc<Ledger>>,
     drain_delay: std::time::Duration,
     grace_period: std::time::Duration,
-}
-
-/// Why an [`App`] could not be built.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StartError {
-    /// The configuration or the component is at fault: changing one of them helps (exit status 2).
-    #[error("{0:#}")]
-    Mistake(anyhow::Error),
-    /// The machine is: a busy port, no address space (exit status 1).
-    #[error("{0:#}")]
-    Unavailable(anyhow::Error),
 }
 
 /// What the program around a server gives it.
@@ -68,7 +61,9 @@ pub(crate) struct Surroundings {
     /// Sockets that are bound already, to be listened on, too.
     pub(crate) inherited: Vec<Inherited>,
     /// What has the program's own log become log records.
-    pub(crate) otlp_log: OtlpLog,
+    pub(crate) log: LogExport,
+    /// What it implements of OpenTelemetry's interfaces.
+    pub(crate) interfaces: Interfaces,
     /// How a component is compiled that has to be.
     pub(crate) compiling: Compiling,
     /// What answers guests' outgoing requests in place of the network.
@@ -80,67 +75,45 @@ pub(crate) struct Surroundings {
 impl Surroundings {
     /// Nothing but a way to compile.
     pub(crate) fn new(compiling: Compiling) -> Self {
-        Self { inherited: Vec::new(), otlp_log: OtlpLog::default(), compiling, mocks: None, hardening: None }
+        Self {
+            inherited: Vec::new(),
+            log: LogExport::default(),
+            interfaces: Interfaces::default(),
+            compiling,
+            mocks: None,
+            hardening: None,
+        }
     }
 }
 
 impl App {
-    /// Binds the addresses, starts telemetry, loads the component, and listens: clients that connect earlier are refused,
-    /// those that connect later wait for [`run`](Self::run).
-    ///
-    /// Must be called within a multi-threaded tokio runtime.
-    ///
-    /// A component that the cache does not have is compiled in this process, not in one of its own as the `pounce` binary
-    /// does it: `guest.compile-timeout` and `guest.compile-memory` limit nothing then, and the process keeps some of the
-    /// memory that it took. Nor is the process restricted, be `http.harden` on or off.
-    ///
-    /// # Errors
-    /// [`StartError`], which says what is wrong and what to do about it.
-    pub async fn build(config: Config) -> Result<Self, StartError> {
-        if config.http.harden == Harden::Required {
-            let what = anyhow!(
-                "http.harden is required, and what restricts itself is the process of the `pounce` binary: a program that \
-                 has a server inside does that as it sees fit; set it to on or off"
-            );
-            return Err(StartError::Mistake(what));
-        }
-        Self::build_within(Loaded::of(config), Surroundings::new(Compiling::by(Worker::Inline))).await
-    }
-
-    /// An app as [`build`](Self::build) makes it, in these surroundings.
-    pub(crate) async fn build_within(loaded: Loaded, around: Surroundings) -> Result<Self, StartError> {
-        let again = loaded.clone();
-        let source: Source = Box::new(move || Ok(again.clone()));
-        let built = Self::build_on(loaded, around, source, std::future::pending()).await?;
-        Ok(built.unwrap_or_else(|| unreachable!("nobody tells it to stop")))
-    }
-
     /// An app as [`build`](Self::build) makes it, in these surroundings; `source` gives the settings when they are to be read
     /// again.
     ///
-    /// None if `stop` resolves first, with the name of the signal: then what was started has been stopped again, but
-    /// for the thread that compiles, which nothing can stop.
-    pub(crate) async fn build_on(
+    /// The inner error is what `stop` resolved to, if it did so first, such as the name of a signal: then what was started
+    /// has been stopped again, but for the thread that compiles, which nothing can stop.
+    pub(crate) async fn build_on<S: std::fmt::Display>(
         loaded: Loaded,
         around: Surroundings,
         source: Source,
-        stop: impl Future<Output = &'static str>,
-    ) -> Result<Option<Self>, StartError> {
+        stop: impl Future<Output = S>,
+    ) -> Result<Result<Self, S>, StartError> {
         let mut stop = pin!(stop);
-        let Surroundings { inherited, otlp_log, compiling, mocks, hardening } = around;
+        let Surroundings { inherited, log, interfaces, compiling, mocks, hardening } = around;
         let config = loaded.config.clone();
-        config.check().map_err(|mistakes| StartError::Mistake(mistakes.into()))?;
+        config.check()?;
         let each = config.each();
         if each.is_empty() {
-            let what = anyhow!("no component to serve: name one, as in `pounce serve app.wasm`");
-            return Err(StartError::Mistake(what));
+            let hint = "name its file, as in `pounce serve app.wasm`";
+            let mistake = Mistake::new("", "there is no component to serve", hint);
+            return Err(Mistakes(vec![mistake]).into());
         }
         // What a server of several tells of itself is nobody's; one component speaks for its server.
         let (name, otel) = match &each[..] {
             [only] => (only.component_name().unwrap_or_default(), only.otel.clone()),
             _ => (String::new(), config.otel.clone()),
         };
-        let tls = Tls::new(&config.http).map_err(StartError::Mistake)?.map(Arc::new);
+        let tls = Tls::new(&config.http).map_err(|error| StartError::Tls(error.into()))?.map(Arc::new);
 
         // Bound first: a busy port is found before a minute of compiling.
         let started = async {
@@ -151,26 +124,26 @@ impl App {
                 access_log: config.log.access,
                 output: config.is_dev,
             };
-            let telemetry = start_telemetry(&otel, &name, local).await?;
-            anyhow::Ok((sockets, admin, telemetry))
+            let telemetry = start_telemetry(&otel, &name, local, interfaces).await?;
+            Ok::<_, StartError>((sockets, admin, telemetry))
         };
         let (sockets, admin, telemetry) = tokio::select! {
             // First: a signal that comes with the last of it is still there for the next who asks.
             biased;
-            started = started => started.map_err(StartError::Unavailable)?,
+            started = started => started?,
             signal = &mut stop => {
-                lifecycle::abandon(signal, &Telemetry::off(), None).await;
-                return Ok(None);
+                lifecycle::abandon(&signal, &Telemetry::off(), None).await;
+                return Ok(Err(signal));
             }
         };
         let own = OwnListeners {
             clients: sockets.iter().filter_map(BoundSocket::tcp_addr).collect(),
             admin: admin.as_ref().and_then(BoundSocket::tcp_addr),
         };
-        otlp_log.open(telemetry.signals().logs);
+        log.open(telemetry.signals().logs);
         // Before the component is loaded, which may take a minute: who asks meanwhile is told so.
         let admin = admin.map(|socket| start_admin(socket, &config.admin, &telemetry));
-        let admin = admin.transpose().map_err(StartError::Unavailable)?;
+        let (admin, admin_listener) = admin.transpose()?.unzip();
         if let (Some((admin, _)), Some(metrics)) = (&admin, telemetry.metrics()) {
             let is_ready = admin.readiness();
             metrics.host.observe(&host_metrics::READY, &[], move || Some(is_ready().into()));
@@ -199,10 +172,10 @@ impl App {
         let loading = Loading { own, beyond, lines: lines.clone(), compiling, compiling_later, engines };
         let components = tokio::select! {
             biased;
-            components = components::load(config.clone(), each, loading.clone()) => components.map_err(StartError::Mistake)?,
+            components = components::load(config.clone(), each, loading.clone()) => components.map_err(|error| StartError::Component(error.into()))?,
             signal = &mut stop => {
-                lifecycle::abandon(signal, &telemetry, admin).await;
-                return Ok(None);
+                lifecycle::abandon(&signal, &telemetry, admin).await;
+                return Ok(Err(signal));
             }
         };
 
@@ -258,8 +231,7 @@ impl App {
             reloads.observe(&metrics.host);
         }
         // Only now: until there is something to serve, clients are refused at once and go elsewhere.
-        let listeners = sockets.into_iter().map(BoundSocket::listen).collect::<Result<_, _>>();
-        let listeners = listeners.map_err(StartError::Unavailable)?;
+        let listeners = sockets.into_iter().map(BoundSocket::listen).collect::<Result<_, _>>()?;
         let app = Self {
             listeners,
             server,
@@ -268,6 +240,7 @@ impl App {
             reloads,
             telemetry,
             admin,
+            admin_listener,
             ledger,
             drain_delay: config.http.drain_delay,
             grace_period: config.http.grace_period,
@@ -275,23 +248,24 @@ impl App {
         if let Some((admin, _)) = &app.admin {
             let (lines, reloads) = (app.lines.clone(), app.reloads.clone());
             let tls = app.server.tls().cloned();
-            admin.ready(facts::of(app.handler.clone(), lines, reloads, app.urls(), tls));
+            let listeners = app.listeners().iter().map(ToString::to_string).collect();
+            admin.ready(facts::of(app.handler.clone(), lines, reloads, listeners, tls));
         }
-        Ok(Some(app))
+        Ok(Ok(app))
     }
 
-    /// Where clients connect to, one per listener, inherited ones first, then in the order of `http.listen`:
-    /// `http://127.0.0.1:8080`, `https://127.0.0.1:8443` or `unix:/run/pounce.sock`.
+    /// Where clients connect to, one per listener, in the order of `http.listen`; inherited sockets (of the `pounce`
+    /// binary) come first.
     #[must_use]
-    pub fn urls(&self) -> Vec<String> {
+    pub fn listeners(&self) -> Vec<Listening> {
         let is_tls = self.server.tls().is_some();
-        self.listeners.iter().map(|listener| listener.url(is_tls)).collect()
+        self.listeners.iter().map(|listener| listener.listening(is_tls)).collect()
     }
 
-    /// Where the admin listener is: `http://127.0.0.1:8081` or `unix:/run/admin.sock`; none without one.
+    /// Where operators connect to (`admin.listen`); none without an admin listener.
     #[must_use]
-    pub fn admin_url(&self) -> Option<&str> {
-        self.admin.as_ref().map(|(admin, _)| admin.url())
+    pub fn admin_listener(&self) -> Option<&Listening> {
+        self.admin_listener.as_ref()
     }
 
     /// Where the traces can be looked at by a browser: `http://127.0.0.1:8081/traces`.
@@ -315,7 +289,7 @@ fn viewer_of(admin: Option<&(Admin, Option<SocketFile>)>) -> Option<String> {
 async fn bind(
     config: &Config,
     inherited: Vec<Inherited>,
-) -> anyhow::Result<(Vec<BoundSocket>, Option<BoundSocket>)> {
+) -> Result<(Vec<BoundSocket>, Option<BoundSocket>), ListenError> {
     let mut sockets: Vec<_> = inherited.into_iter().map(BoundSocket::inherited).collect();
     let taken_by =
         |setting: &'static str| move |socket: &BoundSocket| socket.tcp_addr().map(|addr| (setting, addr));
@@ -333,29 +307,39 @@ async fn bind(
 }
 
 /// Starts telemetry on a thread of its own: its spool may be on a disk that hangs.
-async fn start_telemetry(otel: &Otel, name: &str, local: LocalReaders) -> anyhow::Result<Telemetry> {
+async fn start_telemetry(
+    otel: &Otel,
+    name: &str,
+    local: LocalReaders,
+    mut interfaces: Interfaces,
+) -> Result<Telemetry, StartError> {
+    if otel.disabled || otel.exporter == Exporter::None {
+        interfaces.remove_exporter();
+    }
     let (settings, name) = (otel.telemetry(), name.to_owned());
-    let starting = move || Telemetry::start(&settings, &name, local);
-    tokio::task::spawn_blocking(starting).await.context("the thread that starts telemetry died")?
+    let starting = move || Telemetry::start_with(&settings, &name, local, interfaces);
+    let started =
+        tokio::task::spawn_blocking(starting).await.context("the thread that starts telemetry died");
+    started.flatten().map_err(|error| StartError::Telemetry(error.into()))
 }
 
-/// Has the admin listener listen on a socket and serve it; with the file that has to go when it stops.
+/// Has the admin listener listen on a socket and serve it; with the file that has to go when it stops, and where it is.
 fn start_admin(
     socket: BoundSocket,
     settings: &AdminSettings,
     telemetry: &Telemetry,
-) -> anyhow::Result<(Admin, Option<SocketFile>)> {
+) -> Result<((Admin, Option<SocketFile>), Listening), StartError> {
     let listener = socket.listen()?;
-    let url = listener.url(false);
-    let own = match &settings.listen {
-        Some(ListenAddr::Tcp(addr)) => addr.rsplit_once(':').map(|(host, _)| host.to_owned()),
-        _ => None,
-    };
+    let listening = listener.listening(false);
+    let own = settings.listen.as_ref().and_then(ListenAddr::host);
     let names = Names::new(own, settings.hosts.clone());
-    let (socket, file) = listener.detach().context("cannot hand over the socket of the admin listener")?;
+    let of_system = |error: anyhow::Error| StartError::System(error.into());
+    let detached = listener.detach().context("cannot hand over the socket of the admin listener");
+    let (socket, file) = detached.map_err(of_system)?;
     let socket = match socket {
         Inherited::Tcp(socket) => admin::Socket::Tcp(socket),
         Inherited::Unix(socket) => admin::Socket::Unix(socket),
     };
-    Ok((Admin::start(socket, url, names, telemetry.clone())?, file))
+    let admin = Admin::start(socket, listening.to_string(), names, telemetry.clone()).map_err(of_system)?;
+    Ok(((admin, file), listening))
 }

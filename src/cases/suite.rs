@@ -47,7 +47,7 @@ pub(crate) struct Report {
 impl Report {
     /// What is left of a file whose component can't be served.
     pub(crate) fn unserved(path: PathBuf, error: &StartError) -> Self {
-        let error = Some(error.to_string());
+        let error = Some(error.whole());
         Self { path, outcomes: Vec::new(), took: Duration::ZERO, updated: None, error }
     }
 }

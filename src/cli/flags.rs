@@ -51,6 +51,7 @@ pub(super) fn sources(matches: &ArgMatches, needs_component: bool) -> Sources {
         needs_component,
         is_dev: false,
         text: None,
+        said: None,
         beside: &[],
         vars: Vars::of_process(),
     }

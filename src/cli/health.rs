@@ -99,8 +99,10 @@ fn ask_in_time(addr: ListenAddr) -> anyhow::Result<(u16, String)> {
 /// The status and the first line of what `/readyz` answers.
 fn ask(addr: &ListenAddr) -> anyhow::Result<(u16, String)> {
     match addr {
-        ListenAddr::Tcp(addr) => {
-            let addrs = addr.to_socket_addrs().with_context(|| format!("cannot resolve `{addr}`"))?;
+        ListenAddr::Tcp(addr) => exchange(TcpStream::connect(here(*addr))?),
+        ListenAddr::Host { .. } => {
+            let addrs =
+                addr.to_string().to_socket_addrs().with_context(|| format!("cannot resolve `{addr}`"))?;
             exchange(TcpStream::connect(&*addrs.map(here).collect::<Vec<_>>())?)
         }
         ListenAddr::Unix(path) => exchange(UnixStream::connect(path)?),

@@ -162,12 +162,8 @@ pub(super) fn in_runtime<F: Future<Output = ExitCode>>(
             return ExitCode::FAILURE;
         }
     };
-    let around = Surroundings {
-        inherited,
-        otlp_log: log.otlp_log(),
-        hardening,
-        ..Surroundings::new(progress::compiling())
-    };
+    let around =
+        Surroundings { inherited, log: log.export(), hardening, ..Surroundings::new(progress::compiling()) };
     let status = runtime.block_on(serve(around));
     // Guests that still compute give way at the next tick; nobody waits for what they would say.
     runtime.shutdown_timeout(Duration::from_millis(100));
@@ -184,11 +180,11 @@ async fn build_and_run(loaded: Loaded, around: Surroundings, source: Source) -> 
     // Before anything that takes time: who starts a server may want it to stop at any moment.
     let Some(mut stops) = stops() else { return ExitCode::FAILURE };
     match build(loaded, around, source, stops.next()).await {
-        Ok(Some(app)) => {
+        Ok(Ok(app)) => {
             say_ready(&app);
             exit_status(app.run_on(stops, Supervisor::of_process()).await)
         }
-        Ok(None) => ExitCode::SUCCESS,
+        Ok(Err(_signal)) => ExitCode::SUCCESS,
         Err(status) => status,
     }
 }
@@ -198,33 +194,30 @@ pub(super) fn stops() -> Option<Stops> {
     Stops::install().map_err(|error| output::error(format_args!("cannot wait for signals: {error}"))).ok()
 }
 
-/// Builds the server, and says what is wrong where it cannot be: the error is the exit status. None if `stop` resolves
-/// first.
+/// Builds the server, and says what is wrong where it cannot be: the error is the exit status. The inner error is the
+/// signal by which `stop` resolved first.
 pub(super) async fn build(
     loaded: Loaded,
     around: Surroundings,
     source: Source,
     stop: impl Future<Output = &'static str>,
-) -> Result<Option<App>, ExitCode> {
+) -> Result<Result<App, &'static str>, ExitCode> {
     App::build_on(loaded, around, source, stop).await.map_err(|error| could_not_start(&error))
 }
 
 /// Says why there is no server, as the exit status does.
 fn could_not_start(error: &StartError) -> ExitCode {
-    output::error(error);
-    match error {
-        StartError::Mistake(_) => ExitCode::from(MISTAKE),
-        StartError::Unavailable(_) => ExitCode::FAILURE,
-    }
+    output::error(error.whole());
+    if error.is_mistake() { ExitCode::from(MISTAKE) } else { ExitCode::FAILURE }
 }
 
 /// Says that the listeners are ready.
 pub(super) fn say_ready(app: &App) {
-    for url in app.urls() {
-        output::ready(format_args!("listening on {url}"));
+    for listener in app.listeners() {
+        output::ready(format_args!("listening on {listener}"));
     }
-    if let Some(url) = app.admin_url() {
-        output::ready(format_args!("admin on {url}"));
+    if let Some(listener) = app.admin_listener() {
+        output::ready(format_args!("admin on {listener}"));
     }
 }
 

@@ -14,7 +14,6 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use pounce_telemetry::logs::{Log, one_line};
 
 use super::{MISTAKE, flags, output, progress, write};
-use crate::app::StartError;
 use crate::cases::{Outcome, Pattern, Report, Run, Suite};
 use crate::config::Mistake;
 use crate::config::content::MAX_SETTINGS;
@@ -211,13 +210,10 @@ async fn test(suites: Vec<Suite>, matches: &ArgMatches) -> ExitCode {
         match suite.run(run, tell).await {
             Ok(report) => reports.push(report),
             Err(error) => {
-                output::error(&error);
+                output::error(error.whole());
                 reports.push(Report::unserved(path, &error));
                 // A mistake of somebody's is said before what is wrong with the machine.
-                let status = match error {
-                    StartError::Mistake(_) => MISTAKE,
-                    StartError::Unavailable(_) => 1,
-                };
+                let status = if error.is_mistake() { MISTAKE } else { 1 };
                 unserved = unserved.max(Some(status));
             }
         }

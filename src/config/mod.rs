@@ -9,6 +9,7 @@ mod check;
 mod components;
 pub(crate) mod content;
 mod declared;
+mod deserialize;
 mod dev;
 pub(crate) mod directories;
 pub(crate) mod file;
@@ -175,6 +176,8 @@ pub(crate) struct Sources {
     pub(crate) file: Option<PathBuf>,
     /// Its text, where it has been read already.
     pub(crate) text: Option<String>,
+    /// What a program has in a file of its own, in place of both.
+    pub(crate) said: Option<file::Said>,
     /// Whether it is a mistake if nobody names a component.
     pub(crate) needs_component: bool,
     /// Whether the defaults are those of `pounce dev`.
@@ -218,13 +221,14 @@ pub(crate) fn load(sources: Sources) -> Result<Loaded, Mistakes> {
 
 /// Resolves every option, past all mistakes.
 pub(crate) fn resolve(sources: Sources) -> Resolved {
-    let Sources { flags, components: typed, file, text, needs_component, is_dev, beside, vars } = sources;
+    let Sources { flags, components: typed, file, text, said, needs_component, is_dev, beside, vars } =
+        sources;
     let file = file.or_else(|| vars.set("POUNCE_CONFIG").map(PathBuf::from));
-    let said = match (file.as_deref(), text) {
+    let said = said.unwrap_or_else(|| match (file.as_deref(), text) {
         (Some(file), Some(text)) => file::parse(&text, file, beside),
         (Some(file), None) => file::read(file),
         (None, _) => file::Said::default(),
-    };
+    });
 
     // What a broken file would have said is not missed.
     let file_is_sound = said.mistakes.is_empty();
@@ -281,9 +285,7 @@ pub(crate) fn resolve(sources: Sources) -> Resolved {
         listen.value = format!("{} inherited", config.inherited);
         listen.source = Source::by("LISTEN_FDS");
     }
-    if let Some(one) =
-        in_force.iter_mut().find(|one| one.key == "http.route" && one.value != resolve::INVALID)
-    {
+    if let Some(one) = in_force.iter_mut().find(|one| one.key == "http.route" && one.is_valid) {
         // Routes of `[[route]]` come after the ones that were typed.
         let routes = config.http.route.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         if !routes.is_empty() {
@@ -296,9 +298,10 @@ pub(crate) fn resolve(sources: Sources) -> Resolved {
 
     for wrong in check::check(&config).into_iter().chain(check::nowhere_to_listen(&config)) {
         let set_by = in_force.iter_mut().find(|one| one.key == wrong.key).map(|one| {
-            one.value = resolve::INVALID.to_owned();
+            one.invalidate();
             match &one.source {
                 source @ Source::File { .. } => format!("{source}: {}", wrong.key),
+                Source::Program => wrong.key.to_owned(),
                 source => source.to_string(),
             }
         });

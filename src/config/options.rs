@@ -52,7 +52,7 @@ options! {
         ///
         /// For example `/items/{id}=shop` or `GET *.example.com/{*rest}=shop`. With routes, requests that none is for
         /// get 404, or 405 where only the method is wrong. The most specific counts, by host, then path, then method.
-        /// The path's pattern is http.route of spans and metrics. In a file, also as [[route]].
+        /// The path's pattern is http.route of spans and metrics. In a file, also as `[[route]]`.
         route: Vec<Route>, "ROUTE" = (Vec::new, "none", "/items/{id}=shop");
 
         /// Connections held open at once; further ones wait in the backlog.

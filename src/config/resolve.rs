@@ -23,6 +23,8 @@ pub(crate) enum Source {
     Variable(String),
     /// This line and column of a file.
     File { path: Arc<Path>, line: usize, column: usize },
+    /// The program, in a file of its own.
+    Program,
     /// Nobody.
     Default,
 }
@@ -75,6 +77,7 @@ impl fmt::Display for Source {
             Self::Flag(name) => write!(f, "--{name}"),
             Self::Variable(name) => f.write_str(name),
             Self::File { path, line, column } => write!(f, "{}:{line}:{column}", path.display()),
+            Self::Program => f.write_str("the program"),
             Self::Default => f.write_str("default"),
         }
     }
@@ -100,6 +103,16 @@ pub(crate) struct InForce {
     /// With secrets left out.
     pub(crate) value: String,
     pub(crate) source: Source,
+    /// Whether `value` is what `source` says.
+    pub(super) is_valid: bool,
+}
+
+impl InForce {
+    /// The setting cannot work, although its text could be read.
+    pub(super) fn invalidate(&mut self) {
+        self.value = INVALID.to_owned();
+        self.is_valid = false;
+    }
 }
 
 /// What stands for the value of a setting that was set to no value.
@@ -182,7 +195,8 @@ impl<'a> Resolver<'a> {
         // With a mistake nothing is in force, whatever stands below it.
         let found = Sourced { value, source, is_valid: self.mistakes.len() == before };
         let (value, source) = (found.show(Some(option)), found.source.clone());
-        self.in_force.push(InForce { section: option.section, key, value, source });
+        let is_valid = found.is_valid;
+        self.in_force.push(InForce { section: option.section, key, value, source, is_valid });
         found
     }
 
@@ -228,6 +242,7 @@ impl<'a> Resolver<'a> {
             Err(flaws) => {
                 let place = match &given.source {
                     Source::File { .. } => format!("{}: {}", given.source, option.key()),
+                    Source::Program => option.key(),
                     source => source.to_string(),
                 };
                 let mistake = |(quoted, flaw): (String, super::value::Invalid)| {

@@ -72,6 +72,7 @@ impl Otel {
             spool: self.spool.as_ref().map(spool),
             console: self.console(),
             spans: self.batch.queue(),
+            span_export_timeout: self.batch.export_timeout.0,
             log_records: self.logs.batch.queue(),
             metrics: MetricsSettings {
                 interval: self.metrics.interval,

@@ -64,7 +64,7 @@ pub(super) fn warnings(http: &Http, inherited: usize) -> Vec<String> {
             "{CLIENT_CA} is of no use: clients are not asked for certificates (set {CLIENT_AUTH} to optional or required)"
         ));
     }
-    let is_tcp = |addr: &ListenAddr| matches!(addr, ListenAddr::Tcp(_));
+    let is_tcp = |addr: &ListenAddr| !matches!(addr, ListenAddr::Unix(_));
     if !http.tls_cert.is_empty() && inherited == 0 && !http.listen.iter().any(is_tcp) {
         warnings.push(format!("{CERT} is of no use: Unix sockets do not speak TLS, and there are no others"));
     }

@@ -152,6 +152,7 @@ impl Capabilities {
         setup.peer_services = outbound::PeerServices::new(&config.otel.peer_services);
         let log = Arc::new(GuestLog::new(component, signals.logs.clone()));
         let metrics = signals.host.clone();
+        let propagator = signals.propagator.clone();
         Ok(Self {
             env: guest.env.iter().map(|env| (env.key.clone(), env.value.clone())).collect(),
             args: guest.args.iter().map(|arg| arg.0.clone()).collect(),
@@ -162,9 +163,9 @@ impl Capabilities {
             recorder: Recorder::new(signals, log),
             ignored: Ignored::default(),
             guest_parents: config.otel.guest_parents,
-            propagator: Propagator::new(&config.otel.propagators),
+            traced: propagator.is_some(),
+            propagator: propagator.unwrap_or_else(|| Propagator::new(&config.otel.propagators)),
             has_reports: false,
-            traced: config.otel.is_on() || config.recent_traces().traces > 0,
             metrics,
         })
     }

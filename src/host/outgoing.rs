@@ -138,7 +138,7 @@ impl WasiHttpHooks for Outgoing {
         let mut request = http::Request::from_parts(head, body.clone().boxed_unsync());
         let mut call = Call { span: None, trace: None, measured: None, body };
         if let Some(caller) = self.caller.take() {
-            let span = start_span(&caller, *propagator, client, &request);
+            let span = start_span(&caller, propagator, client, &request);
             (call.span, call.trace) = (Some(span), Some(caller.trace));
         }
         let context = call.span.as_ref().and_then(ClientSpan::context);
@@ -150,7 +150,7 @@ impl WasiHttpHooks for Outgoing {
                     propagator.inject(context, &trace.baggage(), request.headers_mut());
                 }
                 // A trace that is not certain to be this request's goes nowhere either, whatever the guest has copied.
-                _ => Propagator::remove(request.headers_mut()),
+                _ => propagator.remove(request.headers_mut()),
             }
         }
         if client.is_mocked()
@@ -175,7 +175,7 @@ impl WasiHttpHooks for Outgoing {
 /// Starts the span of a request under the one that the guest means.
 fn start_span(
     caller: &Current,
-    propagator: Propagator,
+    propagator: &Propagator,
     client: &Client,
     request: &http::Request<WasiBody>,
 ) -> ClientSpan {

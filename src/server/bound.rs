@@ -1,13 +1,13 @@
 //! Sockets of our own: bound before anything slow is done, so that an address which is taken is told at once and `:0`
 //! has its port; listened on when there is something to serve, so that no client waits for a compiler.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 
 use super::inherited::Inherited;
@@ -19,12 +19,55 @@ const BACKLOG: i32 = 4096;
 /// Silence after which the kernel asks whether the peer is still there: one that lost power never says so.
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
 
+/// Error of an address on which a server cannot listen; its text says why, and what to do about it.
+#[derive(Debug)]
+pub struct ListenError {
+    /// None for a socket that was inherited.
+    address: Option<ListenAddr>,
+    kind: io::ErrorKind,
+    what: String,
+}
+
+impl ListenError {
+    fn new(address: &ListenAddr, kind: io::ErrorKind, what: impl Into<String>) -> Self {
+        Self { address: Some(address.clone()), kind, what: what.into() }
+    }
+
+    fn of(address: &ListenAddr, error: &io::Error) -> Self {
+        Self::new(address, error.kind(), error.to_string())
+    }
+
+    /// Address that was to be listened on; none for a socket that the process inherited.
+    #[must_use]
+    pub fn address(&self) -> Option<&ListenAddr> {
+        self.address.as_ref()
+    }
+
+    /// Kind of the error by which the system refused the address, such as
+    /// [`AddrInUse`](io::ErrorKind::AddrInUse).
+    #[must_use]
+    pub fn kind(&self) -> io::ErrorKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for ListenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.address {
+            Some(address) => write!(f, "cannot listen on `{address}`: {}", self.what),
+            None => write!(f, "cannot listen on an inherited socket: {}", self.what),
+        }
+    }
+}
+
+impl std::error::Error for ListenError {}
+
 /// A socket that has its address. Unless it was inherited, clients that connect are refused until it listens.
 pub(crate) struct BoundSocket(Kind);
 
 enum Kind {
     /// With the address that was asked for, for messages, and the one it got.
-    Tcp(Socket, String, SocketAddr),
+    Tcp(Socket, ListenAddr, SocketAddr),
     Unix(Socket, SocketFile),
     /// Listens already: who opened it wants clients to wait rather than be refused.
     Inherited(Inherited),
@@ -39,9 +82,16 @@ impl BoundSocket {
         addr: &ListenAddr,
         flag: &str,
         taken: &[(&str, SocketAddr)],
-    ) -> anyhow::Result<Self> {
+    ) -> Result<Self, ListenError> {
         match addr {
-            ListenAddr::Tcp(addr) => bind_tcp(addr, flag, taken).await,
+            ListenAddr::Tcp(local) => bind_first(addr, [*local], flag, taken),
+            ListenAddr::Host { name, port } => {
+                let unknown = |error: io::Error| {
+                    ListenError::new(addr, error.kind(), format!("the host is not known: {error}"))
+                };
+                let found = tokio::net::lookup_host(format!("{name}:{port}")).await.map_err(unknown)?;
+                bind_first(addr, found, flag, taken)
+            }
             ListenAddr::Unix(path) => bind_unix(path.clone()),
         }
         .map(Self)
@@ -66,7 +116,7 @@ impl BoundSocket {
     /// # Errors
     /// Another process has bound the same address meanwhile and listens there (possible while connections of an earlier
     /// server linger), or the kernel refuses, which it has no other reason to.
-    pub(crate) fn listen(self) -> anyhow::Result<Listener> {
+    pub(crate) fn listen(self) -> Result<Listener, ListenError> {
         match self.0 {
             Kind::Tcp(socket, addr, local) => {
                 // Connections that are accepted have it from here: those that linger when this server has ended must not
@@ -74,15 +124,19 @@ impl BoundSocket {
                 let listening = socket.set_reuse_address(true).and_then(|()| socket.listen(BACKLOG));
                 listening
                     .and_then(|()| Listener::tcp(socket.into(), local))
-                    .with_context(|| format!("cannot listen on `{addr}`"))
+                    .map_err(|error| ListenError::of(&addr, &error))
             }
             Kind::Unix(socket, file) => {
-                let listening = socket.listen(BACKLOG).context(format!("cannot listen on `{}`", file.url()));
-                listening.and_then(|()| Ok(Listener::unix(socket.into(), Some(file))?))
+                let address = ListenAddr::Unix(file.path().to_owned());
+                let listening = socket.listen(BACKLOG);
+                listening
+                    .and_then(|()| Listener::unix(socket.into(), Some(file)))
+                    .map_err(|error| ListenError::of(&address, &error))
             }
-            Kind::Inherited(socket) => {
-                inherit(socket).map_err(|error| anyhow!("cannot listen on an inherited socket: {error}"))
-            }
+            Kind::Inherited(socket) => inherit(socket).map_err(|error| {
+                let (kind, what) = (error.kind(), error.to_string());
+                ListenError { address: None, kind, what }
+            }),
         }
     }
 }
@@ -102,23 +156,25 @@ fn inherit(socket: Inherited) -> io::Result<Listener> {
     }
 }
 
-async fn bind_tcp(addr: &str, flag: &str, taken: &[(&str, SocketAddr)]) -> anyhow::Result<Kind> {
-    let addrs: Vec<SocketAddr> = tokio::net::lookup_host(addr)
-        .await
-        .with_context(|| format!("cannot listen on `{addr}`: the host is not known"))?
-        .collect();
-    let mut last = anyhow!("cannot listen on `{addr}`: the host has no address");
-    for local in addrs {
+/// Binds the first of the addresses of `addr` that can be had.
+fn bind_first(
+    addr: &ListenAddr,
+    locals: impl IntoIterator<Item = SocketAddr>,
+    flag: &str,
+    taken: &[(&str, SocketAddr)],
+) -> Result<Kind, ListenError> {
+    let mut last = ListenError::new(addr, io::ErrorKind::NotFound, "the host has no address");
+    for local in locals {
         let ours = taken.iter().find(|(_, taken)| config::overlap(*taken, local)).copied();
         match bind_one(local, ours.is_some()) {
             Ok(socket) => {
                 let local = socket.local_addr().ok().and_then(|local| local.as_socket());
-                let local = local.context("a bound socket has an address")?;
-                return Ok(Kind::Tcp(socket, addr.to_owned(), local));
+                let nowhere = || ListenError::new(addr, io::ErrorKind::NotFound, "the socket has no address");
+                return Ok(Kind::Tcp(socket, addr.clone(), local.ok_or_else(nowhere)?));
             }
             Err(error) => {
                 let advice = advice(&error, flag, ours);
-                last = anyhow!("cannot listen on `{addr}`: {error}{advice}");
+                last = ListenError::new(addr, error.kind(), format!("{error}{advice}"));
             }
         }
     }
@@ -169,22 +225,23 @@ fn advice(error: &io::Error, flag: &str, ours: Option<(&str, SocketAddr)>) -> St
     }
 }
 
-fn bind_unix(path: PathBuf) -> anyhow::Result<Kind> {
-    let context = || format!("cannot listen on `unix:{}`", path.display());
+fn bind_unix(path: PathBuf) -> Result<Kind, ListenError> {
+    let address = ListenAddr::Unix(path.clone());
+    let refused = |error: io::Error| ListenError::of(&address, &error);
+    let in_the_way = |what| Err(ListenError::new(&address, io::ErrorKind::AddrInUse, what));
     match std::fs::symlink_metadata(&path) {
         Ok(metadata) => {
             if !std::os::unix::fs::FileTypeExt::is_socket(&metadata.file_type()) {
-                return Err(anyhow!("there is a file of that name, which is not a socket"))
-                    .with_context(context);
+                return in_the_way("there is a file of that name, which is not a socket");
             }
-            if has_owner(&path).with_context(context)? {
-                return Err(anyhow!("another process listens there")).with_context(context);
+            if has_owner(&path).map_err(refused)? {
+                return in_the_way("another process listens there");
             }
             // What a killed server leaves behind.
-            std::fs::remove_file(&path).with_context(context)?;
+            std::fs::remove_file(&path).map_err(refused)?;
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error).with_context(context),
+        Err(error) => return Err(refused(error)),
     }
     let bound = || {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
@@ -192,7 +249,7 @@ fn bind_unix(path: PathBuf) -> anyhow::Result<Kind> {
         socket.bind(&SockAddr::unix(&path)?)?;
         Ok::<_, io::Error>(socket)
     };
-    let socket = bound().with_context(context)?;
+    let socket = bound().map_err(refused)?;
     Ok(Kind::Unix(socket, SocketFile::new(path)))
 }
 

@@ -62,7 +62,8 @@ impl Handler {
         let route = generation.find(&origin, &head);
         let telemetry = generation.telemetry_of(&route);
         let pattern = route.as_ref().ok().and_then(|route| route.pattern);
-        let span = telemetry.server_span_of(peer, &head, pattern);
+        let span = telemetry.server_span_of(peer, &head, pattern, activity.caller());
+        activity.starts(&span);
         let share = self.share(&origin, activity);
         let body = InboundBody::new(body, &head, self.max_body, activity, &span)
             .hurried_by(&share, self.idle_timeout);
@@ -79,7 +80,7 @@ impl Handler {
             self.rates.admit(origin.told_client().or(hop.counted()))?;
             let place = self.admission.admit(&share)?;
             self.heads.check(&head)?;
-            let baggage = telemetry.baggage(peer, &head);
+            let baggage = telemetry.baggage(peer, &head, activity.caller());
             let request = forward::prepare(&origin, head, body)?;
             let component = route.map_err(|refused| refused.failure())?.component;
             let place = self.admission.admit_to(component, place)?;

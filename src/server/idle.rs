@@ -16,11 +16,13 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use super::embedding::Embedding;
 use super::flushes::Flushes;
 use super::hangup::{Hangup, Socket};
 use super::turn::Reading;
 use super::wait::Wait;
 use crate::guest::{Alarm, Share};
+use pounce_telemetry::ServerSpan;
 
 /// What every HTTP/2 connection begins with.
 const H2_PREFACE: &[u8; 12] = b"PRI * HTTP/2";
@@ -52,6 +54,8 @@ pub(crate) struct Activity {
     pub(crate) reading: Reading,
     /// What has gone to the socket.
     pub(super) flushes: Flushes,
+    /// Where its request comes from, if it is this process.
+    embedding: Option<Arc<Embedding>>,
 }
 
 impl Activity {
@@ -60,9 +64,21 @@ impl Activity {
         Self { share: Some(share), ..Self::default() }
     }
 
-    /// The activity of a request that came over no connection, with its place from `share`.
-    pub(crate) fn local(share: Share) -> Self {
-        Self { share: Some(share), flushes: Flushes::local(), ..Self::default() }
+    /// The activity of a request that came over no connection, but from `embedding`, with its place from `share`.
+    pub(super) fn local(share: Share, embedding: Arc<Embedding>) -> Self {
+        Self { share: Some(share), flushes: Flushes::local(), embedding: Some(embedding), ..Self::default() }
+    }
+
+    /// The context of a caller in this process.
+    pub(super) fn caller(&self) -> Option<&opentelemetry::Context> {
+        self.embedding.as_ref().map(|embedding| embedding.caller())
+    }
+
+    /// A request has got its span, which a caller in this process may want for spans of its own.
+    pub(super) fn starts(&self, span: &ServerSpan) {
+        if let Some(embedding) = &self.embedding {
+            embedding.starts(span);
+        }
     }
 
     /// Where its requests get their places, unless a proxy says whose they are.

@@ -8,9 +8,9 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use h2::Reason;
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming as Http1;
 
+use super::embedding::LocalBody;
 use super::http2::Upload;
 use crate::guest::{Arrival, Failure};
 
@@ -26,7 +26,7 @@ pub(crate) enum Incoming {
     Http1(Http1),
     Http2(Upload),
     /// The body of a request that came over no connection (`local`).
-    Local(UnsyncBoxBody<Bytes, BoxError>),
+    Local(LocalBody),
 }
 
 /// What keeps a body of this process from going on.

@@ -1,7 +1,8 @@
 //! Listeners: accepting until the server drains.
 
+use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,9 +39,8 @@ impl SocketFile {
         Self(path)
     }
 
-    /// What a client connects to.
-    pub(super) fn url(&self) -> String {
-        format!("unix:{}", self.0.display())
+    pub(super) fn path(&self) -> &Path {
+        &self.0
     }
 }
 
@@ -48,6 +48,43 @@ impl Drop for SocketFile {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_file(&self.0) {
             tracing::warn!(path = %self.0.display(), "the socket file stays behind: {error}");
+        }
+    }
+}
+
+/// Place where a server listens, as its clients reach it; its text is a URL: `http://127.0.0.1:8080`,
+/// `https://[::1]:8443` or `unix:/run/pounce.sock`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Listening {
+    /// TCP without encryption.
+    Http(SocketAddr),
+    /// TCP with TLS.
+    Https(SocketAddr),
+    /// Unix socket.
+    Unix {
+        /// Path of its file; none where it has an abstract name.
+        path: Option<PathBuf>,
+    },
+}
+
+impl Listening {
+    /// TCP address, with the port that was picked where port 0 was asked for; none of a Unix socket.
+    #[must_use]
+    pub fn tcp_addr(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Http(address) | Self::Https(address) => Some(*address),
+            Self::Unix { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for Listening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Http(address) => write!(f, "http://{address}"),
+            Self::Https(address) => write!(f, "https://{address}"),
+            Self::Unix { path } => write!(f, "unix:{}", path.as_deref().unwrap_or(Path::new("")).display()),
         }
     }
 }
@@ -81,21 +118,18 @@ impl Listener {
     }
 
     /// What a client connects to; `is_tls` says whether TCP is encrypted.
-    pub(crate) fn url(&self, is_tls: bool) -> String {
+    pub(crate) fn listening(&self, is_tls: bool) -> Listening {
         match &self.0 {
-            Open::Tcp(_, local) => format!("{}://{local}", if is_tls { "https" } else { "http" }),
-            Open::Unix(_, Some(file)) => file.url(),
-            Open::Unix(socket, None) => unix_url(socket),
+            Open::Tcp(_, local) if is_tls => Listening::Https(*local),
+            Open::Tcp(_, local) => Listening::Http(*local),
+            Open::Unix(_, Some(file)) => Listening::Unix { path: Some(file.path().to_owned()) },
+            Open::Unix(socket, None) => {
+                // None has one of Linux's abstract names, which no client can be told in a URL.
+                let address = socket.local_addr().ok();
+                let path = address.as_ref().and_then(|address| address.as_pathname());
+                Listening::Unix { path: path.map(Path::to_owned) }
+            }
         }
-    }
-}
-
-/// What a client of a unix socket connects to.
-fn unix_url(socket: &UnixListener) -> String {
-    match socket.local_addr().ok().as_ref().and_then(|addr| addr.as_pathname()) {
-        Some(path) => format!("unix:{}", path.display()),
-        // One of Linux's abstract names, which no client can be told in a URL.
-        None => "unix:".to_owned(),
     }
 }
 

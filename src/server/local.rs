@@ -9,6 +9,7 @@ use http::{HeaderValue, Request, Response};
 use http_body_util::BodyExt as _;
 use pounce_telemetry::Peer;
 
+use super::embedding::{Embedding, LocalBody};
 use super::forwarded::Hop;
 use super::handler::Handler;
 use super::idle::Activity;
@@ -49,9 +50,13 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
+    let embedding = Arc::new(Embedding::current());
     let mut request = request.map(|body| match body.is_end_stream() {
         true => Incoming::Empty,
-        false => Incoming::Local(body.map_err(Into::into).boxed_unsync()),
+        false => Incoming::Local(LocalBody {
+            body: body.map_err(Into::into).boxed_unsync(),
+            embedding: embedding.clone(),
+        }),
     });
     if request.uri().authority().is_none() && !request.headers().contains_key(HOST) {
         request.headers_mut().insert(HOST, LOCALHOST);
@@ -59,6 +64,10 @@ where
     let hop = Hop { peer: Peer::default(), is_trusted: false };
     let share = handler.admission.share(None);
     let own = Arc::new(Rooms::new(1, 1, u64::MAX));
-    let activity = Arc::new(Activity::local(Share { own: Some(own.clone()), ..share }));
-    (handler.handle(&hop, &activity, request).await, Settled(own))
+    let activity = Arc::new(Activity::local(Share { own: Some(own.clone()), ..share }, embedding.clone()));
+    let mut response = handler.handle(&hop, &activity, request).await;
+    if let Some(context) = embedding.request() {
+        response.extensions_mut().insert(context.clone());
+    }
+    (response, Settled(own))
 }

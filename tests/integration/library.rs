@@ -1,22 +1,33 @@
 //! The library: requests that a program has served without a socket.
 
+use std::error::Error as _;
+use std::net::Ipv4Addr;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use futures_util::stream;
 use http::{Request, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, Empty, Full, StreamBody};
-use pounce::{App, Config, Outcome};
+use opentelemetry::Context;
+use opentelemetry::trace::{
+    FutureExt as _, SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState,
+};
+use pounce::config::ListenAddr;
+use pounce::{App, Caller, Config, Listening, LogExport, Outcome, StartError};
 use tokio::sync::mpsc;
+use tracing::instrument::WithSubscriber as _;
+use tracing_subscriber::layer::SubscriberExt as _;
 
-use crate::support::{Abi, for_both_abis};
+use crate::support::{Abi, Collector, for_both_abis};
 
 for_both_abis!(
     a_request_is_served_without_a_socket,
     bodies_stream_both_ways,
     a_body_that_breaks_off_is_an_error,
     limits_hold_without_a_socket,
+    a_request_belongs_to_the_span_around_it,
 );
 
 /// An app that listens nowhere and leaves no trace in the cache of who runs the tests.
@@ -34,7 +45,7 @@ fn get(path: &str) -> Request<Empty<Bytes>> {
 
 async fn a_request_is_served_without_a_socket(abi: Abi) {
     let app = app(&abi.guest("hello"), |_| {}).await;
-    assert!(app.urls().is_empty());
+    assert!(app.listeners().is_empty());
     let caller = app.caller();
     // Many at once, while the app runs, too.
     let calls = async {
@@ -93,4 +104,119 @@ async fn limits_hold_without_a_socket(abi: Abi) {
     let failing = StreamBody::new(stream::iter([Err::<Frame<Bytes>, _>(std::io::Error::other("mine"))]));
     let response = app.call(Request::post("/").body(failing).unwrap()).await;
     assert!(response.status() != StatusCode::OK || response.into_body().collect().await.is_err());
+}
+
+/// The context of a span of the program's own.
+fn context() -> Context {
+    let (trace_id, span_id) = (TraceId::from_bytes([7; 16]), SpanId::from_bytes([7; 8]));
+    let span = SpanContext::new(trace_id, span_id, TraceFlags::SAMPLED, false, TraceState::NONE);
+    Context::new().with_remote_span_context(span)
+}
+
+async fn a_request_belongs_to_the_span_around_it(abi: Abi) {
+    let collector = Collector::start().await;
+    let endpoint = collector.endpoint().parse().unwrap();
+    let app = app(&abi.guest("echo"), |config| config.otel.endpoint = Some(endpoint)).await;
+    // Code of the program that runs while the request is served.
+    let seen = Arc::new(Mutex::new(None));
+    let frames = {
+        let seen = seen.clone();
+        stream::once(async move {
+            *seen.lock().unwrap() = Some(Context::current().span().span_context().clone());
+            Ok::<_, std::io::Error>(Frame::data(Bytes::from("body")))
+        })
+    };
+    let request = Request::post("/").body(StreamBody::new(Box::pin(frames))).unwrap();
+    let response = app.call(request).with_context(context()).await;
+    let own = response.extensions().get::<Context>().unwrap().span().span_context().clone();
+    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "body");
+    assert_eq!(app.run_until(async {}).await, Outcome::Drained);
+    let span = collector.span().await;
+    assert_eq!(span.parent, SpanId::from_bytes([7; 8]).to_string());
+    assert_eq!(span.trace_id, TraceId::from_bytes([7; 16]).to_string());
+    assert_eq!(span.span_id, own.span_id().to_string());
+    assert_eq!(seen.lock().unwrap().as_ref(), Some(&own));
+}
+
+#[tokio::test]
+async fn the_programs_log_is_exported_where_asked() {
+    let collector = Collector::start().await;
+    let mut config = Config::new(Abi::P2.guest("hello"));
+    config.http.listen.clear();
+    config.guest.cache = pounce::config::CacheDir::Off;
+    config.otel.endpoint = Some(collector.endpoint().parse().unwrap());
+    let log = LogExport::default();
+    let subscriber = tracing_subscriber::registry().with(log.layer());
+    let run = async {
+        tracing::info!(target: "shop", answer = 42, "before the server");
+        let app = App::builder(config).export_log(&log).build().await.unwrap();
+        async { tracing::warn!(target: "shop", "within a span") }.with_context(context()).await;
+        tracing::info!(target: "hyper", "not what the transport says");
+        app.run_until(async {}).await
+    };
+    assert_eq!(run.with_subscriber(subscriber).await, Outcome::Drained);
+    let records = collector.own_log_records();
+    let of_shop: Vec<_> =
+        records.iter().filter(|record| format!("{:?}", record.attributes).contains("shop")).collect();
+    let [before, within] = &of_shop[..] else { panic!("{records:?}") };
+    assert_eq!((&*before.body, &*before.trace_id), ("\"before the server\"", ""));
+    assert_eq!((&*within.body, &*within.severity.1), ("\"within a span\"", "WARN"));
+    assert_eq!(within.trace_id, TraceId::from_bytes([7; 16]).to_string());
+    assert!(records.iter().all(|record| !record.body.contains("transport")));
+}
+
+#[tokio::test]
+async fn what_keeps_an_app_from_starting_can_be_told_apart() {
+    let taken = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let hello = |set: fn(&mut Config)| {
+        let mut config = Config::new(Abi::P2.guest("hello"));
+        config.guest.cache = pounce::config::CacheDir::Off;
+        config.http.listen.clear();
+        set(&mut config);
+        config
+    };
+    let mut config = hello(|_| {});
+    config.http.listen = vec![taken.local_addr().unwrap().into()];
+    let error = App::build(config.clone()).await.err().unwrap();
+    let StartError::Listen(listen) = &error else { panic!("{error:?}") };
+    assert_eq!(listen.kind(), std::io::ErrorKind::AddrInUse);
+    assert_eq!(listen.address(), Some(&ListenAddr::Tcp(taken.local_addr().unwrap())));
+    assert!(!error.is_mistake());
+
+    let error = App::build(hello(|config| config.http.max_headers = 0)).await.err().unwrap();
+    let StartError::Settings(mistakes) = &error else { panic!("{error:?}") };
+    assert!(mistakes.iter().count() == 1 && error.is_mistake());
+
+    let error =
+        App::build(hello(|config| config.component = Some("no/such.wasm".into()))).await.err().unwrap();
+    assert!(matches!(error, StartError::Component(_)) && error.is_mistake(), "{error:?}");
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    let is_missing = |cause: &&(dyn std::error::Error + 'static)| {
+        cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+    };
+    assert!(
+        error.to_string().contains("no/such.wasm") || causes.clone().any(|cause| is_missing(&cause)),
+        "{error:?}"
+    );
+
+    let error = App::build(Config::default()).await.err().unwrap();
+    assert!(matches!(error, StartError::Settings(_)), "{error:?}");
+    drop(taken);
+    config.http.listen.push("unix:/tmp/pounce-library-test.sock".parse().unwrap());
+    let listeners = App::build(config).await.unwrap().listeners();
+    assert!(
+        matches!(&listeners[..], [Listening::Http(_), Listening::Unix { path: Some(_) }]),
+        "{listeners:?}"
+    );
+}
+
+/// What a program may rely on when it moves these between threads.
+#[test]
+fn public_types_are_send_and_sync() {
+    fn is<T: Send + Sync>() {}
+    is::<(Config, Caller, StartError, Listening, LogExport, Outcome)>();
+    fn can_move<T: Send>() {}
+    can_move::<(App, pounce::Builder, pounce::ResponseBody)>();
 }

@@ -56,6 +56,8 @@ mod drain;
 mod edge;
 /// Envoy before several servers, with the settings that operators begin with.
 mod envoy;
+/// The examples of the library.
+mod examples;
 /// Exceptions of other languages, by their own names.
 mod exceptions;
 /// From a finished span to the endpoint: batches, settings, failures, the console.

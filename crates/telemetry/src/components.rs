@@ -11,7 +11,7 @@ use crate::request::access::AccessLog;
 use crate::request::shared::Shared;
 use crate::settings::Settings;
 use crate::spans::open::Registry;
-use crate::{On, Signals, Telemetry, Traces, resource, shown_by, spans_with};
+use crate::{On, Propagator, Signals, Telemetry, Traces, resource, shown_by, spans_with};
 use std::sync::{Arc, Mutex, PoisonError};
 
 impl Telemetry {
@@ -55,10 +55,15 @@ impl Telemetry {
             keeps_output: server.shared.keeps_output,
             exceptions: ExceptionLog::new(settings.exceptions, name, exported_logs.as_ref()),
         });
+        let traces = server.traces.as_ref().map(|servers| {
+            let propagator = Propagator::new(&settings.propagators).like(&servers.propagator);
+            Traces::new(settings, propagator, servers.foreign.clone(), recent)
+        });
+        let propagator = traces.as_ref().map(|traces| traces.propagator.clone());
         let is_exported = server.sources.spans.is_some();
         let guests = registries.as_ref().map(|metrics| metrics.guests.clone());
         let telemetry = Telemetry(Some(Arc::new(On {
-            traces: server.traces.is_some().then(|| Traces::new(settings, recent)),
+            traces,
             sources: Sources {
                 spans: shared.spans.as_ref().filter(|_| is_exported).map(|spans| spans.pipeline.clone()),
                 logs: exported_logs.map(|logs| logs.pipeline.clone()),
@@ -66,7 +71,7 @@ impl Telemetry {
                 ..Sources::default()
             },
             shared,
-            signals: Signals { metrics: guests, logs, host },
+            signals: Signals { metrics: guests, logs, host, propagator },
             exporter: None,
             envelopes,
             components: Mutex::default(),

@@ -17,7 +17,7 @@ pub struct SpanContext {
     pub trace_id: TraceId,
     /// The span itself.
     pub span_id: SpanId,
-    /// [`SAMPLED`] and [`RANDOM`]; no other bit is ever set.
+    /// [`Self::SAMPLED`] and [`Self::RANDOM`]; no other bit is ever set.
     pub flags: u8,
     /// Wire form of `tracestate`, already checked; empty when there is none.
     pub trace_state: TraceState,

@@ -55,6 +55,7 @@ pub mod doctor;
 mod exceptions;
 mod export;
 mod http_facts;
+mod interfaces;
 mod json;
 mod limits;
 mod log_records;
@@ -85,6 +86,7 @@ mod view;
 pub use context::{Linked, SpanContext, TraceState};
 pub use counters::{Extent, IgnoredTotals, LeftOut, LogTotals, MetricTotals, Totals};
 pub use http_facts::AddressText;
+pub use interfaces::Interfaces;
 pub use json::value as json_value;
 pub use limits::MAX_ATTRIBUTES;
 pub use log_records::{LogRecord, LogRecords, SdkRecord, Severity};
@@ -112,9 +114,11 @@ pub use view::{Export, Exports};
 
 use exceptions::ExceptionLog;
 use export::{Envelopes, Sources};
+use interfaces::{Asked, ForeignSampler, Sampled};
 use limits::Limits;
 use log_records::Shown;
 use methods::Methods;
+use opentelemetry::baggage::BaggageExt as _;
 use path_names::PathNames;
 use pipeline::Pipeline;
 use pounce_otlp::Buffer;
@@ -156,16 +160,27 @@ struct Traces {
     propagator: Propagator,
     trust: Trust,
     sampler: Sampler,
+    /// A sampler of the embedding program, which stands in the place of the settings' ratio.
+    foreign: Option<Arc<ForeignSampler>>,
+    /// Whether ids that are made here say of themselves that they are random.
+    random_flag: bool,
     /// What the admin listener shows of spans.
     recent: Option<Arc<Recent>>,
 }
 
 impl Traces {
-    fn new(settings: &Settings, recent: Option<Arc<Recent>>) -> Self {
+    fn new(
+        settings: &Settings,
+        propagator: Propagator,
+        foreign: Option<Arc<ForeignSampler>>,
+        recent: Option<Arc<Recent>>,
+    ) -> Self {
         Traces {
-            propagator: Propagator::new(&settings.propagators),
+            propagator,
             trust: settings.trust.clone(),
             sampler: Sampler::new(&settings.sampling),
+            foreign,
+            random_flag: settings.sampling.random_flag,
             recent,
         }
     }
@@ -200,10 +215,25 @@ impl Telemetry {
     /// # Errors
     /// The spool cannot be used, or there is no thread for the exporter.
     pub fn start(settings: &Settings, component: &str, local: LocalReaders) -> anyhow::Result<Telemetry> {
+        Self::start_with(settings, component, local, Interfaces::default())
+    }
+
+    /// Starts what [`start`](Self::start) does, with interfaces of OpenTelemetry that the embedding program implements; a
+    /// span exporter turns spans on by itself.
+    ///
+    /// # Errors
+    /// The spool cannot be used, or there is no thread for the exporter.
+    pub fn start_with(
+        settings: &Settings,
+        component: &str,
+        local: LocalReaders,
+        interfaces: Interfaces,
+    ) -> anyhow::Result<Telemetry> {
+        let Interfaces { sampler, propagator, exporter } = interfaces;
         // Made once: all signals are of the same instance of the service.
         let resource: Arc<[u8]> = resource::encode(settings, component).into();
         let envelopes = Envelopes::of(settings, component, &resource);
-        let target = export::Target::of(settings, &envelopes)?;
+        let target = export::Target::of(settings, &envelopes, exporter)?;
         let mut sources = target.as_ref().map(|target| target.sources()).unwrap_or_default();
         if local.metrics && sources.metrics.is_none() {
             sources.metrics = Some(Registries::new(settings, false));
@@ -221,7 +251,9 @@ impl Telemetry {
         {
             return Ok(Telemetry::off());
         }
-        Ok(Telemetry::with(settings, component, sources, exporter, recent, local, envelopes))
+        let propagator = Propagator::new(&settings.propagators).replaced_by(propagator);
+        let foreign = (sampler, propagator);
+        Ok(Telemetry::with(settings, component, sources, exporter, recent, local, envelopes, foreign))
     }
 
     /// Telemetry whose spans wait in a buffer that the caller drains, in place of an exporter; with what `local`
@@ -234,7 +266,8 @@ impl Telemetry {
         let sources = Sources { spans: Some(spans), metrics, ..Sources::default() };
         let envelopes = Envelopes::of(settings, component, &resource::encode(settings, component).into());
         let recent = Recent::new(local.recent_traces, &envelopes.spans, &envelopes.guests);
-        let telemetry = Self::with(settings, component, sources, None, recent, local, envelopes);
+        let own = (None, Propagator::new(&settings.propagators));
+        let telemetry = Self::with(settings, component, sources, None, recent, local, envelopes, own);
         (telemetry, buffer)
     }
 
@@ -247,9 +280,11 @@ impl Telemetry {
         exporter: Option<export::Exporter>,
     ) -> Self {
         let envelopes = Envelopes::of(settings, component, &resource::encode(settings, component).into());
-        Self::with(settings, component, sources, exporter, None, LocalReaders::default(), envelopes)
+        let own = (None, Propagator::new(&settings.propagators));
+        Self::with(settings, component, sources, exporter, None, LocalReaders::default(), envelopes, own)
     }
 
+    #[allow(clippy::too_many_arguments, reason = "called with what three ways to start have made")]
     fn with(
         settings: &Settings,
         component: &str,
@@ -258,6 +293,7 @@ impl Telemetry {
         recent: Option<Recent>,
         local: LocalReaders,
         envelopes: Envelopes,
+        (sampler, propagator): (Option<Arc<ForeignSampler>>, Propagator),
     ) -> Self {
         let pipeline = match &sources.spans {
             Some(pipeline) => Some(Arc::clone(pipeline)),
@@ -268,7 +304,7 @@ impl Telemetry {
             pipeline.observe(move |span| recent.add(span));
         }
         let shown = shown_by(settings, recent.as_ref());
-        let traces = pipeline.is_some().then(|| Traces::new(settings, recent));
+        let traces = pipeline.is_some().then(|| Traces::new(settings, propagator, sampler, recent));
         let logs = match &sources.logs {
             Some(pipeline) => Some(Arc::clone(pipeline)),
             None => shown.is_some().then(|| Arc::new(Pipeline::unread())),
@@ -290,7 +326,8 @@ impl Telemetry {
             keeps_output: local.output,
             exceptions: ExceptionLog::new(settings.exceptions, component, exported_logs.as_ref()),
         });
-        let signals = Signals { metrics, logs, host };
+        let propagator = traces.as_ref().map(|traces| traces.propagator.clone());
+        let signals = Signals { metrics, logs, host, propagator };
         let components = Mutex::default();
         Telemetry(Some(Arc::new(On { traces, shared, sources, signals, exporter, envelopes, components })))
     }
@@ -325,8 +362,20 @@ fn spans_with(settings: &Settings, pipeline: Arc<Pipeline>, tail_room: Arc<Room>
 }
 
 impl Traces {
+    /// What a request's headers say of its caller; with the span of one that is not believed.
+    #[inline]
+    fn caller(&self, peer: &Peer, head: &http::request::Parts) -> (Caller, Option<SpanContext>) {
+        let mut caller = self.propagator.extract(&head.headers);
+        let mut stranger = None;
+        if !self.believes(peer) {
+            stranger = std::mem::take(&mut caller).context;
+        }
+        (caller, stranger)
+    }
+
     /// The ids of a request's span, and whether it is recorded, decided before anything is built; with the context of a
     /// caller that is not believed.
+    #[inline]
     fn identify(
         &self,
         peer: &Peer,
@@ -334,22 +383,129 @@ impl Traces {
         route: Option<&str>,
         keep: KeepRules,
     ) -> (Identity, Option<SpanContext>) {
-        let mut caller = self.propagator.extract(&head.headers);
-        let mut stranger = None;
-        if !self.believes(peer) {
-            stranger = std::mem::take(&mut caller).context;
-        }
+        let (caller, stranger) = self.caller(peer, head);
         let trace_id = caller.context.as_ref().map_or_else(TraceId::random, |parent| parent.trace_id);
         let parent = caller.context.as_ref().map(|parent| parent.span_id);
         let Decision { flags, trace_state } =
             self.sampler.decide_of(trace_id, caller, &head.method, head.uri.path(), route);
         let context = SpanContext { trace_id, span_id: SpanId::random(), flags, trace_state };
-        let recording = match (context.is_sampled(), keep.are_any()) {
-            (true, _) => Recording::Head,
-            (false, true) => Recording::Tail,
-            (false, false) => Recording::No,
+        let recording = Recording::of(context.is_sampled(), keep.are_any());
+        (Identity { context, parent, parent_is_remote: parent.is_some(), recording }, stranger)
+    }
+
+    /// What [`identify`](Self::identify) says, where a sampler of the program's decides or the caller is in this process;
+    /// with the attributes that such a sampler adds.
+    fn identify_embedded(
+        &self,
+        peer: &Peer,
+        head: &http::request::Parts,
+        route: Option<&str>,
+        within: Option<&opentelemetry::Context>,
+        (shared, spans): (&Shared, &Spans),
+    ) -> (Identity, Option<SpanContext>, Vec<(String, Value)>) {
+        // A caller in this process is nearer than what its request brings, and nobody to be mistrusted.
+        let local = within.and_then(SpanContext::with_origin);
+        let parent_is_remote = local.as_ref().is_none_or(|(_, is_remote)| *is_remote);
+        let (caller, stranger) = match local {
+            Some((context, _)) => (Caller::from(context), None),
+            None => self.caller(peer, head),
         };
-        (Identity { context, parent, recording }, stranger)
+        let trace_id = caller.context.as_ref().map_or_else(TraceId::random, |parent| parent.trace_id);
+        let parent = caller.context.as_ref().map(|parent| parent.span_id);
+        let has_rule =
+            caller.sampled.is_none() && self.sampler.has_rule_for(&head.method, head.uri.path(), route);
+        let asked = self.foreign.as_ref().filter(|_| !has_rule).and_then(|foreign| {
+            foreign.decide(&Asked {
+                trace_id,
+                caller: caller.context.as_ref(),
+                within,
+                baggage: self.baggage(peer, head, within).0,
+                stranger: stranger.as_ref(),
+                facts: &Facts::new(peer, head, &shared.methods),
+                head,
+                route,
+                methods: &shared.methods,
+                spans,
+                random_flag: self.random_flag,
+            })
+        });
+        let Sampled { decision: Decision { flags, trace_state }, is_recorded, attributes } = match asked {
+            Some(sampled) => sampled,
+            None => Sampled {
+                decision: self.sampler.decide_of(trace_id, caller, &head.method, head.uri.path(), route),
+                is_recorded: false,
+                attributes: Vec::new(),
+            },
+        };
+        let context = SpanContext { trace_id, span_id: SpanId::random(), flags, trace_state };
+        let recording = Recording::of(context.is_sampled(), is_recorded || spans.keep.are_any());
+        let parent_is_remote = parent_is_remote && parent.is_some();
+        (Identity { context, parent, parent_is_remote, recording }, stranger, attributes)
+    }
+
+    /// The baggage of a request; with it the number of members that were malformed or over a limit.
+    fn baggage(
+        &self,
+        peer: &Peer,
+        head: &http::request::Parts,
+        within: Option<&opentelemetry::Context>,
+    ) -> (Baggage, u32) {
+        if let Some(within) = within.filter(|within| !within.baggage().is_empty()) {
+            return interfaces::baggage_of(within);
+        }
+        if self.believes(peer) { self.propagator.baggage(&head.headers) } else { Default::default() }
+    }
+}
+
+impl On {
+    /// Starts the record of a request for which a sampler of the program's decides, or whose caller is in this process.
+    /// Apart, so that other requests pay nothing for it.
+    #[cold]
+    #[inline(never)]
+    fn start_embedded(
+        &self,
+        peer: &Peer,
+        head: &http::request::Parts,
+        route: Option<&str>,
+        within: Option<&opentelemetry::Context>,
+        (traces, spans): (&Traces, &Spans),
+    ) -> ServerSpan {
+        let (identity, stranger, attributes) =
+            traces.identify_embedded(peer, head, route, within, (&self.shared, spans));
+        if identity.recording == Recording::No && !self.shared.reads_all_requests() {
+            return ServerSpan::unrecorded(identity.context);
+        }
+        let span = self.record(peer, head, route, Some(identity), stranger);
+        for (key, value) in attributes {
+            span.set_attribute(&key, value);
+        }
+        span
+    }
+
+    /// Starts the record of a request, which may have a span.
+    #[inline(always)]
+    fn record(
+        &self,
+        peer: &Peer,
+        head: &http::request::Parts,
+        route: Option<&str>,
+        identity: Option<Identity>,
+        stranger: Option<SpanContext>,
+    ) -> ServerSpan {
+        let shared = &self.shared;
+        let is_recorded = identity.as_ref().is_some_and(|identity| identity.recording != Recording::No);
+        let spans = shared.spans.as_ref().filter(|_| is_recorded);
+        let headers = spans.map(|spans| spans.request_headers.capture(&head.headers, spans.limits.value));
+        let facts = Facts::new(peer, head, &shared.methods);
+        let span = ServerSpan::of(Record::start(shared, identity, facts, headers.unwrap_or_default()));
+        if let Some(route) = route {
+            span.set_route(route);
+        }
+        if let Some(context) = stranger {
+            // Where it came from; nothing of it is carried on.
+            span.add_link(Linked::remote(context), Vec::new());
+        }
+        span
     }
 }
 
@@ -371,52 +527,49 @@ impl Telemetry {
 
     /// Starts the record of a request whose head has been read, and with it its SERVER span.
     pub fn server_span(&self, peer: &Peer, head: &http::request::Parts) -> ServerSpan {
-        self.server_span_of(peer, head, None)
+        self.server_span_of(peer, head, None, None)
     }
 
     /// Starts the record and the SERVER span of a request for which the server has found this route, by whose pattern it is
-    /// sampled and called.
+    /// sampled and called. `within` is the context of a caller in this process; where it has a span, that is the parent,
+    /// whatever the head says.
     pub fn server_span_of(
         &self,
         peer: &Peer,
         head: &http::request::Parts,
         route: Option<&str>,
+        within: Option<&opentelemetry::Context>,
     ) -> ServerSpan {
         let Some(on) = &self.0 else {
             return ServerSpan::off();
         };
-        let shared = &on.shared;
-        let traced = on.traces.as_ref().zip(shared.spans.as_ref());
+        let traced = on.traces.as_ref().zip(on.shared.spans.as_ref());
         let (mut identity, mut stranger) = (None, None);
         if let Some((traces, spans)) = traced {
+            if traces.foreign.is_some() || within.is_some() {
+                return on.start_embedded(peer, head, route, within, (traces, spans));
+            }
             let (own, other) = traces.identify(peer, head, route, spans.keep);
-            if own.recording == Recording::No && !shared.reads_all_requests() {
+            if own.recording == Recording::No && !on.shared.reads_all_requests() {
                 return ServerSpan::unrecorded(own.context);
             }
             (identity, stranger) = (Some(own), other);
         }
-        let is_recorded = identity.as_ref().is_some_and(|identity| identity.recording != Recording::No);
-        let headers = traced
-            .filter(|_| is_recorded)
-            .map(|(_, spans)| spans.request_headers.capture(&head.headers, spans.limits.value));
-        let facts = Facts::new(peer, head, &shared.methods);
-        let span = ServerSpan::of(Record::start(shared, identity, facts, headers.unwrap_or_default()));
-        if let Some(route) = route {
-            span.set_route(route);
-        }
-        if let Some(context) = stranger {
-            // Where it came from; nothing of it is carried on.
-            span.add_link(Linked::remote(context), Vec::new());
-        }
-        span
+        on.record(peer, head, route, identity, stranger)
     }
 
-    /// The baggage that a request brings, if its peer is believed; what is malformed of it is counted.
-    pub fn baggage(&self, peer: &Peer, head: &http::request::Parts) -> Baggage {
-        let Some(traces) = self.traces().filter(|traces| traces.believes(peer)) else {
+    /// The baggage that a request brings, if its peer is believed, or that the context of its caller in this process has;
+    /// what is malformed of it is counted.
+    pub fn baggage(
+        &self,
+        peer: &Peer,
+        head: &http::request::Parts,
+        within: Option<&opentelemetry::Context>,
+    ) -> Baggage {
+        let Some(traces) = self.traces() else {
             return Baggage::default();
         };
-        let (baggage, dropped) = traces.propagator.baggage(&head.headers);
+        let (baggage, dropped) = traces.baggage(peer, head, within);
         if let Some(spans) = self.spans() {
             counters::add(&spans.pipeline.counters.baggage, dropped);
         }

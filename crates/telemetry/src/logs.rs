@@ -30,7 +30,7 @@ pub use budget::lines_left_out;
 use budget::{Budget, Within};
 use own::OwnRecords;
 pub(super) use own::keep_here;
-pub use own::{OtlpLog, of_span};
+pub use own::{LogExport, of_span};
 
 /// Lines that wait for stderr before further ones are dropped.
 const MAX_LINES: usize = 16 * 1024;
@@ -53,7 +53,7 @@ pub struct LogSettings {
 /// Keeps the log going; writes what is left when dropped.
 pub struct Log {
     dropped: ErrorCounter,
-    otlp_log: OtlpLog,
+    export: LogExport,
     /// Before the writer: its last words are to be written.
     _budget: Budget,
     _writer: WorkerGuard,
@@ -92,20 +92,20 @@ impl Log {
         READERS.store(readers as u8, Ordering::Relaxed);
         let text = Text { colour: terminal::is_coloured(), is_dev: settings.is_dev };
         let lines = lines(format, text, writer);
-        let otlp_log = OtlpLog::default();
+        let export = LogExport::default();
         let of_records = OwnRecords::filter(level);
         let budget = Budget::start().context("cannot start the thread that keeps the log within bounds")?;
         // First, so that the others can ask what it decided.
         let judge = budget.judge().with_filter(filter.clone().or(of_records.clone()));
-        let records = OwnRecords(otlp_log.clone()).with_filter(of_records);
+        let records = OwnRecords(export.clone()).with_filter(of_records);
         let layers = tracing_subscriber::registry().with(judge).with(lines.with_filter(filter)).with(records);
         layers.try_init()?;
-        Ok(Self { dropped, otlp_log, _budget: budget, _writer: guard })
+        Ok(Self { dropped, export, _budget: budget, _writer: guard })
     }
 
     /// Where its records go: to be opened once telemetry has started.
-    pub fn otlp_log(&self) -> OtlpLog {
-        self.otlp_log.clone()
+    pub fn export(&self) -> LogExport {
+        self.export.clone()
     }
 
     /// Lines lost since the start.

@@ -65,6 +65,17 @@ impl Sampler {
         self.decide_of(id, caller, method, path, None)
     }
 
+    /// Whether a rule for a route decides for a request, unless its caller has.
+    pub(crate) fn has_rule_for(&self, method: &Method, path: &str, route: Option<&str>) -> bool {
+        self.rule_of_route(method, path, route).is_some()
+    }
+
+    #[inline]
+    fn rule_of_route(&self, method: &Method, path: &str, route: Option<&str>) -> Option<&Rule> {
+        let routes = self.routes.as_ref()?;
+        route.and_then(|route| routes.of(method, route)).or_else(|| routes.find(method, path))
+    }
+
     /// Decides as [`decide`](Self::decide) does, for a request for which the server has found this `route`: a rule with
     /// its pattern counts before one for the path.
     pub fn decide_of(
@@ -83,9 +94,7 @@ impl Sampler {
             Some(true) if self.by_parent => (true, state),
             Some(false) if self.by_parent => (false, state.with_threshold(None)),
             _ => {
-                let by_route = self.routes.as_ref().and_then(|routes| {
-                    route.and_then(|route| routes.of(method, route)).or_else(|| routes.find(method, path))
-                });
+                let by_route = self.rule_of_route(method, path, route);
                 by_route.unwrap_or(&self.root).decide(id, state)
             }
         };

@@ -29,6 +29,8 @@ pub struct Settings {
     pub console: Option<ConsoleForm>,
     /// How spans wait for their export.
     pub spans: Queue,
+    /// Most time that an exporter of the embedding program may take for a batch of spans; any when absent.
+    pub span_export_timeout: Option<Duration>,
     /// How log records wait for theirs.
     pub log_records: Queue,
     /// How metrics are added up and collected.

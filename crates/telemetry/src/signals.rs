@@ -4,6 +4,7 @@ use super::counters::{LogTotals, MetricTotals};
 use super::log_records::LogRecords;
 use super::metrics::Metrics;
 use super::metrics::host::Host;
+use super::propagation::Propagator;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -16,6 +17,8 @@ pub struct Signals {
     pub logs: Option<Arc<LogRecords>>,
     /// The host's own metrics.
     pub host: Option<Arc<Host>>,
+    /// What writes the trace context of outgoing requests; none where there are no spans.
+    pub propagator: Option<Propagator>,
 }
 
 impl Signals {

@@ -9,6 +9,7 @@ use std::io::Write;
 use std::time::Duration;
 
 mod exporting;
+mod interfaces;
 mod kept;
 mod outcome;
 mod sdk_spans;

@@ -78,7 +78,7 @@ impl Hardening {
         }
         let offer = Offer::of_kernel();
         if let Some(why) = offer.refusal(config.http.harden) {
-            return Err(StartError::Unavailable(anyhow!("{why}; {HINT}")));
+            return Err(StartError::System(anyhow!("{why}; {HINT}").into()));
         }
         let writable = Writable::of(config);
         writable.make(config);
@@ -90,7 +90,7 @@ impl Hardening {
             let error = error.context(
                 "the process cannot be hardened (http.harden): the kernel refuses what it says it can do",
             );
-            StartError::Unavailable(error)
+            StartError::System(error.into())
         })?;
         let writable = writable.directories.iter().map(|path| resolved(path)).collect();
         Ok(Some(Self { writable, offer }))
@@ -180,7 +180,7 @@ impl Writable {
         let listeners = config.http.listen.iter().chain(&config.admin.listen);
         let sockets = listeners.filter_map(|addr| match addr {
             ListenAddr::Unix(path) => Some(folder_of(path)),
-            ListenAddr::Tcp(_) => None,
+            ListenAddr::Tcp(_) | ListenAddr::Host { .. } => None,
         });
         Self { directories, sockets: sockets.collect() }
     }

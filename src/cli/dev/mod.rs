@@ -144,8 +144,8 @@ async fn develop(typed: Typed, loaded: Loaded, around: Surroundings) -> ExitCode
     };
     let source = Box::new(move || typed.load(true));
     match serve::build(loaded, around, source, stops.next()).await {
-        Ok(Some(app)) => serve_until_stopped(app, stops, watch, keys).await,
-        Ok(None) => ExitCode::SUCCESS,
+        Ok(Ok(app)) => serve_until_stopped(app, stops, watch, keys).await,
+        Ok(Err(_signal)) => ExitCode::SUCCESS,
         Err(status) => status,
     }
 }

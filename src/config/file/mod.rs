@@ -65,6 +65,13 @@ pub(crate) fn parse(text: &str, path: &Path, beside: &[&str]) -> Said {
     reader.finish()
 }
 
+/// Reads settings that were read from a text elsewhere.
+pub(crate) fn of_table(table: &DeTable<'_>) -> Said {
+    let mut reader = Reader { places: Places::unknown(), said: Said::default(), beside: &[] };
+    reader.document(table);
+    reader.finish()
+}
+
 struct Reader<'a> {
     places: Places<'a>,
     said: Said,

@@ -10,19 +10,28 @@ use crate::config::resolve::Source;
 /// The text of a file, with the mistakes that were found in it.
 pub(crate) struct Places<'a> {
     text: &'a str,
-    path: Arc<Path>,
+    /// None of a tree whose text is not known.
+    path: Option<Arc<Path>>,
     /// Each with where it stands: tables are not kept in the order of the file.
     mistakes: Vec<(usize, Mistake)>,
 }
 
 impl<'a> Places<'a> {
     pub(crate) fn new(text: &'a str, path: &Path) -> Self {
-        Self { text, path: path.into(), mistakes: Vec::new() }
+        Self { text, path: Some(path.into()), mistakes: Vec::new() }
+    }
+
+    /// Places in a tree that was read elsewhere.
+    pub(crate) fn unknown() -> Self {
+        Self { text: "", path: None, mistakes: Vec::new() }
     }
 
     /// Notes what is wrong, and what to do about it.
     pub(crate) fn mistake(&mut self, at: Range<usize>, what: impl Into<String>, hint: impl Into<String>) {
-        let place = self.source(&at).to_string();
+        let place = match self.source(&at) {
+            Source::Program => String::new(),
+            source => source.to_string(),
+        };
         self.mistakes.push((at.start, Mistake::new(place, what, hint)));
     }
 
@@ -41,8 +50,11 @@ impl<'a> Places<'a> {
 
     /// The place of something.
     pub(crate) fn source(&self, at: &Range<usize>) -> Source {
+        let Some(path) = self.path.clone() else {
+            return Source::Program;
+        };
         let (line, column) = self.line_and_column(at);
-        Source::File { path: Arc::clone(&self.path), line, column }
+        Source::File { path, line, column }
     }
 
     /// All mistakes, in the order of the file.

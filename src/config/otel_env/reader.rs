@@ -89,7 +89,13 @@ impl<'a> Reader<'a> {
 
     /// Tells of a setting by the name of its strongest variable.
     pub(super) fn tell(&mut self, variable: &str, value: String, source: Source) {
-        self.in_force.push(InForce { section: "otel", key: variable.to_owned(), value, source });
+        self.in_force.push(InForce {
+            section: "otel",
+            key: variable.to_owned(),
+            value,
+            source,
+            is_valid: true,
+        });
     }
 }
 

@@ -7,24 +7,62 @@ use std::str::FromStr;
 
 use super::{Invalid, Place, Value};
 
-/// A socket that accepts connections: `HOST:PORT` (port 0 picks a free one) or `unix:PATH`.
+/// Address to listen on: in texts `HOST:PORT` (port 0 picks a free one) or `unix:PATH`.
+///
+/// ```
+/// use pounce::config::ListenAddr;
+/// use std::net::Ipv4Addr;
+///
+/// assert_eq!(ListenAddr::from((Ipv4Addr::LOCALHOST, 8080)), "127.0.0.1:8080".parse()?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ListenAddr {
-    /// `host:port`; an IPv6 address stands in brackets.
-    Tcp(String),
-    /// The path of a unix socket.
+    /// IP address and port.
+    Tcp(SocketAddr),
+    /// Name whose first address that can be had is listened on.
+    Host {
+        /// Name as the resolver takes it, or an IPv6 address with its zone, in brackets.
+        name: String,
+        /// TCP port.
+        port: u16,
+    },
+    /// Path of a Unix socket; the file is made, and removed with the listener.
     Unix(PathBuf),
 }
 
+impl From<SocketAddr> for ListenAddr {
+    fn from(address: SocketAddr) -> Self {
+        Self::Tcp(address)
+    }
+}
+
+impl<I: Into<IpAddr>> From<(I, u16)> for ListenAddr {
+    fn from(address: (I, u16)) -> Self {
+        Self::Tcp(address.into())
+    }
+}
+
 impl ListenAddr {
+    /// The host as it stands in the authority of a URL; none of a Unix socket.
+    pub(crate) fn host(&self) -> Option<String> {
+        match self {
+            Self::Tcp(SocketAddr::V4(address)) => Some(address.ip().to_string()),
+            Self::Tcp(SocketAddr::V6(address)) => Some(format!("[{}]", address.ip())),
+            Self::Host { name, .. } => Some(name.clone()),
+            Self::Unix(_) => None,
+        }
+    }
+
     /// Whether only one socket can be at both, as far as it can be told without asking for names.
     pub(crate) fn collides(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Unix(one), Self::Unix(other)) => one == other,
-            (Self::Tcp(one), Self::Tcp(other)) => match (one.parse(), other.parse()) {
-                (Ok(one), Ok(other)) => overlap(one, other),
-                _ => one.eq_ignore_ascii_case(other) && !one.ends_with(":0"),
-            },
+            (Self::Tcp(one), Self::Tcp(other)) => overlap(*one, *other),
+            (Self::Host { name, port }, Self::Host { name: other, port: others }) => {
+                port == others && *port != 0 && name.eq_ignore_ascii_case(other)
+            }
             _ => false,
         }
     }
@@ -62,12 +100,13 @@ impl FromStr for ListenAddr {
         let Some((host, port)) = text.rsplit_once(':') else {
             return Err(Invalid::new("has no port", HINT));
         };
-        if port.parse::<u16>().is_err() || !port.bytes().all(|byte| byte.is_ascii_digit()) {
+        let number = port.parse().ok().filter(|_| port.bytes().all(|byte| byte.is_ascii_digit()));
+        let Some(number) = number else {
             return Err(Invalid::new(
                 "has no valid port",
                 "write a port from 0 (pick one) to 65535 after the colon",
             ));
-        }
+        };
         if host.is_empty() {
             let hint = format!("write 127.0.0.1:{port}, or 0.0.0.0:{port} for all networks");
             return Err(Invalid::new("names no host", hint));
@@ -75,7 +114,7 @@ impl FromStr for ListenAddr {
         if !is_host(host) {
             return Err(Invalid::new("has no valid host", HINT));
         }
-        Ok(Self::Tcp(text.to_owned()))
+        Ok(text.parse().map_or_else(|_| Self::Host { name: host.to_owned(), port: number }, Self::Tcp))
     }
 }
 
@@ -92,7 +131,8 @@ fn is_host(host: &str) -> bool {
 impl fmt::Display for ListenAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp(address) => f.write_str(address),
+            Self::Tcp(address) => address.fmt(f),
+            Self::Host { name, port } => write!(f, "{name}:{port}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
@@ -116,9 +156,18 @@ mod tests {
 
     #[test]
     fn hosts_and_sockets_are_read() {
-        for text in ["127.0.0.1:8080", "localhost:0", "[::1]:80", "[fe80::1%eth0]:80"] {
-            assert_eq!(text.parse(), Ok(ListenAddr::Tcp(text.to_owned())));
+        for text in ["127.0.0.1:8080", "[::1]:80", "[fe80::1%2]:80"] {
+            assert_eq!(text.parse(), Ok(ListenAddr::Tcp(text.parse().unwrap())));
         }
+        for (host, port) in [("localhost", 0), ("a-b.example", 65535), ("[fe80::1%eth0]", 80)] {
+            let text = format!("{host}:{port}");
+            let address = ListenAddr::Host { name: host.to_owned(), port };
+            assert_eq!((address.to_string(), text.parse()), (text, Ok(address.clone())));
+            assert_eq!(address.host().as_deref(), Some(host));
+        }
+        let host = |text: &str| text.parse::<ListenAddr>().unwrap().host();
+        assert_eq!(host("[::1]:80").as_deref(), Some("[::1]"));
+        assert_eq!(host("unix:/run/x.sock"), None);
         assert_eq!("unix:/run/x.sock".parse(), Ok(ListenAddr::Unix("/run/x.sock".into())));
     }
 

@@ -10,6 +10,13 @@ use super::Invalid;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Timeout(pub Option<Duration>);
 
+impl From<Duration> for Timeout {
+    /// No limit for no time at all, as in texts.
+    fn from(time: Duration) -> Self {
+        Self((!time.is_zero()).then_some(time))
+    }
+}
+
 /// Largest first, so that a length is written with the largest unit that divides it.
 const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 

@@ -109,7 +109,7 @@ fn a_plain_traced_request_allocates_its_record_and_its_scope() {
     let serve = || {
         for _ in 0..50 {
             let span = telemetry.server_span(&peer, &head);
-            let baggage = telemetry.baggage(&peer, &head);
+            let baggage = telemetry.baggage(&peer, &head, None);
             let scope = RequestScope::new(span.clone(), None, baggage, share.take().unwrap());
             // As the guest's call and the response's body have it.
             let (call, body) = (scope.clone(), scope.clone());

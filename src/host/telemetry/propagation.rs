@@ -38,7 +38,7 @@ fn incoming(trace: &Trace) -> impl Iterator<Item = (&'static str, &HeaderValue)>
 
 /// The headers that continue the trace of a request under `context`, or the caller's as they came.
 fn headers_of(
-    propagator: Propagator,
+    propagator: &Propagator,
     trace: Option<&Trace>,
     context: Option<SpanContext>,
     baggage: &Baggage,
@@ -72,22 +72,22 @@ impl wit::HostWithStore<HostState> for Telemetry {
         let context = current.as_ref().and_then(|current| current.context());
         let trace = current.as_ref().map(|current| &current.trace);
         let baggage = trace.map(|trace| trace.baggage()).unwrap_or_default();
-        Ok(headers_of(host.data_mut().capabilities.propagator, trace, context, &baggage))
+        Ok(headers_of(&host.data_mut().capabilities.propagator, trace, context, &baggage))
     }
 
     fn inject_for(mut host: Host<'_>, this: Resource<GuestSpan>) -> wasmtime::Result<Vec<types::Header>> {
-        let propagator = host.data_mut().capabilities.propagator;
+        let propagator = host.data_mut().capabilities.propagator.clone();
         let span = named(&mut host, &this);
         // The baggage, too, is of the span's request, whoever calls.
         let baggage = span.trace().map(|trace| trace.baggage()).unwrap_or_default();
-        Ok(headers_of(propagator, span.trace(), span.context(), &baggage))
+        Ok(headers_of(&propagator, span.trace(), span.context(), &baggage))
     }
 
     fn extract(
         mut host: Host<'_>,
         headers: Vec<types::Header>,
     ) -> wasmtime::Result<Option<types::SpanContext>> {
-        let propagator = host.data_mut().capabilities.propagator;
+        let propagator = &host.data_mut().capabilities.propagator;
         let mut map = HeaderMap::new();
         for header in &headers {
             // Whatever else a message carries does not matter, and need not be a header that HTTP would take.

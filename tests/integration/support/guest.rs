@@ -1,6 +1,9 @@
 //! Where guests are, or how to build them.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 /// The version of wasi:http that a guest was built for; most tests hold for both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,9 +31,25 @@ impl Abi {
 
 /// `guests/build/STEM.wasm`.
 pub(crate) fn built(stem: &str) -> PathBuf {
+    build();
     let path = root().join("guests/build").join(format!("{stem}.wasm"));
     assert!(path.exists(), "{} is missing: run `make guests`", path.display());
     path
+}
+
+/// Builds the guests where none is built, as on a machine that runs `cargo test` for the first time.
+fn build() {
+    static BUILT: OnceLock<()> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        if root().join("guests/build").exists() {
+            return;
+        }
+        // Not by a macro: what it prints is kept back until a test fails.
+        let said = "building the guests, once (make guests)\n";
+        _ = std::io::stderr().write_all(said.as_bytes());
+        let built = Command::new(root().join("guests/build.sh")).stdout(Stdio::null()).status();
+        assert!(built.is_ok_and(|status| status.success()), "the guests cannot be built: see above");
+    });
 }
 
 /// `guests/foreign/build/STEM.wasm`.

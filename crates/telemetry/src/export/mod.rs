@@ -6,7 +6,9 @@ use super::logs;
 use super::metrics::{Collected, Metrics, Reader, Registries};
 use super::pipeline::Pipeline;
 use super::{scope, semconv, terminal};
+use crate::interfaces::{Export, ExporterThread};
 use crate::settings::{MetricsSettings, Queue, Semconv, Settings, SpoolSettings};
+use anyhow::Context as _;
 use pounce_otlp::wire as encode;
 use pounce_otlp::{Batch, Builder, Collection, Endpoint, Envelope, Signal, Source, Spool, Stream};
 use std::io;
@@ -41,6 +43,8 @@ pub(super) struct Target {
     spool: Option<Arc<Spool>>,
     /// Spans for people, in place of an endpoint.
     console: Option<console::Printer>,
+    /// An exporter of the embedding program, in place of both.
+    foreign: Option<Box<dyn Export>>,
     settings: Settings,
     envelopes: Envelopes,
 }
@@ -56,7 +60,11 @@ pub(super) struct Envelopes {
 }
 
 /// The running exporter.
-pub(super) struct Exporter(pounce_otlp::Exporter);
+pub(super) struct Exporter {
+    /// None where all that is exported goes to the program's own exporter.
+    otlp: Option<pounce_otlp::Exporter>,
+    foreign: Option<ExporterThread>,
+}
 
 impl Sources {
     /// Spans alone.
@@ -134,17 +142,22 @@ impl Target {
     ///
     /// # Errors
     /// The spool can't be used.
-    pub(super) fn of(settings: &Settings, envelopes: &Envelopes) -> anyhow::Result<Option<Self>> {
-        let console =
-            settings.console.map(|form| console::Printer::new(io::stderr(), terminal::is_coloured(), form));
-        let otlp = settings.endpoints.clone();
-        if otlp.is_empty() && console.is_none() {
+    pub(super) fn of(
+        settings: &Settings,
+        envelopes: &Envelopes,
+        foreign: Option<Box<dyn Export>>,
+    ) -> anyhow::Result<Option<Self>> {
+        let console = settings.console.filter(|_| foreign.is_none());
+        let console = console.map(|form| console::Printer::new(io::stderr(), terminal::is_coloured(), form));
+        let mut otlp = settings.endpoints.clone();
+        otlp.retain(|(signal, _)| foreign.is_none() || *signal != Signal::Traces);
+        if otlp.is_empty() && console.is_none() && foreign.is_none() {
             return Ok(None);
         }
         let open = |spool: &SpoolSettings| Spool::open(&spool.directory, spool.max_bytes, spool.names);
         let spool = settings.spool.as_ref().filter(|_| !otlp.is_empty()).map(open).transpose()?;
         let (settings, envelopes) = (settings.clone(), envelopes.clone());
-        Ok(Some(Target { otlp, spool, console, settings, envelopes }))
+        Ok(Some(Target { otlp, spool, console, foreign, settings, envelopes }))
     }
 
     /// Prints to `out`, without colour.
@@ -152,14 +165,21 @@ impl Target {
     pub(super) fn console(settings: &Settings, out: impl io::Write + Send + 'static) -> Self {
         let console = Some(console::Printer::new(out, false, crate::settings::ConsoleForm::Whole));
         let envelopes = Envelopes::of(settings, "hello", &Arc::default());
-        Target { otlp: Vec::new(), spool: None, console, settings: settings.clone(), envelopes }
+        Target {
+            otlp: Vec::new(),
+            spool: None,
+            console,
+            foreign: None,
+            settings: settings.clone(),
+            envelopes,
+        }
     }
 
     /// The buffers of what is sent there.
     pub(super) fn sources(&self) -> Sources {
         let pipeline = |max, batch| Arc::new(Pipeline::new(max, batch));
         let has = |signal| self.otlp.iter().any(|(other, _)| *other == signal);
-        let has_spans = self.console.is_some() || has(Signal::Traces);
+        let has_spans = self.console.is_some() || self.foreign.is_some() || has(Signal::Traces);
         let (spans, logs) = (&self.settings.spans, &self.settings.log_records);
         // What is printed for people does not wait for others.
         let batch_size = if self.console.is_some() { 1 } else { spans.batching.max_items };
@@ -175,7 +195,14 @@ impl Target {
 impl Exporter {
     /// Starts the thread.
     pub(super) fn start(target: Target, sources: &Sources) -> anyhow::Result<Self> {
-        let Target { otlp, spool, console, settings, envelopes } = target;
+        let Target { otlp, spool, console, foreign, settings, envelopes } = target;
+        let is_sending = console.is_some() || !otlp.is_empty();
+        let foreign = foreign.zip(sources.spans.as_ref()).map(|(exporter, spans)| {
+            let (envelope, timeout) = (envelopes.spans.clone(), settings.span_export_timeout);
+            ExporterThread::start(exporter, spans.buffer(), envelope, settings.spans, timeout)
+        });
+        let foreign =
+            foreign.transpose().context("cannot start the thread of the program's span exporter")?;
         let mut builder = pounce_otlp::Exporter::builder()
             .thread_name("pounce-telemetry")
             .on_thread_start(logs::keep_here)
@@ -190,12 +217,20 @@ impl Exporter {
         let streams = streams.of_buffer(Signal::Traces, &sources.spans, spans, settings.spans);
         let streams = streams.of_buffer(Signal::Logs, &sources.logs, guests.clone(), settings.log_records);
         let streams = streams.of_metrics(sources, [guests, host], settings.metrics);
-        Ok(Exporter(streams.builder.start()?))
+        let otlp = is_sending.then(|| streams.builder.start()).transpose()?;
+        Ok(Exporter { otlp, foreign })
     }
 
     /// Flushes and stops, by `deadline` at the latest; afterwards every span, record and point is accounted for.
     pub(super) fn shutdown(&self, sources: &Sources, deadline: Instant) {
-        self.0.shutdown(deadline);
+        if let Some(foreign) = &self.foreign {
+            // Both at once: neither waits for the other.
+            self.hurry(deadline);
+            foreign.shutdown(deadline);
+        }
+        if let Some(otlp) = &self.otlp {
+            otlp.shutdown(deadline);
+        }
         let pipelines = [&sources.spans, &sources.logs];
         pipelines.into_iter().flatten().for_each(|pipeline| pipeline.settle());
         // Metrics that are only looked at here were never to arrive anywhere.
@@ -210,7 +245,8 @@ impl Exporter {
 
     /// Has the shutdown end by `deadline`, if that is sooner than it would.
     pub(super) fn hurry(&self, deadline: Instant) {
-        self.0.hurry(deadline);
+        self.otlp.iter().for_each(|otlp| otlp.hurry(deadline));
+        self.foreign.iter().for_each(|foreign| foreign.hurry(deadline));
     }
 }
 

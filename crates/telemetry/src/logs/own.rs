@@ -22,7 +22,8 @@ use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::Context;
+use tracing_subscriber::layer;
+use tracing_subscriber::registry::LookupSpan;
 
 use super::with_causes;
 
@@ -60,11 +61,12 @@ pub fn of_span(context: Option<&SpanContext>, saying: impl FnOnce()) {
     FLAGS.set(before);
 }
 
-/// Where the records of our own log go, once that is known; cheap to clone.
+/// Handle by which events of `tracing` are exported as log records of OpenTelemetry; cheap to clone.
 ///
-/// The log starts before there are settings of telemetry to start anything with. What it says until then waits.
+/// A program's log starts before there is telemetry to export anything with: what its [layer](Self::layer) is told
+/// until then waits, up to a bound, and is exported once a server that was given the handle has started.
 #[derive(Clone, Default)]
-pub struct OtlpLog(Arc<Shared>);
+pub struct LogExport(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
@@ -85,7 +87,22 @@ struct Said {
     context: Option<SpanContext>,
 }
 
-impl OtlpLog {
+impl LogExport {
+    /// Layer of a [`tracing_subscriber`] registry that makes a log record of each event: severity, message, fields as
+    /// attributes, and `target`.
+    ///
+    /// A record belongs to the span whose ids its event has as the fields `trace_id` and `span_id`; without them, to that
+    /// of [`opentelemetry::Context::current`], which `tracing-opentelemetry` keeps at that of the `tracing` span.
+    ///
+    /// It never waits for an endpoint. Events of the exporters and of what they are made of (hyper, h2, rustls, tonic, …)
+    /// are left out, since each export would make more of them. Add `with_filter` to leave out more.
+    pub fn layer<S>(&self) -> impl Layer<S> + use<S>
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        OwnRecords(self.clone()).with_filter(OwnRecords::without_transport().with_default(LevelFilter::TRACE))
+    }
+
     /// From now on records go to `records`, those that wait first; the first call counts.
     pub fn open(&self, records: Option<Arc<LogRecords>>) {
         let mut waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -127,24 +144,33 @@ impl OtlpLog {
 }
 
 /// Makes a record of each event.
-pub(super) struct OwnRecords(pub(super) OtlpLog);
+pub(super) struct OwnRecords(pub(super) LogExport);
 
 impl OwnRecords {
     /// What becomes a record: what we say at `level` or above, at `info` in any case. Guests' lines and records, and the
     /// access log, are handed over where they are made, with their types and flags. The rest is of the transport.
     pub(super) fn filter(level: LevelFilter) -> Targets {
+        Self::without_transport()
+            .with_default(LevelFilter::WARN)
+            .with_target("pounce", level.max(LevelFilter::INFO))
+    }
+
+    fn without_transport() -> Targets {
         let elsewhere = ["guest", "access"];
         let transport = ["hyper", "h2", "rustls", "tower", "opentelemetry", "tonic", "reqwest"];
         let off = elsewhere.into_iter().chain(transport);
-        Targets::new()
-            .with_default(LevelFilter::WARN)
-            .with_target("pounce", level.max(LevelFilter::INFO))
-            .with_targets(off.map(|target| (target, LevelFilter::OFF)))
+        Targets::new().with_targets(off.map(|target| (target, LevelFilter::OFF)))
+    }
+}
+
+impl std::fmt::Debug for LogExport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LogExport").finish_non_exhaustive()
     }
 }
 
 impl<S: Subscriber> Layer<S> for OwnRecords {
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+    fn on_event(&self, event: &Event<'_>, _: layer::Context<'_, S>) {
         if KEEPS_HERE.get() || budget::is_left_out() || !self.0.takes() {
             return;
         }
@@ -158,7 +184,7 @@ impl<S: Subscriber> Layer<S> for OwnRecords {
             Level::TRACE => Severity::Trace,
         };
         fields.add("target", Value::Text(event.metadata().target().to_owned()));
-        let context = fields.context();
+        let context = fields.context().or_else(SpanContext::current);
         let record = LogRecord::of_host(severity, &fields.message, None, fields.attributes);
         self.0.give(Said { record, context });
     }

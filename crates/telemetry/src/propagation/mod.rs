@@ -17,12 +17,15 @@ pub use baggage::{MAX_BAGGAGE, MAX_MEMBERS as MAX_BAGGAGE_MEMBERS};
 pub(super) use ot::Threshold;
 
 use super::context::SpanContext;
+use super::interfaces::propagator::ForeignPropagator;
 use crate::settings::{HeaderFormat, Propagators};
 use http::{HeaderMap, HeaderName};
+use std::sync::Arc;
 
-/// Reads and writes the formats that the settings name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Reads and writes the formats that the settings name, or has a propagator of the embedding program do so.
+#[derive(Clone, Debug)]
 pub struct Propagator {
+    foreign: Option<Arc<ForeignPropagator>>,
     w3c: bool,
     baggage: bool,
     b3: bool,
@@ -55,6 +58,7 @@ impl Propagator {
     /// Prepares what the settings ask for.
     pub fn new(formats: &Propagators) -> Self {
         Propagator {
+            foreign: None,
             w3c: formats.has(HeaderFormat::TraceContext),
             baggage: formats.has(HeaderFormat::Baggage),
             b3: formats.has(HeaderFormat::B3),
@@ -62,8 +66,21 @@ impl Propagator {
         }
     }
 
+    /// Has the propagator of the program that `other` has, if it has one, read and write in place of the formats.
+    pub(crate) fn like(self, other: &Self) -> Self {
+        self.replaced_by(other.foreign.clone())
+    }
+
+    /// Has `foreign`, if there is one, read and write in place of the formats.
+    pub(crate) fn replaced_by(self, foreign: Option<Arc<ForeignPropagator>>) -> Self {
+        Propagator { foreign, ..self }
+    }
+
     /// Reads the caller's trace context.
     pub fn extract(&self, headers: &HeaderMap) -> Caller {
+        if let Some(foreign) = &self.foreign {
+            return foreign.extract(headers);
+        }
         if self.w3c
             && let Some(context) = w3c::extract(headers)
         {
@@ -74,18 +91,25 @@ impl Propagator {
 
     /// Reads the caller's baggage; with it the number of members that were malformed or over a limit.
     pub fn baggage(&self, headers: &HeaderMap) -> (Baggage, u32) {
-        if self.baggage { baggage::extract(headers) } else { Default::default() }
+        match &self.foreign {
+            Some(foreign) => foreign.baggage(headers),
+            None if self.baggage => baggage::extract(headers),
+            None => Default::default(),
+        }
     }
 
     /// Whether baggage is carried at all.
     pub fn carries_baggage(&self) -> bool {
-        self.baggage
+        self.foreign.as_ref().map_or(self.baggage, |foreign| foreign.carries_baggage())
     }
 
     /// Makes `context` and `baggage` the only ones in `headers`: what is there of any known format is removed, then each
     /// format of the settings written.
     pub fn inject(&self, context: &SpanContext, baggage: &Baggage, headers: &mut HeaderMap) {
-        Self::remove(headers);
+        known::remove(headers);
+        if let Some(foreign) = &self.foreign {
+            return foreign.inject(context, baggage, headers);
+        }
         if self.w3c {
             w3c::inject(context, headers);
         }
@@ -98,7 +122,7 @@ impl Propagator {
         self.inject_baggage(baggage, headers);
     }
 
-    /// Makes `baggage` the only one in `headers`.
+    /// Makes `baggage` the only one in `headers`, in the format of the settings.
     pub fn inject_baggage(&self, baggage: &Baggage, headers: &mut HeaderMap) {
         if self.baggage {
             baggage::inject(baggage, headers);
@@ -106,17 +130,21 @@ impl Propagator {
     }
 
     /// Takes trace context and baggage of every known format out of `headers`, also of formats that are off.
-    pub fn remove(headers: &mut HeaderMap) {
+    pub fn remove(&self, headers: &mut HeaderMap) {
         known::remove(headers);
+        for field in self.foreign.iter().flat_map(|foreign| foreign.fields()) {
+            headers.remove(field);
+        }
     }
 
     /// The headers that are read and written, all but those that B3 leaves to others.
-    pub fn fields(&self) -> impl Iterator<Item = &'static HeaderName> {
-        let of = |on: bool, fields: &'static [&'static HeaderName]| if on { fields } else { &[] };
-        [of(self.w3c, &w3c::FIELDS), of(self.has_b3(), &b3::FIELDS), of(self.baggage, &baggage::FIELDS)]
-            .into_iter()
-            .flatten()
-            .copied()
+    pub fn fields(&self) -> impl Iterator<Item = &HeaderName> {
+        let is_own = self.foreign.is_none();
+        let of = |on: bool, fields: &'static [&'static HeaderName]| if on && is_own { fields } else { &[] };
+        let own =
+            [of(self.w3c, &w3c::FIELDS), of(self.has_b3(), &b3::FIELDS), of(self.baggage, &baggage::FIELDS)];
+        let foreign = self.foreign.iter().flat_map(|foreign| foreign.fields());
+        own.into_iter().flatten().copied().chain(foreign)
     }
 
     /// One form is read where the other is written, and a stale one must not stay beside it.

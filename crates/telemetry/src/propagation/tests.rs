@@ -122,7 +122,7 @@ fn every_format_that_is_set_is_written_and_every_other_removed() {
         expected.push("x-own: kept".to_owned());
         expected.sort();
         assert_eq!(lines(&out), expected, "{formats:?}");
-        Propagator::remove(&mut out);
+        propagator.remove(&mut out);
         assert_eq!(lines(&out), ["x-own: kept"], "{formats:?}");
     }
 }

@@ -41,7 +41,7 @@ impl Facts {
     }
 
     /// Host and port as the client named them, or as a trusted proxy told them, without credentials.
-    pub(super) fn authority(&self) -> Option<&str> {
+    pub(crate) fn authority(&self) -> Option<&str> {
         let text = match self.peer.told_authority().or(self.uri.authority()) {
             Some(authority) => authority.as_str(),
             None => self.host.as_ref()?.to_str().ok()?,

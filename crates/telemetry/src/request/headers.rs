@@ -40,6 +40,18 @@ impl HeaderFilter {
         found
     }
 
+    /// The wanted headers of `headers`, each under its key.
+    pub(crate) fn values(
+        &self,
+        headers: &HeaderMap,
+        length: Length,
+    ) -> impl Iterator<Item = (String, Vec<String>)> {
+        self.capture(headers, length).into_iter().filter_map(|(at, value)| match value {
+            Value::Texts(texts) => Some((self.0[at].1.clone(), texts)),
+            _ => None,
+        })
+    }
+
     /// Writes the headers that were `found`, without what the guest has set itself.
     pub(crate) fn write(&self, found: &CapturedHeaders, guest: &Attributes, span: &mut SpanWriter<'_>) {
         for (at, value) in found {

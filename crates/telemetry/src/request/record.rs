@@ -54,6 +54,8 @@ pub(crate) struct Identity {
     pub(crate) context: SpanContext,
     /// The caller's span.
     pub(crate) parent: Option<SpanId>,
+    /// The caller is in another process.
+    pub(crate) parent_is_remote: bool,
     pub(crate) recording: Recording,
 }
 
@@ -66,6 +68,18 @@ pub(crate) enum Recording {
     Head,
     /// It was not, and its end decides.
     Tail,
+}
+
+impl Recording {
+    /// What becomes of a request that was sampled or not; `is_kept` where its spans are recorded all the same.
+    #[inline]
+    pub(crate) fn of(is_sampled: bool, is_kept: bool) -> Self {
+        match (is_sampled, is_kept) {
+            (true, _) => Recording::Head,
+            (false, true) => Recording::Tail,
+            (false, false) => Recording::No,
+        }
+    }
 }
 
 impl Record {
@@ -347,8 +361,17 @@ impl Record {
 
     /// Puts the request's span into the pipeline; whether there was room for it.
     fn export(&self, finished: &Finished<'_>, spans: &Spans, reason: Option<Reason>) -> bool {
-        let (Shared { component, methods, .. }, parent) = (&*self.shared, self.parent());
-        let of_span = span::ServerSpan { request: finished, spans, component, methods, parent, reason };
+        let Shared { component, methods, .. } = &*self.shared;
+        let parent_is_remote = self.identity.as_ref().is_some_and(|identity| identity.parent_is_remote);
+        let of_span = span::ServerSpan {
+            request: finished,
+            spans,
+            component,
+            methods,
+            parent: self.parent(),
+            parent_is_remote,
+            reason,
+        };
         let name = of_span.name();
         let has_room = spans
             .pipeline

@@ -27,6 +27,7 @@ pub(super) struct ServerSpan<'a> {
     pub(super) methods: &'a Methods,
     /// The caller's span.
     pub(super) parent: Option<SpanId>,
+    pub(super) parent_is_remote: bool,
     /// Why it is exported although it was not sampled.
     pub(super) reason: Option<Reason>,
 }
@@ -61,7 +62,7 @@ impl ServerSpan<'_> {
             &Head {
                 context: context.wire(),
                 parent: self.parent,
-                parent_is_remote: self.parent.is_some(),
+                parent_is_remote: self.parent_is_remote,
                 kind: Kind::Server,
                 start_unix_nanos,
                 end_unix_nanos: self.request.ended_at(),

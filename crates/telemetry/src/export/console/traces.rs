@@ -1,6 +1,8 @@
 //! Gathers the spans of each trace until the request's own span has ended, which comes last.
 
+use crate::semconv;
 use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use pounce_otlp::wire::IS_REMOTE;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -12,6 +14,13 @@ const MAX_WAIT: Duration = Duration::from_secs(300);
 
 /// Spans of one trace, in no order.
 pub(super) type Trace = Vec<Span>;
+
+/// Whether it is a request's own span. That of a caller in this process is of another telemetry, and never comes.
+fn is_of_request(span: &Span) -> bool {
+    let is_root = span.parent_span_id.is_empty() || span.flags & IS_REMOTE != 0;
+    let has_path = || span.attributes.iter().any(|attribute| attribute.key == semconv::URL_PATH);
+    is_root || (span.kind == SpanKind::Server as i32 && has_path())
+}
 
 #[derive(Default)]
 pub(super) struct Traces {
@@ -37,7 +46,7 @@ impl Traces {
                 root: None,
                 since: Instant::now(),
             });
-            if span.parent_span_id.is_empty() || span.flags & IS_REMOTE != 0 {
+            if is_of_request(&span) {
                 trace.root = Some(self.round);
             }
             trace.spans.push(span);

@@ -10,14 +10,14 @@ use prost::Message;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 /// The otlp_log, and where it leads to once it is open.
-fn otlp_log() -> (OtlpLog, Arc<LogRecords>) {
+fn otlp_log() -> (LogExport, Arc<LogRecords>) {
     (
-        OtlpLog::default(),
+        LogExport::default(),
         Arc::new(LogRecords::new(Arc::new(Pipeline::new(2048, 512)), &Default::default(), None)),
     )
 }
 
-fn log(otlp_log: &OtlpLog, level: LevelFilter, run: impl FnOnce()) {
+fn log(otlp_log: &LogExport, level: LevelFilter, run: impl FnOnce()) {
     let records = OwnRecords(otlp_log.clone()).with_filter(OwnRecords::filter(level));
     tracing::subscriber::with_default(tracing_subscriber::registry().with(records), run);
 }
@@ -121,7 +121,7 @@ fn what_was_said_before_telemetry_started_waits_for_it() {
 
 #[test]
 fn where_nothing_is_exported_nothing_is_kept() {
-    let otlp_log = OtlpLog::default();
+    let otlp_log = LogExport::default();
     log(&otlp_log, LevelFilter::INFO, || tracing::info!(target: "pounce", "early"));
     otlp_log.open(None);
     assert!(!otlp_log.takes());

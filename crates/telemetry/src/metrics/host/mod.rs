@@ -1,6 +1,6 @@
 //! The host's own metrics, in a scope of their own beside those of guests.
 //!
-//! What happens here is counted here, on series that are bound once ([`Host::request_ended`] for what each request costs);
+//! What happens here is counted here, on series that are bound once (`Host::request_ended` for what each request costs);
 //! what is counted elsewhere anyway is asked for before each collection ([`Host::observe`]), so that nothing has two
 //! counts.
 
