@@ -162,8 +162,6 @@ struct Traces {
     sampler: Sampler,
     /// A sampler of the embedding program, which stands in the place of the settings' ratio.
     foreign: Option<Arc<ForeignSampler>>,
-    /// Whether ids that are made here say of themselves that they are random.
-    random_flag: bool,
     /// What the admin listener shows of spans.
     recent: Option<Arc<Recent>>,
 }
@@ -180,7 +178,6 @@ impl Traces {
             trust: settings.trust.clone(),
             sampler: Sampler::new(&settings.sampling),
             foreign,
-            random_flag: settings.sampling.random_flag,
             recent,
         }
     }
@@ -227,13 +224,12 @@ impl Telemetry {
         settings: &Settings,
         component: &str,
         local: LocalReaders,
-        interfaces: Interfaces,
+        mut interfaces: Interfaces,
     ) -> anyhow::Result<Telemetry> {
-        let Interfaces { sampler, propagator, exporter } = interfaces;
         // Made once: all signals are of the same instance of the service.
         let resource: Arc<[u8]> = resource::encode(settings, component).into();
         let envelopes = Envelopes::of(settings, component, &resource);
-        let target = export::Target::of(settings, &envelopes, exporter)?;
+        let target = export::Target::of(settings, &envelopes, interfaces.exporter.take())?;
         let mut sources = target.as_ref().map(|target| target.sources()).unwrap_or_default();
         if local.metrics && sources.metrics.is_none() {
             sources.metrics = Some(Registries::new(settings, false));
@@ -251,9 +247,7 @@ impl Telemetry {
         {
             return Ok(Telemetry::off());
         }
-        let propagator = Propagator::new(&settings.propagators).replaced_by(propagator);
-        let foreign = (sampler, propagator);
-        Ok(Telemetry::with(settings, component, sources, exporter, recent, local, envelopes, foreign))
+        Ok(Telemetry::with(settings, component, sources, exporter, recent, local, envelopes, interfaces))
     }
 
     /// Telemetry whose spans wait in a buffer that the caller drains, in place of an exporter; with what `local`
@@ -266,8 +260,8 @@ impl Telemetry {
         let sources = Sources { spans: Some(spans), metrics, ..Sources::default() };
         let envelopes = Envelopes::of(settings, component, &resource::encode(settings, component).into());
         let recent = Recent::new(local.recent_traces, &envelopes.spans, &envelopes.guests);
-        let own = (None, Propagator::new(&settings.propagators));
-        let telemetry = Self::with(settings, component, sources, None, recent, local, envelopes, own);
+        let none = Interfaces::default();
+        let telemetry = Self::with(settings, component, sources, None, recent, local, envelopes, none);
         (telemetry, buffer)
     }
 
@@ -280,8 +274,8 @@ impl Telemetry {
         exporter: Option<export::Exporter>,
     ) -> Self {
         let envelopes = Envelopes::of(settings, component, &resource::encode(settings, component).into());
-        let own = (None, Propagator::new(&settings.propagators));
-        Self::with(settings, component, sources, exporter, None, LocalReaders::default(), envelopes, own)
+        let (local, none) = (LocalReaders::default(), Interfaces::default());
+        Self::with(settings, component, sources, exporter, None, local, envelopes, none)
     }
 
     #[allow(clippy::too_many_arguments, reason = "called with what three ways to start have made")]
@@ -293,7 +287,7 @@ impl Telemetry {
         recent: Option<Recent>,
         local: LocalReaders,
         envelopes: Envelopes,
-        (sampler, propagator): (Option<Arc<ForeignSampler>>, Propagator),
+        interfaces: Interfaces,
     ) -> Self {
         let pipeline = match &sources.spans {
             Some(pipeline) => Some(Arc::clone(pipeline)),
@@ -304,7 +298,11 @@ impl Telemetry {
             pipeline.observe(move |span| recent.add(span));
         }
         let shown = shown_by(settings, recent.as_ref());
-        let traces = pipeline.is_some().then(|| Traces::new(settings, propagator, sampler, recent));
+        let traces = pipeline.is_some().then(|| {
+            let Interfaces { sampler, propagator, .. } = interfaces;
+            let propagator = Propagator::new(&settings.propagators).replaced_by(propagator);
+            Traces::new(settings, propagator, sampler, recent)
+        });
         let logs = match &sources.logs {
             Some(pipeline) => Some(Arc::clone(pipeline)),
             None => shown.is_some().then(|| Arc::new(Pipeline::unread())),
@@ -362,15 +360,10 @@ fn spans_with(settings: &Settings, pipeline: Arc<Pipeline>, tail_room: Arc<Room>
 }
 
 impl Traces {
-    /// What a request's headers say of its caller; with the span of one that is not believed.
-    #[inline]
-    fn caller(&self, peer: &Peer, head: &http::request::Parts) -> (Caller, Option<SpanContext>) {
-        let mut caller = self.propagator.extract(&head.headers);
-        let mut stranger = None;
-        if !self.believes(peer) {
-            stranger = std::mem::take(&mut caller).context;
-        }
-        (caller, stranger)
+    /// Takes the span out of what a request's headers say of its caller, where `peer` is not believed.
+    #[inline(always)]
+    fn take_stranger(&self, peer: &Peer, caller: &mut Caller) -> Option<SpanContext> {
+        if self.believes(peer) { None } else { std::mem::take(caller).context }
     }
 
     /// The ids of a request's span, and whether it is recorded, decided before anything is built; with the context of a
@@ -383,14 +376,12 @@ impl Traces {
         route: Option<&str>,
         keep: KeepRules,
     ) -> (Identity, Option<SpanContext>) {
-        let (caller, stranger) = self.caller(peer, head);
+        let mut caller = self.propagator.extract(&head.headers);
+        let stranger = self.take_stranger(peer, &mut caller);
         let trace_id = caller.context.as_ref().map_or_else(TraceId::random, |parent| parent.trace_id);
         let parent = caller.context.as_ref().map(|parent| parent.span_id);
-        let Decision { flags, trace_state } =
-            self.sampler.decide_of(trace_id, caller, &head.method, head.uri.path(), route);
-        let context = SpanContext { trace_id, span_id: SpanId::random(), flags, trace_state };
-        let recording = Recording::of(context.is_sampled(), keep.are_any());
-        (Identity { context, parent, parent_is_remote: parent.is_some(), recording }, stranger)
+        let decision = self.sampler.decide_of(trace_id, caller, &head.method, head.uri.path(), route);
+        (Identity::new(trace_id, parent, decision, keep.are_any()), stranger)
     }
 
     /// What [`identify`](Self::identify) says, where a sampler of the program's decides or the caller is in this process;
@@ -408,7 +399,11 @@ impl Traces {
         let parent_is_remote = local.as_ref().is_none_or(|(_, is_remote)| *is_remote);
         let (caller, stranger) = match local {
             Some((context, _)) => (Caller::from(context), None),
-            None => self.caller(peer, head),
+            None => {
+                let mut caller = self.propagator.extract(&head.headers);
+                let stranger = self.take_stranger(peer, &mut caller);
+                (caller, stranger)
+            }
         };
         let trace_id = caller.context.as_ref().map_or_else(TraceId::random, |parent| parent.trace_id);
         let parent = caller.context.as_ref().map(|parent| parent.span_id);
@@ -426,10 +421,10 @@ impl Traces {
                 route,
                 methods: &shared.methods,
                 spans,
-                random_flag: self.random_flag,
+                random: self.sampler.random_of(caller.context.as_ref()),
             })
         });
-        let Sampled { decision: Decision { flags, trace_state }, is_recorded, attributes } = match asked {
+        let Sampled { decision, is_recorded, attributes } = match asked {
             Some(sampled) => sampled,
             None => Sampled {
                 decision: self.sampler.decide_of(trace_id, caller, &head.method, head.uri.path(), route),
@@ -437,10 +432,9 @@ impl Traces {
                 attributes: Vec::new(),
             },
         };
-        let context = SpanContext { trace_id, span_id: SpanId::random(), flags, trace_state };
-        let recording = Recording::of(context.is_sampled(), is_recorded || spans.keep.are_any());
-        let parent_is_remote = parent_is_remote && parent.is_some();
-        (Identity { context, parent, parent_is_remote, recording }, stranger, attributes)
+        let mut identity = Identity::new(trace_id, parent, decision, is_recorded || spans.keep.are_any());
+        identity.parent_is_remote &= parent_is_remote;
+        (identity, stranger, attributes)
     }
 
     /// The baggage of a request; with it the number of members that were malformed or over a limit.

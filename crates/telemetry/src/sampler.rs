@@ -6,7 +6,7 @@
 //! (`ot=th:…`), by which others know how many traces each stands for. Where the caller has decided, its state stands; a
 //! trace that is not sampled has no threshold, and where all are kept there is none to tell.
 
-use super::context::{RANDOM, SAMPLED, TraceState};
+use super::context::{RANDOM, SAMPLED, SpanContext, TraceState};
 use super::propagation::{Caller, Threshold};
 use crate::settings::{RouteRatio, Sampling};
 use http::Method;
@@ -65,12 +65,19 @@ impl Sampler {
         self.decide_of(id, caller, method, path, None)
     }
 
+    /// The flag of a new span that says whether its trace's id is random: [`RANDOM`] or none. Ids that are made here are; of
+    /// a caller's it is known only what the caller says.
+    #[inline(always)]
+    pub(crate) fn random_of(&self, caller: Option<&SpanContext>) -> u8 {
+        caller.map_or(self.new_trace, |span| span.flags & RANDOM)
+    }
+
     /// Whether a rule for a route decides for a request, unless its caller has.
     pub(crate) fn has_rule_for(&self, method: &Method, path: &str, route: Option<&str>) -> bool {
         self.rule_of_route(method, path, route).is_some()
     }
 
-    #[inline]
+    #[inline(always)]
     fn rule_of_route(&self, method: &Method, path: &str, route: Option<&str>) -> Option<&Rule> {
         let routes = self.routes.as_ref()?;
         route.and_then(|route| routes.of(method, route)).or_else(|| routes.find(method, path))
@@ -78,6 +85,7 @@ impl Sampler {
 
     /// Decides as [`decide`](Self::decide) does, for a request for which the server has found this `route`: a rule with
     /// its pattern counts before one for the path.
+    #[inline(always)]
     pub fn decide_of(
         &self,
         id: TraceId,
@@ -87,8 +95,7 @@ impl Sampler {
         route: Option<&str>,
     ) -> Decision {
         let Caller { context, sampled } = caller;
-        // Ids that we make are random; of others we know only what their maker says.
-        let random = context.as_ref().map_or(self.new_trace, |parent| parent.flags & RANDOM);
+        let random = self.random_of(context.as_ref());
         let state = context.map(|parent| parent.trace_state).unwrap_or_default();
         let (sampled, trace_state) = match sampled {
             Some(true) if self.by_parent => (true, state),
@@ -114,6 +121,7 @@ impl Rule {
     }
 
     /// Whether the trace is kept, and its state then.
+    #[inline(always)]
     fn decide(&self, id: TraceId, state: TraceState) -> (bool, TraceState) {
         let (kept, threshold) = match self {
             Rule::Always => (true, None),

@@ -2,6 +2,7 @@
 //! other signal gets to feel.
 
 use super::convert;
+use super::guard::said_by;
 use crate::logs;
 use crate::settings::Queue;
 use futures_util::future::{Either, select};
@@ -179,11 +180,7 @@ impl Exporting {
         match catch_unwind(AssertUnwindSafe(|| self.try_export(batch, shutdown))) {
             Ok(Ok(())) => counts.export(items),
             Ok(Err(why)) => self.lose(items, &why),
-            Err(panic) => {
-                let why = panic.downcast_ref::<&str>().copied().map(str::to_owned);
-                let why = why.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-                self.lose(items, &format!("it panicked: {why}"));
-            }
+            Err(panic) => self.lose(items, &format!("it panicked: {}", said_by(&*panic))),
         }
     }
 

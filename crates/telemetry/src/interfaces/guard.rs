@@ -1,5 +1,6 @@
 //! Stands between a request and code of the embedding program that runs on its way.
 
+use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -55,8 +56,7 @@ impl<T> Guard<T> {
         match answer {
             Ok(answer) => Some(answer),
             Err(panic) => {
-                let why = panic.downcast_ref::<&str>().copied().map(str::to_owned);
-                let why = why.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+                let why = said_by(&*panic);
                 self.say(now, || format!("the {} of the program panicked: {why}", self.what));
                 None
             }
@@ -92,6 +92,12 @@ impl<T> Guard<T> {
             tracing::warn!("{}", what());
         }
     }
+}
+
+/// The message of a panic; empty where it has none.
+pub(super) fn said_by(panic: &(dyn Any + Send)) -> &str {
+    let of_text = || panic.downcast_ref::<String>().map(String::as_str);
+    panic.downcast_ref::<&str>().copied().or_else(of_text).unwrap_or_default()
 }
 
 fn nanos(time: Duration) -> u64 {

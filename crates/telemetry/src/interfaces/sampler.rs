@@ -2,7 +2,7 @@
 
 use super::convert;
 use super::guard::Guard;
-use crate::context::{RANDOM, SAMPLED, SpanContext, TraceState};
+use crate::context::{SAMPLED, SpanContext, TraceState};
 use crate::http_facts::{AddressText, header_text, protocol_version, split_authority};
 use crate::methods::Methods;
 use crate::propagation::Baggage;
@@ -36,8 +36,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) route: Option<&'a str>,
     pub(crate) methods: &'a Methods,
     pub(crate) spans: &'a Spans,
-    /// Whether ids that are made here say of themselves that they are random.
-    pub(crate) random_flag: bool,
+    /// The flag of the request's span that says whether the trace's id is random.
+    pub(crate) random: u8,
 }
 
 /// A sampler's answer.
@@ -69,8 +69,6 @@ impl ForeignSampler {
         let result = self.0.ask(|sampler| {
             sampler.should_sample(Some(&parent), trace_id, &name, &SpanKind::Server, &attributes, &links)
         })?;
-        let random =
-            asked.caller.map_or(if asked.random_flag { RANDOM } else { 0 }, |span| span.flags & RANDOM);
         let sampled = if result.decision == SamplingDecision::RecordAndSample { SAMPLED } else { 0 };
         let state = result.trace_state.header();
         let trace_state = match asked.caller.map(|span| &span.trace_state) {
@@ -79,7 +77,7 @@ impl ForeignSampler {
         };
         let attribute = |KeyValue { key, value, .. }: KeyValue| (key.to_string(), convert::value(value));
         Some(Sampled {
-            decision: Decision { flags: random | sampled, trace_state },
+            decision: Decision { flags: asked.random | sampled, trace_state },
             is_recorded: result.decision != SamplingDecision::Drop,
             attributes: result.attributes.into_iter().map(attribute).collect(),
         })

@@ -24,6 +24,7 @@ pub(crate) struct Facts {
 
 impl Facts {
     /// Facts of `head`, which came from `peer`; `methods` are those that may be named.
+    #[inline(always)]
     pub(crate) fn new(peer: &Peer, head: &Parts, methods: &Methods) -> Self {
         let headers = &head.headers;
         // The authority of HTTP/2 and of an absolute URI is the host; only without it does the header count.

@@ -17,12 +17,13 @@ use crate::context::SpanContext;
 use crate::counters::{LATE_WRITE, LeftOut, add};
 use crate::limits::{MAX_SPAN, MAX_VALUE};
 use crate::metrics::host::Host;
+use crate::sampler::Decision;
 use crate::semconv;
 use crate::spans::annotations::{Account, Annotations};
 use crate::spans::family::Family;
 use crate::value::{Exception, Value, shortened};
 use http::{HeaderMap, StatusCode};
-use pounce_otlp::id::SpanId;
+use pounce_otlp::id::{SpanId, TraceId};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -70,20 +71,27 @@ pub(crate) enum Recording {
     Tail,
 }
 
-impl Recording {
-    /// What becomes of a request that was sampled or not; `is_kept` where its spans are recorded all the same.
-    #[inline]
-    pub(crate) fn of(is_sampled: bool, is_kept: bool) -> Self {
-        match (is_sampled, is_kept) {
+impl Identity {
+    /// Identity of a request in the trace `trace_id`, under the span `parent` of another process; `is_kept` where its spans
+    /// are recorded although it is not sampled.
+    // Inlined, as the other parts of a request's start are: a plain request would pay for it that an embedded one has them
+    // called from a second place.
+    #[inline(always)]
+    pub(crate) fn new(trace_id: TraceId, parent: Option<SpanId>, decision: Decision, is_kept: bool) -> Self {
+        let Decision { flags, trace_state } = decision;
+        let context = SpanContext { trace_id, span_id: SpanId::random(), flags, trace_state };
+        let recording = match (context.is_sampled(), is_kept) {
             (true, _) => Recording::Head,
             (false, true) => Recording::Tail,
             (false, false) => Recording::No,
-        }
+        };
+        Identity { context, parent, parent_is_remote: parent.is_some(), recording }
     }
 }
 
 impl Record {
     /// The record of a request whose head has just been read.
+    #[inline(always)]
     pub(crate) fn start(
         shared: &Arc<Shared>,
         identity: Option<Identity>,
