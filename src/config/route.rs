@@ -163,7 +163,7 @@ pub(super) fn conflicts(routes: &[Route], names: &[String]) -> Vec<Wrong> {
         }
         let Some(path) = path else { continue };
         let router = paths.entry(host).or_default();
-        // The same path with another method is no second path.
+        // A path with another method is no second path.
         let is_known = router.at(&path).is_ok_and(|found| *found.value == path);
         if let Err(error) = if is_known { Ok(()) } else { router.insert(path.clone(), path) } {
             tell(

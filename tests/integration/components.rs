@@ -226,8 +226,7 @@ async fn a_lazy_component_is_loaded_when_it_is_asked_for() {
     let mut server = pounce().arg("--config").arg(&settings.path).with_admin().start().await;
     let admin = server.admin().await;
     let loaded = async || {
-        let status: Value =
-            serde_json::from_slice(&client::fetch_path(admin, "/status").await.body).expect("JSON");
+        let status = client::fetch_json(admin, "/status").await;
         let all = status["components"].as_array().expect("components").clone();
         all.iter().map(|one| one["loaded"].as_bool().expect("a boolean")).collect::<Vec<_>>()
     };

@@ -5,7 +5,6 @@
 //! 12 s by default; `POUNCE_EDGE=1800` (`make edge`) for the half hour that is to be seen before a release.
 
 use crate::support::client;
-use crate::support::pounce::Pounce;
 use crate::support::server::serve;
 use crate::support::tls::{Authority, Client, VERSIONS};
 use crate::support::{Abi, Protocol, eventually, pounce, within};
@@ -14,7 +13,6 @@ use http::Response;
 use http_body_util::Full;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
-use rustix::process::Signal;
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -158,11 +156,6 @@ fn settings(path: &Path, generation: usize) {
     std::fs::rename(draft, path).expect("renamed");
 }
 
-async fn status(server: &mut Pounce) -> Value {
-    let answer = client::fetch_path(server.admin().await, "/status").await;
-    serde_json::from_slice(&answer.body).expect("JSON")
-}
-
 #[tokio::test]
 async fn a_server_at_the_edge_stays_well() {
     let seconds = std::env::var("POUNCE_EDGE").ok().and_then(|text| text.parse().ok()).unwrap_or(12);
@@ -225,8 +218,7 @@ async fn a_server_at_the_edge_stays_well() {
         if now >= every(plan.reload, reloads) {
             reloads += 1;
             settings(&config, reloads);
-            server.signal(Signal::HUP);
-            eventually("the reload", async || status(&mut server).await["reload"]["done"] == reloads).await;
+            assert_eq!(server.reload().await["done"], reloads);
         }
         resident.push(server.resident());
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -236,7 +228,7 @@ async fn a_server_at_the_edge_stays_well() {
     }
     eventually("the last certificate", async || watching.shown(server.addr(), "localhost").await == shown)
         .await;
-    let reload = status(&mut server).await["reload"].clone();
+    let reload = server.status().await["reload"].clone();
     assert_eq!((&reload["failed"], &reload["last_error"]), (&0.into(), &Value::Null));
     receiver.state.store(0, Relaxed);
     let exit = server.stop().await;

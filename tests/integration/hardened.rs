@@ -1,10 +1,9 @@
 //! `http.harden`: a server that has restricted itself does all that it is for, and nothing else.
 
 use crate::support::client::{self, fetch_path};
-use crate::support::pounce::{Builder, Pounce};
+use crate::support::pounce::Builder;
 use crate::support::tls::{Authority, VERSIONS};
 use crate::support::{Abi, Collector, Protocol, eventually, for_both_abis, pounce};
-use rustix::process::Signal;
 use serde_json::Value;
 use std::path::Path;
 
@@ -16,25 +15,6 @@ fn hardened(home: &Path) -> Builder {
         .env("XDG_CACHE_HOME", home.join("cache").display())
         .env("XDG_DATA_HOME", home.join("data").display())
         .with_admin()
-}
-
-async fn status(server: &mut Pounce) -> Value {
-    let answer = fetch_path(server.admin().await, "/status").await;
-    serde_json::from_slice(&answer.body).expect("JSON")
-}
-
-/// Sends SIGHUP; what `/status` says of reloads once that one is over.
-async fn reload(server: &mut Pounce) -> Value {
-    let over = |reload: &Value| reload["done"].as_u64().unwrap() + reload["failed"].as_u64().unwrap();
-    let before = over(&status(server).await["reload"]);
-    server.signal(Signal::HUP);
-    let mut now = Value::Null;
-    eventually("the reload", async || {
-        now = status(server).await["reload"].clone();
-        over(&now) > before
-    })
-    .await;
-    now
 }
 
 fn files_in(folder: &Path) -> usize {
@@ -66,7 +46,7 @@ async fn it_compiles_serves_and_keeps_what_it_compiled(abi: Abi) {
         let has = |line: &str| status.lines().any(|one| one == line);
         assert!(has("NoNewPrivs:\t1") && has("Seccomp:\t2"), "{status}");
     }
-    let hardening = status(&mut server).await["hardening"].clone();
+    let hardening = server.status().await["hardening"].clone();
     assert_eq!(
         (&hardening["landlock"], &hardening["seccomp"]),
         (&"full".into(), &true.into()),
@@ -115,7 +95,7 @@ async fn a_reload_brings_certificates_and_components() {
 
     // Compiled by a process that a process without rights starts.
     of(&[("one", Abi::P2), ("two", Abi::P3)]);
-    assert_eq!(reload(&mut server).await["last_error"], Value::Null);
+    assert_eq!(server.reload().await["last_error"], Value::Null);
     assert_eq!((ask("/one").await, ask("/two").await), (200.try_into().unwrap(), 200.try_into().unwrap()));
 
     let before = client.shown(addr, "localhost").await;
@@ -148,7 +128,7 @@ async fn only_directories_of_the_start_are_written_to() {
     assert_eq!(files_in(&given), 1);
 
     with_directory(&other, &file);
-    let refused = reload(&mut server).await["last_error"].to_string();
+    let refused = server.reload().await["last_error"].to_string();
     let said = format!("`{}` (guest.dir)", other.display());
     assert!(refused.contains(&said) && refused.contains("http.harden"), "{refused}");
     assert_eq!(fetch_path(addr, "/files?n=1").await.text(), "kept 1\n", "everything is served as before");
@@ -156,7 +136,7 @@ async fn only_directories_of_the_start_are_written_to() {
     with_directory(&given, &file);
     std::fs::rename(&given, home.path().join("gone")).unwrap();
     std::fs::rename(&other, &given).unwrap();
-    assert_eq!(reload(&mut server).await["last_error"], Value::Null);
+    assert_eq!(server.reload().await["last_error"], Value::Null);
     assert_eq!(fetch_path(addr, "/files?n=1").await.status, 500);
     assert_eq!(files_in(&given), 0);
     server.stop().await.expect(0, &[]);
@@ -182,7 +162,7 @@ async fn nothing_is_given_up_unless_it_is_asked_for() {
     let mut server = pounce().serve().guest(Abi::P2, "hello").with_admin().start().await;
     let own = std::fs::read_to_string(format!("/proc/{}/status", server.id())).unwrap();
     assert!(own.contains("NoNewPrivs:\t0\n") && own.contains("Seccomp:\t0\n"), "{own}");
-    assert_eq!(status(&mut server).await["hardening"], Value::Null);
+    assert_eq!(server.status().await["hardening"], Value::Null);
     // A developer's server runs builds.
     let dev = pounce().dev().guest(Abi::P2, "hello").flag("--harden", "on").start().await;
     dev.stop().await.expect(0, &["http.harden has no effect on pounce dev"]);

@@ -91,10 +91,7 @@ async fn a_restart_does_not_wait_for_connections_that_linger() {
 
 /// Slots for instances that are taken, as `/status` tells.
 async fn slots_taken(server: &mut Pounce) -> u64 {
-    let admin = server.admin().await;
-    let status = client::fetch_path(admin, "/status").await;
-    let status: serde_json::Value = serde_json::from_slice(&status.body).unwrap();
-    status["limits"]["pool_slots"]["used"].as_u64().unwrap()
+    server.status().await["limits"]["pool_slots"]["used"].as_u64().unwrap()
 }
 
 /// As many as are asked for, kept where requests share them.

@@ -3,7 +3,6 @@
 use crate::support::client::{self, Connection};
 use crate::support::pounce::Pounce;
 use crate::support::{Abi, Protocol, eventually, pounce};
-use rustix::process::Signal;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -43,25 +42,6 @@ fn component(name: &str, source: &Path, route: &str) -> String {
     )
 }
 
-async fn status(server: &mut Pounce) -> Value {
-    let answer = client::fetch_path(server.admin().await, "/status").await;
-    serde_json::from_slice(&answer.body).expect("JSON")
-}
-
-/// Sends SIGHUP, and waits until that reload is over; what `/status` says of it then.
-async fn reload(server: &mut Pounce) -> Value {
-    let over = |reload: &Value| reload["done"].as_u64().unwrap() + reload["failed"].as_u64().unwrap();
-    let before = over(&status(server).await["reload"]);
-    server.signal(Signal::HUP);
-    let mut now = Value::Null;
-    eventually("the reload", async || {
-        now = status(server).await["reload"].clone();
-        over(&now) > before
-    })
-    .await;
-    now
-}
-
 /// A hundred reloads between two components while clients ask all the time: no request fails, and nothing grows.
 #[tokio::test]
 async fn no_request_fails_while_generations_come_and_go() {
@@ -90,7 +70,7 @@ async fn no_request_fails_while_generations_come_and_go() {
     let mut early = 0;
     for n in 1..=RELOADS {
         settings.write(&text(if n % 2 == 0 { Abi::P2 } else { Abi::P3 }));
-        let told = reload(&mut server).await;
+        let told = server.reload().await;
         assert_eq!((&told["failed"], &told["last_error"]), (&0.into(), &Value::Null), "reload {n}");
         assert_eq!(client::fetch_path(admin, "/readyz").await.status, 200);
         if n == RELOADS / 2 {
@@ -136,7 +116,7 @@ async fn a_bad_reload_changes_nothing_and_says_why() {
         ),
     ] {
         settings.write(&bad);
-        let told = reload(&mut server).await;
+        let told = server.reload().await;
         assert!(told["last_error"].as_str().is_some_and(|error| error.contains(why)), "{why}: {told}");
         server.logged(&["not reloaded, and everything is served as before", why]).await;
         assert_eq!(client::fetch_path(server.addr(), "/hello").await.text(), "Hello, World!\n");
@@ -144,11 +124,11 @@ async fn a_bad_reload_changes_nothing_and_says_why() {
         assert_eq!(client::fetch_path(admin, "/readyz").await.status, 200);
     }
     settings.write(&component("hello", &Abi::P3.guest("hello"), "/elsewhere"));
-    let told = reload(&mut server).await;
+    let told = server.reload().await;
     assert_eq!((&told["done"], &told["failed"], &told["last_error"]), (&1.into(), &4.into(), &Value::Null));
     assert_eq!(client::fetch_path(server.addr(), "/elsewhere").await.text(), "Hello, World!\n");
     assert_eq!(client::fetch_path(server.addr(), "/hello").await.status, 404);
-    assert_eq!(status(&mut server).await["component"]["wasi_http"], "0.3");
+    assert_eq!(server.status().await["component"]["wasi_http"], "0.3");
 }
 
 /// A request is served to its end by what served it when it came; connections stay; what is the server's is named.
@@ -162,7 +142,7 @@ async fn requests_end_where_they_began_and_the_servers_settings_stay() {
     let begun = tokio::spawn(connection.start(client::get("/slow?ms=1500&chunks=3&body_ms=100")));
     server.in_flight(1).await;
     settings.write(&format!("{hello}[http]\nmax-in-flight = 7\n[admin]\nrecent-traces = 3\n"));
-    let told = reload(&mut server).await;
+    let told = server.reload().await;
     assert_eq!(told["needs_restart"], serde_json::json!(["http.max-in-flight", "admin.recent-traces"]));
     server.logged(&["these settings have changed, and stay as they were", "http.max-in-flight"]).await;
     assert_eq!(
@@ -173,7 +153,7 @@ async fn requests_end_where_they_began_and_the_servers_settings_stay() {
     assert_eq!(connection.fetch(client::get("/slow?ms=0")).await.status, 404);
     let answer = client::Answer::read(begun.await.unwrap().expect("a response")).await;
     assert_eq!((answer.status.as_u16(), answer.text()), (200, "chunk 1\nchunk 2\nchunk 3\n"));
-    assert_eq!(status(&mut server).await["limits"]["in_flight"]["limit"], 1024);
+    assert_eq!(server.status().await["limits"]["in_flight"]["limit"], 1024);
 }
 
 /// With `--watch` nobody has to send a signal: a component that is written anew is served.
@@ -193,5 +173,5 @@ async fn with_watch_what_changes_is_loaded() {
         client::fetch_path(server.addr(), "/").await.text() == "Hello, World!\n"
     })
     .await;
-    assert_eq!(status(&mut server).await["component"]["wasi_http"], "0.3");
+    assert_eq!(server.status().await["component"]["wasi_http"], "0.3");
 }

@@ -38,7 +38,7 @@ impl Cidr {
         if self.address.is_ipv4() { 32 } else { 128 }
     }
 
-    /// The same length, and no bit beyond it.
+    /// The network without the bits beyond its length.
     fn masked(&self) -> Self {
         let address = match self.address {
             IpAddr::V4(address) => {

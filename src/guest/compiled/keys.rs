@@ -38,7 +38,7 @@ impl MachineKey {
             Err(error) => return Err(error).with_context(context),
         }
         Self::make(directory, &path).with_context(context)?;
-        // Whoever was first: all use the same.
+        // Another process may have been first: all use the key that is there.
         Self::read(&path).with_context(context)
     }
 

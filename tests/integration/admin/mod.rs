@@ -16,7 +16,7 @@ mod traces;
 mod viewer;
 
 use crate::support::Protocol;
-use crate::support::client::{self, Answer, Body};
+use crate::support::client::{self, Answer, Body, fetch_json as json};
 use http::Request;
 use std::net::SocketAddr;
 
@@ -27,12 +27,6 @@ fn with_admin() -> crate::support::pounce::Builder {
 
 async fn ask(admin: SocketAddr, request: Request<Body>) -> Answer {
     client::fetch(admin, Protocol::H1, request).await
-}
-
-async fn json(admin: SocketAddr, path: &str) -> serde_json::Value {
-    let answer = client::fetch_path(admin, path).await;
-    assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, "application/json"), "{path}");
-    serde_json::from_slice(&answer.body).expect("JSON")
 }
 
 pub(crate) async fn metrics(admin: SocketAddr) -> String {

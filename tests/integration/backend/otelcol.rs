@@ -4,7 +4,7 @@
 use super::traffic::{Keeps, Sent, send};
 use super::{Daemon, PROTOCOLS, free_addrs, tool};
 use crate::support::client::{self, Connection};
-use crate::support::signals::{LogRecord, Metric, Received};
+use crate::support::signals::{LogRecord, Metric, Received, in_order};
 use crate::support::span::{self, Span};
 use crate::support::{Protocol, pounce};
 use std::net::SocketAddr;
@@ -106,6 +106,7 @@ impl Otelcol {
                 written.records.extend(Received::Logs(serde_json::from_str(line).expect("OTLP")).logs());
             }
         }
+        written.records = in_order(written.records);
         written
     }
 }

@@ -4,7 +4,7 @@ use super::traffic::{Keeps, send};
 use super::{Daemon, PROTOCOLS, free_addrs, tool};
 use crate::support::attributes::{Attributes, Value};
 use crate::support::client;
-use crate::support::signals::{LogRecord, Metric, Origin, Point};
+use crate::support::signals::{LogRecord, Metric, Origin, Point, in_order};
 use crate::support::span::{Event, Link, Scope, Span, Status};
 use crate::support::{Abi, pounce};
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
@@ -209,6 +209,7 @@ impl Printed {
                 _ => {}
             }
         }
+        printed.records = in_order(printed.records);
         printed
     }
 }
@@ -280,6 +281,7 @@ fn record(block: &Block, origin: Origin) -> LogRecord {
         span_id: block.field("Span ID"),
         flags: block.field("Flags").parse().expect("a number"),
         time: block.number("Timestamp"),
+        observed: block.number("ObservedTimestamp"),
         origin,
     }
 }

@@ -64,8 +64,7 @@ async fn a_server_that_compiles_answers_operators_and_refuses_clients() {
     let ready = client::fetch_path(admin, "/readyz").await;
     assert_eq!((ready.status.as_u16(), ready.text()), (503, "compiling\n"));
     assert_eq!(client::fetch_path(admin, "/livez").await.status, 200);
-    let status = client::fetch_path(admin, "/status").await;
-    let status: serde_json::Value = serde_json::from_slice(&status.body).unwrap();
+    let status = client::fetch_json(admin, "/status").await;
     assert_eq!((&status["phase"], &status["component"]), (&"compiling".into(), &serde_json::Value::Null));
     assert_eq!(TcpStream::connect(addr).await.unwrap_err().kind(), ErrorKind::ConnectionRefused);
     let size = std::fs::metadata(built("hello-js")).unwrap().len();

@@ -216,13 +216,7 @@ async fn a_failed_build_is_told_until_one_succeeds() {
     server.logged(&["the build failed"]).await;
     eventually("the note", async || page().await.contains(note)).await;
     std::fs::write(&settings, "[guest]\nwarm = 2\n").expect("written");
-    let admin = server.admin().await;
-    eventually("the reload", async || {
-        let status = client::fetch_path(admin, "/status").await;
-        let status: serde_json::Value = serde_json::from_slice(&status.body).expect("JSON");
-        status["reload"]["done"] == 1
-    })
-    .await;
+    eventually("the reload", async || server.status().await["reload"]["done"] == 1).await;
     let told = page().await;
     assert!(told.contains(note) && told.contains("the build failed"), "{told}");
     // Both are wrong.

@@ -19,6 +19,5 @@ fn put(from: impl AsRef<Path>, to: impl AsRef<Path>) {
 
 /// The latest traces, as OTLP JSON.
 async fn traces(server: &mut Pounce) -> Value {
-    let answer = client::fetch_path(server.admin().await, "/api/traces").await;
-    serde_json::from_slice(&answer.body).expect("JSON")
+    client::fetch_json(server.admin().await, "/api/traces").await
 }

@@ -76,8 +76,7 @@ async fn a_guest_linked_with_a_small_stack_takes_little_memory() {
 /// Waits until guests hold so many bytes of memory together.
 async fn guests_hold(admin: SocketAddr, bytes: u64) {
     eventually("guests to hold their memory", async || {
-        let status = client::fetch_path(admin, "/status").await;
-        let status: serde_json::Value = serde_json::from_slice(&status.body).expect("JSON");
+        let status = client::fetch_json(admin, "/status").await;
         status["limits"]["guest_memory"]["used"].as_u64().expect("a number") >= bytes
     })
     .await;

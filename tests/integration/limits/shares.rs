@@ -116,8 +116,7 @@ async fn unread(server: &Pounce, window: u32, requests: usize, path: &str) -> Ve
 
 /// How many places are taken, and how many responses wait.
 async fn taken(admin: SocketAddr) -> (u64, u64) {
-    let status: serde_json::Value =
-        serde_json::from_slice(&client::fetch_path(admin, "/status").await.body).expect("JSON");
+    let status = client::fetch_json(admin, "/status").await;
     let used = |kind: &str| status["limits"][kind]["used"].as_u64().expect("a number");
     (used("in_flight"), used("waiting"))
 }

@@ -288,6 +288,13 @@ pub(crate) async fn fetch_path(addr: SocketAddr, path: &str) -> Answer {
     fetch(addr, Protocol::H1, get(path)).await
 }
 
+/// The JSON that a `GET` of this path is answered with.
+pub(crate) async fn fetch_json(addr: SocketAddr, path: &str) -> serde_json::Value {
+    let answer = fetch_path(addr, path).await;
+    assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, "application/json"), "{path}");
+    serde_json::from_slice(&answer.body).expect("JSON")
+}
+
 /// Bytes on a socket, for what no HTTP library would send.
 pub(crate) struct Raw(pub(crate) TcpStream);
 

@@ -3,7 +3,7 @@
 
 use super::forms::{Body, Form};
 use super::server::{Arrived, Identity, Serving, serve_on};
-use super::signals::{LogRecord, Metric, Received};
+use super::signals::{LogRecord, Metric, Received, in_order};
 use super::span::{Span, read};
 use super::{PATIENCE, eventually, within};
 use bytes::Bytes;
@@ -259,7 +259,7 @@ impl Collector {
 
     fn all_log_records(&self) -> Vec<LogRecord> {
         let others = self.others.borrow().clone();
-        others.into_iter().filter(|other| other.accepted).flat_map(|other| other.received.logs()).collect()
+        in_order(others.into_iter().filter(|other| other.accepted).flat_map(|other| other.received.logs()))
     }
 
     /// Waits until so many log records have been accepted, and fails on more.

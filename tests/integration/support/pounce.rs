@@ -4,6 +4,7 @@
 use super::exit::Exit;
 use super::guest::{Abi, built, fixture};
 use super::{Collector, PATIENCE, within};
+use serde_json::Value as Json;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -227,15 +228,31 @@ impl Pounce {
         find(&text).unwrap_or_else(|| panic!("no admin listener in {:?}", text.whole))
     }
 
+    /// What `/status` of its admin listener says.
+    pub(crate) async fn status(&mut self) -> Json {
+        super::client::fetch_json(self.admin().await, "/status").await
+    }
+
     /// Waits until so many requests are in flight, as its admin listener tells.
     pub(crate) async fn in_flight(&mut self, requests: u64) {
-        let admin = self.admin().await;
         super::eventually(&format!("{requests} requests to be in flight"), async || {
-            let status = super::client::fetch_path(admin, "/status").await;
-            let status: serde_json::Value = serde_json::from_slice(&status.body).expect("JSON");
-            status["limits"]["in_flight"]["used"] == requests
+            self.status().await["limits"]["in_flight"]["used"] == requests
         })
         .await;
+    }
+
+    /// Sends SIGHUP, and waits until that reload is over; what `/status` says of reloads then.
+    pub(crate) async fn reload(&mut self) -> Json {
+        let over = |reload: &Json| reload["done"].as_u64().unwrap() + reload["failed"].as_u64().unwrap();
+        let before = over(&self.status().await["reload"]);
+        self.signal(rustix::process::Signal::HUP);
+        let mut now = Json::Null;
+        super::eventually("the reload", async || {
+            now = self.status().await["reload"].clone();
+            over(&now) > before
+        })
+        .await;
+        now
     }
 
     /// Sends it a signal.

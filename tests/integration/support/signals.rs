@@ -51,6 +51,8 @@ pub(crate) struct LogRecord {
     pub(crate) flags: u32,
     /// Unix time in nanoseconds.
     pub(crate) time: u64,
+    /// Unix time in nanoseconds at which the server got it.
+    pub(crate) observed: u64,
     /// Whose it is.
     pub(crate) origin: Origin,
 }
@@ -82,6 +84,13 @@ pub(crate) struct Point {
     pub(crate) exemplars: Vec<(String, String, String)>,
     /// Unix time in nanoseconds, from and to; a gauge has no start.
     pub(crate) time: (u64, u64),
+}
+
+/// Log records in the order in which the server got them: the requests that bring them may overtake each other.
+pub(crate) fn in_order(records: impl IntoIterator<Item = LogRecord>) -> Vec<LogRecord> {
+    let mut records: Vec<_> = records.into_iter().collect();
+    records.sort_by_key(|record| record.observed);
+    records
 }
 
 impl Received {
@@ -163,6 +172,7 @@ impl LogRecord {
             span_id: hex(&record.span_id),
             flags: record.flags,
             time: record.time_unix_nano,
+            observed: record.observed_time_unix_nano,
             origin: origin.clone(),
         }
     }

@@ -46,8 +46,7 @@ async fn a_new_certificate_is_shown_and_open_connections_go_on() {
     };
     assert_eq!(value("pounce_tls_certificate_reloads_total", "outcome=\"done\""), 1.0);
     assert!(value("pounce_tls_certificate_time_to_expiry_seconds", "server.pem") > 86_400.0);
-    let status = client::fetch_path(server.admin().await, "/status").await;
-    let status: serde_json::Value = serde_json::from_slice(&status.body).unwrap();
+    let status = server.status().await;
     assert_eq!(status["tls"]["certificates"][0]["names"][1], "other.example");
     assert!(status["tls"]["reload_error"].is_null());
 }
@@ -74,16 +73,14 @@ async fn a_bad_one_changes_nothing_and_says_why() {
         break_it();
         server.logged(&["the one before stays", why]).await;
         assert_eq!(client.shown(addr, "localhost").await, old.der(), "{why}");
-        let status = client::fetch_path(server.admin().await, "/status").await;
-        let status: serde_json::Value = serde_json::from_slice(&status.body).unwrap();
+        let status = server.status().await;
         assert!(status["tls"]["reload_error"].as_str().unwrap().contains(why), "{at}: {status}");
     }
     // And a good one after it is used.
     put(folder.path(), &other);
     server.logged(&["a certificate has changed"]).await;
     assert_eq!(client.shown(addr, "localhost").await, other.der());
-    let status = client::fetch_path(server.admin().await, "/status").await;
-    let status: serde_json::Value = serde_json::from_slice(&status.body).unwrap();
+    let status = server.status().await;
     assert!(status["tls"]["reload_error"].is_null(), "{status}");
 }
 
