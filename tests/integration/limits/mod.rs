@@ -73,11 +73,12 @@ async fn a_guest_linked_with_a_small_stack_takes_little_memory() {
     }
 }
 
-/// Waits until guests hold so many bytes of memory together.
-async fn guests_hold(admin: SocketAddr, bytes: u64) {
-    eventually("guests to hold their memory", async || {
+/// Waits until a guest holds the `mib` MiB that it was asked to take: beside the MiB of its stack and data, with which alone
+/// it would seem to have one more of them than it has.
+async fn guest_holds(admin: SocketAddr, mib: u64) {
+    eventually("the guest to hold its memory", async || {
         let status = client::fetch_json(admin, "/status").await;
-        status["limits"]["guest_memory"]["used"].as_u64().expect("a number") >= bytes
+        status["limits"]["guest_memory"]["used"].as_u64().expect("a number") >= (mib + 1) << 20
     })
     .await;
 }
@@ -96,7 +97,7 @@ async fn beyond_max_total_memory_requests_are_refused_and_the_server_lives(abi: 
     let (addr, admin) = (server.addr(), server.admin().await);
     let before = server.resident();
     let big = tokio::spawn(client::fetch_path(addr, "/?mib=48&ms=6000"));
-    guests_hold(admin, 48 << 20).await;
+    guest_holds(admin, 48).await;
     // Each wants 2 MiB and more, and keeps it: without the big one, too, there is not enough for all of them.
     let mut small = Vec::new();
     for _ in 0..40 {

@@ -1,7 +1,7 @@
 //! Places: the share of one client, and clients that hold places while they take or send nothing.
 
 use super::windows::connect;
-use super::{ENDLESS, guests_hold};
+use super::{ENDLESS, guest_holds};
 use crate::support::client::{self, Answer, Connection, Protocol, Raw, WithHeader, streamed};
 use crate::support::pounce::{Builder, Pounce};
 use crate::support::span::Span;
@@ -278,7 +278,7 @@ async fn beyond_its_share_of_the_memory(abi: Abi, isolation: &str) {
         let answer = tokio::spawn(connection.start(client::get("/held?mib=24&ms=86400000")));
         held.push((connection, answer));
     }
-    guests_hold(server.admin().await, 48 << 20).await;
+    guest_holds(server.admin().await, 48).await;
     for protocol in Protocol::BOTH {
         let answer = client::fetch(addr, protocol, client::get("/more?mib=24")).await;
         assert_eq!(
