@@ -49,6 +49,8 @@ REUSED = ["--isolation", "instance", "--reuse", "1000"]
 TRACED = ["--otel-endpoint", "http://127.0.0.1:SINK"]
 HEAD_SAMPLED = [*TRACED, "--otel-sample", "0.01"]
 ADMIN = ["--admin-listen", "127.0.0.1:0"]
+TLS = ["--tls-cert", "WORK/cert.pem", "--tls-key", "WORK/key.pem"]
+ROUTES = 1000
 
 
 def pounce(guest, *options):
@@ -86,7 +88,12 @@ def echoing_h2(size, version):
     return {"load": ("h2", size), "servers": {"traced": pounce(guest, *TRACED)}}
 
 
-# Group → its load, and its servers by name. A group is measured in one run.
+def routed(count):
+    listen = ["--listen", "127.0.0.1:PORT", "--log-level", "error", *REUSED, *TRACED]
+    return ["POUNCE", "serve", "--config", f"WORK/routes-{count}.toml", *listen]
+
+
+# Group → its load, its servers by name, and the path that is asked for. A group is measured in one run.
 GROUPS = {
     "fresh": {"servers": kinds("hello")},
     "small": {
@@ -117,6 +124,11 @@ GROUPS = {
     "p99 0.3": {
         "load": ("open", "p3"),
         "servers": {"serve 48": wasmtime("serve 48", "hello-p3", *P3), "traced": pounce("hello-p3", *TRACED)},
+    },
+    "tls": {"servers": {"plain": pounce("hello", *REUSED, *TRACED), "TLS": pounce("hello", *REUSED, *TRACED, *TLS)}},
+    "routes": {
+        "path": f"/shelf-{ROUTES // 2}/7",
+        "servers": {"one route": routed(1), f"{ROUTES:,} routes": routed(ROUTES)},
     },
     # With four processors or more: half of them serve, half of them load.
     "many 0.2": {"load": ("get", "many"), "servers": kinds("hello")},
@@ -162,6 +174,8 @@ COSTS = [
     ("telemetry, 0.2 reused, 1 % sampled", "a bare hyper request", added("reused", "1 % sampled", "off", "hyper"), 0.1, 0.05),
     ("telemetry, 0.3, 1 % sampled", "a bare hyper request", added("p3", "1 % sampled", "off", "hyper"), 0.1, 0.05),
     ("`--admin-listen`, 0.3 traced", "itself without", added("p3", "traced, admin", "traced"), 0.02, 0.0),
+    ("TLS on kept connections, 0.2 reused, traced", "plain", ratio("tls", "cpu", "TLS", "plain"), 1.15, 1.1),
+    (f"{ROUTES:,} routes, 0.2 reused, traced", "one route", added("routes", f"{ROUTES:,} routes", "one route"), 0.01, 0.0),
 ]
 
 
@@ -227,9 +241,22 @@ class Bench:
         # Nothing of who calls it: settings of telemetry, backtraces for each error.
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "POUNCE_", "RUST_"))}
         self.env = {**kept, **{name: str(work / name) for name in ("XDG_CACHE_HOME", "XDG_DATA_HOME")}}
+        self.prepare()
         self.helpers = []
         self.sink = free_port()
         self.help([sys.executable, __file__, "--sink", self.sink], self.sink)
+
+    def prepare(self):
+        """Writes the files that some servers are told of: a certificate with its key, and tables of routes."""
+        key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", self.work / "key.pem"]
+        request = ["openssl", "req", "-x509", *key, "-subj", "/CN=localhost", "-days", "2", "-out", self.work / "cert.pem"]
+        subprocess.run(request, check=True, stderr=subprocess.DEVNULL)
+        for count in (1, ROUTES):
+            # The one that is asked for is among them.
+            shelves = range(ROUTES // 2 - count // 2, ROUTES // 2 - count // 2 + count)
+            routes = [f'[[route]]\ncomponent = "hello"\npath = "/shelf-{shelf}/{{id}}"\n' for shelf in shelves]
+            component = f'[[component]]\nname = "hello"\nsource = "{GUESTS / "hello.wasm"}"\n'
+            (self.work / f"routes-{count}.toml").write_text(component + "".join(routes))
 
     def help(self, command, port):
         """Has a process help the load, on its processor."""
@@ -250,12 +277,13 @@ class Bench:
             process.kill()
             process.wait()
 
-    def measure(self, command, load, rate):
+    def measure(self, command, load, path, rate):
         """One round of one server."""
         port = free_port()
+        url = f"{'https' if '--tls-cert' in command else 'http'}://127.0.0.1:{port}{path}"
         # Each word once, so that a path with one of these names in it stays whole.
-        known = {"PORT": str(port), "SINK": str(self.sink), "GUESTS": str(GUESTS), **self.places}
-        words = [re.sub(r"\b(PORT|SINK|GUESTS)\b", lambda found: known[found[0]], word) for word in command[1:]]
+        known = {"PORT": str(port), "SINK": str(self.sink), "GUESTS": str(GUESTS), "WORK": str(self.work), **self.places}
+        words = [re.sub(r"\b(PORT|SINK|GUESTS|WORK)\b", lambda found: known[found[0]], word) for word in command[1:]]
         many = load == ("get", "many")
         half = len(self.all) // 2
         own = ",".join(map(str, self.all[:half])) if many else str(self.server)
@@ -268,9 +296,9 @@ class Bench:
             )
         try:
             self.await_port(process, port)
-            self.run(load, port, 0.5, rate)
+            self.run(load, url, 0.5, rate)
             before, before_load, begun = spent(process.pid), spent_by_children(), time.monotonic()
-            figures = self.run(load, port, self.arguments.seconds, rate)
+            figures = self.run(load, url, self.arguments.seconds, rate)
             taken = time.monotonic() - begun
             if process.poll() is not None:
                 sys.exit(f"serve.py: {command} has ended: {(self.work / 'stderr').read_text()}")
@@ -283,10 +311,9 @@ class Bench:
             process.terminate()
             process.wait()
 
-    def run(self, load, port, seconds, rate):
+    def run(self, load, url, seconds, rate):
         seconds = max(round(seconds), 1)
         kind = load[0]
-        url = f"http://127.0.0.1:{port}/"
         if kind in ("h2", "open"):
             return self.h2load(load, url, seconds, rate)
         command, processor, threads = [], str(self.load), 1
@@ -356,7 +383,7 @@ class Bench:
         taken = {server: [] for server in servers}
         for _ in range(self.arguments.rounds):
             for server, command in servers.items():
-                taken[server].append(self.measure(command, load, rate))
+                taken[server].append(self.measure(command, load, group.get("path", "/"), rate))
         return taken
 
 
@@ -379,7 +406,7 @@ def rounds_of(kept):
 
 
 def show(name, taken):
-    reference = next((taken[line] for line in ("serve 48", "hyper") if taken.get(line)), None)
+    reference = next((taken[line] for line in ("serve 48", "hyper", "plain", "one route") if taken.get(line)), None)
     for server, rounds in taken.items():
         if not rounds:
             continue
@@ -544,7 +571,7 @@ def main():
     kept = json.loads(KEPT.read_text()) if KEPT.exists() else {"groups": {}}
     if arguments.report and not arguments.only and not arguments.peers:
         return report(kept)
-    for tool, package in (("wrk", "wrk"), ("h2load", "nghttp2-client"), ("taskset", "util-linux")):
+    for tool, package in (("wrk", "wrk"), ("h2load", "nghttp2-client"), ("taskset", "util-linux"), ("openssl", "openssl")):
         if not shutil.which(tool):
             sys.exit(f"serve.py: {tool} is missing (Debian: apt-get install {package})")
     if not GUESTS.exists():

