@@ -82,7 +82,7 @@ dev-suites: guests ## What `pounce serve` promises, under `pounce dev`: trace co
 	POUNCE_TEST_COMMAND=dev $(CARGO) test --test integration -- propagation:: identity:: hostile:: isolation:: neighbours::
 
 .PHONY: fuzz
-fuzz: ## Fuzz the parsers of headers, settings and variables, 60 s each (FUZZ_SECONDS=…); needs a C++ compiler
+fuzz: ## Fuzz the parsers of headers, settings, variables and case files, 60 s each (FUZZ_SECONDS=…); needs a C++ compiler
 	scripts/fuzz.sh $(or $(FUZZ_SECONDS),60)
 
 .PHONY: test-viewer
@@ -151,7 +151,7 @@ dist: ## Build what is released and pack it into target/dist (DIST_PROFILE=relea
 	scripts/dist.py
 
 .PHONY: bless
-bless: ## Rewrite what is made from the code: the help, pounce.example.toml, docs/configuration.md, tables in docs/
+bless: ## Rewrite what is made from the code: the help, pounce.example.toml, docs/configuration.md, docs/metrics.md, the losses
 	BLESS=1 $(CARGO) test --lib -- committed
 
 .PHONY: ci

@@ -15,6 +15,9 @@ mod serve;
 mod status;
 mod viewer;
 
+#[cfg(test)]
+mod reference;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

@@ -5,9 +5,10 @@ use super::{metrics, with_admin};
 use crate::support::client;
 use crate::support::guest::root;
 use crate::support::origin::Origin;
+use crate::support::pounce::Pounce;
 use crate::support::tls::Authority;
-use crate::support::{Abi, Collector};
-use std::collections::BTreeSet;
+use crate::support::{Abi, Collector, PATIENCE, eventually};
+use std::collections::{BTreeMap, BTreeSet};
 
 fn file(name: &str) -> String {
     std::fs::read_to_string(root().join("ops").join(name)).expect("a file of ops/")
@@ -83,6 +84,50 @@ fn expressions(value: &serde_json::Value, out: &mut String) {
     }
 }
 
+/// Servers of which each sees something that the others do not: traps, calls, instances that are used again, TLS.
+struct Busy {
+    servers: [Pounce; 4],
+    _around: (Collector, Origin, tempfile::TempDir),
+}
+
+impl Busy {
+    async fn start() -> Self {
+        let collector = Collector::start().await;
+        let origin = Origin::answering(200).await;
+        let server = |guest| {
+            let server =
+                with_admin().guest(Abi::P3, guest).traced(&collector).env("OTEL_METRIC_EXPORT_INTERVAL", 100);
+            server.flag("--allow-outbound", "http://127.0.0.1:*")
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let files = Authority::new("test").server(&["localhost"]).write(folder.path(), "server");
+        let encrypted = server("hello")
+            .flag("--tls-cert", files.certificate.display())
+            .flag("--tls-key", files.key.display());
+        let servers = [
+            server("trap").start().await,
+            server("calls").start().await,
+            server("hello").start().await,
+            encrypted.start().await,
+        ];
+        client::fetch_path(servers[0].addr(), "/unreachable").await;
+        client::fetch_path(servers[1].addr(), &format!("/?url={}", origin.url("/"))).await;
+        for _ in 0..2 {
+            client::fetch_path(servers[2].addr(), "/").await;
+        }
+        Self { servers, _around: (collector, origin, folder) }
+    }
+
+    /// What `/metrics` of all of them says.
+    async fn pages(&mut self) -> String {
+        let mut pages = String::new();
+        for server in &mut self.servers {
+            pages += &metrics(server.admin().await).await;
+        }
+        pages
+    }
+}
+
 #[tokio::test]
 async fn rules_and_dashboard_name_only_metrics_that_there_are() {
     let rules = file("pounce.rules.yml");
@@ -103,37 +148,11 @@ async fn rules_and_dashboard_name_only_metrics_that_there_are() {
     assert!(wanted.len() >= 8 && of_dashboard.len() >= 15, "{wanted:?}\n{of_dashboard:?}");
     wanted.extend(of_dashboard);
 
-    // Each of these servers sees something that the others do not: traps, calls, instances that are used again, TLS.
-    let collector = Collector::start().await;
-    let origin = Origin::answering(200).await;
-    let server = |guest| {
-        let server =
-            with_admin().guest(Abi::P3, guest).traced(&collector).env("OTEL_METRIC_EXPORT_INTERVAL", 100);
-        server.flag("--allow-outbound", "http://127.0.0.1:*")
-    };
-    let folder = tempfile::tempdir().unwrap();
-    let files = Authority::new("test").server(&["localhost"]).write(folder.path(), "server");
-    let encrypted = server("hello")
-        .flag("--tls-cert", files.certificate.display())
-        .flag("--tls-key", files.key.display());
-    let mut servers = [
-        server("trap").start().await,
-        server("calls").start().await,
-        server("hello").start().await,
-        encrypted.start().await,
-    ];
-    client::fetch_path(servers[0].addr(), "/unreachable").await;
-    client::fetch_path(servers[1].addr(), &format!("/?url={}", origin.url("/"))).await;
-    for _ in 0..2 {
-        client::fetch_path(servers[2].addr(), "/").await;
-    }
+    let mut busy = Busy::start().await;
     let mut missing: Vec<String> = Vec::new();
-    let looked = tokio::time::timeout(crate::support::PATIENCE, async {
+    let looked = tokio::time::timeout(PATIENCE, async {
         loop {
-            let mut pages = String::new();
-            for server in &mut servers {
-                pages += &metrics(server.admin().await).await;
-            }
+            let pages = busy.pages().await;
             let is_there = |name: &str| pages.lines().any(|line| line.starts_with(&format!("{name}{{")));
             missing = wanted.iter().filter(|name| !is_there(name)).cloned().collect();
             if missing.is_empty() {
@@ -144,4 +163,65 @@ async fn rules_and_dashboard_name_only_metrics_that_there_are() {
     });
     let looked = looked.await;
     assert!(looked.is_ok(), "no server has {missing:?}");
+}
+
+/// Labels that every sample may have, and the one of buckets.
+const OF_ALL: [&str; 4] = ["otel_scope_name", "otel_scope_version", "pounce_component", "le"];
+/// Metrics that only servers with other settings have.
+const OF_OTHERS: [&str; 1] = ["pounce_proxy_protocol_failed_total"];
+
+/// `docs/metrics.md` has every metric that there is, with its kind and all of its attributes, and no other.
+#[tokio::test]
+async fn the_page_of_metrics_has_all_that_there_are() {
+    let docs = std::fs::read_to_string(root().join("docs/metrics.md")).unwrap();
+    let words = |text: &str| text.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+    let rows = docs.lines().filter(|line| line.contains("<br>")).map(|line| {
+        let cells: Vec<_> = line.split(" | ").collect();
+        let kind = match cells[1].split_once(',').unwrap().0 {
+            "up-down counter" => "gauge",
+            kind => kind,
+        };
+        let labels = words(cells[2]).iter().map(|key| key.replace('.', "_")).collect::<BTreeSet<_>>();
+        (words(cells[0])[1].clone(), (kind.to_owned(), labels))
+    });
+    let told: BTreeMap<_, _> = rows.collect();
+    assert!(told.len() > 40, "{told:?}");
+
+    let mut busy = Busy::start().await;
+    eventually("all metrics to be there", async || {
+        let pages = busy.pages().await;
+        let is_there = |name: &String| pages.contains(&format!("# TYPE {name} "));
+        told.keys().all(|name| is_there(name) || OF_OTHERS.contains(&name.as_str()))
+    })
+    .await;
+    let pages = busy.pages().await;
+    let mut faults = BTreeSet::new();
+    let mut count = 0;
+    for line in pages.lines() {
+        if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
+            let is_told = told.get(name).is_some_and(|(told, _)| told == kind);
+            if !is_told && !name.starts_with("target") {
+                faults.insert(format!("{name} is a {kind}"));
+            }
+            continue;
+        }
+        let Some((name, rest)) = line.split_once('{').filter(|_| line.contains("otel_scope_name=\"pounce\""))
+        else {
+            continue;
+        };
+        count += 1;
+        let ends = ["_bucket", "_sum", "_count"];
+        let family =
+            ends.iter().find_map(|end| name.strip_suffix(end).filter(|name| told.contains_key(*name)));
+        let Some((_, labels)) = told.get(family.unwrap_or(name)) else {
+            faults.insert(format!("{name} is not on the page"));
+            continue;
+        };
+        // No value here has a comma or a quote in it.
+        let keys = rest.rsplit_once('}').unwrap().0.split(',').map(|pair| pair.split_once('=').unwrap().0);
+        let others = keys.filter(|key| !labels.contains(*key) && !OF_ALL.contains(key));
+        faults.extend(others.map(|key| format!("{name} has the label {key}")));
+    }
+    assert!(count > 100, "{count} samples");
+    assert!(faults.is_empty(), "{faults:#?}");
 }

@@ -24,6 +24,18 @@ pub enum Kind {
     Gauge,
 }
 
+impl Kind {
+    /// What OpenTelemetry calls such an instrument.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Counter | Self::Seconds => "counter",
+            Self::UpDownCounter => "up-down counter",
+            Self::Histogram => "histogram",
+            Self::Gauge => "gauge",
+        }
+    }
+}
+
 /// How large the buckets of a histogram are.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Buckets {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 const fn sample(name: &'static str, kind: Kind) -> Definition {
     let description = "Sent by pounce doctor to see whether it arrives";
-    Definition { name, unit: "{test}", description, kind, bounds: DURATION_BOUNDS }
+    Definition { name, unit: "{test}", description, kind, bounds: DURATION_BOUNDS, attributes: &[] }
 }
 
 const COUNTER: Definition = sample("pounce.doctor.counter", Kind::Counter);

@@ -167,6 +167,12 @@ impl Metrics {
 
     /// The series of an instrument of the host's own.
     pub(crate) fn series_as(&self, definition: &Definition, attributes: AttributeSet) -> Arc<Series> {
+        // The page of metrics says what is declared.
+        debug_assert!(
+            attributes.iter().all(|(key, _)| definition.attributes.contains(&key)),
+            "{} has an attribute that it does not declare: {attributes:?}",
+            definition.name
+        );
         self.series_of(&self.instrument_as(definition), attributes)
     }
 
@@ -183,7 +189,7 @@ impl Metrics {
     }
 
     fn made(&self, definition: &Definition) -> Instrument {
-        let Definition { name, unit, description, kind, bounds } = *definition;
+        let Definition { name, unit, description, kind, bounds, .. } = *definition;
         Instrument::new(name, self.shape(kind, bounds)).described(unit, description)
     }
 
@@ -203,9 +209,8 @@ impl Metrics {
         attributes: AttributeSet,
         read: impl Fn() -> Option<u64> + Send + Sync + 'static,
     ) {
-        let instrument = self.instrument_as(definition);
-        instrument.is_observed.store(true, Relaxed);
-        let series = self.series_of(&instrument, attributes);
+        self.instrument_as(definition).is_observed.store(true, Relaxed);
+        let series = self.series_as(definition, attributes);
         let mut observed = self.observed.lock().unwrap_or_else(PoisonError::into_inner);
         observed.push(Observed { series, read: Box::new(read) });
     }

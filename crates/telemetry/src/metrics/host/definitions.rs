@@ -1,8 +1,14 @@
-//! The host's own instruments: what each is called, its unit, and what it says.
+//! The host's own instruments: what each is called, its unit, its attributes, and what it says.
 //!
-//! Names under `http.` and `otel.` are OpenTelemetry's; those of our own begin with `pounce.`.
+//! Names under `http.` and `otel.` are OpenTelemetry's; those of our own begin with `pounce.`. `docs/metrics.md` is made
+//! from this table.
 
 use crate::metrics::kind::{DURATION_BOUNDS, Kind};
+use crate::metrics::prometheus_names::{family_name, unit_word};
+use crate::semconv::{
+    ERROR_TYPE, HTTP_REQUEST_METHOD, HTTP_RESPONSE_STATUS_CODE, HTTP_ROUTE, NETWORK_PROTOCOL_VERSION,
+    SERVER_ADDRESS, SERVER_PORT, TLS_PROTOCOL_VERSION, URL_SCHEME,
+};
 
 /// An instrument of the host's own.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +23,17 @@ pub struct Definition {
     pub kind: Kind,
     /// Upper ends of the buckets of a histogram.
     pub bounds: &'static [f64],
+    /// Keys of the attributes that its series have, or some of them have.
+    pub attributes: &'static [&'static str],
+}
+
+impl Definition {
+    /// Name of its samples on pages for Prometheus, less what a histogram adds to each.
+    pub fn prometheus_name(&self) -> String {
+        let is_counter = matches!(self.kind, Kind::Counter | Kind::Seconds);
+        let total = if is_counter { "_total" } else { "" };
+        family_name(self.name, unit_word(self.unit).as_deref(), is_counter) + total
+    }
 }
 
 /// Ends of buckets for bodies and memory: each four times the last.
@@ -42,34 +59,65 @@ const SHORT: &[f64] = &[
     1.0,
 ];
 
+/// What tells requests apart that are over.
+const OF_REQUEST: &[&str] = &[
+    HTTP_REQUEST_METHOD,
+    URL_SCHEME,
+    HTTP_RESPONSE_STATUS_CODE,
+    HTTP_ROUTE,
+    ERROR_TYPE,
+    NETWORK_PROTOCOL_VERSION,
+];
+/// What tells requests apart that have begun.
+const OF_BEGUN: &[&str] = &[HTTP_REQUEST_METHOD, URL_SCHEME];
+/// What tells outgoing requests apart.
+const OF_CALL: &[&str] = &[
+    HTTP_REQUEST_METHOD,
+    SERVER_ADDRESS,
+    SERVER_PORT,
+    HTTP_RESPONSE_STATUS_CODE,
+    ERROR_TYPE,
+    NETWORK_PROTOCOL_VERSION,
+];
+/// What tells TLS handshakes apart.
+const OF_HANDSHAKE: &[&str] = &[TLS_PROTOCOL_VERSION, ERROR_TYPE];
+const ERROR: &[&str] = &[ERROR_TYPE];
+const FILE: &[&str] = &["file"];
+const OUTCOME: &[&str] = &["outcome"];
+const REASON: &[&str] = &["reason"];
+const SIGNAL: &[&str] = &["signal"];
+const SIGNAL_AND_REASON: &[&str] = &["signal", "reason"];
+
 macro_rules! definitions {
-    ($($name:ident = $kind:ident($text:literal, $unit:literal $(, $bounds:ident)?): $description:literal;)+) => {
+    ($(
+        $name:ident = $kind:ident($text:literal, $unit:literal $(, $bounds:ident)?) $(by $attributes:ident)?: $description:literal;
+    )+) => {
         $(#[doc = $description]
         pub const $name: Definition = Definition {
             name: $text,
             unit: $unit,
             description: $description,
             kind: Kind::$kind,
-            bounds: definitions!(@bounds $($bounds)?),
+            bounds: definitions!(@list $($bounds)?),
+            attributes: definitions!(@list $($attributes)?),
         };)+
-        /// All of them.
-        #[cfg(test)]
+        /// All instruments of the host's own, those that belong together side by side.
         pub const ALL: &[Definition] = &[$($name),+];
     };
-    (@bounds) => { &[] };
-    (@bounds $bounds:ident) => { $bounds };
+    (@list) => { &[] };
+    (@list $list:ident) => { $list };
 }
 
 definitions! {
-    REQUEST_DURATION = Histogram("http.server.request.duration", "s", DURATION_BOUNDS):
+    REQUEST_DURATION = Histogram("http.server.request.duration", "s", DURATION_BOUNDS) by OF_REQUEST:
         "Time from a request's head to the end of its response.";
-    ACTIVE_REQUESTS = UpDownCounter("http.server.active_requests", "{request}"):
+    ACTIVE_REQUESTS = UpDownCounter("http.server.active_requests", "{request}") by OF_BEGUN:
         "Requests whose responses are not over.";
-    REQUEST_BODY_SIZE = Histogram("http.server.request.body.size", "By", BYTES):
+    REQUEST_BODY_SIZE = Histogram("http.server.request.body.size", "By", BYTES) by OF_REQUEST:
         "Bytes of request bodies.";
-    RESPONSE_BODY_SIZE = Histogram("http.server.response.body.size", "By", BYTES):
+    RESPONSE_BODY_SIZE = Histogram("http.server.response.body.size", "By", BYTES) by OF_REQUEST:
         "Bytes of response bodies that were sent.";
-    CLIENT_DURATION = Histogram("http.client.request.duration", "s", DURATION_BOUNDS):
+    CLIENT_DURATION = Histogram("http.client.request.duration", "s", DURATION_BOUNDS) by OF_CALL:
         "Time from a guest's outgoing request to the head of its response.";
 
     INSTANCE_LIVE = UpDownCounter("pounce.instance.live", "{instance}"):
@@ -94,7 +142,7 @@ definitions! {
         "Slots of instances that there are.";
     READY = UpDownCounter("pounce.ready", "{server}"):
         "1 while requests are served, 0 while the server starts or drains.";
-    REQUESTS_SHED = Counter("pounce.requests.shed", "{request}"):
+    REQUESTS_SHED = Counter("pounce.requests.shed", "{request}") by REASON:
         "Requests refused for want of room; the reason is the limit, component where the places left are kept for other components, or guests for want of memory or of an instance.";
     REQUESTS_RATE_LIMITED = Counter("pounce.requests.rate_limited", "{request}"):
         "Requests refused because their client sends too many (http.rate-limit).";
@@ -110,17 +158,17 @@ definitions! {
         "Bytes of responses that guests have written and clients leave no room for.";
     REQUESTS_LIMIT = UpDownCounter("pounce.requests.limit", "{request}"):
         "Requests that may be in flight at once (http.max-in-flight, or fewer where memory is short).";
-    RELOADS = Counter("pounce.reloads", "{reload}"):
+    RELOADS = Counter("pounce.reloads", "{reload}") by OUTCOME:
         "Reloads of components and routes; the outcome is done, or failed where something was wrong and nothing has changed.";
-    TLS_HANDSHAKES = Counter("pounce.tls.handshakes", "{handshake}"):
+    TLS_HANDSHAKES = Counter("pounce.tls.handshakes", "{handshake}") by OF_HANDSHAKE:
         "TLS handshakes that are over, by version; those that failed by error.type.";
-    TLS_CERTIFICATE_EXPIRY = UpDownCounter("pounce.tls.certificate.time_to_expiry", "s"):
+    TLS_CERTIFICATE_EXPIRY = UpDownCounter("pounce.tls.certificate.time_to_expiry", "s") by FILE:
         "Time that a certificate of the listeners has left, by its file; 0 where it has expired.";
-    TLS_CERTIFICATE_RELOADS = Counter("pounce.tls.certificate.reloads", "{reload}"):
+    TLS_CERTIFICATE_RELOADS = Counter("pounce.tls.certificate.reloads", "{reload}") by OUTCOME:
         "Certificates that have changed and were read again; the outcome is done, or failed where the old ones stay.";
-    GUEST_TRAPS = Counter("pounce.guest.traps", "{trap}"):
+    GUEST_TRAPS = Counter("pounce.guest.traps", "{trap}") by ERROR:
         "Requests that a guest failed: by a trap, for want of memory or time, or without a response. One that runs once more counts if it fails again.";
-    GUEST_RETRIES = Counter("pounce.guest.retries", "{request}"):
+    GUEST_RETRIES = Counter("pounce.guest.retries", "{request}") by OUTCOME:
         "Requests that another's trap failed, and that may run once more (guest.retry-neighbours); the outcome is answered, failed, or refused where too many did at once.";
     OUTBOUND_REFUSED = Counter("pounce.outbound.refused", "{request}"):
         "Outgoing requests that no rule allows (guest.allow-outbound).";
@@ -129,7 +177,7 @@ definitions! {
     LOG_LINES_DROPPED = Counter("pounce.log.lines.dropped", "{line}"):
         "Lines of the log left out because there were too many of their kind.";
 
-    SPAN_EXPORTED = Counter("otel.sdk.exporter.span.exported", "{span}"):
+    SPAN_EXPORTED = Counter("otel.sdk.exporter.span.exported", "{span}") by ERROR:
         "Spans whose export is over; with error.type where it failed.";
     SPAN_INFLIGHT = UpDownCounter("otel.sdk.exporter.span.inflight", "{span}"):
         "Spans on their way to the endpoint.";
@@ -137,9 +185,9 @@ definitions! {
         "Spans that wait for an export.";
     SPAN_QUEUE_CAPACITY = UpDownCounter("otel.sdk.processor.span.queue.capacity", "{span}"):
         "Spans that may wait for an export.";
-    SPAN_PROCESSED = Counter("otel.sdk.processor.span.processed", "{span}"):
+    SPAN_PROCESSED = Counter("otel.sdk.processor.span.processed", "{span}") by ERROR:
         "Spans that left the queue; with error.type where they were not exported.";
-    LOG_EXPORTED = Counter("otel.sdk.exporter.log.exported", "{log_record}"):
+    LOG_EXPORTED = Counter("otel.sdk.exporter.log.exported", "{log_record}") by ERROR:
         "Log records whose export is over; with error.type where it failed.";
     LOG_INFLIGHT = UpDownCounter("otel.sdk.exporter.log.inflight", "{log_record}"):
         "Log records on their way to the endpoint.";
@@ -147,12 +195,12 @@ definitions! {
         "Log records that wait for an export.";
     LOG_QUEUE_CAPACITY = UpDownCounter("otel.sdk.processor.log.queue.capacity", "{log_record}"):
         "Log records that may wait for an export.";
-    LOG_PROCESSED = Counter("otel.sdk.processor.log.processed", "{log_record}"):
+    LOG_PROCESSED = Counter("otel.sdk.processor.log.processed", "{log_record}") by ERROR:
         "Log records that left the queue; with error.type where they were not exported.";
-    POINT_EXPORTED = Counter("otel.sdk.exporter.metric_data_point.exported", "{data_point}"):
+    POINT_EXPORTED = Counter("otel.sdk.exporter.metric_data_point.exported", "{data_point}") by ERROR:
         "Points of metrics whose export is over; with error.type where it failed.";
-    TELEMETRY_DROPPED = Counter("pounce.telemetry.dropped", "{item}"):
+    TELEMETRY_DROPPED = Counter("pounce.telemetry.dropped", "{item}") by SIGNAL_AND_REASON:
         "What limits of telemetry left out, by signal and reason.";
-    TELEMETRY_SPOOLED = UpDownCounter("pounce.telemetry.spooled", "{item}"):
+    TELEMETRY_SPOOLED = UpDownCounter("pounce.telemetry.spooled", "{item}") by SIGNAL:
         "What waits on the disk for the endpoint, by signal.";
 }
