@@ -29,6 +29,11 @@ impl Fence {
     pub(super) fn said(&self, key: &str) -> Option<&str> {
         self.comments.iter().find_map(|comment| comment.strip_prefix(key)?.strip_prefix(": "))
     }
+
+    /// Whether it is a file of cases, which `cases::files` runs.
+    pub(super) fn is_case_file(&self) -> bool {
+        self.comments.iter().any(|comment| comment.starts_with("tested with "))
+    }
 }
 
 impl Page {
@@ -67,6 +72,13 @@ impl Page {
     pub(super) fn anchors(&self) -> Vec<String> {
         let headings = self.prose.iter().filter(|(_, line)| line.starts_with('#'));
         headings.map(|(_, line)| anchor(line.trim_start_matches('#'))).collect()
+    }
+
+    /// The words of the last heading above a line; none of a page that begins without one.
+    pub(super) fn heading_above(&self, line: usize) -> &str {
+        let headings = self.prose.iter().filter(|(_, line)| line.starts_with('#'));
+        let above = headings.take_while(|(number, _)| *number < line).last();
+        above.map_or("", |(_, heading)| heading.trim_start_matches('#').trim())
     }
 
     /// Where its links and images lead, with the number of the line.
