@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fuzzes what parses headers of strangers, and settings and variables of operators: scripts/fuzz.sh [SECONDS each, default 60] [TARGET...]
+# Fuzzes what parses headers of strangers, and settings, variables and case files of operators: scripts/fuzz.sh [SECONDS each, default 60] [TARGET...]
 #
 # On the pinned stable toolchain, so without sanitizers: our code has no `unsafe`, and what is looked for is a panic. What
 # is found lies in fuzz/artifacts/TARGET; turn it into a unit test. The corpus in fuzz/corpus grows from run to run.
@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../fuzz"
 seconds=${1:-60}
 shift || true
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(trace_context b3 baggage sampling forwarded proxy_protocol last_words settings headers resource_attributes variables)
+[ ${#targets[@]} -gt 0 ] || mapfile -t targets < <(basename --suffix .rs --multiple fuzz_targets/*.rs)
 
 # The same crates as the server's. A target of its own, so that build scripts do not get these flags.
 cp ../Cargo.lock Cargo.lock
