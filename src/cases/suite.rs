@@ -77,6 +77,7 @@ impl Suite {
             components,
             file: Some(path.to_owned()),
             text: Some(text.clone()),
+            is_file_alone: true,
             beside: keys::FILE,
             vars: Vars::withheld(),
             ..Sources::default()
@@ -85,10 +86,6 @@ impl Suite {
         let found = cases.as_ref().err().into_iter().flatten();
         let news: Vec<_> = found.filter(|one| !mistakes.contains(one)).cloned().collect();
         mistakes.extend(news);
-        // This command has no such flag.
-        for mistake in mistakes.iter_mut().filter(|mistake| mistake.hint.contains("--route")) {
-            mistake.hint = "say which requests it serves: [[route]] with path = \"/path/{*rest}\" and component = \"NAME\"".to_owned();
-        }
         let config = &loaded.config;
         if config.names().is_empty() && mistakes.is_empty() {
             let hint = "name its file: pounce test app.wasm --cases FILE, or add [[component]] with a source to the file";

@@ -49,11 +49,8 @@ pub(super) fn sources(matches: &ArgMatches, needs_component: bool) -> Sources {
         components: paths("component").collect(),
         file: paths("config").next_back(),
         needs_component,
-        is_dev: false,
-        text: None,
-        said: None,
-        beside: &[],
         vars: Vars::of_process(),
+        ..Sources::default()
     }
 }
 

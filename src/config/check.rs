@@ -32,7 +32,7 @@ pub(crate) fn nowhere_to_listen(config: &Config) -> Option<Wrong> {
     (config.http.listen.is_empty() && config.inherited == 0).then(|| Wrong {
         key: "http.listen",
         what: "there is no address to listen on".to_owned(),
-        hint: "name one, such as 127.0.0.1:8080".to_owned(),
+        hint: "name one, such as 127.0.0.1:8080".into(),
     })
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn check(config: &Config) -> Vec<Wrong> {
     let mut wrong = Vec::new();
     let mut must = |holds: bool, key, what: String, hint: String| {
         if !holds {
-            wrong.push(Wrong { key, what, hint });
+            wrong.push(Wrong { key, what, hint: hint.into() });
         }
     };
     let (http, guest) = (&config.http, &config.guest);
@@ -110,14 +110,14 @@ pub(crate) fn check(config: &Config) -> Vec<Wrong> {
         wrong.push(Wrong {
             key: "http.proxy-protocol",
             what: "nobody is believed who could speak it".to_owned(),
-            hint: "name the proxies that do in http.trusted-proxies, such as 10.0.0.0/8".to_owned(),
+            hint: "name the proxies that do in http.trusted-proxies, such as 10.0.0.0/8".into(),
         });
     }
     if let Some((quoted, flaw)) = sample_route_conflict(&config.otel.sample_routes) {
         wrong.push(Wrong {
             key: "otel.sample-route",
             what: format!("{quoted} {}", flaw.what),
-            hint: flaw.hint,
+            hint: flaw.hint.into(),
         });
     }
     wrong

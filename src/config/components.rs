@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::file;
-use super::mistake::{Mistake, Wrong};
+use super::mistake::{Hint, Mistake, Wrong};
 use super::options::Guest;
 use super::otel::Otel;
 use super::resolve::{InForce, Layer, Resolver};
@@ -80,7 +80,7 @@ pub(super) fn conflicts(config: &Config) -> Vec<Wrong> {
             wrong.push(Wrong {
                 key: "component",
                 what: format!("two components are called `{name}`"),
-                hint: "give each [[component]] a name of its own".to_owned(),
+                hint: "give each [[component]] a name of its own".into(),
             });
         }
     }
@@ -89,14 +89,18 @@ pub(super) fn conflicts(config: &Config) -> Vec<Wrong> {
     }
     let routes = &config.http.route;
     let leads_to = |name: &String| routes.iter().any(|route: &Route| route.component == *name);
-    let forgotten: Vec<_> =
-        names.iter().filter(|name| !leads_to(name)).map(|name| format!("`{name}`")).collect();
-    if !forgotten.is_empty() {
-        let what = format!("no route leads to the component {}", forgotten.join(", "));
-        let hint = format!(
-            "say which requests it serves, such as --route '/path/{{*rest}}={}' or a [[route]]",
-            names[0]
-        );
+    let forgotten: Vec<_> = names.iter().filter(|name| !leads_to(name)).collect();
+    if let Some(name) = forgotten.first() {
+        let quoted: Vec<_> = forgotten.iter().map(|name| format!("`{name}`")).collect();
+        let what = format!("no route leads to the component {}", quoted.join(", "));
+        let hint = Hint::Set {
+            flag: format!(
+                "say which requests it serves, such as --route '/path/{{*rest}}={name}' or a [[route]]"
+            ),
+            file: format!(
+                "say which requests it serves: [[route]] with path = \"/path/{{*rest}}\" and component = \"{name}\""
+            ),
+        };
         wrong.push(Wrong { key: "http.route", what, hint });
     }
     wrong
@@ -148,7 +152,11 @@ impl Components {
     }
 
     /// Mistakes of settings that are components' own and can't work, each where it was written.
-    pub(super) fn flaws(config: &Config, in_force: &[(String, Vec<InForce>)]) -> Vec<Mistake> {
+    pub(super) fn flaws(
+        config: &Config,
+        in_force: &[(String, Vec<InForce>)],
+        has_flags: bool,
+    ) -> Vec<Mistake> {
         let by_name: BTreeMap<_, _> = in_force.iter().map(|(name, own)| (name.clone(), own)).collect();
         let mut mistakes = Vec::new();
         for alone in config.each() {
@@ -159,7 +167,7 @@ impl Components {
                     mistakes.push(Mistake::new(
                         format!("{}: {}", one.source, one.key),
                         wrong.what,
-                        wrong.hint,
+                        wrong.hint.told(has_flags),
                     ));
                 }
             }

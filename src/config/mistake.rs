@@ -32,7 +32,38 @@ impl fmt::Display for Mistake {
 pub(crate) struct Wrong {
     pub(crate) key: &'static str,
     pub(crate) what: String,
-    pub(crate) hint: String,
+    pub(crate) hint: Hint,
+}
+
+/// What to do next about the setting of a key.
+pub(crate) enum Hint {
+    /// The same wherever it is set.
+    Do(String),
+    /// With a flag, or in the file where there are no flags.
+    Set { flag: String, file: String },
+}
+
+impl Hint {
+    /// The words for somebody who has flags, or only a file (`pounce test`).
+    pub(crate) fn told(self, has_flags: bool) -> String {
+        match self {
+            Self::Do(words) => words,
+            Self::Set { flag, .. } if has_flags => flag,
+            Self::Set { file, .. } => file,
+        }
+    }
+}
+
+impl From<String> for Hint {
+    fn from(words: String) -> Self {
+        Self::Do(words)
+    }
+}
+
+impl From<&str> for Hint {
+    fn from(words: &str) -> Self {
+        Self::Do(words.to_owned())
+    }
 }
 
 /// Every mistake of a configuration, at least one.

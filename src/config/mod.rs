@@ -156,8 +156,9 @@ impl Config {
 
     /// Whether the settings can work; those of [`load`] do, those set from code may not.
     pub(crate) fn check(&self) -> Result<(), Mistakes> {
-        let told =
-            check::check(self).into_iter().map(|wrong| Mistake::new(wrong.key, wrong.what, wrong.hint));
+        let told = check::check(self)
+            .into_iter()
+            .map(|wrong| Mistake::new(wrong.key, wrong.what, wrong.hint.told(true)));
         match told.collect::<Vec<_>>() {
             mistakes if mistakes.is_empty() => Ok(()),
             mistakes => Err(Mistakes(mistakes)),
@@ -182,6 +183,8 @@ pub(crate) struct Sources {
     pub(crate) needs_component: bool,
     /// Whether the defaults are those of `pounce dev`.
     pub(crate) is_dev: bool,
+    /// Whether the file is the only place where somebody can set the options, which hints then speak of.
+    pub(crate) is_file_alone: bool,
     /// Keys of the file that are no settings, and are read elsewhere.
     pub(crate) beside: &'static [&'static str],
     pub(crate) vars: Vars,
@@ -221,8 +224,18 @@ pub(crate) fn load(sources: Sources) -> Result<Loaded, Mistakes> {
 
 /// Resolves every option, past all mistakes.
 pub(crate) fn resolve(sources: Sources) -> Resolved {
-    let Sources { flags, components: typed, file, text, said, needs_component, is_dev, beside, vars } =
-        sources;
+    let Sources {
+        flags,
+        components: typed,
+        file,
+        text,
+        said,
+        needs_component,
+        is_dev,
+        is_file_alone,
+        beside,
+        vars,
+    } = sources;
     let file = file.or_else(|| vars.set("POUNCE_CONFIG").map(PathBuf::from));
     let said = said.unwrap_or_else(|| match (file.as_deref(), text) {
         (Some(file), Some(text)) => file::parse(&text, file, beside),
@@ -305,9 +318,10 @@ pub(crate) fn resolve(sources: Sources) -> Resolved {
                 source => source.to_string(),
             }
         });
-        mistakes.push(Mistake::new(set_by.unwrap_or_default(), wrong.what, wrong.hint));
+        let hint = wrong.hint.told(!is_file_alone);
+        mistakes.push(Mistake::new(set_by.unwrap_or_default(), wrong.what, hint));
     }
-    mistakes.extend(Components::flaws(&config, &components.in_force));
+    mistakes.extend(Components::flaws(&config, &components.in_force, !is_file_alone));
     if needs_component && config.names().is_empty() && file_is_sound {
         let hint = "name its file: pounce serve app.wasm (or in a [[component]] of --config FILE)";
         mistakes.push(Mistake::new("", "there is no component to serve", hint));

@@ -137,7 +137,8 @@ fn is_dots(segment: &str) -> bool {
 /// it.
 pub(super) fn conflicts(routes: &[Route], names: &[String]) -> Vec<Wrong> {
     let mut wrong = Vec::new();
-    let mut tell = |what: String, hint: String| wrong.push(Wrong { key: "http.route", what, hint });
+    let mut tell =
+        |what: String, hint: String| wrong.push(Wrong { key: "http.route", what, hint: hint.into() });
     let mut known: HashMap<_, &Route> = HashMap::new();
     let mut paths: HashMap<Option<&HostPattern>, matchit::Router<String>> = HashMap::new();
     for route in routes {

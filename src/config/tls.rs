@@ -22,7 +22,7 @@ pub(super) fn flaws(http: &Http) -> Vec<Wrong> {
             key: if certificates > keys { CERT } else { KEY },
             what: format!("there are {} and {}", count(certificates, "certificate"), count(keys, "key")),
             hint: "give each --tls-cert (http.tls-cert) its --tls-key (http.tls-key), in the same order"
-                .to_owned(),
+                .into(),
         });
     } else {
         let now = SystemTime::now();
@@ -33,13 +33,13 @@ pub(super) fn flaws(http: &Http) -> Vec<Wrong> {
                 Err(Unusable::Key(flaw)) => (KEY, key.path(), flaw),
             };
             let (key, path, Invalid { what, hint }) = flaw;
-            wrong.push(Wrong { key, what: format!("`{}` {what}", path.display()), hint });
+            wrong.push(Wrong { key, what: format!("`{}` {what}", path.display()), hint: hint.into() });
         }
     }
     if http.tls_client_auth != ClientAuth::None {
         let mut lacks = |is_there: bool, what: &str, hint: &str| {
             if !is_there {
-                wrong.push(Wrong { key: CLIENT_AUTH, what: what.to_owned(), hint: hint.to_owned() });
+                wrong.push(Wrong { key: CLIENT_AUTH, what: what.to_owned(), hint: hint.into() });
             }
         };
         lacks(

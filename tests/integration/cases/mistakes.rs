@@ -84,7 +84,7 @@ async fn components_without_a_route_are_told_of_the_table() {
         |name: &str| format!("[[component]]\nname = \"{name}\"\nsource = \"{}\"\n", built("hello").display());
     let cases = Cases::new(&(component("one") + &component("two") + &case("response = 200")));
     let exit = pounce().command("test").flag("--cases", cases.path.display()).run().await;
-    exit.expect(2, &["no route leads to", "[[route]] with path"]);
+    exit.expect(2, &["no route leads to", "[[route]] with path = \"/path/{*rest}\" and component = \"one\""]);
     assert!(!exit.stderr.contains("--route"), "{exit}");
 }
 
