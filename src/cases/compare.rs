@@ -56,6 +56,8 @@ pub(super) fn under(path: &[Step], key: &str) -> Path {
 pub(super) enum Edit {
     /// Writes a value; texts stand for themselves.
     Set(Path, Json),
+    /// Writes that any value may be there.
+    Any(Path),
     /// Takes a key, or an element of a list, out.
     Remove(Path),
     /// Takes a text out of a list of texts.
@@ -122,6 +124,14 @@ impl Comparison {
 pub(super) fn response_of(case: &Case, came: &Came) -> Comparison {
     let compared = case.response.as_ref().map(|want| response::compare(want, came));
     compared.filter(|compared| compared.failed).unwrap_or_default()
+}
+
+/// Pairs of spans that are compared in a few milliseconds.
+const FEW_PAIRS: usize = 10_000;
+
+/// Whether to compare a trace takes longer than what else a case does.
+pub(super) fn takes_long(case: &Case, trace: &Trace) -> bool {
+    case.spans.as_ref().is_some_and(|wants| spans::pairs(wants, &trace.roots) > FEW_PAIRS)
 }
 
 /// Compares spans and log records; says nothing of those that are as they should be.

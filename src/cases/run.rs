@@ -7,6 +7,8 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use pounce_telemetry::{Baggage, Propagator, SpanContext, SpanId, TraceId, TraceState};
+use tokio::sync::Semaphore;
+use tokio::task::block_in_place;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::compare::{self, Came, Comparison, Edit, Line};
@@ -102,13 +104,34 @@ pub(super) fn prepare(case: &Case, propagator: &Propagator) -> Result<Prepared, 
     Ok(Prepared { request, trace_id: context.trace_id })
 }
 
+/// What the cases of a file have in common while they run.
+pub(super) struct Shared {
+    pub(super) caller: Caller,
+    pub(super) mocks: Arc<Mocks>,
+    /// One large trace is compared at once: that computes for a second or two, outside of the case's own time limit, while the
+    /// limits of other cases go on. Their guests need the other processors, and all threads that serve.
+    comparing: Semaphore,
+}
+
+impl Shared {
+    pub(super) fn new(caller: Caller, mocks: Arc<Mocks>) -> Self {
+        Self { caller, mocks, comparing: Semaphore::new(1) }
+    }
+
+    /// Compares a trace; a large one beside the threads that serve.
+    async fn compare(&self, case: &Case, trace: &Trace) -> Comparison {
+        if !compare::takes_long(case, trace) {
+            return compare::trace_of(case, trace);
+        }
+        // It is never closed.
+        let _turn = self.comparing.acquire().await;
+        block_in_place(|| compare::trace_of(case, trace))
+    }
+}
+
 /// Runs a case.
-pub(super) async fn run(
-    case: &Case,
-    prepared: Result<Prepared, String>,
-    caller: &Caller,
-    mocks: &Arc<Mocks>,
-) -> Outcome {
+pub(super) async fn run(case: &Case, prepared: Result<Prepared, String>, shared: &Shared) -> Outcome {
+    let Shared { caller, mocks, .. } = shared;
     let began = Instant::now();
     let outcome = |failure, edits| Outcome {
         name: case.name.clone(),
@@ -133,7 +156,7 @@ pub(super) async fn run(
     let followed = mocks.follow(trace_id, script);
     let came = ask(case, request, caller, began).await;
     let mut failure = Failure::default();
-    let (trace, compared) = look(case, caller, trace_id, &calls, &mut failure.problems, came.is_ok()).await;
+    let (trace, compared) = look(case, shared, trace_id, &calls, &mut failure.problems, came.is_ok()).await;
     // A guest may still call while it is waited for.
     drop(followed);
     let (mut edits, mut remains) = (Vec::new(), false);
@@ -212,14 +235,14 @@ async fn read(response: Response<ResponseBody>, max_body: usize) -> Result<Came,
 /// The trace, as soon as it is as expected, or when the guest has had its time.
 async fn look(
     case: &Case,
-    caller: &Caller,
+    shared: &Shared,
     trace_id: TraceId,
     calls: &Calls,
     problems: &mut Vec<String>,
     may_come: bool,
 ) -> (Trace, Comparison) {
     let until = Instant::now() + case.linger;
-    let mut told = caller.trace(trace_id);
+    let mut told = shared.caller.trace(trace_id);
     loop {
         let trace = match Trace::read(&told.0, &told.1) {
             Ok(trace) => trace,
@@ -228,14 +251,14 @@ async fn look(
                 return Default::default();
             }
         };
-        let compared = compare::trace_of(case, &trace);
+        let compared = shared.compare(case, &trace).await;
         loop {
             let is_right = !compared.failed && !calls.are_missed();
             if is_right || !may_come || Instant::now() >= until {
                 return (trace, compared);
             }
             sleep(LOOK).await;
-            let now = caller.trace(trace_id);
+            let now = shared.caller.trace(trace_id);
             // What has been compared once comes out the same.
             if now != told {
                 told = now;

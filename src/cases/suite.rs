@@ -13,7 +13,7 @@ use pounce_telemetry::{Propagator, RecentTraces};
 use super::expect::Case;
 use super::pattern::Pattern;
 use super::read::{self, keys};
-use super::run::{self, Outcome};
+use super::run::{self, Outcome, Shared};
 use super::update;
 use crate::app::{App, StartError, Surroundings};
 use crate::config::{
@@ -141,7 +141,7 @@ impl Suite {
         let mocks = Arc::new(Mocks::default());
         let around = Surroundings { mocks: Some(mocks.clone()), ..Surroundings::new(run.compiling) };
         let app = App::build_within(loaded, around).await?;
-        let caller = app.caller();
+        let shared = Arc::new(Shared::new(app.caller(), mocks));
         let mut known = HashSet::new();
         let prepared = cases.into_iter().map(|case| {
             let prepared = run::prepare(&case, &propagator).and_then(|prepared| match known.insert(prepared.trace_id.0) {
@@ -151,11 +151,11 @@ impl Suite {
             (case, prepared)
         });
         let running = prepared.map(|(case, prepared)| {
-            let (caller, mocks) = (caller.clone(), mocks.clone());
+            let shared = shared.clone();
             async move {
                 let (name, line) = (case.name.clone(), case.line);
                 // A task of its own, so that guests compute on all processors.
-                let running = tokio::spawn(async move { run::run(&case, prepared, &caller, &mocks).await });
+                let running = tokio::spawn(async move { run::run(&case, prepared, &shared).await });
                 running.await.unwrap_or_else(|error| Outcome::died(name, line, &error.to_string()))
             }
         });

@@ -54,7 +54,8 @@ fn apply(mut case: Node<'_>, edits: &[Edit], ids: &[String]) {
     let mut added = Vec::new();
     for edit in edits {
         match edit {
-            Edit::Set(path, value) => set(case.again(), path, toml(&nulls_quoted(pattern(value, ids)))),
+            Edit::Set(path, value) => set(case.again(), path, toml(&without_null(path, pattern(value, ids)))),
+            Edit::Any(path) => set(case.again(), path, Some("*".into())),
             Edit::Times(path, count) => times(case.again(), path, *count),
             Edit::RemoveText(path, text) => remove_text(case.again(), path, text),
             Edit::Json { at, differences, whole } => json(case.again(), at, differences, whole, ids),
@@ -281,7 +282,7 @@ fn json(
 fn append(case: Node<'_>, path: &[Step], span: &Span, ids: &[String]) {
     let Some((Step::Key(key), parent)) = path.split_last() else { return };
     let Some(parent) = case.walk(parent) else { return };
-    let Json::Object(span) = pattern(&json_of(span), ids) else { return };
+    let Json::Object(span) = nulls_open(pattern(&json_of(span), ids)) else { return };
     let is_block = matches!(&parent, Node::Table(_) | Node::Item(Item::Table(_)));
     let Some(parent) = parent.table() else { return };
     let is_empty = |item: &Item| item.as_array().is_some_and(Array::is_empty);
@@ -378,12 +379,26 @@ fn pattern(json: &Json, ids: &[String]) -> Json {
     }
 }
 
-/// A response whose `json` TOML cannot say, as it has null in it, with that as a text.
-fn nulls_quoted(mut response: Json) -> Json {
-    if let Some(json) = response.get_mut("json").filter(|json| toml(json).is_none()) {
+/// A value with other words for null, for which TOML has none.
+fn without_null(path: &[Step], mut value: Json) -> Json {
+    if !matches!(path, [Step::Key(key)] if key == "response") {
+        return nulls_open(value);
+    }
+    // A body says null in JSON's own words, as a text.
+    if let Some(json) = value.get_mut("json").filter(|json| toml(json).is_none()) {
         *json = json.to_string().into();
     }
-    response
+    value
+}
+
+/// A value with the pattern for any value in place of null: that of an attribute without a value.
+fn nulls_open(value: Json) -> Json {
+    match value {
+        Json::Null => "*".into(),
+        Json::Array(list) => list.into_iter().map(nulls_open).collect(),
+        Json::Object(entries) => entries.into_iter().map(|(key, one)| (key, nulls_open(one))).collect(),
+        plain => plain,
+    }
 }
 
 /// Keys that come first, in this order: JSON keeps none.

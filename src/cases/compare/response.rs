@@ -8,6 +8,9 @@ use super::{Came, Comparison, Edit, Mark, Step, json_path, shown, shown_key, sho
 use crate::cases::body::{self, Difference, Step as JsonStep};
 use crate::cases::expect::{Body, Response, Status, Want};
 
+/// Headers that are others each time: when a response was made, and how long that took.
+const VOLATILE: [&str; 2] = ["date", "server-timing"];
+
 /// The longest body that is written into a file by itself.
 const MAX_WRITTEN: usize = 2000;
 
@@ -42,6 +45,7 @@ pub(super) fn compare(want: &Response, came: &Came) -> Comparison {
         if !is_same {
             let at = under(&under(&at, "headers"), name.as_str());
             out.edits.push(match values.first() {
+                Some(_) if VOLATILE.contains(&name.as_str()) => Edit::Any(at),
                 Some(value) => Edit::Set(at, Json::from(&**value)),
                 None => Edit::Remove(at),
             });

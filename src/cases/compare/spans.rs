@@ -22,17 +22,25 @@ const MAX_PAIRS: usize = 4_000_000;
 
 /// Why the spans are not compared, where they are too many to be compared in any reasonable time.
 pub(super) fn too_many(wants: &Spans, came: &[seen::Span]) -> Option<String> {
-    fn count(came: &[seen::Span]) -> usize {
-        came.iter().map(|one| 1 + count(&one.children)).sum()
-    }
-    let spans = count(came);
-    let places = places(wants, spans);
-    (places.saturating_mul(spans) > MAX_PAIRS).then(|| {
+    (pairs(wants, came) > MAX_PAIRS).then(|| {
+        let spans = count(came);
+        let places = places(wants, spans);
         format!(
             "{places} expected spans beside {spans} that came are more than the {MAX_PAIRS} pairs that are compared; \
              expect fewer of them, or leave `ordered` out"
         )
     })
+}
+
+/// How many pairs of an expected span and one that came there are to compare.
+pub(super) fn pairs(wants: &Spans, came: &[seen::Span]) -> usize {
+    let spans = count(came);
+    places(wants, spans).saturating_mul(spans)
+}
+
+/// Spans, with all under them.
+fn count(came: &[seen::Span]) -> usize {
+    came.iter().map(|one| 1 + count(&one.children)).sum()
 }
 
 /// How many places there are for so many spans: in an order, each further span of a name is one.

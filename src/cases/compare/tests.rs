@@ -193,6 +193,50 @@ fn what_a_case_leaves_open_is_filled_in() {
     assert!(!updated.contains("server.port"), "{updated}");
 }
 
+/// TOML has no null: an attribute without a value is one that may have any.
+#[test]
+fn attributes_without_a_value_are_written() {
+    let attributes = vec![
+        ("empty".to_owned(), json!(null)),
+        ("list".to_owned(), json!(["a", null])),
+        ("map".to_owned(), json!({ "json": { "b": null, "c": "*" } })),
+    ];
+    let mut child = span("child", Vec::new());
+    child.attributes.clone_from(&attributes);
+    child.events = vec![Part { name: "event".to_owned(), attributes: attributes.clone() }];
+    let mut trace = trace(vec![span("r", vec![child])]);
+    trace.logs = vec![Log { body: json!(null), severity: "info".to_owned(), attributes }];
+    let empty = "empty = \"*\"";
+    for text in [
+        "",
+        "response = 200\nspan = \"r\"\nlog = []",
+        "response = 200\nspan = { name = \"r\", children = [] }",
+        "response = 200\nspan = { name = \"r\", children = [{ name = \"child\", attributes = { empty = 1, list = 2, map = { json = 3 } } }] }",
+        "response = 200\nspan = { name = \"r\", children = [{ name = \"child\", events = [] }] }",
+        "response = 200\nspan = { name = \"r\", children = [{ name = \"child\", events = [{ name = \"event\", attributes = { empty = 1 } }] }] }",
+    ] {
+        let (_, updated) = compared(text, &came(200, ""), &trace);
+        let is_open = updated.contains(empty) || updated.contains("body = \"*\"");
+        assert!(is_open && !updated.contains("null"), "{text}\n{updated}");
+    }
+}
+
+#[test]
+fn headers_that_are_others_each_time_are_left_open() {
+    let mut came = came(200, "");
+    for (name, value) in
+        [("date", "Tue, 01 Dec 2026 04:00:00 GMT"), ("server-timing", "guest;dur=1"), ("etag", "\"a*\"")]
+    {
+        came.headers.insert(name, value.parse().unwrap());
+    }
+    let text = "[case.response]\nheaders = { Date = \"Mon, *\", server-timing = \"x\", etag = \"y\" }";
+    let (drawn, updated) = compared(text, &came, &trace(Vec::new()));
+    assert!(drawn.contains("+   headers.date = \"Tue, 01 Dec 2026 04:00:00 GMT\""), "{drawn}");
+    for part in ["Date = \"*\"", "server-timing = \"*\"", r#"a\\*"#] {
+        assert!(updated.contains(part), "{part}\n{updated}");
+    }
+}
+
 #[test]
 fn every_form_of_a_list_can_be_added_to() {
     let trace = trace(vec![span("a", vec![span("c", vec![])]), span("b", vec![])]);

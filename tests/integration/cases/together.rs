@@ -41,6 +41,32 @@ async fn cases_do_not_disturb_each_other(abi: Abi) {
     }
 }
 
+/// A comparison that computes for seconds, on a machine with one thread to serve, while another case's guest has less time
+/// than that.
+#[tokio::test]
+async fn a_comparison_takes_no_time_from_other_cases() {
+    let sources = ["spans", "slow"].map(|name| Abi::P2.guest(name).display().to_string());
+    let other = "{ name = \"*\", attributes = { nth = \"none*\" } }";
+    let text = format!(
+        "[[component]]\nname = \"spans\"\nsource = \"{}\"\n[[component]]\nname = \"slow\"\nsource = \"{}\"\n\
+         [[route]]\nhost = \"spans.test\"\ncomponent = \"spans\"\n[[route]]\ncomponent = \"slow\"\n\
+         [[case]]\nname = \"compared for long\"\nrequest = \"http://spans.test/many?count=4000\"\n\
+         span = {{ children = [{}] }}\n\
+         [[case]]\nname = \"slow\"\nrequest = \"/?ms=300&chunks=3&body_ms=300\"\nresponse = 200\ntimeout = \"2s\"\n",
+        sources[0],
+        sources[1],
+        vec![other; 1600].join(", ")
+    );
+    let cases = Cases::new(&text);
+    let exit = pounce()
+        .command("test")
+        .flag("--cases", cases.path.display())
+        .env("TOKIO_WORKER_THREADS", 1)
+        .run()
+        .await;
+    assert!(exit.stdout.contains("FAIL compared for long") && exit.stdout.contains("ok   slow"), "{exit}");
+}
+
 /// Several components in one file, and several files.
 #[tokio::test]
 async fn several_components_are_reached_by_their_routes() {
