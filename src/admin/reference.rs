@@ -38,9 +38,7 @@ can ask for exponential ones in their place.
 fn page() -> String {
     let mut text = HEAD.to_owned();
     for (nth, head) in PARTS.iter().enumerate() {
-        text.push_str(&format!(
-            "\n## {head}\n\n| metric | kind, unit | attributes | what it says |\n| --- | --- | --- | --- |\n"
-        ));
+        text.push_str(&format!("\n## {head}\n\n| metric | what it says |\n| --- | --- |\n"));
         ALL.iter().filter(|definition| part(definition) == nth).for_each(|one| text.push_str(&row(one)));
     }
     text.push_str(BUCKETS);
@@ -69,8 +67,9 @@ fn part(definition: &Definition) -> usize {
 fn row(definition: &Definition) -> String {
     let Definition { name, unit, description, kind, attributes, .. } = definition;
     let (shown, kind) = (definition.prometheus_name(), kind.name());
+    let by = if attributes.is_empty() { "" } else { " by " };
     let attributes = coded(attributes.iter().copied());
-    format!("| `{name}`<br>`{shown}` | {kind}, `{unit}` | {attributes} | {description} |\n")
+    format!("| `{name}`<br>`{shown}` | {description}<br>{kind} in `{unit}`{by}{attributes} |\n")
 }
 
 /// Names, as code.

@@ -177,11 +177,12 @@ async fn the_page_of_metrics_has_all_that_there_are() {
     let words = |text: &str| text.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
     let rows = docs.lines().filter(|line| line.contains("<br>")).map(|line| {
         let cells: Vec<_> = line.split(" | ").collect();
-        let kind = match cells[1].split_once(',').unwrap().0 {
+        let (_, made) = cells[1].rsplit_once("<br>").unwrap();
+        let kind = match made.split_once(" in `").unwrap().0 {
             "up-down counter" => "gauge",
             kind => kind,
         };
-        let labels = words(cells[2]).iter().map(|key| key.replace('.', "_")).collect::<BTreeSet<_>>();
+        let labels = words(made)[1..].iter().map(|key| key.replace('.', "_")).collect::<BTreeSet<_>>();
         (words(cells[0])[1].clone(), (kind.to_owned(), labels))
     });
     let told: BTreeMap<_, _> = rows.collect();
