@@ -8,6 +8,12 @@ use std::time::SystemTime;
 
 /// Where tools put components, beside Cargo's own folders.
 const FOLDERS: [&str; 3] = [".", "dist", "build"];
+/// How projects are built that have such a file; the first also where there is none of them.
+const BUILDS: [(&str, &str); 3] = [
+    ("Cargo.toml", "cargo build --target wasm32-wasip2"),
+    ("package.json", "npm run build"),
+    ("app.py", "componentize-py -d wit -w guest componentize app -o app.wasm"),
+];
 /// How a component in binary form begins, and how a core module does.
 const COMPONENT: &[u8; 8] = b"\0asm\x0d\0\x01\0";
 const MODULE: &[u8; 8] = b"\0asm\x01\0\0\0";
@@ -55,7 +61,7 @@ fn of_cargo(target: &Path) -> Vec<PathBuf> {
 fn choose(folders: &[PathBuf], built: Option<SystemTime>) -> Result<Found, String> {
     let (mut found, modules) = look(folders);
     if found.is_empty() {
-        return Err(none(&modules));
+        return Err(none(folders, &modules));
     }
     // The newest first.
     found.sort_by(|one, two| two.written.cmp(&one.written).then_with(|| one.path.cmp(&two.path)));
@@ -117,12 +123,14 @@ fn look(folders: &[PathBuf]) -> (Vec<Candidate>, Vec<PathBuf>) {
     (components, modules)
 }
 
-fn none(modules: &[PathBuf]) -> String {
+fn none(folders: &[PathBuf], modules: &[PathBuf]) -> String {
+    let is_there = |(file, _): &&(&str, _)| folders.first().is_some_and(|here| here.join(file).is_file());
+    let (_, build) = BUILDS.iter().find(is_there).unwrap_or(&BUILDS[0]);
     match modules {
-        [] => "there is no component here: looked in ., dist, build and target/wasm32-*/debug and release\n  tip: name its \
-               file (pounce dev app.wasm), or say how it is built (pounce dev --build 'cargo build --target \
-               wasm32-wasip2')"
-            .to_owned(),
+        [] => format!(
+            "there is no component here: looked in ., dist, build and target/wasm32-*/debug and release\n  tip: name its \
+             file (pounce dev app.wasm), or say how it is built (pounce dev --build '{build}')"
+        ),
         [first, ..] => format!(
             "there is no component here, only the core module {}\n  tip: build a component: `cargo build --target \
              wasm32-wasip2` (Rust), `componentize-js` (JavaScript), `componentize-py` (Python), or wrap the module with \
@@ -203,7 +211,15 @@ mod tests {
 
     #[test]
     fn where_there_is_none_it_is_said_what_to_do() {
-        assert!(found(&[], None).unwrap_err().contains("--build"));
+        for (file, build) in [
+            ("notes.txt", "cargo build"),
+            ("Cargo.toml", "cargo build"),
+            ("package.json", "npm run build"),
+            ("app.py", "componentize-py"),
+        ] {
+            let said = found(&[(file, b"")], None).unwrap_err();
+            assert!(said.contains(&format!("pounce dev --build '{build}")), "{said}");
+        }
         let files: &[(&str, &[u8])] = &[("target/wasm32-wasip1/debug/app.wasm", MODULE)];
         assert!(
             found(files, None)

@@ -46,6 +46,8 @@ pub(super) fn command() -> Command {
         let language =
             Arg::new("lang").long("lang").value_name("LANG").value_parser(PossibleValuesParser::new(languages));
         command
+            // The language is asked for in words of our own.
+            .override_usage("pounce new <NAME> --lang <LANG>")
             .long_about("Writes a project for a guest: one that builds, is served and traced, and tests its own trace.")
             .arg(name.help("The project's name: a folder that is not there yet, or is empty").long_help(
                 "The project's name: a folder that is not there yet, or is empty. Of a path, the last part is the name: \
