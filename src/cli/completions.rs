@@ -66,7 +66,7 @@ pub(super) fn run_man(whole: Command, matches: &ArgMatches, unknown: Vec<Mistake
     }
     let folder = matches.get_one::<PathBuf>("folder").unwrap_or_else(|| unreachable!("clap requires it"));
     let written = std::fs::create_dir_all(folder)
-        .and_then(|()| clap_mangen::generate_to(built(whole).disable_help_subcommand(true), folder));
+        .and_then(|()| clap_mangen::generate_to(built(whole.disable_help_subcommand(true)), folder));
     match written {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

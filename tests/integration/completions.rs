@@ -58,6 +58,9 @@ async fn each_command_has_its_man_page() {
     for name in ["pounce-check.1", "pounce-compile.1", "pounce-doctor.1", "pounce-completions.1"] {
         page(name);
     }
+    let mut names = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name());
+    let of_help = names.find(|name| name.to_string_lossy().contains("help"));
+    assert_eq!(of_help, None, "`pounce help check` is no command of its own");
     let exit = pounce().command("man").arg("/dev/null/man").run().await;
     exit.expect(1, &["cannot write the man pages", "/dev/null/man"]);
 }
