@@ -103,8 +103,9 @@ fn no_language(folder: &Path) -> Mistake {
 fn no_go() -> Mistake {
     Mistake::new(
         "--lang go",
-        "there is no project for Go yet: the tools that would build it (componentize-go, TinyGo) could be had from no package registry",
-        "docs/guest-go.md says how components are made from Go today, with wit-bindgen and the standard compiler",
+        "there is no project for Go yet: what the standard compiler makes traps once requests are large, and the tools that are \
+         made for components (componentize-go, TinyGo) could be had from no package registry",
+        "docs/guest-go.md says why, and how components are made from Go today, with wit-bindgen and the standard compiler",
     )
 }
 
