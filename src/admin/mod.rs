@@ -11,6 +11,7 @@ mod host;
 mod paced;
 mod page;
 mod query;
+mod script;
 mod serve;
 mod status;
 mod viewer;

@@ -30,6 +30,7 @@ const PATHS: &str = "There are:
   /metrics             for Prometheus; with exemplars where OpenMetrics is asked for
   /traces              the latest traces, for browsers; /traces/HEX is one of them
   /api/traces          the latest traces as OTLP JSON; ?limit=N, ?trace_id=HEX
+  /api/traces/outline  a trace as OTLP JSON, the outline of a large one; ?trace_id=HEX
   /api/traces/summary  a line about each as JSON; ?after=CURSOR for what has changed
   /api/logs            log records of a trace as OTLP JSON; ?trace_id=HEX
 ";
@@ -111,7 +112,7 @@ impl Site {
                 })
                 .await
             }
-            path @ ("/api/traces" | "/api/traces/summary" | "/api/logs") => {
+            path @ ("/api/traces" | "/api/traces/outline" | "/api/traces/summary" | "/api/logs") => {
                 self.traces(path, head.uri.query().unwrap_or_default()).await
             }
             path if viewer::is_below(path)
@@ -159,6 +160,10 @@ impl Site {
         let make: Box<dyn FnOnce() -> Vec<u8> + Send> = match path {
             "/api/logs" => match query::trace_id(query) {
                 Ok(trace_id) => Box::new(move || telemetry.recent_logs(trace_id)),
+                Err(what) => return text(StatusCode::BAD_REQUEST, what),
+            },
+            "/api/traces/outline" => match query::trace_id(query) {
+                Ok(trace_id) => Box::new(move || telemetry.recent_outline(trace_id)),
                 Err(what) => return text(StatusCode::BAD_REQUEST, what),
             },
             "/api/traces/summary" => match query::cursor(query) {

@@ -24,7 +24,7 @@ impl Asked {
     }
 }
 
-/// What is asked of `/api/logs`.
+/// What is asked of `/api/logs` and `/api/traces/outline`.
 pub(super) fn trace_id(query: &str) -> Result<TraceId, String> {
     match *parts(query).collect::<Vec<_>>() {
         [("trace_id", value)] => read_id(value),

@@ -1,15 +1,17 @@
 //! The trace viewer: files for browsers, which read `/api/…` and `/status`.
 //!
-//! They are plain modules, as they are in the folder `viewer`, and come with the binary: nothing is built, and nothing is
-//! fetched from elsewhere. What they show is written by guests and clients, so the browser is told to run and load
+//! They are plain modules in the folder `viewer`, which come with the binary and are joined into one script (`script`):
+//! nothing is built, and nothing is fetched from elsewhere. What they show is written by guests and clients, so the browser is told to run and load
 //! nothing but these files.
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, ETAG, IF_NONE_MATCH, LINK, REFERRER_POLICY};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use std::hash::{DefaultHasher, Hasher as _};
+use std::sync::LazyLock;
 
 use super::page::{Answer, whole};
+use super::script::{Module, joined};
 use pounce_telemetry::TraceId;
 
 /// What a page of the viewer may do: load these files and ask this listener.
@@ -24,29 +26,30 @@ const GUARDS: [(HeaderName, &str); 4] = [
     (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()"),
 ];
 
-/// The files in the folder `viewer`.
+/// Files of the folder `viewer`.
 macro_rules! files {
-    ($($name:literal),+ $(,)?) => {
-        &[$(($name, include_bytes!(concat!("viewer/", $name)).as_slice())),+]
+    ($include:ident: $($name:literal),+ $(,)?) => {
+        &[$(($name, $include!(concat!("viewer/", $name)))),+]
     };
 }
 
-/// What stands below `/traces/assets/`; the first is the page that the modules fill.
-const FILES: &[(&str, &[u8])] = files![
-    "index.html",
+/// The module that the others are for, and what they are called together.
+const SCRIPT: &str = "app.js";
+
+/// What is joined.
+const MODULES: &[Module] = files![include_str:
     "app.js",
-    "icon.svg",
     "model/compare.js",
     "model/critical.js",
     "model/filters.js",
     "model/format.js",
     "model/histogram.js",
     "model/otlp.js",
+    "model/outline.js",
     "model/phases.js",
     "model/svg.js",
     "model/traces.js",
     "model/tree.js",
-    "style.css",
     "view/api.js",
     "view/compare.js",
     "view/details.js",
@@ -59,6 +62,15 @@ const FILES: &[(&str, &[u8])] = files![
     "view/trace.js",
     "view/waterfall.js",
 ];
+
+/// What else stands below `/traces/assets/`; the first is the page that the script fills.
+const OTHERS: &[Module] = files![include_str: "index.html", "icon.svg", "style.css"];
+
+/// What stands below `/traces/assets/`.
+static FILES: LazyLock<Vec<(&str, Bytes)>> = LazyLock::new(|| {
+    let others = OTHERS.iter().map(|(name, text)| (*name, Bytes::from_static(text.as_bytes())));
+    others.chain([(SCRIPT, joined(MODULES, SCRIPT).into())]).collect()
+});
 
 /// Whether a path is the viewer's.
 pub(super) fn is_below(path: &str) -> bool {
@@ -82,15 +94,16 @@ pub(super) fn page(path: &str, headers: &HeaderMap) -> Option<Answer> {
     let is_known = known.any(|known| known.contains(&tag));
     let mut answer = match is_known {
         true => whole(StatusCode::NOT_MODIFIED, kind(name), Bytes::new()),
-        false => whole(StatusCode::OK, kind(name), Bytes::from_static(bytes)),
+        false => whole(StatusCode::OK, kind(name), bytes.clone()),
     };
     let out = answer.headers_mut();
     // Kept, and asked about each time: another version may run here tomorrow.
     out.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     out.extend(HeaderValue::from_str(&tag).ok().map(|tag| (ETAG, tag)));
     // A browser asks for the trace while it is still reading the modules that show it.
-    for path in
-        trace_id.iter().flat_map(|id| ["traces", "logs"].map(|what| format!("/api/{what}?trace_id={id}")))
+    for path in trace_id
+        .iter()
+        .flat_map(|id| ["traces/outline", "logs"].map(|what| format!("/api/{what}?trace_id={id}")))
     {
         let link = HeaderValue::from_str(&format!("<{path}>; rel=preload; as=fetch; crossorigin"));
         out.extend(link.ok().map(|link| (LINK, link)));
@@ -133,17 +146,38 @@ mod tests {
     }
 
     #[test]
-    fn every_file_of_the_folder_is_served_and_preloaded() {
+    fn every_file_of_the_folder_is_served() {
         let mut found = BTreeSet::new();
         files_in(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/admin/viewer"), "", &mut found);
         for apart in ["model/types.d.ts", "tsconfig.json"] {
             assert!(found.remove(apart), "{apart} is for the check of types");
         }
-        let served: BTreeSet<_> = FILES.iter().map(|(name, _)| (*name).to_owned()).collect();
-        assert_eq!(served, found);
-        let page = str::from_utf8(FILES[0].1).unwrap();
-        for name in served.iter().filter(|name| name.ends_with(".js")) {
-            assert!(page.contains(&format!("/traces/assets/{name}\"")), "{name} would be asked for late");
+        let named: BTreeSet<_> = MODULES.iter().chain(OTHERS).map(|(name, _)| (*name).to_owned()).collect();
+        assert_eq!(named, found);
+    }
+
+    #[test]
+    fn modules_are_written_so_that_they_can_be_joined() {
+        let script = joined(MODULES, SCRIPT);
+        for (name, text) in MODULES {
+            assert!(script.contains(&format!("modules[\"{name}\"] = ")), "nobody imports {name}");
+            let exports = text.lines().filter(|line| line.starts_with("export ")).count();
+            let told = script.split(&format!("modules[\"{name}\"] = ")).nth(1).unwrap();
+            let told = told.split("\nreturn { ").nth(1).unwrap().split(" };\n})();").next().unwrap();
+            let told = told.split(", ").filter(|name| !name.trim().is_empty()).count();
+            assert_eq!(told, exports, "exports of {name}");
+        }
+        let mut before = BTreeSet::new();
+        for line in script.lines() {
+            assert!(!line.starts_with("import ") && !line.starts_with("export "), "{line}");
+            let named = line.split("modules[\"").nth(1).and_then(|rest| rest.split('"').next());
+            match named {
+                Some(name) if line.starts_with("const ") => {
+                    assert!(before.contains(name), "{name} comes after those that import it");
+                }
+                Some(name) => _ = before.insert(name),
+                None => {}
+            }
         }
     }
 

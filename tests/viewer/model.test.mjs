@@ -9,6 +9,7 @@ import * as filters from "../../src/admin/viewer/model/filters.js";
 import * as format from "../../src/admin/viewer/model/format.js";
 import { bucketOf, buckets, byRoute, extent } from "../../src/admin/viewer/model/histogram.js";
 import * as otlp from "../../src/admin/viewer/model/otlp.js";
+import { complete, outline } from "../../src/admin/viewer/model/outline.js";
 import { joined, phases } from "../../src/admin/viewer/model/phases.js";
 import { escaped, waterfall } from "../../src/admin/viewer/model/svg.js";
 import { Traces } from "../../src/admin/viewer/model/traces.js";
@@ -134,6 +135,55 @@ test("whatever is missing or of another type is read as nothing", () => {
   assert.equal(format.value(otlp.value(deep)).includes("end"), false);
 });
 
+test("an outline has the rows of a trace, and takes the rest when it comes", () => {
+  const ids = ["000000000000000a", "000000000000000b", "000000000000000c"];
+  const columns = {
+    start_unix_nano: String(BASE),
+    components: ["shop", ""],
+    ids: ids.join(""),
+    parents: [1, -1, 0],
+    names: ["b", "a", "c"],
+    kinds: "129",
+    starts: [10, 0, 12],
+    durations: [20, 40, 2],
+    component: [0, 0, 1],
+    errors: [2],
+  };
+  const found = outline({ outline: columns }, "0af7651916cd43dd8448eb211c80319c");
+  assert.equal(found.isWhole, false);
+  assert.equal(found.duration, 40);
+  assert.deepEqual(shown(rows(tree(found.spans), new Set(), true)), ["0 a", "1 b", "2 c"]);
+  assert.deepEqual(
+    found.spans.map(({ id, parentId, kind, start, end, isError, component }) =>
+      [id, parentId, kind, start, end, isError, component].join(" "),
+    ),
+    [
+      `${ids[0]} ${ids[1]} internal 10 30 false shop`,
+      `${ids[1]}  server 0 40 false shop`,
+      `${ids[2]} ${ids[0]} internal 12 14 true `,
+    ],
+  );
+  assert.deepEqual(otlp.attributes(found.spans[0]), []);
+  const whole = (more) =>
+    otlp.trace(
+      answer([
+        span(ids[1], "elsewhere", 0, 40, { attributes: [text("said", "late")] }),
+        span(ids[0], ids[1], 10, 30),
+        span(ids[2], ids[0], 12, 14),
+        ...more,
+      ]),
+    );
+  const before = found.spans[1];
+  assert.equal(complete(found, whole([span("000000000000000d", "", 1, 2)])), false, "one has ended since");
+  assert.equal(complete(found, whole([])), true);
+  assert.equal(found.isWhole, true);
+  assert.equal(found.spans[1], before, "rows that are shown keep their spans");
+  assert.deepEqual(otlp.attributes(before), [{ key: "said", value: "late" }]);
+  assert.equal(before.parentId, "elsewhere");
+  assert.equal(outline(answer([]), ""), null);
+  assert.equal(outline(null, ""), null);
+});
+
 test("spans are nested below their parents, in order of time", () => {
   const { tree: found } = read([
     span("c", "a", 20, 30),
@@ -222,6 +272,14 @@ test("log records stand among the spans below theirs", () => {
   ]);
   assert.deepEqual(shown(rows(found, new Set(), false)), ["0 span a", "1 span b", "1 span c"]);
   assert.equal(logs.find(({ body }) => body === "in c").severity, "ERROR");
+});
+
+test("stretches that nobody can tell apart are one", () => {
+  const of = (from, to) => ({ from, to });
+  const stretches = [of(10, 20), of(0, 5), of(21, 30), of(7, 9)];
+  assert.deepEqual(joined(stretches), [of(0, 5), of(7, 9), of(10, 20), of(21, 30)]);
+  const near = [of(10, 20), of(0, 5), of(21, 30), of(7, 9)];
+  assert.deepEqual(joined(near, 1), [of(0, 5), of(7, 30)]);
 });
 
 test("the critical path is who holds up the end at each moment", () => {

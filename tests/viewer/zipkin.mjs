@@ -52,12 +52,20 @@ async function painted(browser, url, shot) {
         .booleanValue;
     const look = () => {
       if (document.body === null || !isShown()) return requestAnimationFrame(look);
-      return requestAnimationFrame(() => Object.assign(window, { painted: performance.now() }));
+      return requestAnimationFrame(() => {
+        Object.assign(window, { painted: performance.now() });
+        console.debug("painted");
+      });
     };
     requestAnimationFrame(look);
   });
-  await page.goto(url);
-  const isShown = page.waitForFunction(() => "painted" in window, undefined, { timeout: LIMIT });
+  // What playwright puts into a page to wait there would take part of the time.
+  const isShown = page.waitForEvent("console", {
+    predicate: (message) => message.text() === "painted",
+    timeout: LIMIT,
+  });
+  isShown.catch(() => {});
+  await page.goto(url, { waitUntil: "commit" });
   const isLate = await isShown.then(
     () => false,
     () => true,

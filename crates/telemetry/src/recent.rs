@@ -1,13 +1,16 @@
 //! The ring of recent traces, which the admin listener shows: spans (`/api/traces`), the log records that belong to them
-//! (`/api/logs`), and a line about each trace (`/api/traces/summary`).
+//! (`/api/logs`), the outline of a large trace (`/api/traces/outline`), and a line about each trace
+//! (`/api/traces/summary`).
 //!
 //! It sees each span as it ends, and each log record as it is made, not what the exporter takes: while an endpoint is
 //! down, the latest is still here. Log records have room of their own, as most of them come before the spans that
 //! they belong to; a guest that logs much pushes out others' records, and nobody's spans.
 
+mod outline;
 mod ring;
 mod summary;
 
+use outline::{Outline, Outlined};
 use pounce_otlp::id::TraceId;
 use pounce_otlp::{Chunk, Entries, Envelope, Signal, json};
 use ring::{Changes, Cursor, Part, Ring, Shown};
@@ -16,6 +19,9 @@ use summary::{Summaries, Summary};
 /// The share of the memory for spans that one trace may take: many requests may share a trace, and it should not push
 /// out all others. Log records have this much more, and a trace the same share of it.
 const SHARE: usize = 4;
+
+/// Spans of a trace up to which its outline is all of it: reading that takes a browser a moment.
+const OUTLINED: u32 = 1_000;
 
 /// How much of recent traces is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +99,17 @@ impl Recent {
     pub(super) fn json(&self, limit: usize, trace_id: Option<TraceId>) -> Vec<u8> {
         let request = request(&self.spans_envelope, &self.spans.read(limit, trace_id));
         written(Signal::Traces, &request)
+    }
+
+    /// The trace with `trace_id` as OTLP JSON, or if it is large its outline, `{"outline": {…}}`.
+    pub(super) fn outline(&self, trace_id: TraceId) -> Vec<u8> {
+        let shown = self.spans.read(1, Some(trace_id));
+        let large =
+            shown.iter().find(|shown| shown.parts.iter().map(|part| part.count).sum::<u32>() > OUTLINED);
+        match large {
+            Some(large) => serde_json::to_vec(&Outlined { outline: Outline::of(large) }).unwrap_or_default(),
+            None => written(Signal::Traces, &request(&self.spans_envelope, &shown)),
+        }
     }
 
     /// The log records of the trace with `trace_id` as OTLP JSON, `{"resourceLogs": […]}`.

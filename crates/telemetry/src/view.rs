@@ -93,6 +93,12 @@ impl Telemetry {
         read.unwrap_or_else(|| recent::nothing(Signal::Traces).to_vec())
     }
 
+    /// The recent trace with `trace_id` as OTLP JSON, or if it is large its outline.
+    pub fn recent_outline(&self, trace_id: TraceId) -> Vec<u8> {
+        let read = self.recent().map(|recent| recent.outline(trace_id));
+        read.unwrap_or_else(|| recent::nothing(Signal::Traces).to_vec())
+    }
+
     /// The log records of the recent trace with `trace_id` as OTLP JSON.
     pub fn recent_logs(&self, trace_id: TraceId) -> Vec<u8> {
         let read = self.recent().map(|recent| recent.logs_json(trace_id));

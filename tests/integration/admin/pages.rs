@@ -6,7 +6,7 @@ use crate::support::{Abi, Collector, Protocol, eventually, pounce};
 use http::Method;
 use serde_json::Value;
 
-const PATHS: [&str; 8] = [
+const PATHS: [&str; 9] = [
     "/livez",
     "/readyz",
     "/status",
@@ -14,6 +14,7 @@ const PATHS: [&str; 8] = [
     "/traces",
     "/api/traces",
     "/api/traces/summary",
+    "/api/traces/outline?trace_id=0af7651916cd43dd8448eb211c80319c",
     "/api/logs?trace_id=0af7651916cd43dd8448eb211c80319c",
 ];
 

@@ -6,7 +6,7 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
-use opentelemetry_proto::tonic::trace::v1::{ScopeSpans, Span};
+use opentelemetry_proto::tonic::trace::v1::{ScopeSpans, Span, Status};
 use pounce_otlp::Entries;
 use prost::Message as _;
 use serde::Serialize;
@@ -64,7 +64,7 @@ impl Summary {
             (!is_server(span), is_inner, span.start_time_unix_nano)
         };
         let root = (0..spans.len()).min_by_key(|at| rank(&spans[*at]))?;
-        let errors = spans.iter().filter(|span| is_error(span)).count();
+        let errors = spans.iter().filter(|span| span.status.as_ref().is_some_and(is_error)).count();
         let requests = spans.iter().filter(|span| is_server(span)).count();
         let count = spans.len();
         let root = spans.swap_remove(root);
@@ -99,11 +99,11 @@ fn is_server(span: &Span) -> bool {
     span.kind() == SpanKind::Server
 }
 
-fn is_error(span: &Span) -> bool {
-    span.status.as_ref().is_some_and(|status| status.code() == StatusCode::Error)
+pub(super) fn is_error(status: &Status) -> bool {
+    status.code() == StatusCode::Error
 }
 
-fn value<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a Value> {
+pub(super) fn value<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a Value> {
     let found = attributes.iter().find(|attribute| attribute.key == key)?;
     found.value.as_ref().and_then(|AnyValue { value }| value.as_ref())
 }

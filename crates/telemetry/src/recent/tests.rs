@@ -75,6 +75,51 @@ fn a_summary_is_of_the_first_request_and_counts_all_spans() {
 }
 
 #[test]
+fn a_large_trace_has_an_outline_and_a_small_one_is_told_whole() {
+    let recent = recent(10);
+    let outline = || -> Value { serde_json::from_slice(&recent.outline(id(1))).unwrap() };
+    assert_eq!(outline()["resourceSpans"], Value::Array(Vec::new()));
+    let of = |at: u64, parent: u64, start: u64, end: u64| Span {
+        span_id: at.to_be_bytes().to_vec(),
+        parent_span_id: parent.to_be_bytes().to_vec(),
+        ..span(1, 0, 0, start, end)
+    };
+    // Children end first.
+    (2..=1000).for_each(|at| add(&recent, of(at, 1, 1000 + at, 5000)));
+    assert_eq!(outline()["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().unwrap().len(), 999);
+    let component = KeyValue {
+        key: "pounce.component".to_owned(),
+        value: Some(AnyValue { value: Some(AnyText::StringValue("shop".to_owned())) }),
+        ..KeyValue::default()
+    };
+    add(
+        &recent,
+        Span {
+            kind: SpanKind::Server as i32,
+            status: Some(Status { code: 2, message: String::new() }),
+            attributes: vec![component],
+            ..of(1, 0x7777, 500, 9000)
+        },
+    );
+    add(&recent, of(0xabc, 2, 1002, 1001));
+    let told = outline();
+    let columns = &told["outline"];
+    let last = |column: &str| columns[column].as_array().unwrap()[998..].to_vec();
+    let numbers = |column: &str| last(column).iter().map(|n| n.as_i64().unwrap()).collect::<Vec<_>>();
+    assert_eq!(columns["start_unix_nano"], "500");
+    let ids = columns["ids"].as_str().unwrap();
+    assert_eq!((ids.len(), &ids[1000 * 16..]), (1001 * 16, "0000000000000abc"));
+    assert_eq!(numbers("parents"), [999, -1, 0]);
+    assert_eq!(&columns["kinds"].as_str().unwrap()[998..], "121");
+    assert_eq!((numbers("starts"), numbers("durations")), (vec![1500, 0, 502], vec![3000, 8500, 0]));
+    assert_eq!(
+        (&columns["components"], numbers("component")),
+        (&serde_json::json!(["", "shop"]), vec![0, 1, 0])
+    );
+    assert_eq!((&columns["errors"], &last("names")[1]), (&serde_json::json!([999]), &"span 0".into()));
+}
+
+#[test]
 fn a_cursor_goes_on_where_it_was_and_another_process_starts_anew() {
     let recent = recent(10);
     add(&recent, span(1, 1, 0, 1, 2));

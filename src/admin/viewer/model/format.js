@@ -61,9 +61,9 @@ export function counted(count, one, many = `${one}s`) {
   return `${whole(count)} ${count === 1 ? one : many}`;
 }
 
-/** @param {number} count */
+/** With commas, as `toLocaleString` would put them, which takes 20 ms the first time. @param {number} count */
 export function whole(count) {
-  return count.toLocaleString("en-US");
+  return String(count).replace(/\B(?=(\d{3})+$)/g, ",");
 }
 
 /** @param {number} bytes */

@@ -5,8 +5,8 @@
 /** @typedef {import("./types.d.ts").Span} Span */
 /** @typedef {import("./types.d.ts").Trace} Trace */
 
-/** @type {import("./types.d.ts").Kind[]} */
-const KINDS = ["internal", "internal", "server", "client", "producer", "consumer"];
+/** By OTLP's numbers. @type {import("./types.d.ts").Kind[]} */
+export const KINDS = ["internal", "internal", "server", "client", "producer", "consumer"];
 const SEVERITIES = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"];
 const ERROR = 2;
 
@@ -131,7 +131,7 @@ export function trace(answer) {
   }
   const base = { seconds: found.seconds, nanos: found.nanos + earliest };
   const duration = spans.reduce((longest, span) => Math.max(longest, span.end), 0);
-  return { id: spans[0]?.traceId ?? "", startMillis: unixMillis(base), base, duration, spans };
+  return { id: spans[0]?.traceId ?? "", startMillis: unixMillis(base), base, duration, spans, isWhole: true };
 }
 
 /**

@@ -73,16 +73,17 @@ function waited(node) {
 }
 
 /**
- * Stretches that do not overlap, in order.
+ * Stretches that do not overlap, in order; those with no more than `gap` between them are one.
  * @param {{ from: number, to: number }[]} stretches
+ * @param {number} [gap]
  */
-export function joined(stretches) {
+export function joined(stretches, gap = 0) {
   const sorted = stretches.filter(({ from, to }) => to > from).sort((one, other) => one.from - other.from);
   /** @type {{ from: number, to: number }[]} */
   const found = [];
   for (const { from, to } of sorted) {
     const last = found.at(-1);
-    if (last !== undefined && from <= last.to) last.to = Math.max(last.to, to);
+    if (last !== undefined && from <= last.to + gap) last.to = Math.max(last.to, to);
     else found.push({ from, to });
   }
   return found;

@@ -65,6 +65,8 @@ export interface Trace {
   base: Moment;
   duration: number;
   spans: Span[];
+  /** Spans have all that OTLP says of them; else what an outline has (outline.js). */
+  isWhole: boolean;
 }
 
 export interface Moment {

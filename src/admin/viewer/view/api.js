@@ -32,6 +32,11 @@ export function trace(id) {
   return ask(`/api/traces?trace_id=${id}`);
 }
 
+/** The trace, or the outline of a large one. @param {string} id */
+export function outline(id) {
+  return ask(`/api/traces/outline?trace_id=${id}`);
+}
+
 /** @param {string} id */
 export function logs(id) {
   return ask(`/api/logs?trace_id=${id}`);

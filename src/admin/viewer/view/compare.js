@@ -5,7 +5,7 @@ import { clock, counted, duration } from "../model/format.js";
 import * as otlp from "../model/otlp.js";
 import { tree as treeOf } from "../model/tree.js";
 import * as api from "./api.js";
-import { fill, h } from "./dom.js";
+import { breakable, fill, h } from "./dom.js";
 import * as keys from "./keys.js";
 import { Rows } from "./rows.js";
 
@@ -322,7 +322,13 @@ function differing(pair) {
         "tbody",
         {},
         ...found.map(({ key, a, b }) =>
-          h("tr", {}, h("th", { scope: "row" }, key), h("td", {}, shown(a)), h("td", {}, shown(b))),
+          h(
+            "tr",
+            {},
+            h("th", { scope: "row" }, ...breakable(key)),
+            h("td", {}, shown(a)),
+            h("td", {}, shown(b)),
+          ),
         ),
       ),
     ),

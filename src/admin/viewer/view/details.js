@@ -3,7 +3,7 @@
 import { bytes, duration, value } from "../model/format.js";
 import * as otlp from "../model/otlp.js";
 import { phases } from "../model/phases.js";
-import { h } from "./dom.js";
+import { breakable, h } from "./dom.js";
 
 /** @typedef {import("../model/types.d.ts").Attribute} Attribute */
 /** @typedef {import("../model/types.d.ts").LogRecord} LogRecord */
@@ -140,6 +140,20 @@ export function spanDetails(trace, node, select) {
         ),
     ),
     h("details", { class: "resource" }, h("summary", {}, "Resource"), table(sorted(span.resource))),
+  );
+}
+
+/**
+ * What stands there until the rest of a large trace has come.
+ * @param {Trace} _trace
+ * @param {Node} node
+ */
+export function outlineDetails(_trace, { span }) {
+  return h(
+    "div",
+    { class: "details-body" },
+    h("h2", { id: "details-title" }, span.name === "" ? "(no name)" : span.name),
+    h("p", { class: "weak" }, "Reading the rest of the trace …"),
   );
 }
 
@@ -296,15 +310,6 @@ function table(attributes) {
       ),
     ),
   );
-}
-
-/**
- * A name that may go on in the next line after its dots and underscores rather than within its words.
- * @param {string} name
- */
-function breakable(name) {
-  const parts = name.split(/(?<=[._])/);
-  return parts.flatMap((part, at) => (at === 0 ? [part] : [h("wbr"), part]));
 }
 
 /** What a number means, where its name says so. @param {Attribute} attribute */

@@ -66,6 +66,23 @@ export function say(text) {
 }
 
 /**
+ * A name that may go on in the next line after its dots and underscores rather than within its words.
+ * @param {string} name
+ */
+export function breakable(name) {
+  const parts = name.split(/(?<=[._])/);
+  return parts.flatMap((part, at) => (at === 0 ? [part] : [h("wbr"), part]));
+}
+
+/** Resolves once what has changed is painted; soon where nothing is, in a hidden tab. */
+export function painted() {
+  return new Promise((done) => {
+    requestAnimationFrame(() => setTimeout(done, 0));
+    setTimeout(done, 500);
+  });
+}
+
+/**
  * Hands over a file to be saved.
  * @param {string} name
  * @param {string} type

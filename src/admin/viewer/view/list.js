@@ -320,7 +320,10 @@ export function listView(main, app) {
           { class: `status status-${Math.floor((trace.status ?? 0) / 100)}` },
           String(trace.status ?? "–"),
         ),
-        trace.error_type !== null && h("span", { class: "error-type" }, trace.error_type),
+        // Where it is the status once more, it says nothing.
+        trace.error_type !== null &&
+          trace.error_type !== String(trace.status) &&
+          h("span", { class: "error-type" }, trace.error_type),
       ),
       h("span", { role: "gridcell", class: "weak component" }, trace.component ?? ""),
       h(

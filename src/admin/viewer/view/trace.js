@@ -3,16 +3,18 @@
 import { bySpan, criticalPath } from "../model/critical.js";
 import { counted, duration, moment } from "../model/format.js";
 import * as otlp from "../model/otlp.js";
+import { complete, outline as outlineOf } from "../model/outline.js";
 import { phases } from "../model/phases.js";
 import { waterfall as drawn } from "../model/svg.js";
 import { addLogs, tree as treeOf } from "../model/tree.js";
 import * as api from "./api.js";
-import { logDetails, spanDetails } from "./details.js";
-import { button, fill, h, save, say } from "./dom.js";
+import { logDetails, outlineDetails, spanDetails } from "./details.js";
+import { button, fill, h, painted, save, say } from "./dom.js";
 import * as keys from "./keys.js";
 import { Waterfall } from "./waterfall.js";
 
 /** @typedef {import("../model/types.d.ts").Node} Node */
+/** @typedef {import("../model/types.d.ts").Row} Row */
 /** @typedef {import("../model/types.d.ts").Trace} Trace */
 /** @typedef {import("../model/types.d.ts").Tree} Tree */
 
@@ -35,16 +37,39 @@ export function traceView(main, app, id) {
 
   async function load() {
     try {
-      const [spans, logs] = await Promise.all([api.trace(id), api.logs(id)]);
+      const logs = api.logs(id);
+      // Told below; it may come before anybody waits for it.
+      logs.catch(() => {});
+      const first = await api.outline(id);
       if (isOver) return;
-      const trace = otlp.trace(spans);
-      if (trace !== null) return show(trace, logs);
+      const outline = outlineOf(first, id);
+      if (outline !== null) return await showLarge(outline, logs);
+      const trace = otlp.trace(first);
+      const records = await logs;
+      if (isOver) return;
+      if (trace !== null) return void show(trace, records);
       tries += 1;
       if (tries < TRIES) setTimeout(() => !isOver && void load(), PAUSE);
       missing(tries < TRIES);
     } catch (error) {
       if (!isOver) failed(error instanceof Error ? error.message : String(error));
     }
+  }
+
+  /**
+   * Shows the rows of a large trace, and reads the rest of it once the browser has painted them.
+   * @param {Trace} outline
+   * @param {Promise<any>} logs
+   */
+  async function showLarge(outline, logs) {
+    const take = show(outline, null);
+    await painted();
+    const [spans, records] = await Promise.all([api.trace(id), logs]);
+    const trace = otlp.trace(spans);
+    if (isOver) return;
+    if (trace === null) missing(false);
+    else if (complete(outline, trace)) take(records);
+    else show(trace, records);
   }
 
   /** @param {boolean} isAwaited */
@@ -83,13 +108,14 @@ export function traceView(main, app, id) {
   }
 
   /**
+   * Shows a trace, and gives what takes the log records of one that came without, and is whole by then.
    * @param {Trace} trace
-   * @param {any} logs
+   * @param {any} logs null where they are still to come
    */
   function show(trace, logs) {
     shown?.stop();
     const tree = treeOf(trace.spans);
-    const records = otlp.logs(logs, trace.base);
+    let records = otlp.logs(logs, trace.base);
     addLogs(tree, records);
     const critical = bySpan(criticalPath(tree.main));
     const details = h("aside", {
@@ -98,9 +124,12 @@ export function traceView(main, app, id) {
       "aria-labelledby": "details-title",
       tabindex: "0",
     });
+    const describe = (/** @type {Row} */ row) => {
+      if (row.kind === "log") fill(details, logDetails(row.log, row.node, go));
+      else fill(details, (trace.isWhole ? spanDetails : outlineDetails)(trace, row.node, go));
+    };
     const waterfall = new Waterfall(trace, tree, critical, (row) => {
-      const of = row.kind === "log" ? logDetails(row.log, row.node, go) : spanDetails(trace, row.node, go);
-      fill(details, of);
+      describe(row);
       details.scrollTop = 0;
       if (row.kind === "span")
         app.rename(row.node === tree.main ? `/traces/${id}` : `/traces/${id}?span=${row.node.span.id}`);
@@ -119,15 +148,16 @@ export function traceView(main, app, id) {
       true,
       (isOn) => ((waterfall.showsCritical = isOn), waterfall.update()),
     );
-    const logToggle = toggle(
-      `Log (${records.length})`,
-      true,
-      (isOn) => ((waterfall.showsLogs = isOn), waterfall.update()),
-    );
+    const logToggle = toggle("Log", true, (isOn) => ((waterfall.showsLogs = isOn), waterfall.update()));
+    const tellLogs = () => {
+      logToggle.textContent = `Log (${records.length})`;
+      logToggle.hidden = records.length === 0;
+    };
+    tellLogs();
     fill(
       toggles,
       criticalToggle,
-      records.length > 0 && logToggle,
+      logToggle,
       button("Open all", () => waterfall.openAll(true)),
       button("Close all", () => waterfall.openAll(false)),
       button("Zoom to span", () => waterfall.zoom(true)),
@@ -140,16 +170,15 @@ export function traceView(main, app, id) {
         drawn(trace, waterfall.rows, waterfall.showsCritical ? critical : new Map()),
       );
 
+    let top = head(trace, tree);
     fill(
       main,
-      head(trace, tree),
+      top,
       h("div", { class: "bar-of-tools" }, toggles, actions(exported)),
       h("div", { class: "panes" }, waterfall.element, details),
     );
-    waterfall.update();
     const wanted = new URLSearchParams(location.search).get("span");
-    const first = (wanted !== null && tree.byId.get(wanted)) || tree.main;
-    if (first) waterfall.selectNode(first);
+    waterfall.start((wanted !== null && tree.byId.get(wanted)) || tree.main);
     document.title = `${tree.main?.span.name ?? id} · Pounce`;
     keys.use([
       { keys: ["ArrowDown", "j"], shown: "↓ j", what: "Next row", run: () => waterfall.move(1) },
@@ -178,6 +207,16 @@ export function traceView(main, app, id) {
       { keys: ["r"], shown: "r", what: "Read the trace again", run: () => void load() },
       back,
     ]);
+    return (/** @type {any} */ logs) => {
+      records = otlp.logs(logs, trace.base);
+      addLogs(tree, records);
+      tellLogs();
+      const before = top;
+      top = head(trace, tree);
+      before.replaceWith(top);
+      waterfall.update();
+      if (waterfall.selected !== null) describe(waterfall.selected);
+    };
   }
 
   /**

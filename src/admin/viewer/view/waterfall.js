@@ -2,7 +2,7 @@
 
 import { duration, ticks } from "../model/format.js";
 import * as otlp from "../model/otlp.js";
-import { phases } from "../model/phases.js";
+import { joined, phases } from "../model/phases.js";
 import { canClose, rows as rowsOf } from "../model/tree.js";
 import { fill, h } from "./dom.js";
 import { Rows } from "./rows.js";
@@ -66,10 +66,25 @@ export class Waterfall {
     const { selected } = this;
     this.rows = rowsOf(this.tree, this.closed, this.showsLogs);
     if (selected !== null) this.selected = this.rows.find((row) => isSame(row, selected)) ?? null;
+    this.#show();
+  }
+
+  #show() {
     this.element.setAttribute("aria-rowcount", String(this.rows.length + 1));
     this.#drawAxis();
     this.virtual.update(this.rows.length);
     this.#point();
+  }
+
+  /** Shows the rows for the first time, with this span selected: drawn once, since a large trace is waited for. @param {Node | null} node */
+  start(node) {
+    this.rows = rowsOf(this.tree, this.closed, this.showsLogs);
+    const at = this.rows.findIndex((row) => row.kind === "span" && row.node === node);
+    this.selected = this.rows[at] ?? null;
+    this.#show();
+    if (this.selected === null) return;
+    this.virtual.reveal(at);
+    this.onselect(this.selected);
   }
 
   /** @param {Row} row */
@@ -282,6 +297,8 @@ export class Waterfall {
     const { span } = node;
     const [left, right] = [this.#share(span.start), this.#share(span.end)];
     const parts = [];
+    // A request with 1,000 calls has as many stretches, most of them less than a pixel apart.
+    const near = (this.to - this.from) / 2000;
     if (right > left || (span.start >= this.from && span.start <= this.to)) {
       parts.push(
         h("span", {
@@ -290,7 +307,7 @@ export class Waterfall {
         }),
       );
       for (const phase of phases(node)) {
-        for (const stretch of phase.stretches ?? []) {
+        for (const stretch of joined(phase.stretches ?? [], near)) {
           parts.push(
             h("span", {
               class: `phase-part phase-${phase.name}`,
@@ -302,7 +319,7 @@ export class Waterfall {
       }
     }
     if (this.showsCritical) {
-      for (const stretch of this.critical.get(span) ?? [])
+      for (const stretch of joined(this.critical.get(span) ?? [], near))
         parts.push(h("span", { class: "critical", style: this.#place(stretch.from, stretch.to) }));
     }
     if (otlp.hasEvents(span)) {
