@@ -5,7 +5,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use pounce_telemetry::logs::{is_for_people, printable};
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 
@@ -13,6 +13,9 @@ use tokio::process::{Child, Command};
 const MAX_LINE: usize = 8 * 1024;
 /// How long the last lines of a build that has ended are waited for: what it has left running holds its output open.
 const LAST_LINES: Duration = Duration::from_millis(500);
+
+/// How often it is looked whether a build waits for the terminal.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// A command that builds the component.
 pub(super) struct Build {
@@ -28,8 +31,10 @@ struct Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if let Some(group) = self.group {
-            // It may have ended by itself.
-            _ = rustix::process::kill_process_group(group, Signal::TERM);
+            // It may have ended by itself. One that is stopped hears nothing until it goes on.
+            for signal in [Signal::TERM, Signal::CONT] {
+                _ = rustix::process::kill_process_group(group, signal);
+            }
         }
     }
 }
@@ -50,6 +55,13 @@ impl Build {
             format!("the build command `{}` could not be run: {error} (dev.build)", self.command)
         })?;
         let seconds = begun.elapsed().as_secs_f64();
+        let Some(status) = status else {
+            return Err(format!(
+                "the build was stopped after {seconds:.1} s: `{}` asks for something on the terminal, where Pounce \
+                 reads its keys. Run it once by itself, or give it what it asks for (dev.build)",
+                self.command
+            ));
+        };
         if status.success() {
             tracing::info!("built in {seconds:.1} s");
             return Ok(());
@@ -61,7 +73,8 @@ impl Build {
         ))
     }
 
-    async fn wait(&self) -> std::io::Result<ExitStatus> {
+    /// Runs the command; no status where it waits for the terminal and would wait for ever.
+    async fn wait(&self) -> std::io::Result<Option<ExitStatus>> {
         let mut command = Command::new("sh");
         // A group of its own, so that all of it can be stopped. It does not read what is typed here.
         command.arg("-c").arg(&self.command).process_group(0).kill_on_drop(true).stdin(Stdio::null());
@@ -78,12 +91,30 @@ impl Build {
         let (stdout, stderr) = (running.child.stdout.take(), running.child.stderr.take());
         // Tasks: what the build has left running may write for as long as it runs, and ends if nobody reads it.
         let (stdout, stderr) = (tokio::spawn(tell(stdout)), tokio::spawn(tell(stderr)));
-        let status = running.child.wait().await;
+        let status = tokio::select! {
+            status = running.child.wait() => status,
+            () = wants_terminal(group) => return Ok(None),
+        };
         // What it has left running goes on: it may be a server that caches what compilers make.
         running.group = None;
         // Most builds leave nothing running, and have said all that they say.
         _ = tokio::time::timeout(LAST_LINES, async { tokio::join!(stdout, stderr) }).await;
-        status
+        status.map(Some)
+    }
+}
+
+/// Resolves once a build is stopped, as it wanted to read the terminal or to change its mode: its group is not the one
+/// that the terminal belongs to.
+async fn wants_terminal(group: Option<Pid>) {
+    let Some(group) = group else { return std::future::pending().await };
+    let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let stopped = rustix::process::waitid(WaitId::Pid(group), options).ok().flatten();
+        let signal = stopped.and_then(|stopped| stopped.stopping_signal());
+        if [Signal::TTIN, Signal::TTOU].iter().any(|asking| signal == Some(asking.as_raw())) {
+            return;
+        }
     }
 }
 

@@ -167,6 +167,21 @@ async fn a_build_is_shown_on_the_terminal() {
 }
 
 /// Before there is anything to serve, `o` is answered, and `r` builds again.
+/// A build that asks on the terminal would wait for ever, as what is typed is keys.
+#[tokio::test]
+async fn a_build_that_asks_on_the_terminal_is_stopped() {
+    for asks in ["read answer < /dev/tty", "stty -echo < /dev/tty"] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let builder = plain(pounce().dev().within(folder.path())).arg("--build").arg(format!("{asks}; true"));
+        let mut terminal = Terminal::start(builder);
+        terminal.shows("asks for something on the terminal").await;
+        terminal.shows("Run it once by itself").await;
+        terminal.types("q");
+        assert_eq!(terminal.ends().await, Some(0), "{asks}");
+        assert!(terminal.is_as_before());
+    }
+}
+
 #[tokio::test]
 async fn keys_are_heeded_before_anything_is_served() {
     let folder = tempfile::tempdir().expect("a folder");
