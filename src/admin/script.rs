@@ -35,17 +35,17 @@ fn add<'a>(out: &mut String, added: &mut Vec<&'a str>, modules: &'a [Module], pa
             }
             if let Some((taken, from)) = import(&statement, path) {
                 add(out, added, modules, &from);
-                let _ = writeln!(body, "const {taken} = modules[\"{from}\"];");
+                _ = writeln!(body, "const {taken} = modules[\"{from}\"];");
             }
         } else if let Some(exported) = line.strip_prefix("export ") {
             exports.extend(name(exported));
-            let _ = writeln!(body, "{exported}");
+            _ = writeln!(body, "{exported}");
         } else {
-            let _ = writeln!(body, "{line}");
+            _ = writeln!(body, "{line}");
         }
     }
     let exports = exports.join(", ");
-    let _ = writeln!(out, "modules[\"{path}\"] = (() => {{\n{body}return {{ {exports} }};\n}})();");
+    _ = writeln!(out, "modules[\"{path}\"] = (() => {{\n{body}return {{ {exports} }};\n}})();");
 }
 
 /// What an import takes, as a pattern, and the path of the module that it takes it from.
