@@ -146,8 +146,14 @@ bench-cases: guests ## Time a case of pounce test beside the same request over a
 bench-otlp: ## Compare CPU and allocations per span of pounce-otlp with those of the stock OpenTelemetry pipeline
 	$(CARGO) run --release --package pounce-otlp-bench
 
+.PHONY: profile
+profile: guests ## Profile a server under load into target/profile, for make dist (a quarter of an hour)
+	guests/foreign.sh
+	scripts/pgo.py
+
 .PHONY: dist
-dist: ## Build what is released and pack it into target/dist (DIST_PROFILE=release: 4 GiB of memory, ten minutes)
+dist: guests ## Build what is released, by that profile, and pack it into target/dist (half an hour)
+	guests/foreign.sh
 	scripts/dist.py
 
 .PHONY: bless

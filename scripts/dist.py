@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 """Packs what is released: one archive that is unpacked where programs are installed.
 
-    scripts/dist.py [--binary FILE] [--out DIR]      make dist
+    scripts/dist.py [--profile FILE | --binary FILE] [--out DIR]      make dist
 
-Builds the binary (profile $DIST_PROFILE, `release` by default: fat LTO wants 4 GiB of memory and ten minutes of two
-processors), strips it, and packs it with completions, man pages, the files of ops/, the licences of all that is linked into
-it, and a bill of materials (CycloneDX). Beside the archive lies SHA256SUMS. The same commit, toolchain and binary give the same
-archive, byte by byte. What a dependency has no licence text for is named.
+Builds the binary (Cargo's profile $DIST_PROFILE, `release` by default: fat LTO wants 4 GiB of memory and a quarter of an hour
+of two processors), optimised by the profile of a server under load that scripts/pgo.py makes (PGO); strips it, and packs it
+with completions, man pages, the files of ops/, the licences of all that is linked into it, and a bill of materials
+(CycloneDX). Beside the archive lie the profile and SHA256SUMS. The same commit, toolchain and profile give the same archive,
+byte by byte. What a dependency has no licence text for is named.
 
-    --binary FILE  packs this binary in place of building one
-    --out DIR      where the archive goes (target/dist)
+    --profile FILE  the profile (target/profile/pounce.profdata, made first where it is missing)
+    --binary FILE   packs this binary in place of building one
+    --out DIR       where the archive goes (target/dist)
 
 Exit status: 0 it is packed, 1 it is not.
 """
@@ -28,8 +30,8 @@ import sys
 import tarfile
 import tempfile
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-CARGO = os.environ.get("CARGO", "cargo")
+from release_build import CARGO, PROFILE, ROOT, host, optimised
+
 # Files that hold the terms of a package, by the beginning of their names.
 TERMS = re.compile(r"(licen[cs]e|copying|copyright|notice|unlicen[cs]e)", re.I)
 # The oldest systems of each C library that are in support, for people who look whether theirs is among them.
@@ -53,18 +55,21 @@ DOCUMENTS = ["LICENSE", "README.md", "CHANGELOG.md", "pounce.example.toml"]
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--binary", type=pathlib.Path)
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--profile", type=pathlib.Path, default=PROFILE)
+    source.add_argument("--binary", type=pathlib.Path)
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "target/dist")
     arguments = parser.parse_args()
 
-    target = run("rustc", "-vV").split("host: ")[1].split()[0]
+    target = host()
+    binary = arguments.binary or optimised(arguments.profile)
     packages, root = linked(target)
     name = f"pounce-{root['version']}-{target}"
     with tempfile.TemporaryDirectory() as folder:
         tree = pathlib.Path(folder) / name
         program = tree / "bin/pounce"
         program.parent.mkdir(parents=True)
-        shutil.copyfile(arguments.binary or build(), program)
+        shutil.copyfile(binary, program)
         program.chmod(0o755)
         before = program.stat().st_size
         run("strip", "--strip-all", str(program))
@@ -78,8 +83,12 @@ def main():
         pack(tree, archive)
         beside = arguments.out / f"{name}.cdx.json"
         shutil.copyfile(bill, beside)
+        released = [archive, beside]
+        if not arguments.binary:
+            released.append(arguments.out / f"{name}.profdata")
+            shutil.copyfile(arguments.profile, released[-1])
         size = program.stat().st_size
-    sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in (archive, beside)]
+    sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in released]
     (arguments.out / "SHA256SUMS").write_text("".join(sums))
 
     def mib(size):
@@ -102,20 +111,6 @@ def run(*command, **settings):
     if done.returncode != 0:
         sys.exit(f"dist: `{' '.join(command)}` failed")
     return done.stdout
-
-
-def build():
-    """The path of the binary, in which no path of this machine is named."""
-    profile = os.environ.get("DIST_PROFILE", "release")
-    home = os.environ.get("CARGO_HOME", os.path.expanduser("~/.cargo"))
-    flags = [os.environ.get("RUSTFLAGS", ""), f"--remap-path-prefix={ROOT}=/pounce", f"--remap-path-prefix={home}=/cargo"]
-    settings = {"env": {**os.environ, "RUSTFLAGS": " ".join(flags).strip()}, "cwd": ROOT}
-    command = [CARGO, "build", "--locked", "--profile", profile, "--bin", "pounce", "--message-format", "json-render-diagnostics"]
-    for line in run(*command, **settings).splitlines():
-        message = json.loads(line)
-        if message.get("executable") and message["target"]["name"] == "pounce":
-            return message["executable"]
-    sys.exit("dist: Cargo has built no binary")
 
 
 def linked(target):
