@@ -14,8 +14,8 @@ pub(crate) async fn let_others_go_on() {
     to_the_end_of_the_queue().await;
 }
 
-/// A task that wakes itself while it runs is put last.
-async fn to_the_end_of_the_queue() {
+/// Waits until all tasks of this thread have run that are ready now: a task that wakes itself while it runs is put last.
+pub(crate) async fn to_the_end_of_the_queue() {
     let mut is_last = false;
     poll_fn(|cx| {
         if std::mem::replace(&mut is_last, true) {

@@ -32,7 +32,6 @@ use tokio::sync::{Notify, OwnedSemaphorePermit};
 use super::budget::Budget;
 use super::failure::{Failure, FailureKind};
 use super::limits::Refused;
-use super::others::let_others_go_on;
 use super::place::{Client, Place};
 use super::turns::{OwnTurn, Turn, Turns};
 use super::written::Written;
@@ -534,10 +533,10 @@ impl Request {
         if let Some(client) = &client {
             turns.note(client);
         }
-        if self.turn.tick() {
+        if self.turn.tick(turns) {
             self.turn.hold(next_turn(turns, client).await);
         } else {
-            let_others_go_on().await;
+            turns.let_others_go_first().await;
         }
         self.turn.go_on();
     }
@@ -604,7 +603,7 @@ impl State {
 /// The next turn of `client`. What is ready when it comes goes first, so that between two turns nobody is kept waiting.
 async fn next_turn(turns: &Turns, client: Option<Client>) -> Turn {
     let turn = turns.wait(client).await;
-    let_others_go_on().await;
+    turns.let_others_go_first().await;
     turn
 }
 

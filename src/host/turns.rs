@@ -4,7 +4,8 @@
 //! needs a fraction of a tick would wait for one of each of them: 256 requests of one client for seconds. So two kinds
 //! wait in line for a turn, of which there are as many as processors:
 //!
-//! - a guest that a tick finds at work for the second time, and at each tick after that;
+//! - a guest that a tick finds at work for the second time, and at each tick after that ([`LONG_ALONE`] times where there is
+//!   one client only);
 //! - a request of a client that is *busy* (ticks have found its guests at work lately) while other clients have requests
 //!   as well: a 0.2 request whenever it would go on, a 0.3 request before it begins.
 //!
@@ -21,8 +22,14 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::others::{let_others_go_on, to_the_end_of_the_queue};
 use super::place::Client;
 
+/// Ticks that find a guest at work before it takes turns: what takes longer is long.
+const LONG: u32 = 1;
+/// As many where only one client has requests. It waits for nobody but itself: in a line, one turn at a time, what takes a
+/// tick or two would wait for many times as long.
+const LONG_ALONE: u32 = 8;
 /// Ticks that a load remembers, and of these the ticks by which a client is busy.
 const REMEMBERED: u32 = u32::BITS;
 const BUSY: u32 = REMEMBERED / 8;
@@ -164,7 +171,7 @@ impl Turns {
     }
 
     /// Only one client has had requests lately.
-    fn is_alone(&self) -> bool {
+    pub(super) fn is_alone(&self) -> bool {
         !self.is_lately(&self.0.changed)
     }
 
@@ -220,6 +227,16 @@ impl Turns {
         }
     }
 
+    /// Lets others go first: what is ready now, and while there are several clients also what their sockets bring. To wait
+    /// for that, several times in one request, is long where each of the others computes for milliseconds.
+    pub(super) async fn let_others_go_first(&self) {
+        if self.is_alone() {
+            to_the_end_of_the_queue().await;
+        } else {
+            let_others_go_on().await;
+        }
+    }
+
     /// Gives the turns that are free.
     fn go_on(&self) {
         loop {
@@ -255,8 +272,6 @@ impl Drop for Waiting<'_> {
 /// What a request has of turns.
 #[derive(Debug, Default)]
 pub(super) struct OwnTurn {
-    /// A tick has found its guest at work.
-    is_long: AtomicBool,
     /// The task that runs the guest waits for its turns, and the guest itself does not.
     waits_outside: AtomicBool,
     /// The guest goes on by a turn only.
@@ -277,10 +292,10 @@ impl OwnTurn {
 
     /// A tick finds the guest at work, which gives way until [`go_on`](Self::go_on); whether it waits for its turn right
     /// there.
-    pub(super) fn tick(&self) -> bool {
-        self.ticks.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn tick(&self, turns: &Turns) -> bool {
+        let long = if turns.is_alone() { LONG_ALONE } else { LONG };
+        let is_due = self.ticks.fetch_add(1, Ordering::Relaxed) >= long;
         self.gives_way.store(true, Ordering::Relaxed);
-        let is_due = self.is_long.swap(true, Ordering::Relaxed);
         if self.waits_outside.load(Ordering::Relaxed) {
             self.is_due.store(is_due, Ordering::Relaxed);
             return false;
@@ -478,12 +493,25 @@ mod tests {
     }
 
     #[test]
+    fn what_takes_long_takes_turns_sooner_where_others_have_requests() {
+        let (turns, own) = (Turns::new(1), OwnTurn::default());
+        for _ in 0..LONG_ALONE {
+            assert!(!own.tick(&turns) && own.gives_way());
+            own.go_on();
+        }
+        assert!(own.tick(&turns), "longer than that");
+        assert_eq!(own.ticks(), LONG_ALONE + 1);
+        let own = OwnTurn::default();
+        turns.holds_up(&client());
+        assert!(!own.tick(&turns) && own.tick(&turns), "others have requests");
+        own.go_on();
+        assert!(!own.gives_way());
+    }
+
+    #[test]
     fn a_request_holds_one_turn_until_it_waits() {
         let (turns, one) = (Turns::new(1), client());
         let own = OwnTurn::default();
-        assert!(!own.tick() && own.tick() && own.gives_way());
-        own.go_on();
-        assert!(!own.gives_way() && own.ticks() == 2);
         own.end();
         own.hold(wait(&turns, Some(&one)).ok().unwrap());
         assert_eq!(turns.line().taken, 1);
