@@ -12,6 +12,9 @@ use crate::host::{MAX_TABLE_ELEMENTS, Turns};
 const MIN_SLOTS: u32 = 32;
 /// Instances at once without a pool.
 const ON_DEMAND: usize = 44;
+/// Slots that wait, each ready for the code which had it last, before new code takes one of them in place of a fresh one.
+/// Without a bound each reload takes fresh ones, and what they keep resident, until all have been used.
+const UNUSED_WARM_SLOTS: u32 = 64;
 /// Bytes of a slot (of a memory, a table or a stack) that are cleared by hand instead of being given back to the kernel:
 /// page faults cost more than clearing up to about here, wherever a guest begins to write.
 const KEEP_RESIDENT: usize = 64 * 1024;
@@ -234,7 +237,7 @@ fn pooling(shape: &Shape, slots: u32, max_total_memory: u64) -> Config {
         // Large JavaScript and Python components need more than the default of 1 MiB.
         .max_component_instance_size(16 << 20)
         .max_core_instance_size(16 << 20)
-        .max_unused_warm_slots(slots)
+        .max_unused_warm_slots(UNUSED_WARM_SLOTS)
         .decommit_batch_size(batch(max_memory, max_total_memory))
         .linear_memory_keep_resident(keep_resident(least_memory, slots, max_total_memory))
         .table_keep_resident(KEEP_RESIDENT)
