@@ -42,13 +42,35 @@ fn component(name: &str, source: &Path, route: &str) -> String {
     )
 }
 
+/// Code that is gone leaves no slots behind that only it could use, where there are as many as by default: once so many
+/// wait, reloads take no more memory.
+#[tokio::test]
+async fn reloads_leave_no_memory_behind() {
+    const RELOADS: usize = 60;
+    let text = |reuse: usize| {
+        component("hello", &Abi::P2.guest("hello"), "/{*rest}") + &format!("[guest]\nreuse = {reuse}\n")
+    };
+    let settings = Folder::with(&text(1));
+    let mut server = settings.serve(&[]).await;
+    let mut resident = [0; 2];
+    for (round, resident) in resident.iter_mut().enumerate() {
+        for n in 0..RELOADS {
+            settings.write(&text(2 + n));
+            assert_eq!(server.reload().await["done"], round * RELOADS + n + 1);
+        }
+        *resident = server.resident();
+    }
+    let [early, late] = resident;
+    assert!(late < early + (8 << 20), "{} KiB resident, then {}", early >> 10, late >> 10);
+}
+
 /// A hundred reloads between two components while clients ask all the time: no request fails, and nothing grows.
 #[tokio::test]
 async fn no_request_fails_while_generations_come_and_go() {
     const RELOADS: usize = 100;
     let text = |abi: Abi| component("hello", &abi.guest("hello"), "/{*rest}");
     let settings = Folder::with(&text(Abi::P2));
-    // Slots keep something of the instances that were in them, of each generation: few, so that all have had some soon.
+    // Slots keep something of the instances that were in them: few, so that all have had some soon.
     let flags = [("--max-in-flight", "32"), ("--max-in-flight-per-peer", "32")];
     let mut server = settings.serve(&flags).await;
     let (addr, over, served) = (server.addr(), Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
